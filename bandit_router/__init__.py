@@ -1,0 +1,18 @@
+"""bandit-router: a learned LLM router."""
+
+from bandit_router.config import Settings, load_settings, make_settings
+from bandit_router.errors import RouterError
+from bandit_router.router import Router
+from bandit_router.types import Arm, Decision, Outcome, Reason
+
+__all__ = [
+    "Arm",
+    "Decision",
+    "Outcome",
+    "Reason",
+    "Router",
+    "RouterError",
+    "Settings",
+    "load_settings",
+    "make_settings",
+]

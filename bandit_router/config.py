@@ -1,0 +1,230 @@
+"""router.toml and the environment -> typed settings, read once.
+
+The environment wins over the file, the file over the defaults. A variable is named
+``BANDIT_ROUTER_`` + section + ``__`` + key, for example ``BANDIT_ROUTER_STORE__URL``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bandit_router.errors import ConfigError
+from bandit_router.types import METRICS, Arm
+
+ENV_PREFIX = "BANDIT_ROUTER_"
+CONFIG_VARIABLE = "BANDIT_ROUTER_CONFIG"
+"""Names the file to read; the command line and the server's workers use it."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/@:+-]*$", max_length=128)]
+Positive = Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False)]  # so that squares are too
+NonNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RouterSection(_Section):
+    name: Name = Field("default", description="Routers with different names share nothing.")
+    cost_weight: NonNegative = Field(0.0, description="Reward given up to save one dollar, 1/USD.")
+    log_queries: bool = Field(False, description="Store the query text with each decision.")
+
+
+class PolicySection(BaseModel):
+    """The name of a policy; every other key is a parameter of that policy."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = "thompson"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class ArmSection(_Section):
+    name: Name
+    provider: Name = "openai"
+    model: str = Field("", max_length=256, description="The provider's model id; the arm's name if empty.")
+    input_usd_per_mtok: NonNegative
+    output_usd_per_mtok: NonNegative
+    expected_output_tokens: Annotated[int, Field(ge=0, le=10_000_000)] = 300
+    context_window: Annotated[int, Field(ge=1)] | None = None
+    capabilities: tuple[Name, ...] = ()
+    enabled: bool = True
+
+    def arm(self) -> Arm:
+        return Arm(
+            name=self.name,
+            provider=self.provider,
+            model=self.model or self.name,
+            input_usd_per_mtok=self.input_usd_per_mtok,
+            output_usd_per_mtok=self.output_usd_per_mtok,
+            expected_output_tokens=self.expected_output_tokens,
+            context_window=self.context_window,
+            capabilities=frozenset(self.capabilities),
+            enabled=self.enabled,
+        )
+
+
+class FeaturesSection(_Section):
+    embedding: Literal["wordllama", "none", "vector"] = "wordllama"
+    embedding_dim: Literal[64, 128, 256] = 64
+    max_chars: Annotated[int, Field(ge=64, le=1_000_000)] = 4096
+    vector_dim: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+
+class PosteriorSection(_Section):
+    prior_mean: Annotated[float, Field(ge=0, le=1)] = 0.5
+    prior_std: Positive = 0.3
+    weight_std: Positive = 0.05
+    noise_std: Positive = 0.3
+    half_life_s: Positive | None = None
+
+
+class RewardSection(_Section):
+    weights: dict[str, Positive] = Field(default_factory=lambda: {"quality": 1.0})
+
+    @field_validator("weights")
+    @classmethod
+    def _bounded_metrics(cls, weights: dict[str, float]) -> dict[str, float]:
+        allowed = [name for name, largest in METRICS.items() if largest == 1.0]
+        unknown = [name for name in weights if name not in allowed]
+        if unknown or not weights:
+            raise ValueError(f"{unknown or 'nothing'} cannot be a reward; use some of {', '.join(allowed)}")
+        return weights
+
+
+class StoreSection(_Section):
+    url: str = "sqlite:///router.db"
+    queue_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    keep_snapshots: Annotated[int, Field(ge=1)] = 1000
+
+
+class LearnerSection(_Section):
+    interval_s: Annotated[float, Field(ge=0.01, le=3600)] = 1.0
+    batch: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+
+
+class ServerSection(_Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    workers: Annotated[int, Field(ge=1, le=1024)] = 1
+
+
+class Settings(BaseSettings):
+    """Everything router.toml can say."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    router: RouterSection = RouterSection()
+    policy: PolicySection = PolicySection()
+    arms: tuple[ArmSection, ...] = ()
+    features: FeaturesSection = FeaturesSection()
+    posterior: PosteriorSection = PosteriorSection()
+    reward: RewardSection = RewardSection()
+    store: StoreSection = StoreSection()
+    learner: LearnerSection = LearnerSection()
+    server: ServerSection = ServerSection()
+
+    @field_validator("arms")
+    @classmethod
+    def _distinct(cls, arms: tuple[ArmSection, ...]) -> tuple[ArmSection, ...]:
+        names = [arm.name for arm in arms]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"duplicate arm {', '.join(twice)}; every arm needs a name of its own")
+        return arms
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+def load_settings(path: str | Path) -> Settings:
+    """The settings of ``path`` under the environment. Raises ConfigError, which names file and key."""
+    return make_settings(_read(Path(path)), source=str(path))
+
+
+def make_settings(values: dict[str, Any], source: str = "settings") -> Settings:
+    """Settings from a nested dict, under the environment. Raises ConfigError."""
+    _reject_unknown_variables()
+    for key in values:  # pydantic-settings would obey keys such as _env_file
+        if key not in Settings.model_fields:
+            raise ConfigError(f"{source}: {key}: unknown key {key!r}; allowed: {', '.join(_allowed([]))}")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        lines = [f"{_origin(e['loc'], source)}: {_explain(dict(e))}" for e in problems]
+        raise ConfigError("\n".join(lines)) from None
+    except ValueError as error:  # pydantic-settings: an environment variable that is not JSON
+        raise ConfigError(f"{ENV_PREFIX}*: {error}; give JSON") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; write one with `bandit-router init`") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
+
+
+def _reject_unknown_variables() -> None:
+    sections = Settings.model_fields
+    for variable in os.environ:
+        upper = variable.upper()  # pydantic-settings reads names in any case
+        if upper.startswith(ENV_PREFIX) and upper != CONFIG_VARIABLE:
+            section = upper.removeprefix(ENV_PREFIX).split("__")[0].lower()
+            if section not in sections:
+                raise ConfigError(f"{variable}: no section {section!r}; allowed: {', '.join(sections)}")
+
+
+def _origin(loc: tuple[int | str, ...], source: str) -> str:
+    """The environment variable that gave a key its value, else ``source``."""
+    variables = {variable.upper(): variable for variable in os.environ}
+    parts = [str(part).upper() for part in loc]
+    names = (ENV_PREFIX + "__".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((variables[name] for name in names if name in variables), source)
+
+
+def _explain(error: dict[str, Any]) -> str:
+    *section, last = error["loc"]
+    key = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key {last!r}; allowed: {', '.join(_allowed(section))}"
+    if error["type"] == "missing":
+        return f"{key}: is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[0].lower()}{message[1:]}, got {error['input']!r:.80}"
+
+
+def _allowed(section: list[Any]) -> list[str]:
+    model: Any = Settings
+    for part in section:
+        if isinstance(part, str):
+            annotation = model.model_fields[part].annotation
+            model = next((t for t in get_args(annotation) if isinstance(t, type)), annotation)
+    return list(model.model_fields)

@@ -1,0 +1,93 @@
+"""Every error bandit-router raises on purpose.
+
+RouterError
+├── ConfigError           router.toml, the environment or a policy spec is wrong
+├── InvalidInput          a value a caller sent is wrong; names the field and the fix
+│   └── SchemaMismatch    a vector or snapshot belongs to another feature pipeline
+├── NoEligibleArm         nothing is left to choose from; names what excluded each arm
+├── UnknownDecision       no decision with that id in this router's log
+├── IdempotencyConflict   the key was used before with a different request
+├── RouterClosed          the router was used after close()
+└── StoreError            the database cannot do what was asked
+    ├── SchemaVersionError   the database has another schema version; names the command
+    ├── SnapshotCorrupt      a stored snapshot fails its checksum or cannot be read
+    └── Overloaded           the write queue is full; retry after a moment
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class RouterError(Exception):
+    """Base of every error bandit-router raises on purpose."""
+
+
+class ConfigError(RouterError):
+    """A setting is wrong. The message names the key, the file and what is allowed."""
+
+
+class InvalidInput(RouterError, ValueError):
+    """A value a caller sent is wrong."""
+
+    def __init__(self, field: str, problem: str, fix: str) -> None:
+        super().__init__(f"{field}: {problem}; {fix}")
+        self.field = field
+        self.problem = problem
+        self.fix = fix
+
+
+class SchemaMismatch(InvalidInput):
+    """A vector or a snapshot was made by another feature pipeline."""
+
+
+class NoEligibleArm(RouterError):
+    """Nothing is left to choose from."""
+
+    def __init__(self, excluded: Mapping[str, str]) -> None:
+        why = "; ".join(f"{arm}: {reason}" for arm, reason in excluded.items())
+        super().__init__(f"no eligible arm ({why or 'no arm is configured'})")
+        self.excluded = dict(excluded)
+
+
+class UnknownDecision(RouterError, LookupError):
+    """No decision with that id in this router's log."""
+
+    def __init__(self, decision_id: str) -> None:
+        super().__init__(f"no decision {decision_id!r} in this router's log")
+        self.decision_id = decision_id
+
+
+class IdempotencyConflict(RouterError):
+    """The idempotency key was used before with a different request."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"idempotency key {key!r} was used before with a different request")
+        self.key = key
+
+
+class RouterClosed(RouterError):
+    """The router was used after close()."""
+
+    def __init__(self) -> None:
+        super().__init__("the router is closed; open a new one with Router.open(settings)")
+
+
+class StoreError(RouterError):
+    """The database cannot do what was asked."""
+
+
+class SchemaVersionError(StoreError):
+    """The database has another schema version than this package."""
+
+
+class SnapshotCorrupt(StoreError):
+    """A stored snapshot fails its checksum or cannot be read."""
+
+
+class Overloaded(StoreError):
+    """The write queue is full."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"the write queue is full; retry after {retry_after_s:g} s")
+        self.retry_after_s = retry_after_s

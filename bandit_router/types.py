@@ -1,0 +1,129 @@
+"""The nouns of bandit-router: plain, frozen values that every room passes around."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+METRICS: Mapping[str, float] = {
+    "quality": 1.0,
+    "satisfaction": 1.0,
+    "error": 1.0,
+    "cost_usd": 1e6,
+    "latency_s": 1e6,
+}
+"""Every metric and the largest value it may have; the smallest is 0."""
+
+
+class Reason(StrEnum):
+    """Why a decision has the action it has. Only ``POLICY`` rows are exploration."""
+
+    POLICY = "policy"
+    OVERRIDE = "override"
+    STICKY = "sticky"
+    WORKFLOW = "workflow"
+    TIER = "tier"
+    ESCALATION = "escalation"
+    FALLBACK = "fallback"
+    DEGRADED = "degraded"
+
+
+class Outcome(StrEnum):
+    """What became of one metric of one feedback call."""
+
+    RECORDED = "recorded"
+    REVISED = "revised"
+    RETRACTED = "retracted"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arm:
+    """A routable model: provider, model, prices, limits and capabilities."""
+
+    name: str
+    provider: str
+    model: str
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    expected_output_tokens: int = 300
+    context_window: int | None = None
+    capabilities: frozenset[str] = frozenset()
+    enabled: bool = True
+
+    def expected_cost_usd(self, input_tokens: int) -> float:
+        """USD for one call: prices per million tokens times tokens in and expected out."""
+        return (
+            self.input_usd_per_mtok * input_tokens + self.output_usd_per_mtok * self.expected_output_tokens
+        ) / 1e6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """What a caller wants answered.
+
+    ``text`` is the newest user message, ``turn`` its number in the conversation (from 1) and
+    ``prompt_chars`` the length of everything sent with it, which prices the input tokens.
+    """
+
+    text: str
+    turn: int = 1
+    user_tier: str | None = None
+    prompt_chars: int = 0
+
+
+class Scores(NamedTuple):
+    """What a policy sees of the k eligible arms. All vectors have shape (k,).
+
+    ``mean`` and ``std`` describe the posterior of each arm's reward at the context ``x`` (d,);
+    ``cost_usd`` is the expected cost; ``utility`` is ``mean - cost_weight * cost_usd``.
+    """
+
+    arms: tuple[str, ...]
+    x: FloatArray
+    mean: FloatArray
+    std: FloatArray
+    cost_usd: FloatArray
+    utility: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """One logged choice. ``eligible``, ``pmf`` and ``expected_costs_usd`` share one order."""
+
+    id: str
+    decided_at: float
+    x: FloatArray
+    schema_id: str
+    eligible: tuple[str, ...]
+    pmf: tuple[float, ...]
+    expected_costs_usd: tuple[float, ...]
+    arm: str
+    propensity: float
+    reason: Reason
+    policy: str
+    snapshot: int
+    cost_weight: float
+    expected_quality: float
+    expected_cost_usd: float
+    conversation: str | None = None
+    parent: str | None = None
+    idempotency_key: str | None = None
+    query: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Feedback:
+    """Metrics attached to a decision; a value of None retracts that metric."""
+
+    decision_id: str
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    received_at: float
+    idempotency_key: str | None = None
