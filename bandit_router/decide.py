@@ -1,0 +1,89 @@
+"""The pure core of a decision: request and snapshot in, decision out. No I/O, no clock, no state."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandit_router.guards import narrow
+from bandit_router.policies import Policy, sample
+from bandit_router.posterior import Posterior
+from bandit_router.types import Arm, Decision, FloatArray, Reason, Scores
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One call to route, checked. ``cost_weight`` is in 1/USD."""
+
+    x: FloatArray
+    input_tokens: int
+    cost_weight: float
+    require: Collection[str] = ()
+    allow: Collection[str] | None = None
+    conversation: str | None = None
+    idempotency_key: str | None = None
+    query: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """What a worker decides with until the next refresh: one snapshot, solved, and its arms."""
+
+    version: int
+    arms_revision: int
+    posterior: Posterior
+    arms: tuple[Arm, ...]
+
+
+def score(
+    posterior: Posterior, names: Sequence[str], x: FloatArray, costs_usd: Sequence[float], cost_weight: float
+) -> Scores:
+    """Score the named arms at x: u = mean − λ · cost, with the posterior's mean and std."""
+    mean, std = posterior.predict(x)
+    arms = tuple(names)
+    if arms != posterior.arms:
+        rows = [posterior.index(arm) for arm in arms]
+        mean, std = mean[rows], std[rows]
+    cost = np.array(costs_usd)
+    utility = mean - cost_weight * cost if cost_weight else mean
+    return Scores(arms, x, mean, std, cost, utility)
+
+
+def decide(
+    view: View,
+    policy: Policy,
+    schema_id: str,
+    request: Request,
+    *,
+    id: str,
+    now: float,
+    rng: np.random.Generator,
+) -> Decision:
+    """Narrow, score, ask the policy, sample. Raises NoEligibleArm or InvalidInput."""
+    arms = narrow(view.arms, input_tokens=request.input_tokens, require=request.require, allow=request.allow)
+    costs = [arm.expected_cost_usd(request.input_tokens) for arm in arms]
+    scores = score(view.posterior, [arm.name for arm in arms], request.x, costs, request.cost_weight)
+    pmf = policy.pmf(scores)
+    chosen = sample(pmf, rng)
+    return Decision(
+        id=id,
+        decided_at=now,
+        x=request.x,
+        schema_id=schema_id,
+        eligible=scores.arms,
+        pmf=tuple(pmf),
+        expected_costs_usd=tuple(costs),
+        arm=scores.arms[chosen],
+        propensity=pmf[chosen],
+        reason=Reason.POLICY,
+        policy=policy.spec,
+        snapshot=view.version,
+        cost_weight=request.cost_weight,
+        expected_quality=float(scores.mean[chosen]),
+        expected_cost_usd=costs[chosen],
+        conversation=request.conversation,
+        idempotency_key=request.idempotency_key,
+        query=request.query,
+    )

@@ -1,0 +1,79 @@
+"""The registry of policies: a new one is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+from bandit_router.errors import ConfigError
+from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Thompson, Uniform
+from bandit_router.policies.base import Policy, sample
+
+POLICIES: Mapping[str, Callable[..., Policy]] = {
+    "thompson": Thompson,
+    "linucb": LinUCB,
+    "epsilon-greedy": EpsilonGreedy,
+    "uniform": Uniform,
+    "fixed": Fixed,
+}
+
+__all__ = ["POLICIES", "Policy", "make_policy", "parse_policy", "sample"]
+
+
+def make_policy(name: str, parameters: Mapping[str, float | str]) -> Policy:
+    """The named policy with these parameters. ConfigError names what is wrong and what is allowed.
+
+    A number may be given as text, as the environment does.
+    """
+    if name not in POLICIES:
+        raise ConfigError(f"policy.name: no policy {name!r}; use one of {', '.join(POLICIES)}")
+    known = _parameters(name)
+    typed: dict[str, float | str] = {}
+    for key, value in parameters.items():
+        if key not in known:
+            allowed = ", ".join(known) or "no parameter"
+            raise ConfigError(f"policy.{key}: {name} has no such parameter; it takes {allowed}")
+        typed[key] = _text(key, value) if known[key].type == "str" else _number(key, value)
+    missing = [k for k, f in known.items() if f.default is MISSING and k not in parameters]
+    if missing:
+        raise ConfigError(f"policy.{missing[0]}: {name} needs it")
+    try:
+        return POLICIES[name](**typed)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def parse_policy(spec: str) -> Policy:
+    """Read ``name``, ``name:key=value,key=value`` or ``fixed:arm``, as ``Policy.spec`` writes it."""
+    name, _, rest = spec.partition(":")
+    parameters: dict[str, str] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, text = part.rpartition("=")
+        if not equals and name == "fixed":
+            key = "arm"
+        elif not equals:
+            raise ConfigError(f"policy {spec!r}: {part!r} is not key=value")
+        if key in parameters:
+            raise ConfigError(f"policy {spec!r}: {key} is given twice; give it once")
+        parameters[key] = text
+    return make_policy(name, parameters)
+
+
+def _parameters(name: str) -> dict[str, Field[Any]]:
+    return {f.name: f for f in fields(POLICIES[name])}  # type: ignore[arg-type]
+
+
+def _number(key: str, value: object) -> float:
+    try:
+        if isinstance(value, int | float | str) and not isinstance(value, bool):
+            return float(value)
+    except (ValueError, OverflowError):
+        pass
+    raise ConfigError(f"policy.{key}: {value!r:.80} is not a number")
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"policy.{key}: {value!r:.80} is not text")
+    return value

@@ -1,0 +1,116 @@
+"""One posterior, many policies: each is a function of the utility and the width of each arm."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bandit_router.errors import InvalidInput
+from bandit_router.policies.base import argmax_pmf, check_parameter, require_arms, scaled_width, with_floor
+from bandit_router.propensity import argmax_probabilities
+from bandit_router.types import Scores
+
+_EPSILON = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class LinUCB:
+    """1 − ε on the argmax of u + α·std (ties split evenly), ε spread over the eligible arms.
+
+    Li, Chu, Langford & Schapire (2010), A contextual-bandit approach to personalized news article
+    recommendation, Algorithm 1, with a floor.
+    """
+
+    alpha: float = 1.0
+    epsilon: float = _EPSILON
+
+    def __post_init__(self) -> None:
+        check_parameter("linucb", "alpha", self.alpha, 0.0, 1e6)
+        check_parameter("linucb", "epsilon", self.epsilon, 0.0, 1.0)
+
+    @property
+    def spec(self) -> str:
+        return f"linucb:alpha={float(self.alpha)!r},epsilon={float(self.epsilon)!r}"
+
+    def pmf(self, scores: Scores) -> list[float]:
+        require_arms(scores)
+        return argmax_pmf((scores.utility + scores.std * self.alpha).tolist(), self.epsilon)
+
+
+@dataclass(frozen=True, slots=True)
+class Thompson:
+    """(1 − ε)·P(arm is the argmax of N(u, (v·std)²)) + ε/k, the probability computed exactly.
+
+    Agrawal & Goyal (2013), Thompson sampling for contextual bandits with linear payoffs, Algorithm 1,
+    for arms with independent posteriors, with a floor.
+    """
+
+    v: float = 1.0
+    epsilon: float = _EPSILON
+
+    def __post_init__(self) -> None:
+        check_parameter("thompson", "v", self.v, 0.0, 1e6)
+        check_parameter("thompson", "epsilon", self.epsilon, 0.0, 1.0)
+
+    @property
+    def spec(self) -> str:
+        return f"thompson:v={float(self.v)!r},epsilon={float(self.epsilon)!r}"
+
+    def pmf(self, scores: Scores) -> list[float]:
+        require_arms(scores)
+        wins = argmax_probabilities(scores.utility, scaled_width(scores, self.v))
+        return with_floor(wins.tolist(), self.epsilon)
+
+
+@dataclass(frozen=True, slots=True)
+class EpsilonGreedy:
+    """1 − ε on the argmax of u (ties split evenly), ε spread over the eligible arms."""
+
+    epsilon: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_parameter("epsilon-greedy", "epsilon", self.epsilon, 0.0, 1.0)
+
+    @property
+    def spec(self) -> str:
+        return f"epsilon-greedy:epsilon={float(self.epsilon)!r}"
+
+    def pmf(self, scores: Scores) -> list[float]:
+        require_arms(scores)
+        return argmax_pmf(scores.utility.tolist(), self.epsilon)
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """1/k on every eligible arm: the best log to evaluate other policies from."""
+
+    @property
+    def spec(self) -> str:
+        return "uniform"
+
+    def pmf(self, scores: Scores) -> list[float]:
+        require_arms(scores)
+        return with_floor([1.0 / len(scores.arms)] * len(scores.arms), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """1 − ε on one named arm; spread evenly where that arm is not eligible."""
+
+    arm: str
+    epsilon: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.arm or set(self.arm) & set(",="):  # the spec could not be read back
+            raise InvalidInput("policy fixed: arm", f"is {self.arm!r}", "name an arm, as in fixed:gpt-4o")
+        check_parameter("fixed", "epsilon", self.epsilon, 0.0, 1.0)
+
+    @property
+    def spec(self) -> str:
+        return f"fixed:{self.arm},epsilon={float(self.epsilon)!r}"
+
+    def pmf(self, scores: Scores) -> list[float]:
+        require_arms(scores)
+        if self.arm not in scores.arms:
+            return Uniform().pmf(scores)
+        return argmax_pmf([0.0 if arm == self.arm else -math.inf for arm in scores.arms], self.epsilon)

@@ -1,0 +1,83 @@
+"""What a policy is, and the three pieces every policy is made of.
+
+A policy is a distribution: it maps the scores of the eligible arms to a probability mass function
+over them. The router samples from it, so the logged propensity is exact by construction.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+
+from bandit_router.errors import InvalidInput, NoEligibleArm
+from bandit_router.types import FloatArray, Scores
+
+_TIE = 1e-12
+
+
+class Policy(Protocol):
+    """Eligible scores -> probabilities."""
+
+    @property
+    def spec(self) -> str:
+        """The policy with its parameters, as ``parse_policy`` reads it: ``linucb:alpha=1,epsilon=0.02``."""
+        ...
+
+    def pmf(self, scores: Scores) -> list[float]:
+        """k probabilities that sum to 1, in the order of ``scores.arms``.
+
+        Raises NoEligibleArm when k = 0. Never changes its input.
+        """
+        ...
+
+
+def with_floor(probabilities: list[float], epsilon: float) -> list[float]:
+    """(1 − ε) p + ε/k, rescaled so that rounding cannot move the sum from 1."""
+    k = len(probabilities)
+    keep, share = 1.0 - epsilon, epsilon / k
+    return _rescaled([keep * p + share for p in probabilities])
+
+
+def argmax_pmf(values: list[float], epsilon: float) -> list[float]:
+    """1 − ε split evenly over the arms that tie for the largest value, ε spread over all."""
+    best = max(values)
+    cut = best - _TIE * max(1.0, abs(best))
+    winners = [value >= cut for value in values]
+    floor = epsilon / len(values)
+    top = (1.0 - epsilon) * (1.0 / winners.count(True)) + floor
+    return _rescaled([top if won else floor for won in winners])
+
+
+def _rescaled(probabilities: list[float]) -> list[float]:
+    total = math.fsum(probabilities)
+    return probabilities if total == 1.0 else [p / total for p in probabilities]
+
+
+def sample(pmf: list[float], rng: np.random.Generator) -> int:
+    """The index of one draw from ``pmf``, by inversion with a single uniform."""
+    u = rng.random()
+    for index, p in enumerate(pmf):
+        u -= p
+        if u < 0.0:
+            return index
+    return max(range(len(pmf)), key=pmf.__getitem__)
+
+
+def require_arms(scores: Scores) -> None:
+    """Raise NoEligibleArm unless there is something to choose from."""
+    if not scores.arms:
+        raise NoEligibleArm({})
+
+
+def check_parameter(policy: str, name: str, value: float, low: float, high: float) -> None:
+    """InvalidInput unless low <= value <= high."""
+    if not low <= value <= high:
+        bounds = f"[{low:g}, {high:g}]" if math.isfinite(high) else f"[{low:g}, ∞)"
+        raise InvalidInput(f"policy {policy}: {name}", f"is {value:g}", f"give a number in {bounds}")
+
+
+def scaled_width(scores: Scores, factor: float) -> FloatArray:
+    """factor · std, the exploration width of each arm."""
+    return scores.std if factor == 1.0 else scores.std * factor

@@ -1,0 +1,313 @@
+"""Bayesian linear arms: sufficient statistics that add up, and the prediction they imply.
+
+Per arm a the reward is ``r = θ_a·x + noise`` with noise variance σ² and the prior
+``θ_a ~ N(μ_a, diag(λ_a)⁻¹)``. The truth is three sums over observations i with weights w_i:
+
+    S_a = Σ w_i x_i x_iᵀ,    m_a = Σ w_i r_i x_i,    n_a = number of rewards counted
+
+and everything else is derived from them:
+
+    P_a = diag(λ_a) + S_a/σ²,    θ̂_a = P_a⁻¹(λ_a μ_a + m_a/σ²),    std_a(x) = √(xᵀ P_a⁻¹ x)
+
+(Bishop, Pattern Recognition and Machine Learning, eq. 3.50–3.59.) Because sums commute, the order of
+workers, retries and late rewards does not matter. Forgetting is by event time, so that it commutes
+too: ``w_i = 2^(−(as_of − t_i)/half_life_s)``; the prior never decays, so no variance outgrows it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from bandit_router.errors import InvalidInput
+from bandit_router.types import FloatArray
+
+log = logging.getLogger(__name__)
+
+_HALF_READ_DIM = 128  # from here on reading one triangle (symv) beats one big gemv over both
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prior:
+    """θ ~ N(mean, diag(precision)⁻¹), both of shape (d,), with precision > 0."""
+
+    mean: FloatArray
+    precision: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.mean.ndim != 1 or self.mean.shape != self.precision.shape:
+            raise InvalidInput("prior", "mean and precision differ in shape", "give two (d,) vectors")
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.precision).all()):
+            raise InvalidInput("prior", "is not finite", "give finite numbers")
+        if not (self.precision > 0).all():
+            raise InvalidInput("prior.precision", "is not positive", "give numbers above 0")
+
+
+@dataclass(kw_only=True, slots=True)
+class Posterior:
+    """The posterior of K arms over contexts of dimension d.
+
+    Mutable on purpose: the learner owns one, adds to it and publishes it; a published one is never
+    touched again. ``second`` is S (K, d, d), ``cross`` is m (K, d), ``count`` is n (K,).
+    """
+
+    arms: tuple[str, ...]
+    schema_id: str
+    noise_variance: float
+    prior_mean: FloatArray
+    prior_precision: FloatArray
+    second: FloatArray
+    cross: FloatArray
+    count: np.ndarray[tuple[int], np.dtype[np.int64]]
+    half_life_s: float | None = None
+    as_of: float = -math.inf
+    theta: FloatArray = field(init=False, repr=False)
+    covariance: FloatArray = field(init=False, repr=False)
+    _index: dict[str, int] = field(init=False, repr=False)
+    _stale: bool = field(init=False, repr=False, default=True)
+
+    def __post_init__(self) -> None:
+        self._index = {arm: k for k, arm in enumerate(self.arms)}
+        self.theta = self.prior_mean.copy()
+        self.covariance = np.zeros_like(self.second)
+
+    @classmethod
+    def empty(
+        cls,
+        priors: dict[str, Prior],
+        *,
+        schema_id: str,
+        noise_variance: float,
+        half_life_s: float | None = None,
+        dim: int | None = None,
+    ) -> Self:
+        """A posterior that has seen nothing. ``dim`` is only needed when there are no arms yet."""
+        if not (math.isfinite(noise_variance) and noise_variance > 0):
+            raise InvalidInput("noise_variance", f"is {noise_variance}", "give a number above 0")
+        if half_life_s is not None and not (math.isfinite(half_life_s) and half_life_s > 0):
+            raise InvalidInput("half_life_s", f"is {half_life_s}", "give seconds above 0, or none")
+        d = next(iter(priors.values())).mean.size if priors else (dim or 0)
+        if any(p.mean.size != d for p in priors.values()):
+            raise InvalidInput("priors", "differ in length", f"give every arm length {d}")
+        k = len(priors)
+        return cls(
+            arms=tuple(priors),
+            schema_id=schema_id,
+            noise_variance=noise_variance,
+            prior_mean=np.array([p.mean for p in priors.values()]).reshape(k, d),
+            prior_precision=np.array([p.precision for p in priors.values()]).reshape(k, d),
+            second=np.zeros((k, d, d)),
+            cross=np.zeros((k, d)),
+            count=np.zeros(k, dtype=np.int64),
+            half_life_s=half_life_s,
+        )
+
+    @property
+    def dim(self) -> int:
+        """d, the length of a context."""
+        return int(self.prior_mean.shape[1])
+
+    def index(self, arm: str) -> int:
+        """The row of ``arm``; KeyError when this posterior has never heard of it."""
+        return self._index[arm]
+
+    def __contains__(self, arm: object) -> bool:
+        return arm in self._index
+
+    def copy(self) -> Self:
+        """An independent posterior with the same statistics."""
+        return type(self)(
+            arms=self.arms,
+            schema_id=self.schema_id,
+            noise_variance=self.noise_variance,
+            prior_mean=self.prior_mean.copy(),
+            prior_precision=self.prior_precision.copy(),
+            second=self.second.copy(),
+            cross=self.cross.copy(),
+            count=self.count.copy(),
+            half_life_s=self.half_life_s,
+            as_of=self.as_of,
+        )
+
+    def with_arm(self, arm: str, prior: Prior) -> Self:
+        """The same posterior with one more arm that has seen nothing."""
+        if arm in self:
+            raise InvalidInput("arm", f"{arm!r} is there already", "give a new name")
+        if prior.mean.size != self.dim:
+            raise InvalidInput("prior", f"has length {prior.mean.size}", f"give length {self.dim}")
+        return type(self)(
+            arms=(*self.arms, arm),
+            schema_id=self.schema_id,
+            noise_variance=self.noise_variance,
+            prior_mean=np.vstack([self.prior_mean, prior.mean]),
+            prior_precision=np.vstack([self.prior_precision, prior.precision]),
+            second=np.concatenate([self.second, np.zeros((1, self.dim, self.dim))]),
+            cross=np.vstack([self.cross, np.zeros(self.dim)]),
+            count=np.append(self.count, np.int64(0)),
+            half_life_s=self.half_life_s,
+            as_of=self.as_of,
+        )
+
+    # -- the sums ---------------------------------------------------------------------------------
+
+    def observe(self, arm: str, x: FloatArray, reward: float, at: float = 0.0) -> None:
+        """Count one reward: S += w x xᵀ, m += w r x, n += 1, in O(d²).
+
+        The derived mean and covariance follow by a rank-one (Sherman–Morrison) step.
+        """
+        k, w = self._index[arm], self._admit(x, reward, at)
+        if not self._stale:
+            self._rank_one(k, x, reward, w)
+        self._add(k, x, reward, w)
+        self.count[k] += 1
+
+    def retract(self, arm: str, x: FloatArray, reward: float, at: float = 0.0) -> None:
+        """Take back one reward that was counted with these very values."""
+        k, w = self._index[arm], self._admit(x, reward, at)
+        self._add(k, x, reward, -w)
+        self.count[k] -= 1
+        self._stale = True  # a rank-one downdate loses digits that the direct solve keeps
+
+    def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0) -> None:
+        """Replace one counted reward by another: m += w (new − old) x."""
+        k, w = self._index[arm], self._admit(x, new - old, at)
+        if not self._stale:
+            self.theta[k] += self.covariance[k] @ x * (w * (new - old) / self.noise_variance)
+        self.cross[k] += w * (new - old) * x
+
+    def observe_many(self, arm: str, x: FloatArray, rewards: FloatArray, at: FloatArray) -> None:
+        """Count many rewards of one arm: x (n, d), rewards (n,), event times at (n,)."""
+        k, n = self._index[arm], rewards.size
+        if n == 0:
+            return
+        if x.shape != (n, self.dim) or rewards.shape != (n,) or at.shape != (n,):
+            raise InvalidInput("observations", f"have x of shape {x.shape}", f"give ({n}, {self.dim})")
+        if not (_can_be_squared(x.ravel()) and np.isfinite(rewards).all() and np.isfinite(at).all()):
+            raise InvalidInput("observation", "is not finite", "drop the row")
+        self.advance(float(at.max()))
+        wx = x * self._weights(at)[:, None]
+        self.second[k] += wx.T @ x
+        self.cross[k] += rewards @ wx
+        self.count[k] += rewards.size
+        self._stale = True
+
+    def merge(self, other: Posterior) -> Self:
+        """The posterior of both logs together: the sums add up, the prior counts once."""
+        same = (
+            self.arms == other.arms
+            and self.schema_id == other.schema_id
+            and self.half_life_s == other.half_life_s
+            and self.noise_variance == other.noise_variance
+            and np.array_equal(self.prior_mean, other.prior_mean)
+            and np.array_equal(self.prior_precision, other.prior_precision)
+        )
+        if not same:
+            raise InvalidInput("posterior", "differs in arms, schema or prior", "merge like with like")
+        merged, addend = self.copy(), other.copy()
+        as_of = max(merged.as_of, addend.as_of)
+        merged.advance(as_of)
+        addend.advance(as_of)
+        merged.second += addend.second
+        merged.cross += addend.cross
+        merged.count += addend.count
+        return merged
+
+    def advance(self, as_of: float) -> None:
+        """Move the reference time forward; with a half-life, older evidence decays. Never back."""
+        if as_of <= self.as_of:
+            return
+        if not math.isfinite(as_of):
+            raise InvalidInput("as_of", f"is {as_of}", "give a time in seconds")
+        if self.half_life_s is not None and math.isfinite(self.as_of):
+            decay = 2.0 ** ((self.as_of - as_of) / self.half_life_s)
+            self.second *= decay
+            self.cross *= decay
+            self._stale = True
+        self.as_of = as_of
+
+    # -- the derived part -------------------------------------------------------------------------
+
+    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation of θ_a·x for every arm: x (d,) -> two (K,) vectors."""
+        if self._stale:
+            self.solve()
+        mean = self.theta.dot(x)
+        variance = _quadratic_forms(self.covariance, x)
+        np.maximum(variance, 0.0, out=variance)
+        return mean, np.sqrt(variance, out=variance)
+
+    def solve(self) -> None:
+        """Derive θ̂ and P⁻¹ of every arm from the sums, by Cholesky.
+
+        An arm with non-finite statistics is quarantined: it predicts its prior and says so in the log.
+        """
+        for k, arm in enumerate(self.arms):
+            if not self._solve_arm(k):
+                log.error("arm %r has unusable statistics: quarantined to its prior; run `rebuild`", arm)
+                self.theta[k] = self.prior_mean[k]
+                self.covariance[k] = np.diag(1.0 / self.prior_precision[k])
+        self._stale = False
+
+    def _solve_arm(self, k: int) -> bool:
+        second, cross = self.second[k], self.cross[k]
+        if not (np.isfinite(second).all() and np.isfinite(cross).all()):
+            return False
+        precision = second / self.noise_variance
+        precision[np.diag_indices(self.dim)] += self.prior_precision[k]
+        factor, info = lapack.dpotrf(precision, lower=1, overwrite_a=0, clean=1)
+        if info != 0:
+            return False
+        target = self.prior_precision[k] * self.prior_mean[k] + cross / self.noise_variance
+        self.theta[k] = lapack.dpotrs(factor, target, lower=1)[0].reshape(-1)
+        inverse = lapack.dpotri(factor, lower=1)[0]
+        self.covariance[k] = np.tril(inverse) + np.tril(inverse, -1).T
+        return bool(np.isfinite(self.theta[k]).all())
+
+    def _rank_one(self, k: int, x: FloatArray, reward: float, w: float) -> None:
+        gain = self.covariance[k] @ x
+        spread = self.noise_variance / w + float(gain @ x) if w > 0 else math.inf
+        self.theta[k] += gain * ((reward - float(self.theta[k] @ x)) / spread)
+        _add_outer(self.covariance[k], -1.0 / spread, gain)
+
+    def _add(self, k: int, x: FloatArray, reward: float, w: float) -> None:
+        _add_outer(self.second[k], w, x)
+        self.cross[k] += (w * reward) * x
+
+    def _admit(self, x: FloatArray, reward: float, at: float) -> float:
+        if x.shape != (self.dim,):
+            raise InvalidInput("x", f"has shape {x.shape}", f"give shape ({self.dim},)")
+        if not (math.isfinite(reward) and _can_be_squared(x) and math.isfinite(at)):
+            raise InvalidInput("observation", "is not finite", "drop the row")
+        self.advance(at)
+        if self.half_life_s is None:
+            return 1.0
+        return float(2.0 ** ((at - self.as_of) / self.half_life_s))
+
+    def _weights(self, at: FloatArray) -> FloatArray:
+        if self.half_life_s is None:
+            return np.ones_like(at)
+        return np.exp2((at - self.as_of) / self.half_life_s)
+
+
+def _can_be_squared(x: FloatArray) -> bool:
+    """Whether x·x is finite; BLAS, unlike numpy, does not warn when it is not."""
+    return math.isfinite(blas.ddot(x, x))
+
+
+def _quadratic_forms(matrices: FloatArray, x: FloatArray) -> FloatArray:
+    """xᵀ M_k x for symmetric matrices (K, d, d) -> (K,)."""
+    k, d = matrices.shape[:2]
+    if d >= _HALF_READ_DIM:
+        return np.array([blas.dsymv(1.0, matrix.T, x) @ x for matrix in matrices])
+    forms: FloatArray = matrices.reshape(k * d, d).dot(x).reshape(k, d).dot(x)  # `@` costs twice the call
+    return forms
+
+
+def _add_outer(matrix: FloatArray, scale: float, x: FloatArray) -> None:
+    """matrix += scale · x xᵀ, in place and without a temporary (matrix is C-contiguous)."""
+    blas.dger(scale, x, x, a=matrix.T, overwrite_a=1)

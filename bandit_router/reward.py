@@ -1,0 +1,39 @@
+"""Feedback metrics -> the scalar reward in [0, 1] that the posterior learns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from bandit_router.errors import InvalidInput
+from bandit_router.types import METRICS
+
+
+def check_metric(name: str, value: object, prefix: str = "") -> float:
+    """``value`` as a float when it is a legal value of the metric; InvalidInput otherwise."""
+    field = prefix + name
+    if name not in METRICS:
+        raise InvalidInput(field, "is not a metric", f"use one of {', '.join(METRICS)}")
+    largest = METRICS[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput(field, f"is a {type(value).__name__}", f"give a number in [0, {largest:g}]")
+    if not 0 <= value <= largest:  # also false for NaN; an int too large for a float compares fine
+        raise InvalidInput(field, "is out of range", f"give a number in [0, {largest:g}]")
+    return float(value)
+
+
+def reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
+    """The weighted mean Σ w_k v_k / Σ w_k over the weighted metrics that are present.
+
+    ``error`` enters as 1 − error: a failed call is worth nothing. A decision with ``error`` = 1 and
+    no weighted metric at all has reward 0. None when nothing was said about quality.
+    """
+    present = [(w, _goodness(k, metrics[k])) for k, w in weights.items() if k in metrics]
+    if not present:
+        return 0.0 if metrics.get("error") == 1.0 else None
+    total = math.fsum(w for w, _ in present)
+    return min(1.0, max(0.0, math.fsum(w * v for w, v in present) / total))
+
+
+def _goodness(metric: str, value: float) -> float:
+    return 1.0 - value if metric == "error" else value
