@@ -1,0 +1,381 @@
+"""Decide and learn: the object a library user holds, and the only orchestrator."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, Unpack
+
+import numpy as np
+import uuid_utils
+
+from bandit_router.config import Settings, load_settings
+from bandit_router.decide import Request, View, decide, score
+from bandit_router.errors import InvalidInput, RouterClosed, SchemaMismatch, SnapshotCorrupt
+from bandit_router.features import Pipeline, build_pipeline, check_text, input_tokens, read_query
+from bandit_router.learner import Learner, make_learner
+from bandit_router.policies import Policy, make_policy
+from bandit_router.reward import check_metric
+from bandit_router.snapshot import decode, encode
+from bandit_router.store.store import Store
+from bandit_router.store.write import Put
+from bandit_router.store.writer import Done, Writer
+from bandit_router.types import Arm, Decision, Feedback, Outcome, Scores
+from bandit_router.verify import Report, verify
+
+log = logging.getLogger(__name__)
+
+_KEY_CHARS = 255
+_LARGEST_COST_WEIGHT = 1e9
+
+
+class RouteOptions(TypedDict, total=False):
+    """What :meth:`Router.route` takes besides the query. All of it is optional."""
+
+    features: Sequence[float] | None
+    """Your own context instead of a query: d − 1 numbers, the bias is added."""
+    user_tier: str | None
+    """Tier of the user; "premium" and "free" are features."""
+    cost_weight: float | None
+    """Reward given up to save one dollar, 1/USD; the router's own by default."""
+    require: Sequence[str]
+    """Capabilities the model must have."""
+    arms: Sequence[str] | None
+    """The only arms acceptable, by name."""
+    conversation: str | None
+    """Your id of the conversation, logged."""
+    idempotency_key: str | None
+    """The same key with the same request returns the same decision."""
+
+
+class Router:
+    """A contextual-bandit router on one database. Thread-safe; many processes may share a database.
+
+    A background thread folds feedback and picks up what other workers published, every
+    ``learner.interval_s`` seconds. Use as a context manager, or call :meth:`close`.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        policy: Policy,
+        pipeline: Pipeline,
+        store: Store,
+        learner: Learner,
+        rng: np.random.Generator,
+    ) -> None:
+        self.settings = settings
+        self.policy = policy
+        self.pipeline = pipeline
+        self._store = store
+        self._learner = learner
+        self._rng = rng
+        self._rng_lock = threading.Lock()
+        self._refreshing = threading.Lock()
+        self._view = self._load_view()
+        self._writer = Writer(store, settings.store.queue_size)
+        self._stopping = threading.Event()
+        self._upkeep = threading.Thread(target=self._run, name="bandit-router-learner", daemon=True)
+        self._upkeep.start()
+
+    @classmethod
+    def open(cls, settings: Settings | str | Path, *, rng: np.random.Generator | None = None) -> Self:
+        """A router on the settings' database, which is created when it is an empty SQLite file.
+
+        Args:
+            settings: Settings, or the path of a router.toml.
+            rng: The source of exploration; fresh entropy by default.
+
+        Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
+        """
+        if not isinstance(settings, Settings):
+            settings = load_settings(settings)
+        policy = make_policy(settings.policy.name, settings.policy.parameters)
+        pipeline = build_pipeline(**settings.features.model_dump())
+        store = Store.open(settings.store.url, settings.router.name)
+        try:
+            learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
+            _adopt(store, learner, [section.arm() for section in settings.arms])
+            return cls(
+                settings=settings,
+                policy=policy,
+                pipeline=pipeline,
+                store=store,
+                learner=learner,
+                rng=rng or np.random.default_rng(),
+            )
+        except BaseException:
+            store.close()
+            raise
+
+    def close(self) -> None:
+        """Commit what is queued and let go of the database. Idempotent."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self._upkeep.join()
+        self._writer.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- deciding ---------------------------------------------------------------------------------
+
+    def route(
+        self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
+    ) -> Decision:
+        """Choose an arm for a query and log the decision; returns once that is committed.
+
+        ``query`` is the text, or chat messages with ``role`` and ``content``.
+
+        Raises InvalidInput, NoEligibleArm, IdempotencyConflict, Overloaded or StoreError.
+        """
+        decision = self._writer.write(self._decide(*self.prepare(query, **options)))
+        assert isinstance(decision, Decision)
+        return decision
+
+    def prepare(
+        self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
+    ) -> tuple[Request, str]:
+        """Check the arguments of :meth:`route`: a request, and the digest that identifies it."""
+        features, key = options.get("features"), options.get("idempotency_key")
+        for field, text in (("conversation", options.get("conversation")), ("idempotency_key", key)):
+            check_text(field, text, _KEY_CHARS)
+        text = None
+        if query is not None and features is None:
+            read = read_query(query, user_tier=options.get("user_tier"))
+            x, tokens, text = self.pipeline.context(read), input_tokens(read), read.text
+        elif features is not None and query is None:
+            x, tokens = self.pipeline.check_vector(features), 0
+        else:
+            raise InvalidInput("query", "and features exclude each other", "send exactly one of them")
+        request = Request(
+            x=x,
+            input_tokens=tokens,
+            cost_weight=self._cost_weight(options.get("cost_weight")),
+            require=options.get("require") or (),
+            allow=options.get("arms"),
+            conversation=options.get("conversation"),
+            idempotency_key=key,
+            query=text if self.settings.router.log_queries else None,
+        )
+        return request, "" if key is None else _digest("route", query, options)
+
+    def start_route(self, request: Request, digest: str, done: Done) -> None:
+        """Decide now and queue the decision; ``done`` is called with it once it is committed."""
+        self._writer.submit(self._decide(request, digest), done)
+
+    def _decide(self, request: Request, digest: str) -> Put:
+        if self._stopping.is_set():
+            raise RouterClosed
+        with self._rng_lock:
+            decision = decide(
+                self._view,
+                self.policy,
+                self.pipeline.schema_id,
+                request,
+                id=str(uuid_utils.uuid7()),
+                now=time.time(),
+                rng=self._rng,
+            )
+        return Put(what=decision, digest=digest)
+
+    def _cost_weight(self, asked: float | None) -> float:
+        if asked is None:
+            return self.settings.router.cost_weight
+        if isinstance(asked, bool) or not 0.0 <= asked <= _LARGEST_COST_WEIGHT:
+            raise InvalidInput(
+                "cost_weight", "is out of range", f"give a number in [0, {_LARGEST_COST_WEIGHT:g}]"
+            )
+        return float(asked)
+
+    # -- learning ---------------------------------------------------------------------------------
+
+    def feedback(
+        self, decision_id: str, *, idempotency_key: str | None = None, **metrics: float | None
+    ) -> dict[str, Outcome]:
+        """Attach metrics to a decision, seconds or days later; returns once they are committed.
+
+        ``metrics`` are any of quality, satisfaction, error (0 to 1), cost_usd and latency_s. The same
+        value again is a duplicate and changes nothing, another value is a revision, None takes the
+        metric back. Learning follows within ``learner.interval_s``.
+
+        Raises InvalidInput, UnknownDecision, IdempotencyConflict, Overloaded or StoreError.
+        """
+        outcomes = self._writer.write(self.prepare_feedback(decision_id, metrics, idempotency_key))
+        assert isinstance(outcomes, dict)
+        return outcomes
+
+    def prepare_feedback(
+        self, decision_id: str, metrics: Mapping[str, float | None], idempotency_key: str | None = None
+    ) -> Put:
+        """Check feedback: metric names and ranges; None retracts. Raises InvalidInput."""
+        check_text("decision_id", decision_id, 36)
+        check_text("idempotency_key", idempotency_key, _KEY_CHARS)
+        if not metrics:
+            raise InvalidInput("metrics", "is empty", "send at least one metric")
+        checked = {
+            name: check_metric(name, 0.0 if value is None else value, prefix="metrics.")
+            for name, value in metrics.items()
+        }
+        what = Feedback(
+            decision_id=decision_id,
+            metrics={name: None if metrics[name] is None else value for name, value in checked.items()},
+            received_at=time.time(),
+            idempotency_key=idempotency_key,
+        )
+        digest = "" if idempotency_key is None else _digest("feedback", decision_id, dict(what.metrics))
+        return Put(what=what, digest=digest)
+
+    def start_feedback(self, put: Put, done: Done) -> None:
+        """Queue feedback; ``done`` is called with the outcomes once they are committed."""
+        self._writer.submit(put, done)
+
+    def learn(self) -> int:
+        """Fold all pending feedback now instead of within a second; how many decisions it touched.
+
+        Waits for a learner that is at it, so what was acknowledged before is in :meth:`counts` after.
+        """
+        return self._learn(wait=True)
+
+    def _learn(self, *, wait: bool) -> int:
+        touched = 0
+        while some := self._learner.fold(wait=wait):
+            touched += some
+        self.refresh()
+        return touched
+
+    def rebuild(self) -> int:
+        """Rebuild the posterior from nothing but the log; how many rewards it counts."""
+        with self._store.folding(wait=True) as fold:
+            assert fold is not None
+            counted = self._learner.rebuild(fold)
+        self.refresh()
+        return counted
+
+    def verify(self) -> Report:
+        """Check every invariant of the log, the posterior and the propensities."""
+        return verify(self._learner)
+
+    # -- looking ----------------------------------------------------------------------------------
+
+    def decision(self, decision_id: str) -> Decision:
+        """The logged decision. Raises UnknownDecision."""
+        check_text("decision_id", decision_id, 36)
+        return self._store.decision(decision_id)
+
+    def scores(self, decision: Decision) -> Scores | None:
+        """What the policy saw, recomputed from the decision's snapshot; None when that is pruned."""
+        blob = self._store.snapshot(decision.snapshot)
+        if blob is None:
+            return None
+        costs = decision.expected_costs_usd
+        return score(decode(blob), decision.eligible, decision.x, costs, decision.cost_weight)
+
+    def metrics(self, decision_id: str) -> dict[str, float]:
+        """The feedback in force for a decision."""
+        return self._store.observation(decision_id).metrics
+
+    def counts(self) -> dict[str, int]:
+        """How many rewards the posterior in use has counted, by arm."""
+        posterior = self._view.posterior
+        return dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
+
+    @property
+    def snapshot(self) -> int:
+        """Version of the snapshot in use."""
+        return self._view.version
+
+    # -- arms -------------------------------------------------------------------------------------
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Every arm, enabled or not, as of the last refresh."""
+        return self._view.arms
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name. Raises InvalidInput."""
+        for arm in self._view.arms:
+            if arm.name == name:
+                return arm
+        known = ", ".join(arm.name for arm in self._view.arms)
+        raise InvalidInput("arm", f"{name!r} is not an arm", f"use one of {known}")
+
+    def put_arm(self, arm: Arm) -> None:
+        """Add an arm while running, or change one; other workers follow within a second."""
+        with self._store.folding(wait=True) as fold:
+            assert fold is not None
+            self._store.put_arm(fold, arm)
+            self._learner.adopt(fold)
+        self.refresh()
+
+    def enable_arm(self, name: str, enabled: bool = True) -> None:
+        """Switch an arm on or off; what was learned of it stays. Raises InvalidInput."""
+        self.refresh()
+        self.arm(name)
+        self._store.enable_arm(name, enabled)
+        self.refresh()
+
+    # -- upkeep -----------------------------------------------------------------------------------
+
+    def ping(self) -> None:
+        """Raise StoreError when the database does not answer."""
+        self._store.head()
+
+    def refresh(self) -> None:
+        """Pick up the newest snapshot and arms, if there are newer ones."""
+        with self._refreshing:  # so that a slow thread never puts an older view over a newer one
+            head = self._store.head()
+            if head is not None and head[1:] != (self._view.version, self._view.arms_revision):
+                self._view = self._load_view()
+
+    def _load_view(self) -> View:
+        version, arms_revision, blob, arms = self._store.published()
+        posterior = decode(blob)
+        posterior.solve()
+        known = tuple(arm for arm in arms if arm.name in posterior)
+        return View(version=version, arms_revision=arms_revision, posterior=posterior, arms=known)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self.settings.learner.interval_s):
+            try:
+                self._learn(wait=False)
+                self._store.checkpoint()
+            except SnapshotCorrupt:
+                log.exception("the newest snapshot is unusable: keeping the last good one")
+            except Exception:  # upkeep must outlive an outage of the database; routing says its own errors
+                log.exception("upkeep failed; trying again in %g s", self.settings.learner.interval_s)
+
+
+def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
+    """Make the router's rows if it is new, and bring its arms and posterior in line with the settings."""
+    store.create_router(learner.schema_id, encode(learner.empty(())))
+    with store.folding(wait=True) as fold:
+        assert fold is not None
+        head = store.schema_in(fold)
+        if head != learner.schema_id:
+            raise SchemaMismatch(
+                "features",
+                f"make contexts of schema {learner.schema_id!r}, router {store.router!r} learned from {head!r}",
+                "restore the [features] settings, or give router.name a new name",
+            )
+        store.declare_arms(fold, arms)
+        learner.adopt(fold)
+
+
+def _digest(*content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,173 @@
+"""The learner's transaction: take pending marks away, count their rewards, publish a snapshot.
+
+The router's row in ``routers`` is the lock. (Locking the newest snapshot row would not do: with SKIP
+LOCKED a second learner would skip to the one before it and fold from there.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, Engine, Select, bindparam, delete, insert, select, update
+
+from bandit_router.errors import SnapshotCorrupt
+from bandit_router.store.engine import INSERT, writing
+from bandit_router.store.records import Observation, unpack
+from bandit_router.store.tables import decisions, feedback, folded, pending, routers, snapshots
+
+_CHUNK = 5_000  # ids per statement: both databases bound the number of parameters
+
+_UPSERT_FOLDED = {
+    name: (statement := into(folded)).on_conflict_do_update(
+        index_elements=["router", "decision_id"],
+        set_={"reward": statement.excluded.reward, "version": statement.excluded.version},
+    )
+    for name, into in INSERT.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The right to publish the next snapshot of one router, for the length of one transaction."""
+
+    connection: Connection
+    router: str
+    version: int
+
+    def posterior(self) -> bytes:
+        """The newest snapshot. Raises SnapshotCorrupt when somebody deleted it."""
+        blob = snapshot_blob(self.connection, self.router, self.version)
+        if blob is None:
+            raise SnapshotCorrupt(f"snapshot {self.version} is gone; run `bandit-router rebuild`")
+        return blob
+
+    def take(self, limit: int) -> list[Observation]:
+        """Take the marks of up to ``limit`` decisions away and read what is now known of them.
+
+        Reads after deleting: feedback that commits in between is read now and marked still, and
+        counting it again changes nothing because the reward counted is on record.
+        """
+        oldest = select(pending.c.decision_id).where(pending.c.router == self.router)
+        ids = list(self.connection.scalars(oldest.distinct().order_by(pending.c.decision_id).limit(limit)))
+        for some in _chunks(ids):
+            taken = pending.c.decision_id.in_(some)
+            self.connection.execute(delete(pending).where(pending.c.router == self.router, taken))
+        return [seen for some in _chunks(ids) for seen in observations(self.connection, self.router, some)]
+
+    def take_everything(self) -> Iterator[list[Observation]]:
+        """Forget all marks and all counted rewards, then read the whole log in pieces."""
+        for table in (pending, folded):
+            self.connection.execute(delete(table).where(table.c.router == self.router))
+        return all_observations(self.connection, self.router)
+
+    def count(self, rewards: Mapping[str, float | None]) -> None:
+        """Record the rewards the next snapshot contains; None is a reward taken out again."""
+        rows = [
+            {"router": self.router, "decision_id": i, "reward": r, "version": self.version + 1}
+            for i, r in rewards.items()
+            if r is not None
+        ]
+        if rows:
+            self.connection.execute(_UPSERT_FOLDED[self.connection.dialect.name], rows)
+        for some in _chunks([i for i, r in rewards.items() if r is None]):
+            gone = folded.c.decision_id.in_(some)
+            self.connection.execute(delete(folded).where(folded.c.router == self.router, gone))
+
+    def publish(self, posterior: bytes, *, keep: int, **head: Any) -> int:
+        """Make ``posterior`` the next snapshot and prune all but the newest ``keep``."""
+        version = self.version + 1
+        row = {"router": self.router, "version": version, "published_at": time.time(), "posterior": posterior}
+        self.connection.execute(insert(snapshots), row)
+        router = update(routers).where(routers.c.name == self.router)
+        self.connection.execute(router.values(version=version, **head))
+        old = snapshots.c.version <= version - keep
+        self.connection.execute(delete(snapshots).where(snapshots.c.router == self.router, old))
+        return version
+
+
+@contextmanager
+def folding(engine: Engine, router: str, *, wait: bool) -> Iterator[Fold | None]:
+    """A Fold, or None when another learner has it and ``wait`` is false."""
+    with writing(engine) as connection:
+        head = select(routers.c.version).where(routers.c.name == router)
+        version = connection.scalar(head.with_for_update(key_share=True, skip_locked=not wait))
+        yield None if version is None else Fold(connection, router, version)
+
+
+def snapshot_blob(connection: Connection, router: str, version: int) -> bytes | None:
+    row = snapshots.c.router == router, snapshots.c.version == version
+    blob: bytes | None = connection.scalar(select(snapshots.c.posterior).where(*row))
+    return blob
+
+
+def all_observations(connection: Connection, router: str, size: int = 2_000) -> Iterator[list[Observation]]:
+    """Every decision of the router that has feedback, in id order, ``size`` at a time."""
+    last = ""
+    while True:
+        ids = list(
+            connection.scalars(
+                select(feedback.c.decision_id)
+                .where(feedback.c.router == router, feedback.c.decision_id > last)
+                .distinct()
+                .order_by(feedback.c.decision_id)
+                .limit(size)
+            )
+        )
+        if not ids:
+            return
+        last = ids[-1]
+        yield observations(connection, router, ids)
+
+
+def observations(connection: Connection, router: str, ids: Sequence[str]) -> list[Observation]:
+    """What is known of each decision: its context and arm, its metrics, the reward counted."""
+    parameters = {"router": router, "ids": list(ids)}
+    metrics: dict[str, dict[str, float | None]] = {}
+    for row in connection.execute(_METRICS, parameters):
+        metrics.setdefault(row.decision_id, {})[row.metric] = row.value
+    return [
+        Observation(
+            decision_id=row.id,
+            arm=row.arm,
+            x=unpack(row.x),
+            schema_id=row.schema_id,
+            decided_at=row.decided_at,
+            metrics={name: value for name, value in metrics.get(row.id, {}).items() if value is not None},
+            folded=row.reward,
+        )
+        for row in connection.execute(_OBSERVED, parameters)
+    ]
+
+
+_ROUTER: BindParameter[str] = bindparam("router")
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
+_METRICS: Select[Any] = (
+    select(feedback.c.decision_id, feedback.c.metric, feedback.c.value)
+    .where(feedback.c.router == _ROUTER, feedback.c.decision_id.in_(_IDS))
+    .order_by(feedback.c.revision)
+)
+_OBSERVED: Select[Any] = (
+    select(
+        decisions.c.id,
+        decisions.c.arm,
+        decisions.c.x,
+        decisions.c.schema_id,
+        decisions.c.decided_at,
+        folded.c.reward,
+    )
+    .outerjoin_from(
+        decisions,
+        folded,
+        (folded.c.router == decisions.c.router) & (folded.c.decision_id == decisions.c.id),
+    )
+    .where(decisions.c.router == _ROUTER, decisions.c.id.in_(_IDS))
+    .order_by(decisions.c.id)
+)
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK))

@@ -1,0 +1,110 @@
+"""Rows <-> nouns."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import Row
+
+from bandit_router.types import Arm, Decision, FloatArray, Reason
+
+
+class Observation(NamedTuple):
+    """A decision with what became of it: all the learner needs to count its reward."""
+
+    decision_id: str
+    arm: str
+    x: FloatArray
+    schema_id: str
+    decided_at: float
+    metrics: dict[str, float]
+    folded: float | None
+
+
+def decision_row(router: str, decision: Decision) -> dict[str, Any]:
+    return {
+        "router": router,
+        "id": decision.id,
+        "decided_at": decision.decided_at,
+        "x": pack(decision.x),
+        "schema_id": decision.schema_id,
+        "eligible": decision.eligible,
+        "pmf": decision.pmf,
+        "costs_usd": decision.expected_costs_usd,
+        "arm": decision.arm,
+        "propensity": decision.propensity,
+        "reason": decision.reason.value,
+        "policy": decision.policy,
+        "snapshot": decision.snapshot,
+        "cost_weight": decision.cost_weight,
+        "expected_quality": decision.expected_quality,
+        "expected_cost_usd": decision.expected_cost_usd,
+        "conversation": decision.conversation,
+        "parent": decision.parent,
+        "idempotency_key": decision.idempotency_key,
+        "query": decision.query,
+    }
+
+
+def decision_from(row: Row[Any]) -> Decision:
+    return Decision(
+        id=row.id,
+        decided_at=row.decided_at,
+        x=unpack(row.x),
+        schema_id=row.schema_id,
+        eligible=tuple(row.eligible),
+        pmf=tuple(row.pmf),
+        expected_costs_usd=tuple(row.costs_usd),
+        arm=row.arm,
+        propensity=row.propensity,
+        reason=Reason(row.reason),
+        policy=row.policy,
+        snapshot=row.snapshot,
+        cost_weight=row.cost_weight,
+        expected_quality=row.expected_quality,
+        expected_cost_usd=row.expected_cost_usd,
+        conversation=row.conversation,
+        parent=row.parent,
+        idempotency_key=row.idempotency_key,
+        query=row.query,
+    )
+
+
+def arm_row(router: str, arm: Arm, *, runtime: bool) -> dict[str, Any]:
+    return {
+        "router": router,
+        "name": arm.name,
+        "provider": arm.provider,
+        "model": arm.model,
+        "input_usd_per_mtok": arm.input_usd_per_mtok,
+        "output_usd_per_mtok": arm.output_usd_per_mtok,
+        "expected_output_tokens": arm.expected_output_tokens,
+        "context_window": arm.context_window,
+        "capabilities": sorted(arm.capabilities),
+        "enabled": arm.enabled,
+        "declared": True,
+        "runtime": runtime,
+    }
+
+
+def arm_from(row: Row[Any]) -> Arm:
+    return Arm(
+        name=row.name,
+        provider=row.provider,
+        model=row.model,
+        input_usd_per_mtok=row.input_usd_per_mtok,
+        output_usd_per_mtok=row.output_usd_per_mtok,
+        expected_output_tokens=row.expected_output_tokens,
+        context_window=row.context_window,
+        capabilities=frozenset(row.capabilities),
+        enabled=row.enabled and row.declared,
+    )
+
+
+def pack(x: FloatArray) -> bytes:
+    return x.astype("<f8", copy=False).tobytes()
+
+
+def unpack(blob: bytes) -> FloatArray:
+    return np.frombuffer(blob, "<f8").astype(np.float64)

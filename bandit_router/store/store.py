@@ -1,0 +1,234 @@
+"""One router's part of the database: the only door to SQL for the rest of the package."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from bandit_router.errors import RouterError, StoreError, UnknownDecision
+from bandit_router.store import engine as connections
+from bandit_router.store.audit import Audit
+from bandit_router.store.fold import Fold, folding, observations, snapshot_blob
+from bandit_router.store.records import Observation, arm_from, arm_row
+from bandit_router.store.schema import ensure_schema
+from bandit_router.store.tables import arms, pending, routers, snapshots
+from bandit_router.store.write import Committed, Put, apply, read_decision
+from bandit_router.types import Arm, Decision
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
+_BACKOFF_S = 0.05
+_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+"""Failures that are no row's fault: no connection, a deadlock, a lock held too long."""
+
+_INSERT_ROUTER = {
+    name: into(routers).on_conflict_do_nothing().returning(routers.c.name)
+    for name, into in connections.INSERT.items()
+}
+"""Two workers may open a new router at once; the second one finds it made, and nothing is returned."""
+
+
+class Store:
+    """The log, the arms and the snapshots of one router. Thread-safe.
+
+    Every method raises StoreError when the database cannot do its part.
+    """
+
+    def __init__(self, engine: Engine, router: str) -> None:
+        self._engine = engine
+        self.router = router
+
+    @classmethod
+    def open(cls, url: str, router: str) -> Self:
+        """Connect, and check the schema. Raises ConfigError, SchemaVersionError or StoreError."""
+        engine = connections.make_engine(url)
+        try:
+            with connections.translated():
+                ensure_schema(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, router)
+
+    def close(self) -> None:
+        connections.dispose(self._engine)
+
+    # -- the router's head ------------------------------------------------------------------------
+
+    def create_router(self, schema_id: str, posterior: bytes) -> None:
+        """Make the router's row and its first snapshot, unless it has them."""
+        with connections.translated(), connections.writing(self._engine) as connection:
+            row = {"name": self.router, "schema_id": schema_id, "version": 1, "arms_revision": 0}
+            if connection.scalar(_INSERT_ROUTER[connection.dialect.name], row) is None:
+                return
+            first = {"router": self.router, "version": 1, "published_at": time.time(), "posterior": posterior}
+            connection.execute(insert(snapshots), first)
+
+    def head(self) -> tuple[str, int, int] | None:
+        """Schema id, newest version and arms revision; None when there is no such router."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            return self._head(connection)
+
+    def _head(self, connection: Connection) -> tuple[str, int, int] | None:
+        columns = routers.c.schema_id, routers.c.version, routers.c.arms_revision
+        row = connection.execute(select(*columns).where(routers.c.name == self.router)).one_or_none()
+        return None if row is None else (row.schema_id, row.version, row.arms_revision)
+
+    def published(self) -> tuple[int, int, bytes, list[Arm]]:
+        """Version, arms revision, newest snapshot and all arms, from one moment."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            head = self._head(connection)
+            if head is None:
+                raise StoreError(f"there is no router {self.router!r} in this database")
+            blob = snapshot_blob(connection, self.router, head[1])
+            if blob is None:
+                raise StoreError(f"snapshot {head[1]} is gone; run `bandit-router rebuild`")
+            return head[1], head[2], blob, self._arms(connection)
+
+    def snapshot(self, version: int) -> bytes | None:
+        """The snapshot of that version; None when it is pruned or never was."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            return snapshot_blob(connection, self.router, version)
+
+    def schema_in(self, fold: Fold) -> str:
+        """The schema id the router learned from."""
+        head = self._head(fold.connection)
+        assert head is not None, "a fold holds the lock on the router's row"
+        return head[0]
+
+    # -- arms -------------------------------------------------------------------------------------
+
+    def arms(self) -> list[Arm]:
+        """Every arm the router ever had, by name; ``enabled`` says which may be chosen."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            return self._arms(connection)
+
+    def _arms(self, connection: Connection) -> list[Arm]:
+        rows = connection.execute(select(arms).where(arms.c.router == self.router).order_by(arms.c.name))
+        return [arm_from(row) for row in rows]
+
+    def arms_in(self, fold: Fold) -> list[Arm]:
+        """Every arm, as the fold's transaction sees them."""
+        return self._arms(fold.connection)
+
+    def declare_arms(self, fold: Fold, declared: Sequence[Arm]) -> None:
+        """Bring the arms of router.toml in line with it; arms added at run time are left alone.
+
+        An arm switched off at run time stays off; an arm no longer in the file is not eligible.
+        """
+        connection, mine = fold.connection, arms.c.router == self.router
+        known = {row.name: row for row in connection.execute(select(arms).where(mine))}
+        for arm in declared:
+            row = arm_row(self.router, arm, runtime=False)
+            if arm.name not in known:
+                connection.execute(insert(arms), row)
+            else:
+                kept = {"enabled": arm.enabled and known[arm.name].enabled}
+                connection.execute(update(arms).where(mine, arms.c.name == arm.name).values(row | kept))
+        names = [arm.name for arm in declared]
+        gone = update(arms).where(mine, arms.c.runtime.is_(False), arms.c.name.not_in(names))
+        connection.execute(gone.values(declared=False))
+        self._touch_arms(connection)
+
+    def put_arm(self, fold: Fold, arm: Arm) -> None:
+        """Add an arm at run time, or give a known one new prices, limits or capabilities."""
+        row, mine = arm_row(self.router, arm, runtime=True), arms.c.router == self.router
+        changed = fold.connection.execute(update(arms).where(mine, arms.c.name == arm.name).values(row))
+        if changed.rowcount == 0:
+            fold.connection.execute(insert(arms), row)
+        self._touch_arms(fold.connection)
+
+    def enable_arm(self, name: str, enabled: bool) -> None:
+        """Switch an arm on or off."""
+        with connections.translated(), connections.writing(self._engine) as connection:
+            self._touch_arms(connection)  # first: a fold, too, locks the router's row before its arms
+            here = arms.c.router == self.router, arms.c.name == name
+            connection.execute(update(arms).where(*here).values(enabled=enabled))
+
+    def _touch_arms(self, connection: Connection) -> None:
+        row = update(routers).where(routers.c.name == self.router)
+        connection.execute(row.values(arms_revision=routers.c.arms_revision + 1))
+
+    # -- the log ----------------------------------------------------------------------------------
+
+    def write(self, puts: Sequence[Put]) -> list[Committed | RouterError]:
+        """Commit all puts: one answer or error for each, in order.
+
+        All in one transaction. When the database refuses it, the two halves are tried apart, down to
+        the row at fault, so that one bad row never takes others with it. When the database is away,
+        it is asked again a few times. Nothing is answered that is not committed.
+        """
+        try:
+            return self._write_patiently(puts)
+        except (*_AWAY, StoreError) as error:
+            log.error("%d writes failed: %s", len(puts), connections.cause(error))
+            return [StoreError(f"the database failed: {connections.cause(error)}") for _ in puts]
+        except Exception as error:  # a row can also fail in the driver, with whatever Python raises there
+            if len(puts) == 1:
+                return [StoreError(f"the database refused the write: {connections.cause(error)}")]
+            log.warning("%d writes failed (%s): trying each half", len(puts), connections.cause(error))
+        middle = len(puts) // 2
+        return self.write(puts[:middle]) + self.write(puts[middle:])
+
+    def _write_patiently(self, puts: Sequence[Put]) -> list[Committed | RouterError]:
+        for attempt in range(_ATTEMPTS - 1):
+            try:
+                return self._write_once(puts)
+            except _AWAY:
+                time.sleep(_BACKOFF_S * 2**attempt)
+            except IntegrityError:
+                continue  # another worker took an idempotency key: its answer is there by now
+        return self._write_once(puts)
+
+    def _write_once(self, puts: Sequence[Put]) -> list[Committed | RouterError]:
+        with connections.writing(self._engine) as connection:
+            return apply(connection, self.router, puts)
+
+    def decision(self, decision_id: str) -> Decision:
+        """The decision with that id. Raises UnknownDecision."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            found = read_decision(connection, self.router, decision_id)
+        if found is None:
+            raise UnknownDecision(decision_id)
+        return found
+
+    def observation(self, decision_id: str) -> Observation:
+        """What is known of the outcome of a decision. Raises UnknownDecision."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            found = observations(connection, self.router, [decision_id])
+        if not found:
+            raise UnknownDecision(decision_id)
+        return found[0]
+
+    def has_pending(self) -> bool:
+        """Whether there is feedback no learner has looked at."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            some = select(pending.c.decision_id).where(pending.c.router == self.router).limit(1)
+            return connection.scalar(some) is not None
+
+    # -- learning, auditing, upkeep ---------------------------------------------------------------
+
+    @contextmanager
+    def folding(self, *, wait: bool = False) -> Iterator[Fold | None]:
+        """The learner's transaction; None when another learner is at it and ``wait`` is false."""
+        with connections.translated(), folding(self._engine, self.router, wait=wait) as fold:
+            yield fold
+
+    @contextmanager
+    def auditing(self) -> Iterator[Audit]:
+        """Read everything from one moment, while others go on writing."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            yield Audit(connection, self.router)
+
+    def checkpoint(self) -> None:
+        """Keep a SQLite write-ahead log short; nothing on other databases."""
+        with connections.translated():
+            connections.checkpoint(self._engine)

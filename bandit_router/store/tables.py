@@ -1,0 +1,173 @@
+"""The schema, as SQLAlchemy metadata: the log (decisions, feedback) and what is folded from it.
+
+Every table has ``router`` in its key, so that the database can be split by router: routers share
+nothing. How a reward travels: a feedback row and its pending mark are inserted in one transaction;
+the learner takes the mark away, records in ``folded`` the reward it counted, and publishes the next
+snapshot, in one transaction. So at any time ``folded`` says exactly what the posterior contains.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+SCHEMA_VERSION = "0001_log_and_snapshots"
+"""The newest revision under migrations/versions; a database must be at it."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+    }
+)
+
+_ID = String(36)
+_NAME = String(128)
+_KEY = String(255)
+
+
+def _router() -> Column[str]:
+    return Column("router", _NAME, primary_key=True, comment="Router the row belongs to; the shard key")
+
+
+routers = Table(
+    "routers",
+    metadata,
+    Column("name", _NAME, primary_key=True, comment="Name of the router"),
+    Column("schema_id", Text, nullable=False, comment="Feature pipeline all its contexts come from"),
+    Column(
+        "version", BigInteger, nullable=False, comment="Newest published snapshot; its row is the fold lock"
+    ),
+    Column("arms_revision", BigInteger, nullable=False, comment="Grows with every change to its arms"),
+    comment="One row per router: what is published, and the lock that serialises learners",
+)
+
+arms = Table(
+    "arms",
+    metadata,
+    _router(),
+    Column("name", _NAME, primary_key=True, comment="Name of the arm, unique in its router"),
+    Column("provider", _NAME, nullable=False, comment="Who serves the model"),
+    Column("model", Text, nullable=False, comment="The provider's model id"),
+    Column("input_usd_per_mtok", Double, nullable=False, comment="USD per million input tokens"),
+    Column("output_usd_per_mtok", Double, nullable=False, comment="USD per million output tokens"),
+    Column(
+        "expected_output_tokens", Integer, nullable=False, comment="Output tokens assumed for pricing a call"
+    ),
+    Column("context_window", Integer, comment="Most tokens the model accepts; null is unlimited"),
+    Column("capabilities", JSON, nullable=False, comment="Sorted list of capability names"),
+    Column("enabled", Boolean, nullable=False, comment="The owner's switch; false is never eligible"),
+    Column("declared", Boolean, nullable=False, comment="In router.toml at last open, or added at run time"),
+    Column(
+        "runtime", Boolean, nullable=False, comment="Added at run time, so router.toml does not govern it"
+    ),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="The models a router can choose; rows are never deleted, so that the log stays readable",
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _router(),
+    Column("id", _ID, primary_key=True, comment="UUIDv7; joins everything"),
+    Column("decided_at", Double, nullable=False, comment="Unix time of the decision, seconds"),
+    Column("x", LargeBinary, nullable=False, comment="Context, little-endian float64"),
+    Column("schema_id", Text, nullable=False, comment="Feature pipeline that made x"),
+    Column("eligible", JSON, nullable=False, comment="Eligible arms; the order of pmf and costs"),
+    Column("pmf", JSON, nullable=False, comment="Probability of each eligible arm; sums to 1"),
+    Column("costs_usd", JSON, nullable=False, comment="Expected cost of each eligible arm, USD"),
+    Column("arm", _NAME, nullable=False, comment="The action: the arm chosen"),
+    Column("propensity", Double, nullable=False, comment="Probability the policy gave the action"),
+    Column("reason", String(16), nullable=False, comment="Why; only 'policy' rows are exploration"),
+    Column("policy", Text, nullable=False, comment="Policy and its parameters, as parse_policy reads them"),
+    Column("snapshot", BigInteger, nullable=False, comment="Version of the snapshot that was read"),
+    Column("cost_weight", Double, nullable=False, comment="Reward given up to save one dollar, 1/USD"),
+    Column("expected_quality", Double, nullable=False, comment="Posterior mean reward of the action"),
+    Column("expected_cost_usd", Double, nullable=False, comment="Expected cost of the action, USD"),
+    Column("conversation", _KEY, comment="Conversation the caller named"),
+    Column("parent", _ID, comment="Decision this one follows, such as an escalation"),
+    Column("idempotency_key", _KEY, comment="Key the caller sent with the request"),
+    Column("query", Text, comment="Query text; null unless router.log_queries is on"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="The log of choices; rows are never changed, and their ids sort by time",
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    _router(),
+    Column("decision_id", _ID, primary_key=True, comment="Decision it is about"),
+    Column(
+        "metric", String(32), primary_key=True, comment="quality, satisfaction, cost_usd, latency_s or error"
+    ),
+    Column(
+        "revision",
+        Integer,
+        primary_key=True,
+        comment="0 for the first value, then 1, 2, …; the largest counts",
+    ),
+    Column("value", Double, comment="The value; null retracts the metric"),
+    Column("received_at", Double, nullable=False, comment="Unix time it arrived, seconds"),
+    ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
+    comment="The log of outcomes; rows are only ever added",
+)
+
+pending = Table(
+    "pending",
+    metadata,
+    _router(),
+    Column("decision_id", _ID, primary_key=True, comment="Decision of the feedback row"),
+    Column("metric", String(32), primary_key=True, comment="Metric of the feedback row"),
+    Column("revision", Integer, primary_key=True, comment="Revision of the feedback row"),
+    ForeignKeyConstraint(
+        ["router", "decision_id", "metric", "revision"],
+        ["feedback.router", "feedback.decision_id", "feedback.metric", "feedback.revision"],
+    ),
+    comment="One mark per feedback row the learner has not looked at; inserted with it, deleted by the fold",
+)
+
+folded = Table(
+    "folded",
+    metadata,
+    _router(),
+    Column("decision_id", _ID, primary_key=True, comment="Decision whose reward is counted"),
+    Column("reward", Double, nullable=False, comment="The reward counted, in [0, 1]"),
+    Column("version", BigInteger, nullable=False, comment="Snapshot that first contained this reward"),
+    ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
+    comment="Exactly what the newest snapshot has counted; changed only in the fold's transaction",
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    _router(),
+    Column("version", BigInteger, primary_key=True, comment="1, 2, 3, … per router"),
+    Column("published_at", Double, nullable=False, comment="Unix time of publication, seconds"),
+    Column("posterior", LargeBinary, nullable=False, comment="bandit_router.snapshot format, checksummed"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="Published posteriors; the oldest are pruned",
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    _router(),
+    Column("key", _KEY, primary_key=True, comment="Idempotency-Key of a request that was committed"),
+    Column("digest", String(64), nullable=False, comment="SHA-256 of the request; another one is a conflict"),
+    Column("answer", JSON, nullable=False, comment="What was answered, to be answered again"),
+    Column("created_at", Double, nullable=False, comment="Unix time, seconds"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="Requests that carried a key, inserted in the transaction of their effect",
+)

@@ -1,0 +1,167 @@
+"""The write path: decisions and feedback of many callers in one transaction, each exactly once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select
+
+from bandit_router.errors import IdempotencyConflict, RouterError, UnknownDecision
+from bandit_router.store.engine import INSERT
+from bandit_router.store.records import decision_from, decision_row
+from bandit_router.store.tables import decisions, feedback, idempotency, pending
+from bandit_router.types import Decision, Feedback, Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Put:
+    """One decision or one feedback call to commit. ``digest`` identifies the request behind a key."""
+
+    what: Decision | Feedback
+    digest: str = ""
+
+
+Committed = Decision | dict[str, Outcome]
+"""What a Put comes to: the decision in force, or what became of each metric."""
+
+_INSERT_DECISION = {name: into(decisions).on_conflict_do_nothing() for name, into in INSERT.items()}
+"""A commit whose answer was lost is tried again with the same ids, so conflicts are no news."""
+
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
+_LOCK_DECISIONS = (
+    select(decisions.c.id)
+    .where(decisions.c.router == bindparam("router"), decisions.c.id.in_(_IDS))
+    .order_by(decisions.c.id)
+    .with_for_update(key_share=True)
+)
+_VALUES = (
+    select(feedback.c.decision_id, feedback.c.metric, feedback.c.revision, feedback.c.value)
+    .where(feedback.c.router == bindparam("router"), feedback.c.decision_id.in_(_IDS))
+    .order_by(feedback.c.revision)
+)
+_KEYS = select(idempotency).where(
+    idempotency.c.router == bindparam("router"), idempotency.c.key.in_(bindparam("keys", expanding=True))
+)
+
+
+def apply(connection: Connection, router: str, puts: Sequence[Put]) -> list[Committed | RouterError]:
+    """Do all ``puts`` in the connection's transaction; one answer, or one error, for each.
+
+    A put whose idempotency key was seen before is answered as then and changes nothing.
+    """
+    answers: list[Committed | RouterError | None] = [None] * len(puts)
+    first = _answer_replays(connection, router, puts, answers)
+    fresh = [i for i, answer in enumerate(answers) if answer is None and first.get(_key(puts[i]), i) == i]
+    new_decisions = [(i, put.what) for i in fresh if isinstance((put := puts[i]).what, Decision)]
+    if new_decisions:
+        rows = [decision_row(router, decision) for _, decision in new_decisions]
+        connection.execute(_INSERT_DECISION[connection.dialect.name], rows)
+        for i, decision in new_decisions:
+            answers[i] = decision
+    new_feedback = [(i, put.what) for i in fresh if isinstance((put := puts[i]).what, Feedback)]
+    if new_feedback:
+        for i, answer in _record(connection, router, new_feedback):
+            answers[i] = answer
+    _remember(connection, router, [(puts[i], answers[i]) for i in fresh])
+    return [
+        answers[first[_key(put)]] if answer is None else answer  # type: ignore[misc]
+        for put, answer in zip(puts, answers, strict=True)
+    ]
+
+
+def _answer_replays(
+    connection: Connection,
+    router: str,
+    puts: Sequence[Put],
+    answers: list[Committed | RouterError | None],
+) -> dict[str | None, int]:
+    """Answer keys seen before; the first index of every key that is new."""
+    keyed = [(i, key) for i, put in enumerate(puts) if (key := _key(put)) is not None]
+    if not keyed:
+        return {}
+    found = connection.execute(_KEYS, {"router": router, "keys": [key for _, key in keyed]})
+    seen = {row.key: row for row in found}
+    first: dict[str | None, int] = {}
+    for i, key in keyed:
+        digest = seen[key].digest if key in seen else puts[first.setdefault(key, i)].digest
+        if digest != puts[i].digest:
+            answers[i] = IdempotencyConflict(key)
+        elif key in seen:
+            answers[i] = _recall(connection, router, seen[key].answer)
+    return first
+
+
+def _recall(connection: Connection, router: str, answer: dict[str, Any]) -> Committed:
+    if "decision_id" in answer:
+        found = read_decision(connection, router, answer["decision_id"])
+        assert found is not None, "an idempotency row is inserted with its decision"
+        return found
+    return {metric: Outcome(outcome) for metric, outcome in answer["outcomes"].items()}
+
+
+def _remember(
+    connection: Connection, router: str, done: Iterable[tuple[Put, Committed | RouterError | None]]
+) -> None:
+    rows = [
+        {
+            "router": router,
+            "key": key,
+            "digest": put.digest,
+            "answer": {"decision_id": answer.id} if isinstance(answer, Decision) else {"outcomes": answer},
+            "created_at": time.time(),
+        }
+        for put, answer in done
+        if (key := _key(put)) is not None and not isinstance(answer, RouterError)
+    ]
+    if rows:
+        connection.execute(insert(idempotency), sorted(rows, key=lambda row: str(row["key"])))
+
+
+def _record(
+    connection: Connection, router: str, calls: Sequence[tuple[int, Feedback]]
+) -> list[tuple[int, Committed | RouterError]]:
+    """Insert what is new in the calls. The decisions are locked, so revisions of one never race."""
+    ids = {"router": router, "ids": sorted({call.decision_id for _, call in calls})}
+    known = set(connection.scalars(_LOCK_DECISIONS, ids))
+    current = {(r.decision_id, r.metric): (r.revision, r.value) for r in connection.execute(_VALUES, ids)}
+    rows: list[dict[str, Any]] = []
+    answers: list[tuple[int, Committed | RouterError]] = []
+    for i, call in calls:
+        if call.decision_id not in known:
+            answers.append((i, UnknownDecision(call.decision_id)))
+            continue
+        outcomes = {}
+        for metric, value in call.metrics.items():
+            revision, before = current.get((call.decision_id, metric), (-1, None))
+            outcomes[metric] = _outcome(revision, before, value)
+            if outcomes[metric] is not Outcome.DUPLICATE:
+                mark = {"decision_id": call.decision_id, "metric": metric, "revision": revision + 1}
+                rows.append({"router": router, **mark, "value": value, "received_at": call.received_at})
+                current[call.decision_id, metric] = (revision + 1, value)
+        answers.append((i, outcomes))
+    if rows:
+        connection.execute(insert(feedback), rows)
+        marks = [{k: row[k] for k in ("router", "decision_id", "metric", "revision")} for row in rows]
+        connection.execute(insert(pending), marks)
+    return answers
+
+
+def _outcome(revision: int, before: float | None, value: float | None) -> Outcome:
+    if value == before:
+        return Outcome.DUPLICATE
+    if value is None:
+        return Outcome.RETRACTED
+    return Outcome.RECORDED if revision < 0 else Outcome.REVISED
+
+
+def _key(put: Put) -> str | None:
+    return put.what.idempotency_key
+
+
+def read_decision(connection: Connection, router: str, decision_id: str) -> Decision | None:
+    statement = select(decisions).where(decisions.c.router == router, decisions.c.id == decision_id)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else decision_from(row)
