@@ -1,0 +1,147 @@
+"""Starts the service, lets two clients play the data through it, shows the table, verifies."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty
+
+import numpy as np
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bandit_router.config import CONFIG_VARIABLE, load_settings
+from bandit_router.demo.player import Task, play
+from bandit_router.demo.scoreboard import Scoreboard
+from bandit_router.errors import RouterError
+from bandit_router.evaluation.datasets import Dataset, load_paretobandit, load_parquet
+from bandit_router.router import Router
+from bandit_router.verify import Report
+
+_CLIENTS = 2
+_TRADE = 0.1  # reward given up to save the price of the dearest model, unless a cost weight is given
+_START_TIMEOUT_S = 60.0
+_OUTPUT_TOKENS = 1000
+_REDRAW_EVERY = 50
+
+
+def run(
+    *, data: Path | None, queries: int | None, cost_weight: float | None, seed: int, console: Console
+) -> Report:
+    """Play ``data`` through a fresh service and return what `verify` says of its database."""
+    dataset = load_paretobandit() if data is None else load_parquet(data)
+    order = np.random.default_rng(seed).permutation(len(dataset.queries))[:queries]
+    dataset = dataset.take(order)
+    if cost_weight is None:
+        cost_weight = _TRADE / float(dataset.cost_usd.mean(axis=0).max())
+    with tempfile.TemporaryDirectory(prefix="bandit-router-demo-") as folder:
+        config = Path(folder) / "router.toml"
+        config.write_text(_settings(dataset, Path(folder) / "router.db", cost_weight), encoding="utf-8")
+        board = Scoreboard(data=dataset, cost_weight=cost_weight)
+        with _service(config) as url:
+            _play(url, dataset, board, seed, console)
+        with Router.open(load_settings(config)) as router:
+            router.learn()
+            return router.verify()
+
+
+def _settings(dataset: Dataset, database: Path, cost_weight: float) -> str:
+    """A router.toml whose arms are the dataset's models, priced at their mean recorded cost."""
+    lines = [
+        "[router]",
+        f"cost_weight = {cost_weight!r}",
+        "[store]",
+        f"url = {json.dumps(f'sqlite:///{database}')}",
+        "[learner]",
+        "interval_s = 0.1",
+    ]
+    for model, cost in zip(dataset.models, dataset.cost_usd.mean(axis=0).tolist(), strict=True):
+        lines += [
+            "[[arms]]",
+            f"name = {json.dumps(model)}",
+            "input_usd_per_mtok = 0.0",
+            f"output_usd_per_mtok = {cost * 1e6 / _OUTPUT_TOKENS!r}",
+            f"expected_output_tokens = {_OUTPUT_TOKENS}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def _service(config: Path) -> Iterator[str]:
+    """`bandit-router serve` as a process of its own, up when the block starts and down after it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "bandit_router.cli", "serve", "--port", str(port)]
+    log_path = config.with_name("service.log")
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            command, env=os.environ | {CONFIG_VARIABLE: str(config)}, stdout=log, stderr=log
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            if not _ready(url, process):
+                raise RouterError(f"the service did not start:\n{log_path.read_text()}")
+            yield url
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def _ready(url: str, process: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz"):
+                return True
+        except OSError:
+            time.sleep(0.05)
+    return False
+
+
+def _play(url: str, dataset: Dataset, board: Scoreboard, seed: int, console: Console) -> None:
+    """Run the clients side by side and keep the table current with what they report."""
+    context = multiprocessing.get_context("spawn")
+    choices = context.Queue()
+    tasks = [
+        Task(
+            index=i,
+            query=query,
+            quality=dict(zip(dataset.models, dataset.quality[i].tolist(), strict=True)),
+            cost_usd=dict(zip(dataset.models, dataset.cost_usd[i].tolist(), strict=True)),
+        )
+        for i, query in enumerate(dataset.queries)
+    ]
+    clients = [
+        context.Process(target=play, args=(url, tasks[k::_CLIENTS], seed + k, choices), daemon=True)
+        for k in range(_CLIENTS)
+    ]
+    progress = Progress(TextColumn("routing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = progress.add_task("routing", total=len(tasks))
+    with Live(Group(progress, board.table()), console=console, refresh_per_second=4) as live:
+        for client in clients:
+            client.start()
+        while len(board.order) < len(tasks):
+            try:
+                board.add(*choices.get(timeout=0.2))
+            except Empty:
+                if not any(client.is_alive() for client in clients):
+                    break
+            progress.update(bar, completed=len(board.order))
+            if len(board.order) % _REDRAW_EVERY == 0 or len(board.order) == len(tasks):
+                live.update(Group(progress, board.table()))
+        for client in clients:
+            client.join()
+    if any(client.exitcode for client in clients):
+        raise RouterError("a client of the demo failed; its traceback is above")

@@ -1,0 +1,193 @@
+"""Route and feedback over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from bandit_router.errors import RouterError
+from bandit_router.router import Router
+from bandit_router.server.body import read_body
+from bandit_router.server.schemas import (
+    ArmAnswer,
+    ArmScore,
+    DecisionAnswer,
+    FeedbackAnswer,
+    FeedbackBody,
+    Problem,
+    RouteAnswer,
+    RouteBody,
+)
+from bandit_router.store.write import Committed
+from bandit_router.store.writer import Done
+from bandit_router.types import Arm, Decision
+
+api = APIRouter()
+
+_PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "Not one strict JSON object", **_PROBLEM},
+    413: {"description": "Over 256 KiB", **_PROBLEM},
+    415: {"description": "Not application/json", **_PROBLEM},
+    422: {"description": "A field is wrong, or no arm is eligible", **_PROBLEM},
+    503: {"description": "The database is away or the queue is full; see Retry-After", **_PROBLEM},
+}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "No such decision", **_PROBLEM}}
+
+
+def _takes(model: type[BaseModel]) -> dict[str, Any]:
+    """The OpenAPI of a body we read ourselves, with its idempotency key."""
+    schema = model.model_json_schema()
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "parameters": [
+            {
+                "in": "header",
+                "name": "Idempotency-Key",
+                "schema": {"type": "string", "maxLength": 255},
+                "description": "The same key with the same body gets the same answer and acts once.",
+            }
+        ],
+    }
+
+
+@api.post(
+    "/v1/route",
+    response_model=RouteAnswer,
+    responses=_PROBLEMS,
+    openapi_extra=_takes(RouteBody),
+    summary="Choose a model for a query",
+)
+async def route(request: Request) -> Response:
+    body = await read_body(request, RouteBody)
+    router: Router = request.app.state.router
+    prepared, digest = router.prepare(
+        body.query if body.messages is None else body.messages,
+        features=body.features,
+        user_tier=body.user_tier,
+        cost_weight=body.cost_weight,
+        require=body.require,
+        arms=body.arms,
+        conversation=body.conversation,
+        idempotency_key=request.headers.get("idempotency-key"),
+    )
+    decision = await _committed(lambda done: router.start_route(prepared, digest, done))
+    return _json(_route_answer(decision, router.arm(decision.arm)))
+
+
+@api.post(
+    "/v1/feedback",
+    response_model=FeedbackAnswer,
+    responses=_PROBLEMS | _UNKNOWN,
+    openapi_extra=_takes(FeedbackBody),
+    summary="Say how a decision turned out, now or days later",
+)
+async def feedback(request: Request) -> Response:
+    body = await read_body(request, FeedbackBody)
+    router: Router = request.app.state.router
+    put = router.prepare_feedback(body.decision_id, body.metrics, request.headers.get("idempotency-key"))
+    outcomes = await _committed(lambda done: router.start_feedback(put, done))
+    return _json({"decision_id": body.decision_id, "outcomes": outcomes})
+
+
+@api.get("/v1/decisions/{decision_id}", responses=_UNKNOWN, summary="Why a model was chosen")
+def decision(request: Request, decision_id: str) -> DecisionAnswer:
+    router: Router = request.app.state.router
+    found = router.decision(decision_id)
+    scores = router.scores(found)
+    eligible = [
+        ArmScore(
+            arm=arm,
+            probability=found.pmf[i],
+            expected_cost_usd=found.expected_costs_usd[i],
+            mean=None if scores is None else float(scores.mean[i]),
+            std=None if scores is None else float(scores.std[i]),
+            utility=None if scores is None else float(scores.utility[i]),
+        )
+        for i, arm in enumerate(found.eligible)
+    ]
+    return DecisionAnswer(
+        **_route_answer(found, router.arm(found.arm)),
+        decided_at=found.decided_at,
+        schema_id=found.schema_id,
+        cost_weight=found.cost_weight,
+        eligible=eligible,
+        conversation=found.conversation,
+        parent=found.parent,
+        metrics=router.metrics(decision_id),
+    )
+
+
+@api.get("/v1/arms", summary="The models that can be chosen")
+def arms(request: Request) -> list[ArmAnswer]:
+    router: Router = request.app.state.router
+    counts = router.counts()
+    return [
+        ArmAnswer(
+            name=arm.name,
+            provider=arm.provider,
+            model=arm.model,
+            enabled=arm.enabled,
+            input_usd_per_mtok=arm.input_usd_per_mtok,
+            output_usd_per_mtok=arm.output_usd_per_mtok,
+            expected_output_tokens=arm.expected_output_tokens,
+            context_window=arm.context_window,
+            capabilities=sorted(arm.capabilities),
+            rewards_counted=counts.get(arm.name, 0),
+        )
+        for arm in router.arms
+    ]
+
+
+@api.get("/healthz", summary="The process is alive")
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@api.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database answers")
+def readyz(request: Request) -> dict[str, str]:
+    request.app.state.router.ping()
+    return {"status": "ready"}
+
+
+async def _committed(start: Callable[[Done], None]) -> Any:
+    """What ``start`` queued came to, once it is committed. Raises the error it came to."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Committed | RouterError] = loop.create_future()
+
+    def settle(answer: Committed | RouterError) -> None:
+        if not future.done():  # the client may have gone
+            future.set_result(answer)
+
+    def done(answer: Committed | RouterError) -> None:
+        loop.call_soon_threadsafe(settle, answer)
+
+    start(done)
+    answer = await future
+    if isinstance(answer, RouterError):
+        raise answer
+    return answer
+
+
+def _route_answer(decision: Decision, arm: Arm) -> dict[str, Any]:
+    return {
+        "decision_id": decision.id,
+        "arm": decision.arm,
+        "provider": arm.provider,
+        "model": arm.model,
+        "propensity": decision.propensity,
+        "reason": decision.reason,
+        "policy": decision.policy,
+        "snapshot": decision.snapshot,
+        "expected_quality": decision.expected_quality,
+        "expected_cost_usd": decision.expected_cost_usd,
+    }
+
+
+def _json(content: Any) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")

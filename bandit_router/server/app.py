@@ -1,0 +1,52 @@
+"""The HTTP service: one Router per worker process, opened and closed with it."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
+
+from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
+from bandit_router.router import Router
+from bandit_router.server.api import api
+from bandit_router.server.problems import install
+
+_GC_THRESHOLD = 50_000
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; its router opens when the server starts and closes when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with threadpool_limits(1, "blas"), Router.open(settings) as router:
+            app.state.router = router
+            _calm_the_collector()
+            yield
+
+    app = FastAPI(
+        title="bandit-router",
+        version=version("bandit-router"),
+        description="Routes each query to a model, and learns from feedback which one.",
+        lifespan=lifespan,
+    )
+    app.include_router(api)
+    install(app)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """The application of the file that BANDIT_ROUTER_CONFIG names; what each uvicorn worker calls."""
+    return create_app(load_settings(os.environ.get(CONFIG_VARIABLE, "router.toml")))
+
+
+def _calm_the_collector() -> None:
+    """Keep what start-up made out of garbage collection, whose pauses make the latency tail."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)

@@ -1,0 +1,84 @@
+"""Strict JSON bodies: what other parsers let pass is refused here, before anything reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel
+
+from bandit_router.server.problems import BadRequest
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 32
+
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKET = re.compile(r"[{}\[\]]")
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+async def read_body(request: Request, model: type[Body]) -> Body:
+    """The request's body as ``model``.
+
+    Raises BadRequest for what is not one JSON object of at most 256 KiB without duplicate keys, NaN,
+    Infinity or deep nesting, and ValidationError for what ``model`` refuses.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/json")
+    return model.model_validate(parse(await _read(request)))
+
+
+async def _read(request: Request) -> bytes:
+    announced = request.headers.get("content-length", "0")
+    received = bytearray()
+    if not announced.isdecimal() or int(announced) <= MAX_BYTES:
+        async for chunk in request.stream():
+            received += chunk
+            if len(received) > MAX_BYTES:
+                break
+        else:
+            return bytes(received)
+    raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body exceeds {MAX_BYTES} bytes")
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """One JSON object. Raises BadRequest, which says what is wrong with it."""
+    try:
+        text = raw.decode("utf-8")
+        if text.count("{") + text.count("[") > MAX_DEPTH:
+            _check_depth(text)
+        value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse)
+    except UnicodeDecodeError:
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "the body is not UTF-8") from None
+    except ValueError as error:  # JSONDecodeError, and integers of more than 4,300 digits
+        raise BadRequest(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "the body is not a JSON object")
+    return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key {twice!r} appears twice in one object")
+    return members
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _check_depth(text: str) -> None:
+    """Count brackets outside strings, which needs no recursion, unlike parsing."""
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "{[" else -1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested more than {MAX_DEPTH} deep")

@@ -1,0 +1,94 @@
+"""Errors over HTTP: problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from bandit_router.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    NoEligibleArm,
+    Overloaded,
+    RouterClosed,
+    RouterError,
+    StoreError,
+    UnknownDecision,
+)
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+_STATUS: tuple[tuple[type[RouterError], HTTPStatus], ...] = (
+    (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (NoEligibleArm, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (IdempotencyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (UnknownDecision, HTTPStatus.NOT_FOUND),
+    (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
+    (RouterClosed, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+_RETRY_AFTER_S = "1"
+
+
+class BadRequest(Exception):
+    """A request that is wrong before anything in it can be looked at."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+def problem(status: int, detail: str, **members: Any) -> Response:
+    """A problem+json response; ``members`` are extensions such as the fields at fault."""
+    title = HTTPStatus(status).phrase
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
+    headers = {"Retry-After": _RETRY_AFTER_S} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Response(json.dumps(content), status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app with a problem."""
+
+    @app.exception_handler(BadRequest)
+    async def bad_request(_request: Request, error: BadRequest) -> Response:
+        return problem(error.status, error.detail)
+
+    @app.exception_handler(ValidationError)
+    async def invalid(_request: Request, error: ValidationError) -> Response:
+        errors = [
+            {"field": ".".join(map(str, e["loc"])) or "body", "detail": e["msg"]}
+            for e in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        detail = "; ".join(f"{e['field']}: {e['detail']}" for e in errors)
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+    @app.exception_handler(RouterError)
+    async def refused(_request: Request, error: RouterError) -> Response:
+        found = (status for kind, status in _STATUS if isinstance(error, kind))
+        status = next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
+        if isinstance(error, InvalidInput):
+            errors = [{"field": error.field, "detail": f"{error.problem}; {error.fix}"}]
+            return problem(status, str(error), errors=errors)
+        if isinstance(error, NoEligibleArm):
+            return problem(status, str(error), excluded=error.excluded)
+        return problem(status, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def http(_request: Request, error: HTTPException) -> Response:
+        response = problem(error.status_code, str(error.detail))
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an error on our side; the log has it")
