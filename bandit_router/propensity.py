@@ -49,7 +49,7 @@ def _require_vector(name: str, values: FloatArray) -> None:
     if values.ndim != 1 or values.size == 0:
         raise InvalidInput(name, f"has shape {values.shape}", "give a vector with one number per arm")
     if not values.dot(values) <= _LARGEST * _LARGEST:  # NaN fails the comparison
-        raise InvalidInput(name, "is not finite", f"give finite numbers below {_LARGEST:g}")
+        raise InvalidInput(name, "is not finite, or huge", f"give finite numbers below {_LARGEST:g}")
 
 
 def _solve(mean: FloatArray, std: FloatArray) -> FloatArray:
@@ -65,7 +65,8 @@ def _solve(mean: FloatArray, std: FloatArray) -> FloatArray:
         return pmf
     point = std <= _TINY * max(std.max(), _TINY)
     pmf = _with_points(mean, std, point) if np.count_nonzero(point) else _integral(mean, std)
-    return pmf / pmf.sum()
+    pmf /= pmf.sum()
+    return pmf
 
 
 def _pair(mean: FloatArray, std: FloatArray) -> FloatArray:
@@ -99,9 +100,9 @@ def _integral(mean: FloatArray, std: FloatArray, top: float = -math.inf) -> Floa
     m = mean - mean[narrowest]
     a = _BULK * std[narrowest]
     start = math.asinh(max((m - _REACH * std).max(), top - mean[narrowest]) / a)
-    length = math.asinh((m + _REACH * std).max() / a) - start
+    length = max(math.asinh((m + _REACH * std).max() / a) - start, 0.0)
     panel = (2.0 * _BULK * std / np.hypot(m + _BULK * std, a)).min()
-    nodes, weights = _rule(math.ceil(length / panel))
+    nodes, weights = _rule(1 + int(length / panel))
     t = a * np.sinh(start + length * nodes)
     z = (t - m[:, None]) / std[:, None]
     below = ndtr(z)

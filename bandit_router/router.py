@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
@@ -32,6 +33,8 @@ from bandit_router.verify import Report, verify
 log = logging.getLogger(__name__)
 
 _KEY_CHARS = 255
+_NAME_CHARS = 128
+_MOST_NAMES = 256
 _LARGEST_COST_WEIGHT = 1e9
 
 
@@ -143,7 +146,7 @@ class Router:
 
         Raises InvalidInput, NoEligibleArm, IdempotencyConflict, Overloaded or StoreError.
         """
-        decision = self._writer.write(self._decide(*self.prepare(query, **options)))
+        decision = self._writer.write(self.decide(*self.prepare(query, **options)))
         assert isinstance(decision, Decision)
         return decision
 
@@ -151,9 +154,15 @@ class Router:
         self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
     ) -> tuple[Request, str]:
         """Check the arguments of :meth:`route`: a request, and the digest that identifies it."""
+        if unknown := options.keys() - RouteOptions.__annotations__.keys():
+            allowed = ", ".join(RouteOptions.__annotations__)
+            raise InvalidInput(min(unknown), "is not an option", f"use some of {allowed}")
         features, key = options.get("features"), options.get("idempotency_key")
-        for field, text in (("conversation", options.get("conversation")), ("idempotency_key", key)):
-            check_text(field, text, _KEY_CHARS)
+        check_text("user_tier", options.get("user_tier"), _KEY_CHARS)
+        check_text("conversation", options.get("conversation"), _KEY_CHARS)
+        check_text("idempotency_key", key, _KEY_CHARS)
+        _check_names("require", options.get("require"))
+        _check_names("arms", options.get("arms"))
         text = None
         if query is not None and features is None:
             read = read_query(query, user_tier=options.get("user_tier"))
@@ -174,11 +183,8 @@ class Router:
         )
         return request, "" if key is None else _digest("route", query, options)
 
-    def start_route(self, request: Request, digest: str, done: Done) -> None:
-        """Decide now and queue the decision; ``done`` is called with it once it is committed."""
-        self._writer.submit(self._decide(request, digest), done)
-
-    def _decide(self, request: Request, digest: str) -> Put:
+    def decide(self, request: Request, digest: str) -> Put:
+        """Choose an arm now; the decision counts once the Put is committed."""
         if self._stopping.is_set():
             raise RouterClosed
         with self._rng_lock:
@@ -196,10 +202,11 @@ class Router:
     def _cost_weight(self, asked: float | None) -> float:
         if asked is None:
             return self.settings.router.cost_weight
-        if isinstance(asked, bool) or not 0.0 <= asked <= _LARGEST_COST_WEIGHT:
-            raise InvalidInput(
-                "cost_weight", "is out of range", f"give a number in [0, {_LARGEST_COST_WEIGHT:g}]"
-            )
+        fix = f"give a number in [0, {_LARGEST_COST_WEIGHT:g}]"
+        if isinstance(asked, bool) or not isinstance(asked, Real):
+            raise InvalidInput("cost_weight", f"is {type(asked).__name__}, not a number", fix)
+        if not 0.0 <= asked <= _LARGEST_COST_WEIGHT:
+            raise InvalidInput("cost_weight", "is out of range", fix)
         return float(asked)
 
     # -- learning ---------------------------------------------------------------------------------
@@ -240,8 +247,11 @@ class Router:
         digest = "" if idempotency_key is None else _digest("feedback", decision_id, dict(what.metrics))
         return Put(what=what, digest=digest)
 
-    def start_feedback(self, put: Put, done: Done) -> None:
-        """Queue feedback; ``done`` is called with the outcomes once they are committed."""
+    def submit(self, put: Put, done: Done) -> None:
+        """Queue a write; ``done`` hears of it on the writer's thread once it is committed or refused.
+
+        Raises Overloaded or RouterClosed.
+        """
         self._writer.submit(put, done)
 
     def learn(self) -> int:
@@ -376,6 +386,26 @@ def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
         learner.adopt(fold)
 
 
+def _check_names(field: str, names: object) -> None:
+    """Raise InvalidInput unless ``names`` is None or a list of at most 256 names."""
+    if names is None:
+        return
+    if isinstance(names, str | bytes) or not isinstance(names, Sequence):
+        raise InvalidInput(field, f"is {type(names).__name__}, not a list", "send a list of names")
+    if len(names) > _MOST_NAMES:
+        raise InvalidInput(field, f"has {len(names)} names", f"send at most {_MOST_NAMES}")
+    for i, name in enumerate(names):
+        check_text(f"{field}[{i}]", "" if name is None else name, _NAME_CHARS)
+
+
 def _digest(*content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, default=list)
+    try:
+        text = json.dumps(content, sort_keys=True, default=_plain)
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInput("query", "holds what JSON cannot", "send text, numbers and lists") from None
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """What json.dumps does not know, as something it does: numpy numbers and arrays, other sequences."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else list(value)

@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import struct
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -73,14 +72,10 @@ def decode(blob: bytes) -> Posterior:
 
 def _assemble(header: dict[str, Any], numbers: np.ndarray[Any, np.dtype[np.float64]]) -> Posterior:
     k, d = len(header["arms"]), header["dim"]
-    half = d * (d + 1) // 2
-    *ends, total = accumulate([k * d, k * d, k * d, k * half])
-    if numbers.size != total or len(header["count"]) != k:
-        raise ValueError(f"{numbers.size} numbers for {k} arms of {d} dimensions")
-    prior_mean, prior_precision, cross, triangle = np.split(numbers, ends)
+    prior_mean, prior_precision, cross, triangle = np.split(numbers, [k * d, 2 * k * d, 3 * k * d])
     second = np.zeros((k, d, d))
     rows, columns = np.tril_indices(d)
-    second[:, rows, columns] = second[:, columns, rows] = triangle.reshape(k, half)
+    second[:, rows, columns] = second[:, columns, rows] = triangle.reshape(k, len(rows))
     return Posterior(
         arms=tuple(header["arms"]),
         schema_id=header["schema_id"],
@@ -89,7 +84,7 @@ def _assemble(header: dict[str, Any], numbers: np.ndarray[Any, np.dtype[np.float
         prior_precision=prior_precision.reshape(k, d).copy(),
         second=second,
         cross=cross.reshape(k, d).copy(),
-        count=np.array(header["count"], dtype=np.int64),
+        count=np.array(header["count"], dtype=np.int64).reshape(k),
         half_life_s=header["half_life_s"],
         as_of=-math.inf if header["as_of"] is None else header["as_of"],
     )

@@ -34,7 +34,7 @@ class LinUCB:
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
-        return argmax_pmf((scores.utility + scores.std * self.alpha).tolist(), self.epsilon)
+        return argmax_pmf((scores.utility + scaled_width(scores, self.alpha)).tolist(), self.epsilon)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from bandit_router.errors import RouterError
+from bandit_router.errors import InvalidInput
 from bandit_router.router import Router
 from bandit_router.server.body import read_body
 from bandit_router.server.schemas import (
@@ -23,8 +21,6 @@ from bandit_router.server.schemas import (
     RouteAnswer,
     RouteBody,
 )
-from bandit_router.store.write import Committed
-from bandit_router.store.writer import Done
 from bandit_router.types import Arm, Decision
 
 api = APIRouter()
@@ -76,8 +72,8 @@ async def route(request: Request) -> Response:
         conversation=body.conversation,
         idempotency_key=request.headers.get("idempotency-key"),
     )
-    decision = await _committed(lambda done: router.start_route(prepared, digest, done))
-    return _json(_route_answer(decision, router.arm(decision.arm)))
+    decision = await request.app.state.outbox.commit(router.decide(prepared, digest))
+    return _json(_route_answer(decision, _arm_of(router, decision)))
 
 
 @api.post(
@@ -91,11 +87,15 @@ async def feedback(request: Request) -> Response:
     body = await read_body(request, FeedbackBody)
     router: Router = request.app.state.router
     put = router.prepare_feedback(body.decision_id, body.metrics, request.headers.get("idempotency-key"))
-    outcomes = await _committed(lambda done: router.start_feedback(put, done))
+    outcomes = await request.app.state.outbox.commit(put)
     return _json({"decision_id": body.decision_id, "outcomes": outcomes})
 
 
-@api.get("/v1/decisions/{decision_id}", responses=_UNKNOWN, summary="Why a model was chosen")
+@api.get(
+    "/v1/decisions/{decision_id}",
+    responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
+    summary="Why a model was chosen",
+)
 def decision(request: Request, decision_id: str) -> DecisionAnswer:
     router: Router = request.app.state.router
     found = router.decision(decision_id)
@@ -112,7 +112,7 @@ def decision(request: Request, decision_id: str) -> DecisionAnswer:
         for i, arm in enumerate(found.eligible)
     ]
     return DecisionAnswer(
-        **_route_answer(found, router.arm(found.arm)),
+        **_route_answer(found, _arm_of(router, found)),
         decided_at=found.decided_at,
         schema_id=found.schema_id,
         cost_weight=found.cost_weight,
@@ -155,23 +155,13 @@ def readyz(request: Request) -> dict[str, str]:
     return {"status": "ready"}
 
 
-async def _committed(start: Callable[[Done], None]) -> Any:
-    """What ``start`` queued came to, once it is committed. Raises the error it came to."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Committed | RouterError] = loop.create_future()
-
-    def settle(answer: Committed | RouterError) -> None:
-        if not future.done():  # the client may have gone
-            future.set_result(answer)
-
-    def done(answer: Committed | RouterError) -> None:
-        loop.call_soon_threadsafe(settle, answer)
-
-    start(done)
-    answer = await future
-    if isinstance(answer, RouterError):
-        raise answer
-    return answer
+def _arm_of(router: Router, decision: Decision) -> Arm:
+    """The arm chosen; another worker may have added it since our last refresh."""
+    try:
+        return router.arm(decision.arm)
+    except InvalidInput:
+        router.refresh()
+        return router.arm(decision.arm)
 
 
 def _route_answer(decision: Decision, arm: Arm) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
 from bandit_router.router import Router
 from bandit_router.server.api import api
+from bandit_router.server.outbox import Outbox
 from bandit_router.server.problems import install
 
 _GC_THRESHOLD = 50_000
@@ -25,7 +26,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with threadpool_limits(1, "blas"), Router.open(settings) as router:
-            app.state.router = router
+            app.state.router, app.state.outbox = router, Outbox(router)
             _calm_the_collector()
             yield
 
@@ -34,6 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("bandit-router"),
         description="Routes each query to a model, and learns from feedback which one.",
         lifespan=lifespan,
+        redirect_slashes=False,
     )
     app.include_router(api)
     install(app)

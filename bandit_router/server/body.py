@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from collections import Counter
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
+from bandit_router.errors import InvalidInput
+from bandit_router.features import check_text
 from bandit_router.server.problems import BadRequest
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive, and matching where the closing quote is missing: else hostile text takes quadratic time.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[{}\[\]]")
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -24,13 +30,18 @@ Body = TypeVar("Body", bound=BaseModel)
 async def read_body(request: Request, model: type[Body]) -> Body:
     """The request's body as ``model``.
 
-    Raises BadRequest for what is not one JSON object of at most 256 KiB without duplicate keys, NaN,
-    Infinity or deep nesting, and ValidationError for what ``model`` refuses.
+    Raises BadRequest for what is not one JSON object of at most 256 KiB without duplicate keys or deep
+    nesting, InvalidInput for a number that is not finite, a NUL or a lone surrogate anywhere in it, and
+    ValidationError for what ``model`` refuses.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/json")
-    return model.model_validate(parse(await _read(request)))
+    try:
+        raw = await _read(request)
+    except ClientDisconnect:
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "the connection closed before the end") from None
+    return model.model_validate(parse(raw))
 
 
 async def _read(request: Request) -> bytes:
@@ -47,32 +58,44 @@ async def _read(request: Request) -> bytes:
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """One JSON object. Raises BadRequest, which says what is wrong with it."""
+    """One JSON object. Raises BadRequest or InvalidInput, which say what is wrong with it."""
     try:
         text = raw.decode("utf-8")
         if text.count("{") + text.count("[") > MAX_DEPTH:
             _check_depth(text)
-        value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse)
+        value = json.loads(text, object_pairs_hook=_distinct)
     except UnicodeDecodeError:
         raise BadRequest(HTTPStatus.BAD_REQUEST, "the body is not UTF-8") from None
     except ValueError as error:  # JSONDecodeError, and integers of more than 4,300 digits
         raise BadRequest(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise BadRequest(HTTPStatus.BAD_REQUEST, "the body is not a JSON object")
+    _check(value, "")
     return value
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"key {twice!r} appears twice in one object")
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"key {twice!r:.100} appears twice in one object")
     return members
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a JSON number")
+def _check(value: Any, field: str) -> None:
+    """Refuse what Python reads and others choke on: numbers beyond float64, NUL, lone surrogates."""
+    if isinstance(value, str):
+        if value:
+            check_text(field, value)
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check(name, field or "body")
+            _check(member, f"{field}.{name}" if field else name)
+    elif isinstance(value, list):
+        for i, member in enumerate(value):
+            _check(member, f"{field}[{i}]")
+    elif isinstance(value, int | float) and not abs(value) <= sys.float_info.max:  # NaN compares false
+        raise InvalidInput(field, "is not a finite number", "send one that fits a float64")
 
 
 def _check_depth(text: str) -> None:

@@ -36,6 +36,7 @@ _STATUS: tuple[tuple[type[RouterError], HTTPStatus], ...] = (
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _RETRY_AFTER_S = "1"
+_MOST_ERRORS = 20
 
 
 class BadRequest(Exception):
@@ -55,6 +56,12 @@ def problem(status: int, detail: str, **members: Any) -> Response:
     return Response(json.dumps(content), status, headers, MEDIA_TYPE)
 
 
+def _field(loc: tuple[int | str, ...]) -> str:
+    """Where in the body, as in ``messages[0].content``."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return "".join(parts).removeprefix(".") or "body"
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the app with a problem."""
 
@@ -64,11 +71,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ValidationError)
     async def invalid(_request: Request, error: ValidationError) -> Response:
-        errors = [
-            {"field": ".".join(map(str, e["loc"])) or "body", "detail": e["msg"]}
-            for e in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        errors = [{"field": _field(e["loc"]), "detail": e["msg"]} for e in found[:_MOST_ERRORS]]
         detail = "; ".join(f"{e['field']}: {e['detail']}" for e in errors)
+        if len(found) > _MOST_ERRORS:
+            detail += f"; and {len(found) - _MOST_ERRORS} more"
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
     @app.exception_handler(RouterError)

@@ -27,8 +27,14 @@ class Put:
 Committed = Decision | dict[str, Outcome]
 """What a Put comes to: the decision in force, or what became of each metric."""
 
-_INSERT_DECISION = {name: into(decisions).on_conflict_do_nothing() for name, into in INSERT.items()}
-"""A commit whose answer was lost is tried again with the same ids, so conflicts are no news."""
+_INSERT_DECISIONS = {
+    name: into(decisions).on_conflict_do_nothing().returning(decisions.c.id) for name, into in INSERT.items()
+}
+"""A commit whose answer was lost is tried again with the same ids, so conflicts are no news.
+
+RETURNING makes SQLAlchemy send all rows in one statement: SQLite lets go of Python's global lock once
+a statement, and taking it back for every row would stall the thread that serves requests.
+"""
 
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _LOCK_DECISIONS = (
@@ -58,7 +64,7 @@ def apply(connection: Connection, router: str, puts: Sequence[Put]) -> list[Comm
     new_decisions = [(i, put.what) for i in fresh if isinstance((put := puts[i]).what, Decision)]
     if new_decisions:
         rows = [decision_row(router, decision) for _, decision in new_decisions]
-        connection.execute(_INSERT_DECISION[connection.dialect.name], rows)
+        connection.execute(_INSERT_DECISIONS[connection.dialect.name], rows).close()
         for i, decision in new_decisions:
             answers[i] = decision
     new_feedback = [(i, put.what) for i in fresh if isinstance((put := puts[i]).what, Feedback)]

@@ -1,0 +1,12 @@
+"""What every test shares: the databases, and property tests that try the same examples every time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+pytest.register_assert_rewrite("tests.contracts", "tests.store.examples")
+pytest_plugins = ("tests.databases",)
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bandit_router.errors import InvalidInput, NoEligibleArm
+from bandit_router.guards import narrow
+from bandit_router.types import Arm
+
+SMALL = Arm(
+    name="small",
+    provider="openai",
+    model="small",
+    input_usd_per_mtok=0.1,
+    output_usd_per_mtok=0.4,
+    expected_output_tokens=300,
+    context_window=1000,
+    capabilities=frozenset({"tools"}),
+)
+LARGE = replace(SMALL, name="large", context_window=None, capabilities=frozenset({"tools", "vision"}))
+PLAIN = replace(SMALL, name="plain", context_window=None, capabilities=frozenset())
+ARMS = (SMALL, LARGE, PLAIN)
+
+
+def names(arms: list[Arm]) -> list[str]:
+    return [arm.name for arm in arms]
+
+
+def test_without_conditions_every_arm_is_eligible_in_order() -> None:
+    assert narrow(ARMS, input_tokens=10) == list(ARMS)
+
+
+def test_a_disabled_arm_is_never_eligible() -> None:
+    arms = [replace(SMALL, enabled=False), LARGE]
+    assert names(narrow(arms, input_tokens=10, allow=["small", "large"])) == ["large"]
+
+
+def test_only_arms_with_every_required_capability_are_eligible() -> None:
+    assert names(narrow(ARMS, input_tokens=10, require=["tools"])) == ["small", "large"]
+    assert names(narrow(ARMS, input_tokens=10, require=["vision", "tools"])) == ["large"]
+
+
+def test_only_arms_the_caller_allows_are_eligible_in_configured_order() -> None:
+    assert names(narrow(ARMS, input_tokens=10, allow=["plain", "small"])) == ["small", "plain"]
+
+
+def test_prompt_and_answer_must_fit_the_context_window_to_the_token() -> None:
+    assert "small" in names(narrow(ARMS, input_tokens=700))
+    assert "small" not in names(narrow(ARMS, input_tokens=701))
+
+
+def test_an_arm_without_a_context_window_takes_any_prompt() -> None:
+    assert names(narrow(ARMS, input_tokens=10**9)) == ["large", "plain"]
+
+
+def test_allowing_an_arm_that_does_not_exist_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InvalidInput, match="arms: 'huge' is not an arm; use some of small, large, plain"):
+        narrow(ARMS, input_tokens=10, allow=["small", "huge"])
+
+
+def test_when_nothing_is_left_the_error_says_what_excluded_each_arm() -> None:
+    arms = [replace(SMALL, enabled=False), LARGE, PLAIN, replace(SMALL, name="tiny", context_window=20)]
+    with pytest.raises(NoEligibleArm) as nothing:
+        narrow(arms, input_tokens=10, require=["tools"], allow=["small", "plain", "tiny"])
+    assert nothing.value.excluded == {
+        "small": "disabled",
+        "large": "not among the arms the caller allows",
+        "plain": "lacks tools",
+        "tiny": "context window of 20 tokens is smaller than the 310 needed",
+    }
+    assert "plain: lacks tools" in str(nothing.value)
+
+
+def test_allowing_no_arm_leaves_nothing() -> None:
+    with pytest.raises(NoEligibleArm):
+        narrow(ARMS, input_tokens=10, allow=[])
+
+
+def test_without_configured_arms_the_error_says_so() -> None:
+    with pytest.raises(NoEligibleArm, match="no arm is configured"):
+        narrow([], input_tokens=10)

@@ -1,0 +1,188 @@
+"""The contract suite, run for every entry of the registry, and proof that it can fail."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bandit_router.policies import POLICIES, Policy, make_policy
+from bandit_router.policies.bandit import EpsilonGreedy, Fixed
+from bandit_router.types import Scores
+from tests.contracts import policy as contract
+from tests.contracts.policy import ORDINARY, make_scores, some_scores
+
+NEEDS: dict[str, dict[str, float | str]] = {"fixed": {"arm": "a1"}}  # parameters without a default
+EPSILONS = (0.0, 0.02, 0.5, 1.0)
+
+
+def takes(name: str) -> list[str]:
+    return list(inspect.signature(POLICIES[name]).parameters)
+
+
+def every_policy() -> list[Policy]:
+    """Each registered policy, once for every ε where it has one."""
+    made = []
+    for name in POLICIES:
+        needs = NEEDS.get(name, {})
+        if "epsilon" in takes(name):
+            made += [make_policy(name, {**needs, "epsilon": epsilon}) for epsilon in EPSILONS]
+        else:
+            made.append(make_policy(name, needs))
+    return made
+
+
+def spec_of(policy: Policy) -> str:
+    return policy.spec
+
+
+policies = pytest.mark.parametrize("policy", every_policy(), ids=spec_of)
+tie_breakers = pytest.mark.parametrize(
+    "policy", [p for p in every_policy() if not isinstance(p, Fixed)], ids=spec_of
+)
+
+
+# -- the contract ----------------------------------------------------------------------------------
+
+
+@policies
+@given(scores=some_scores())
+def test_the_pmf_is_a_distribution_over_the_given_arms(policy: Policy, scores: Scores) -> None:
+    contract.check_distribution(policy, scores)
+
+
+@policies
+@given(data=st.data(), scores=some_scores())
+def test_all_probability_is_on_eligible_arms(policy: Policy, data: st.DataObject, scores: Scores) -> None:
+    arms = range(len(scores.arms))
+    eligible = data.draw(st.lists(st.sampled_from(arms), min_size=1, unique=True))
+    contract.check_eligibility(policy, scores, eligible)
+
+
+@pytest.mark.parametrize("name", [name for name in POLICIES if "epsilon" in takes(name)])
+@pytest.mark.parametrize("epsilon", EPSILONS)
+@given(scores=some_scores())
+def test_no_arm_gets_less_than_the_floor(name: str, epsilon: float, scores: Scores) -> None:
+    policy = make_policy(name, {**NEEDS.get(name, {}), "epsilon": epsilon})
+    contract.check_floor(policy, scores, epsilon)
+
+
+@tie_breakers
+@pytest.mark.parametrize("arms", [2, 3, 7])
+@pytest.mark.parametrize(("utility", "std"), [(0.5, 0.1), (0.3, 0.0), (-2.0, 1e-4), (0.0, 2.0)])
+def test_ties_are_split_evenly(policy: Policy, arms: int, utility: float, std: float) -> None:
+    contract.check_ties(policy, arms, utility, std)
+
+
+@policies
+@given(data=st.data(), scores=some_scores())
+def test_the_order_of_the_arms_does_not_matter(policy: Policy, data: st.DataObject, scores: Scores) -> None:
+    order = data.draw(st.permutations(range(len(scores.arms))))
+    contract.check_permutation(policy, scores, order)
+
+
+@policies
+def test_the_input_is_left_alone(policy: Policy) -> None:
+    contract.check_input_unchanged(policy, ORDINARY)
+
+
+@policies
+def test_one_eligible_arm_gets_everything(policy: Policy) -> None:
+    contract.check_one_arm(policy)
+
+
+@policies
+def test_no_eligible_arm_is_an_error(policy: Policy) -> None:
+    contract.check_no_arm(policy)
+
+
+@policies
+def test_the_same_seed_gives_the_same_actions(policy: Policy) -> None:
+    contract.check_deterministic(policy, ORDINARY)
+
+
+@policies
+def test_actions_are_drawn_from_the_pmf(policy: Policy) -> None:
+    contract.check_samples(policy, ORDINARY)
+
+
+@policies
+def test_the_spec_reads_back_as_the_policy(policy: Policy) -> None:
+    contract.check_spec(policy)
+
+
+# -- the contract catches what it should ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """A policy whose PMF is spoiled after the fact."""
+
+    spoil: Callable[[list[float], Scores], list[float]]
+    spec: str = "epsilon-greedy:epsilon=0.5"
+
+    def pmf(self, scores: Scores) -> list[float]:
+        return self.spoil(EpsilonGreedy(epsilon=0.5).pmf(scores), scores)
+
+
+def masked_too_late(pmf: list[float], scores: Scores) -> list[float]:
+    """Spreads over every configured arm, then keeps the eligible ones."""
+    everyone = dict(zip(ORDINARY.arms, EpsilonGreedy(epsilon=0.5).pmf(ORDINARY), strict=True))
+    return [everyone[arm] for arm, _ in zip(scores.arms, pmf, strict=True)]
+
+
+def first_of_a_tie(pmf: list[float], scores: Scores) -> list[float]:
+    best = scores.utility.argmax()
+    return [float(k == best) for k in range(len(pmf))]
+
+
+def without_floor(pmf: list[float], scores: Scores) -> list[float]:
+    return EpsilonGreedy(epsilon=0.0).pmf(scores) if pmf else pmf
+
+
+def by_position(pmf: list[float], scores: Scores) -> list[float]:
+    del scores
+    weights = [p * (k + 1) for k, p in enumerate(pmf)]
+    return [w / math.fsum(weights) for w in weights]
+
+
+def scribbling(pmf: list[float], scores: Scores) -> list[float]:
+    scores.utility[0] += 1.0
+    return pmf
+
+
+def test_a_pmf_made_before_the_eligibility_mask_fails_the_contract() -> None:
+    policy = Faulty(masked_too_late)
+    contract.check_eligibility(policy, ORDINARY, range(5))
+    with pytest.raises(AssertionError):
+        contract.check_eligibility(policy, ORDINARY, [0, 2])
+
+
+def test_everything_on_the_first_of_tied_arms_fails_the_contract() -> None:
+    with pytest.raises(AssertionError):
+        contract.check_ties(Faulty(first_of_a_tie), 3, 0.5, 0.1)
+
+
+def test_a_missing_floor_fails_the_contract() -> None:
+    with pytest.raises(AssertionError):
+        contract.check_floor(Faulty(without_floor), ORDINARY, 0.5)
+
+
+def test_a_pmf_that_depends_on_the_order_fails_the_contract() -> None:
+    with pytest.raises(AssertionError):
+        contract.check_permutation(Faulty(by_position), ORDINARY, [4, 3, 2, 1, 0])
+
+
+def test_writing_to_the_input_fails_the_contract() -> None:
+    with pytest.raises(AssertionError):
+        contract.check_input_unchanged(Faulty(scribbling), make_scores([0.1, 0.2], [0.1, 0.1]))
+
+
+def test_a_spec_of_another_policy_fails_the_contract() -> None:
+    with pytest.raises(AssertionError):
+        contract.check_spec(Faulty(by_position))

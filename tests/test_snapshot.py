@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import pickle
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bandit_router.errors import SnapshotCorrupt
+from bandit_router.posterior import Posterior, Prior
+from bandit_router.snapshot import FORMAT, MAGIC, decode, encode
+
+
+def example(seed: int = 1, arms: int = 2, dim: int = 3, half_life_s: float | None = 20.0) -> Posterior:
+    """A posterior with uneven priors that has seen a few weighted rewards."""
+    rng = np.random.default_rng(seed)
+    priors = {
+        f"arm-{k}": Prior(mean=rng.normal(size=dim), precision=rng.random(dim) + 0.1) for k in range(arms)
+    }
+    posterior = Posterior.empty(
+        priors, schema_id="text-3·é", noise_variance=rng.random() + 0.01, half_life_s=half_life_s, dim=dim
+    )
+    for arm in priors:
+        for _ in range(5):
+            posterior.observe(arm, rng.normal(size=dim), rng.random(), rng.random() * 100)
+    return posterior
+
+
+BLOB = encode(example())
+
+
+def sign(content: bytes) -> bytes:
+    """Content with a digest that is right, as a faulty writer would store it."""
+    return content + hashlib.sha256(content).digest()
+
+
+posteriors = st.builds(
+    example,
+    seed=st.integers(0, 1000),
+    arms=st.integers(0, 4),
+    dim=st.integers(1, 6),
+    half_life_s=st.none() | st.floats(1e-3, 1e6),
+)
+
+
+@given(posterior=posteriors)
+def test_decoding_gives_back_what_was_encoded(posterior: Posterior) -> None:
+    again = decode(encode(posterior))
+    for name in ("arms", "schema_id", "noise_variance", "half_life_s", "as_of"):
+        assert getattr(again, name) == getattr(posterior, name)
+    for name in ("prior_mean", "prior_precision", "cross", "count"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(posterior, name))
+    np.testing.assert_array_equal(np.tril(again.second), np.tril(posterior.second))
+    np.testing.assert_array_equal(again.second, again.second.transpose(0, 2, 1))
+
+
+@given(posterior=posteriors)
+def test_encoding_what_was_decoded_gives_the_same_bytes(posterior: Posterior) -> None:
+    blob = encode(posterior)
+    assert encode(decode(blob)) == blob
+
+
+@given(posterior=posteriors)
+def test_a_decoded_posterior_predicts_as_the_solved_original(posterior: Posterior) -> None:
+    posterior.solve()
+    probe = np.linspace(-1.0, 1.0, posterior.dim)
+    np.testing.assert_array_equal(decode(encode(posterior)).predict(probe), posterior.predict(probe))
+
+
+def test_a_decoded_posterior_can_be_added_to() -> None:
+    original, again = example(), decode(BLOB)
+    for posterior in (original, again):
+        posterior.observe("arm-0", np.ones(3), 1.0, 200.0)
+    assert encode(again) == encode(original)
+
+
+def test_a_posterior_that_never_saw_an_event_keeps_its_open_clock() -> None:
+    priors = {"a": Prior(mean=np.zeros(2), precision=np.ones(2))}
+    posterior = Posterior.empty(priors, schema_id="s1", noise_variance=0.1)
+    assert decode(encode(posterior)).as_of == -math.inf
+
+
+def test_a_posterior_without_arms_survives_with_its_dimension() -> None:
+    again = decode(encode(Posterior.empty({}, schema_id="s1", noise_variance=0.1, dim=7)))
+    assert (again.arms, again.dim) == ((), 7)
+
+
+def test_unusable_sums_survive_so_that_quarantine_can_see_them() -> None:
+    posterior = example()
+    posterior.cross[0, 0] = math.nan
+    assert math.isnan(decode(encode(posterior)).cross[0, 0])
+
+
+# -- the layout ------------------------------------------------------------------------------------
+
+
+def test_the_layout_is_the_documented_one() -> None:
+    posterior = example()
+    magic, version, length = struct.unpack_from("<4sHI", BLOB)
+    assert (magic, version) == (b"BRPS", 1)
+    header = json.loads(BLOB[10 : 10 + length])
+    assert header["arms"] == ["arm-0", "arm-1"]
+    assert header["count"] == [5, 5]
+    numbers = np.frombuffer(BLOB[10 + length : -32], "<f8")
+    triangles = [second[i, j] for second in posterior.second for i in range(3) for j in range(i + 1)]
+    parts = (posterior.prior_mean, posterior.prior_precision, posterior.cross, np.array(triangles))
+    np.testing.assert_array_equal(numbers, np.concatenate([part.ravel() for part in parts]))
+    assert hashlib.sha256(BLOB[:-32]).digest() == BLOB[-32:]
+
+
+def test_format_1_stays_what_it_is() -> None:
+    priors = {"a": Prior(mean=np.array([0.5, 0.0]), precision=np.array([4.0, 25.0]))}
+    posterior = Posterior.empty(priors, schema_id="s1", noise_variance=0.25, half_life_s=60.0)
+    posterior.observe("a", np.array([1.0, -2.0]), 0.75, 8.0)
+    assert FORMAT == 1
+    digest = hashlib.sha256(encode(posterior)).hexdigest()
+    assert digest == "faafa2d67a2bbdd4e8b6aefd2530472cd386ceb6c4402078ea23bab0ee40b063"
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+@given(position=st.integers(0, len(BLOB) - 1), flip=st.integers(1, 255))
+def test_a_changed_byte_anywhere_is_corruption(position: int, flip: int) -> None:
+    blob = bytearray(BLOB)
+    blob[position] ^= flip
+    with pytest.raises(SnapshotCorrupt):
+        decode(bytes(blob))
+
+
+@given(length=st.integers(0, len(BLOB) - 1))
+def test_a_truncated_snapshot_is_corruption(length: int) -> None:
+    with pytest.raises(SnapshotCorrupt):
+        decode(BLOB[:length])
+
+
+def test_a_snapshot_with_bytes_added_is_corruption() -> None:
+    with pytest.raises(SnapshotCorrupt):
+        decode(BLOB + b"\0")
+
+
+def test_another_format_version_is_refused_and_named() -> None:
+    content = bytearray(BLOB[:-32])
+    struct.pack_into("<H", content, 4, FORMAT + 1)
+    with pytest.raises(SnapshotCorrupt, match=r"format b'BRPS' 2, this package reads b'BRPS' 1.*rebuild"):
+        decode(sign(bytes(content)))
+
+
+def test_another_magic_is_refused_and_named() -> None:
+    with pytest.raises(SnapshotCorrupt, match="ABCD"):
+        decode(sign(b"ABCD" + BLOB[4:-32]))
+
+
+class Bomb:
+    """Unpickling this would call ``exec``."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, ("raise SystemExit('unpickled')",)
+
+
+def test_a_signed_pickle_is_refused_and_never_run() -> None:
+    bomb = pickle.dumps(Bomb())
+    with pytest.raises(SystemExit):
+        pickle.loads(bomb)
+    with pytest.raises(SnapshotCorrupt):
+        decode(sign(bomb))
+    with pytest.raises(SnapshotCorrupt):
+        decode(sign(struct.pack("<4sHI", MAGIC, FORMAT, len(bomb)) + bomb))
+
+
+def faulty(numbers: int = 2 * (3 * 3 + 6), **changes: Any) -> bytes:
+    """A signed snapshot with another header, or with another count of numbers behind it."""
+    _, _, length = struct.unpack_from("<4sHI", BLOB)
+    header = json.dumps(json.loads(BLOB[10 : 10 + length]) | changes).encode()
+    return sign(struct.pack("<4sHI", MAGIC, FORMAT, len(header)) + header + bytes(8 * numbers))
+
+
+def test_a_signed_snapshot_is_read_when_header_and_numbers_agree() -> None:
+    assert decode(faulty()).arms == ("arm-0", "arm-1")
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        faulty(numbers=29),
+        faulty(numbers=31),
+        faulty(numbers=0),
+        faulty(dim=4),
+        faulty(dim=None),
+        faulty(arms=None),
+        faulty(count=[1]),
+        sign(BLOB[:-33]),
+        sign(struct.pack("<4sHI", MAGIC, FORMAT, 2) + b"{}"),
+        sign(struct.pack("<4sHI", MAGIC, FORMAT, 2) + b"[]"),
+        sign(struct.pack("<4sHI", MAGIC, FORMAT, 10_000) + b"{}"),
+        sign(struct.pack("<4sHI", MAGIC, FORMAT, 3) + b"\xff{}"),
+    ],
+)
+def test_a_signed_snapshot_that_makes_no_sense_is_corruption(blob: bytes) -> None:
+    with pytest.raises(SnapshotCorrupt, match="rebuild"):
+        decode(blob)
