@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
+from bandit_router.config import CONFIG_VARIABLE, ArmSection, Settings, load_settings
 from bandit_router.errors import RouterError
+from bandit_router.reward import check_metric
 from bandit_router.router import Router
 from bandit_router.types import Arm, Decision
 from bandit_router.verify import Report
@@ -24,7 +26,7 @@ from bandit_router.verify import Report
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 arms_app = typer.Typer(no_args_is_help=True, help="List arms, and add or switch them while workers run.")
 app.add_typer(arms_app, name="arms")
-out = Console()
+out = Console(soft_wrap=True)
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar=CONFIG_VARIABLE, help="The settings file.")
@@ -71,8 +73,8 @@ def template() -> str:
 def serve(
     config: ConfigOption = _DEFAULT,
     host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
-    port: Annotated[int | None, typer.Option(help="Overrides server.port.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Overrides server.workers.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Overrides server.port.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Overrides server.workers.")] = None,
 ) -> None:
     """Serve the HTTP API."""
     import uvicorn
@@ -88,6 +90,7 @@ def serve(
         port=settings.server.port if port is None else port,
         workers=workers or settings.server.workers,
         access_log=False,
+        proxy_headers=False,  # nobody asks who the client is
     )
 
 
@@ -135,7 +138,7 @@ def feedback(
     as_json: JsonOption = False,
 ) -> None:
     """Say how a decision turned out."""
-    values = dict(_metric(text) for text in metrics)
+    values = _metrics(metrics)
     with Router.open(config) as router:
         outcomes = router.feedback(decision_id, **values)  # type: ignore[arg-type]
     if as_json:
@@ -190,9 +193,11 @@ def rebuild(config: ConfigOption = _DEFAULT) -> None:
 @app.command()
 def demo(
     data: Annotated[Path | None, typer.Option(help="A Parquet file: one row per query and model.")] = None,
-    queries: Annotated[int | None, typer.Option(help="How many queries to send; all by default.")] = None,
+    queries: Annotated[
+        int | None, typer.Option(min=1, help="How many queries to send; all by default.")
+    ] = None,
     cost_weight: Annotated[float | None, typer.Option(help="Reward per dollar saved, 1/USD.")] = None,
-    seed: Annotated[int, typer.Option(help="Order of the queries.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Order of the queries.")] = 0,
 ) -> None:
     """Watch a router learn: real queries over HTTP, recorded outcomes as feedback, then `verify`."""
     from bandit_router.demo.run import run
@@ -241,19 +246,30 @@ def add(
     output_usd_per_mtok: Annotated[float, typer.Option(help="USD per million output tokens.")],
     provider: Annotated[str, typer.Option(help="Who serves the model.")] = "openai",
     model: Annotated[str, typer.Option(help="The provider's model id; the name if empty.")] = "",
+    expected_output_tokens: Annotated[int, typer.Option(help="Output tokens assumed for pricing.")] = 300,
+    context_window: Annotated[int | None, typer.Option(help="Most tokens the model accepts.")] = None,
+    capability: Annotated[list[str] | None, typer.Option(help="What it can do; may be repeated.")] = None,
     config: ConfigOption = _DEFAULT,
 ) -> None:
-    """Add an arm while workers run."""
-    with _quiet_router(config) as router:
-        router.put_arm(
-            Arm(
-                name=name,
-                provider=provider,
-                model=model or name,
-                input_usd_per_mtok=input_usd_per_mtok,
-                output_usd_per_mtok=output_usd_per_mtok,
-            )
+    """Add an arm while workers run, or change one that was added so."""
+    if any(section.name == name for section in load_settings(config).arms):
+        raise RouterError(f"arm {name!r} is in {config}, which would win at the next start; change it there")
+    try:
+        section = ArmSection(
+            name=name,
+            provider=provider,
+            model=model,
+            input_usd_per_mtok=input_usd_per_mtok,
+            output_usd_per_mtok=output_usd_per_mtok,
+            expected_output_tokens=expected_output_tokens,
+            context_window=context_window,
+            capabilities=tuple(capability or ()),
         )
+    except ValidationError as error:
+        problems = (f"{e['loc'][0]}: {e['msg']}, got {e['input']!r:.80}" for e in error.errors())
+        raise RouterError("; ".join(problems)) from None
+    with _quiet_router(config) as router:
+        router.put_arm(section.arm())
 
 
 @contextmanager
@@ -265,14 +281,26 @@ def _quiet_router(config: Path) -> Iterator[Router]:
         yield router
 
 
+def _metrics(texts: list[str]) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for text in texts:
+        name, value = _metric(text)
+        if name in values:
+            raise RouterError(f"{name} is given twice; give it once")
+        values[name] = value
+    return values
+
+
 def _metric(text: str) -> tuple[str, float | None]:
     name, equals, value = text.partition("=")
     try:
-        if equals:
-            return name, float(value) if value else None
+        number = float(value or 0.0)
     except ValueError:
-        pass
-    raise RouterError(f"{text!r}: write a metric as name=number, such as quality=0.9")
+        equals = ""
+    if not equals:
+        raise RouterError(f"{text!r}: write a metric as name=number, such as quality=0.9")
+    check_metric(name, number)
+    return name, number if value else None
 
 
 def _print_json(content: Any) -> None:

@@ -379,7 +379,7 @@ def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
         if head != learner.schema_id:
             raise SchemaMismatch(
                 "features",
-                f"make contexts of schema {learner.schema_id!r}, router {store.router!r} learned from {head!r}",
+                f"make contexts {learner.schema_id!r}, router {store.router!r} learned from {head!r}",
                 "restore the [features] settings, or give router.name a new name",
             )
         store.declare_arms(fold, arms)

@@ -202,9 +202,8 @@ def report(measured: dict[str, list[tuple[float, list[float]]]], connections: in
     rates = {name: [rate for rate, _ in rounds] for name, rounds in measured.items()}
     for name, rounds in measured.items():
         p50, p99 = np.percentile([seconds * 1e3 for _, some in rounds for seconds in some], [50, 99])
-        print(
-            f"{name:6} {statistics.median(rates[name]):8.0f} requests/s   p50 {p50:6.2f} ms   p99 {p99:6.2f} ms"
-        )
+        rate = statistics.median(rates[name])
+        print(f"{name:6} {rate:8.0f} requests/s   p50 {p50:6.2f} ms   p99 {p99:6.2f} ms")
     ratio = statistics.median(
         ours / floor for ours, floor in zip(rates["route"], rates["empty"], strict=True)
     )

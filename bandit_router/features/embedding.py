@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,10 @@ def load_wordllama(dim: int) -> Embedder:
         return tuple(encode(word, add_special_tokens=False).ids)
 
     def embed(text: str) -> FloatArray:
-        ids = [token for word in text.split() for token in tokens(word)]
+        ids = list(chain.from_iterable(map(tokens, text.split())))
         if not ids:
             return np.zeros(dim)
-        total: FloatArray = np.add.reduce(rows.take(ids, axis=0), axis=0, dtype=np.float64)
+        total: FloatArray = np.add.reduce(rows.take(ids, axis=0), axis=0).astype(np.float64)
         norm = math.sqrt(total @ total)
         return total / norm if norm > 0.0 else total
 

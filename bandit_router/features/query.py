@@ -30,8 +30,8 @@ def query_from_messages(messages: Sequence[Mapping[str, object]], *, user_tier: 
     ``content`` is a string, or a list of parts of which those of type "text" carry ``text``; the text
     parts of one message are joined by a newline. Other parts (images and the like) and missing content
     of a message that is not the user's (an assistant's tool call) carry no text.
-    ``text`` becomes that of the newest user message with any, ``turn`` the number of user messages, ``prompt_chars``
-    the characters of all messages.
+    ``text`` becomes that of the newest user message with any, ``turn`` the number of user messages,
+    ``prompt_chars`` the characters of all messages.
 
     Raises InvalidInput naming the part at fault, for example ``messages[2].content``.
     """

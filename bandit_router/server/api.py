@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from bandit_router.errors import InvalidInput
@@ -22,8 +24,6 @@ from bandit_router.server.schemas import (
     RouteBody,
 )
 from bandit_router.types import Arm, Decision
-
-api = APIRouter()
 
 _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -52,13 +52,46 @@ def _takes(model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-@api.post(
-    "/v1/route",
-    response_model=RouteAnswer,
-    responses=_PROBLEMS,
-    openapi_extra=_takes(RouteBody),
-    summary="Choose a model for a query",
-)
+class _Direct(APIRoute):
+    """A route whose endpoint reads the request and writes the response itself: FastAPI only documents it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return handler
+
+
+def install(app: FastAPI) -> None:
+    """Add the API to the app."""
+    app.router.add_api_route(
+        "/v1/route",
+        route,
+        methods=["POST"],
+        route_class_override=_Direct,
+        response_model=RouteAnswer,
+        responses=_PROBLEMS,
+        openapi_extra=_takes(RouteBody),
+        summary="Choose a model for a query",
+    )
+    app.router.add_api_route(
+        "/v1/feedback",
+        feedback,
+        methods=["POST"],
+        route_class_override=_Direct,
+        response_model=FeedbackAnswer,
+        responses=_PROBLEMS | _UNKNOWN,
+        openapi_extra=_takes(FeedbackBody),
+        summary="Say how a decision turned out, now or days later",
+    )
+    app.get(
+        "/v1/decisions/{decision_id}",
+        responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
+        summary="Why a model was chosen",
+    )(decision)
+    app.get("/v1/arms", summary="The models that can be chosen")(arms)
+    app.get("/healthz", summary="The process is alive")(healthz)
+    app.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database answers")(readyz)
+
+
 async def route(request: Request) -> Response:
     body = await read_body(request, RouteBody)
     router: Router = request.app.state.router
@@ -76,13 +109,6 @@ async def route(request: Request) -> Response:
     return _json(_route_answer(decision, _arm_of(router, decision)))
 
 
-@api.post(
-    "/v1/feedback",
-    response_model=FeedbackAnswer,
-    responses=_PROBLEMS | _UNKNOWN,
-    openapi_extra=_takes(FeedbackBody),
-    summary="Say how a decision turned out, now or days later",
-)
 async def feedback(request: Request) -> Response:
     body = await read_body(request, FeedbackBody)
     router: Router = request.app.state.router
@@ -91,11 +117,6 @@ async def feedback(request: Request) -> Response:
     return _json({"decision_id": body.decision_id, "outcomes": outcomes})
 
 
-@api.get(
-    "/v1/decisions/{decision_id}",
-    responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
-    summary="Why a model was chosen",
-)
 def decision(request: Request, decision_id: str) -> DecisionAnswer:
     router: Router = request.app.state.router
     found = router.decision(decision_id)
@@ -123,7 +144,6 @@ def decision(request: Request, decision_id: str) -> DecisionAnswer:
     )
 
 
-@api.get("/v1/arms", summary="The models that can be chosen")
 def arms(request: Request) -> list[ArmAnswer]:
     router: Router = request.app.state.router
     counts = router.counts()
@@ -144,12 +164,10 @@ def arms(request: Request) -> list[ArmAnswer]:
     ]
 
 
-@api.get("/healthz", summary="The process is alive")
 async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@api.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database answers")
 def readyz(request: Request) -> dict[str, str]:
     request.app.state.router.ping()
     return {"status": "ready"}

@@ -13,9 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
 from bandit_router.router import Router
-from bandit_router.server.api import api
+from bandit_router.server import api, problems
 from bandit_router.server.outbox import Outbox
-from bandit_router.server.problems import install
 
 _GC_THRESHOLD = 50_000
 
@@ -37,8 +36,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.include_router(api)
-    install(app)
+    api.install(app)
+    problems.install(app)
     return app
 
 

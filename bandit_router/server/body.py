@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections import Counter
@@ -63,13 +64,27 @@ def parse(raw: bytes) -> dict[str, Any]:
         text = raw.decode("utf-8")
         if text.count("{") + text.count("[") > MAX_DEPTH:
             _check_depth(text)
-        value = json.loads(text, object_pairs_hook=_distinct)
+        value = _decode(text)
+    except InvalidInput:
+        raise
     except UnicodeDecodeError:
         raise BadRequest(HTTPStatus.BAD_REQUEST, "the body is not UTF-8") from None
     except ValueError as error:  # JSONDecodeError, and integers of more than 4,300 digits
         raise BadRequest(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise BadRequest(HTTPStatus.BAD_REQUEST, "the body is not a JSON object")
+    return value
+
+
+def _decode(text: str) -> Any:
+    """The JSON value of ``text``; looks into every value only when something may be wrong with one."""
+    try:
+        value = _STRICT.decode(text)
+    except _NotFinite:
+        value = _LENIENT.decode(text)  # so that the field can be named
+    else:
+        if "\\u" not in text:  # then there is neither a NUL nor a lone surrogate
+            return value
     _check(value, "")
     return value
 
@@ -80,6 +95,29 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"key {twice!r:.100} appears twice in one object")
     return members
+
+
+class _NotFinite(Exception):
+    """A number beyond float64 was read."""
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _NotFinite
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > sys.float_info.max_10_exp:
+        raise _NotFinite
+    return int(text)
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_distinct, parse_float=_number, parse_int=_integer, parse_constant=_number
+)
+_LENIENT = json.JSONDecoder(object_pairs_hook=_distinct)
 
 
 def _check(value: Any, field: str) -> None:
