@@ -26,7 +26,7 @@ from bandit_router.verify import Report
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 arms_app = typer.Typer(no_args_is_help=True, help="List arms, and add or switch them while workers run.")
 app.add_typer(arms_app, name="arms")
-out = Console(soft_wrap=True)
+out = Console()
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar=CONFIG_VARIABLE, help="The settings file.")
@@ -40,7 +40,7 @@ def main() -> None:
     try:
         app()
     except RouterError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False)
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red")
         sys.exit(1)
 
 
@@ -61,7 +61,7 @@ def init(
         path.write_text(template(), encoding="utf-8")
     except OSError as error:
         raise RouterError(f"{path} cannot be written: {error.strerror}") from error
-    out.print(f"wrote {path}; next: bandit-router serve", markup=False)
+    _say(f"wrote {path}; next: bandit-router serve")
 
 
 def template() -> str:
@@ -124,10 +124,10 @@ def _print_decision(decision: Decision, arm: Arm, as_json: bool) -> None:
             }
         )
         return
-    out.print(f"{arm.name} ({arm.provider}/{arm.model})", style="bold", markup=False)
-    out.print(f"decision {decision.id}, snapshot {decision.snapshot}, {decision.reason}", markup=False)
+    _say(f"{arm.name} ({arm.provider}/{arm.model})", style="bold")
+    _say(f"decision {decision.id}, snapshot {decision.snapshot}, {decision.reason}")
     for name, p in pmf.items():
-        out.print(f"  {p:7.2%} {name}", markup=False)
+        _say(f"  {p:7.2%} {name}")
 
 
 @app.command()
@@ -145,7 +145,7 @@ def feedback(
         _print_json({"decision_id": decision_id, "outcomes": outcomes})
         return
     for metric, outcome in outcomes.items():
-        out.print(f"{metric}: {outcome}", markup=False)
+        _say(f"{metric}: {outcome}")
 
 
 @app.command()
@@ -156,7 +156,7 @@ def migrate(config: ConfigOption = _DEFAULT) -> None:
     from bandit_router.store.tables import SCHEMA_VERSION
 
     apply(make_engine(load_settings(config).store.url))
-    out.print(f"the database is at {SCHEMA_VERSION}", markup=False)
+    _say(f"the database is at {SCHEMA_VERSION}")
 
 
 @app.command()
@@ -177,17 +177,17 @@ def print_report(report: Report, as_json: bool = False) -> None:
         return
     for name, value in facts.items():
         if name != "problems":
-            out.print(f"  {name.replace('_', ' ')}: {value}", markup=False, highlight=False)
+            _say(f"  {name.replace('_', ' ')}: {value}")
     for problem in report.problems:
-        out.print(f"  problem: {problem}", style="red", markup=False)
-    out.print(f"verify: {'ok' if report.ok else 'FAILED'}", style="green" if report.ok else "red")
+        _say(f"  problem: {problem}", style="red")
+    _say(f"verify: {'ok' if report.ok else 'FAILED'}", style="green" if report.ok else "red")
 
 
 @app.command()
 def rebuild(config: ConfigOption = _DEFAULT) -> None:
     """Rebuild the posterior from nothing but the log, and publish it."""
     with _quiet_router(config) as router:
-        out.print(f"rebuilt from {router.rebuild()} rewards: snapshot {router.snapshot}", markup=False)
+        _say(f"rebuilt from {router.rebuild()} rewards: snapshot {router.snapshot}")
 
 
 @app.command()
@@ -203,6 +203,7 @@ def demo(
     from bandit_router.demo.run import run
 
     report = run(data=data, queries=queries, cost_weight=cost_weight, seed=seed, console=out)
+    out.print()
     print_report(report)
     if not report.ok:
         raise typer.Exit(1)
@@ -301,6 +302,11 @@ def _metric(text: str) -> tuple[str, float | None]:
         raise RouterError(f"{text!r}: write a metric as name=number, such as quality=0.9")
     check_metric(name, number)
     return name, number if value else None
+
+
+def _say(text: str, style: str | None = None) -> None:
+    """Print text as it is, whatever brackets are in it and however long its lines are."""
+    out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_json(content: Any) -> None:

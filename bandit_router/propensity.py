@@ -13,7 +13,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.types import FloatArray
 
 _REACH = 8.0  # beyond this many widths a Gaussian has less than 1e-15 of its mass
-_BULK = 3.0  # within this many it has nearly all of it, and the integrand all of its detail
+_BULK = 2.5  # within this many it has nearly all of it, and the integrand its detail
 _NODES = 24  # per panel; a panel is at most 2 * _BULK widths of any arm whose bulk it meets
 _LARGEST = 1e150  # so that no difference or quotient overflows
 _TINY = 1e-100
@@ -28,7 +28,8 @@ def argmax_probabilities(mean: FloatArray, std: FloatArray) -> FloatArray:
 
     Two arms have the closed form Φ((m_0 - m_1) / √(s_0² + s_1²)). More arms take one pass of composite
     Gauss-Legendre quadrature (Abramowitz & Stegun, 25.4.30) over nodes that all arms share. The largest
-    error measured is 3e-12, over ten thousand mixtures of 2 to 50 arms with widths 1 to 1e7 apart.
+    error measured is 3e-11 for up to 50 arms with widths up to 1e7 apart (49 narrow arms beside one wide
+    arm; 1e-14 is usual), and 1e-8 for 300 arms.
 
     A width of zero is a point mass, exactly; point masses that tie for the largest mean share evenly.
     Widths of at most 1e-100 of the widest, or 1e-200, count as zero.
@@ -91,10 +92,10 @@ def _integral(mean: FloatArray, std: FloatArray, top: float = -math.inf) -> Floa
 
     The mass lies between max(m - 8s) and max(m + 8s). Every arm that can win has the first of these within
     8 of its own widths, so the detail there is as fine as the narrowest arm and coarsens in proportion to
-    the distance. The substitution t = c + a·sinh(u), with c the mean of the narrowest arm and a three of
+    the distance. The substitution t = c + a·sinh(u), with c the mean of the narrowest arm and a = 2.5 of
     its widths, evens that out: panels of one length in u serve every arm, and their number grows with the
-    logarithm of the ratio of the widths. As dt/du = √(a² + (t - c)²), panels of length 6s / (dt/du at
-    t = m + 3s) are at most six widths of an arm where it still matters.
+    logarithm of the ratio of the widths. As dt/du = √(a² + (t - c)²), a length of 5s / (dt/du at m + 2.5s)
+    keeps a panel there to about five widths of the arm.
     """
     narrowest = std.argmin()
     m = mean - mean[narrowest]

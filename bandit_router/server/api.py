@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from bandit_router.errors import InvalidInput
@@ -23,6 +21,7 @@ from bandit_router.server.schemas import (
     RouteAnswer,
     RouteBody,
 )
+from bandit_router.server.shortcut import Shortcut
 from bandit_router.types import Arm, Decision
 
 _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
@@ -52,36 +51,22 @@ def _takes(model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-class _Direct(APIRoute):
-    """A route whose endpoint reads the request and writes the response itself: FastAPI only documents it."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
-        return handler
-
-
 def install(app: FastAPI) -> None:
     """Add the API to the app."""
-    app.router.add_api_route(
+    app.post(
         "/v1/route",
-        route,
-        methods=["POST"],
-        route_class_override=_Direct,
         response_model=RouteAnswer,
         responses=_PROBLEMS,
         openapi_extra=_takes(RouteBody),
         summary="Choose a model for a query",
-    )
-    app.router.add_api_route(
+    )(route)
+    app.post(
         "/v1/feedback",
-        feedback,
-        methods=["POST"],
-        route_class_override=_Direct,
         response_model=FeedbackAnswer,
         responses=_PROBLEMS | _UNKNOWN,
         openapi_extra=_takes(FeedbackBody),
         summary="Say how a decision turned out, now or days later",
-    )
+    )(feedback)
     app.get(
         "/v1/decisions/{decision_id}",
         responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
@@ -90,6 +75,7 @@ def install(app: FastAPI) -> None:
     app.get("/v1/arms", summary="The models that can be chosen")(arms)
     app.get("/healthz", summary="The process is alive")(healthz)
     app.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database answers")(readyz)
+    app.add_middleware(Shortcut, posts={"/v1/route": route, "/v1/feedback": feedback})
 
 
 async def route(request: Request) -> Response:

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
 
 from bandit_router.errors import InvalidInput
 from bandit_router.features import check_text
@@ -20,6 +19,8 @@ from bandit_router.server.problems import BadRequest
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
+
+_JSON = "application/json"
 
 # Possessive, and matching where the closing quote is missing: else hostile text takes quadratic time.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
@@ -35,30 +36,27 @@ async def read_body(request: Request, model: type[Body]) -> Body:
     nesting, InvalidInput for a number that is not finite, a NUL or a lone surrogate anywhere in it, and
     ValidationError for what ``model`` refuses.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/json")
-    try:
-        raw = await _read(request)
-    except ClientDisconnect:
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "the connection closed before the end") from None
-    return model.model_validate(parse(raw))
+    media_type = request.headers.get("content-type", "")
+    if media_type != _JSON and media_type.partition(";")[0].strip().lower() != _JSON:
+        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send Content-Type: {_JSON}")
+    return model.model_validate(parse(await _read(request)))
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request) -> bytearray:
     announced = request.headers.get("content-length", "0")
-    received = bytearray()
-    if not announced.isdecimal() or int(announced) <= MAX_BYTES:
-        async for chunk in request.stream():
-            received += chunk
-            if len(received) > MAX_BYTES:
-                break
-        else:
-            return bytes(received)
-    raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body exceeds {MAX_BYTES} bytes")
+    received, more = bytearray(), True
+    while more:
+        if len(received) > MAX_BYTES or (announced.isdecimal() and int(announced) > MAX_BYTES):
+            raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body exceeds {MAX_BYTES} bytes")
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest(HTTPStatus.BAD_REQUEST, "the connection closed before the end")
+        received += message.get("body", b"")
+        more = message.get("more_body", False) or len(received) > MAX_BYTES
+    return received
 
 
-def parse(raw: bytes) -> dict[str, Any]:
+def parse(raw: bytes | bytearray) -> dict[str, Any]:
     """One JSON object. Raises BadRequest or InvalidInput, which say what is wrong with it."""
     try:
         text = raw.decode("utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import singledispatch
 from http import HTTPStatus
 from typing import Any
 
@@ -62,40 +63,52 @@ def _field(loc: tuple[int | str, ...]) -> str:
     return "".join(parts).removeprefix(".") or "body"
 
 
+@singledispatch
+def answer(error: Exception) -> Response:
+    """The problem that an error is answered with."""
+    log.error("a request failed", exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an error on our side; the log has it")
+
+
+@answer.register
+def _(error: BadRequest) -> Response:
+    return problem(error.status, error.detail)
+
+
+@answer.register
+def _(error: ValidationError) -> Response:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    errors = [{"field": _field(e["loc"]), "detail": e["msg"]} for e in found[:_MOST_ERRORS]]
+    detail = "; ".join(f"{e['field']}: {e['detail']}" for e in errors)
+    if len(found) > _MOST_ERRORS:
+        detail += f"; and {len(found) - _MOST_ERRORS} more"
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+@answer.register
+def _(error: RouterError) -> Response:
+    found = (status for kind, status in _STATUS if isinstance(error, kind))
+    status = next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
+    if isinstance(error, InvalidInput):
+        errors = [{"field": error.field, "detail": f"{error.problem}; {error.fix}"}]
+        return problem(status, str(error), errors=errors)
+    if isinstance(error, NoEligibleArm):
+        return problem(status, str(error), excluded=error.excluded)
+    return problem(status, str(error))
+
+
+@answer.register
+def _(error: HTTPException) -> Response:
+    response = problem(error.status_code, str(error.detail))
+    response.headers.update(error.headers or {})
+    return response
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the app with a problem."""
 
-    @app.exception_handler(BadRequest)
-    async def bad_request(_request: Request, error: BadRequest) -> Response:
-        return problem(error.status, error.detail)
+    async def respond(_request: Request, error: Exception) -> Response:
+        return answer(error)
 
-    @app.exception_handler(ValidationError)
-    async def invalid(_request: Request, error: ValidationError) -> Response:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        errors = [{"field": _field(e["loc"]), "detail": e["msg"]} for e in found[:_MOST_ERRORS]]
-        detail = "; ".join(f"{e['field']}: {e['detail']}" for e in errors)
-        if len(found) > _MOST_ERRORS:
-            detail += f"; and {len(found) - _MOST_ERRORS} more"
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
-
-    @app.exception_handler(RouterError)
-    async def refused(_request: Request, error: RouterError) -> Response:
-        found = (status for kind, status in _STATUS if isinstance(error, kind))
-        status = next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
-        if isinstance(error, InvalidInput):
-            errors = [{"field": error.field, "detail": f"{error.problem}; {error.fix}"}]
-            return problem(status, str(error), errors=errors)
-        if isinstance(error, NoEligibleArm):
-            return problem(status, str(error), excluded=error.excluded)
-        return problem(status, str(error))
-
-    @app.exception_handler(HTTPException)
-    async def http(_request: Request, error: HTTPException) -> Response:
-        response = problem(error.status_code, str(error.detail))
-        response.headers.update(error.headers or {})
-        return response
-
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> Response:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an error on our side; the log has it")
+    for kind in (BadRequest, ValidationError, RouterError, HTTPException, Exception):
+        app.add_exception_handler(kind, respond)

@@ -1,0 +1,61 @@
+"""GET /healthz and GET /readyz: the process, and the process with its database."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import make_url, text
+
+from tests.databases import MakeUrl, migrated, sql
+from tests.server.conftest import Client, assert_problem
+from tests.services import serving, write_settings
+
+
+def test_a_service_with_its_database_is_alive_and_ready(client: Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+
+
+def test_without_its_tables_it_is_alive_but_not_ready_and_recovers(tmp_path: Path) -> None:
+    with serving(write_settings(tmp_path)) as service, Client(service.url) as client:
+        decision = client.decided()
+        with closing(sqlite3.connect(service.database, isolation_level=None)) as database:
+            for table in ("routers", "decisions"):
+                database.execute(f"ALTER TABLE {table} RENAME TO lost_{table}")
+            assert client.get("/healthz").status_code == 200
+            for answer in (client.get("/readyz"), client.get(f"/v1/decisions/{decision}"), client.route()):
+                assert_problem(answer, 503)
+                assert int(answer.headers["retry-after"]) >= 1
+            for table in ("routers", "decisions"):
+                database.execute(f"ALTER TABLE lost_{table} RENAME TO {table}")
+        assert client.get("/readyz").status_code == 200
+        assert client.get(f"/v1/decisions/{decision}").status_code == 200
+        assert client.route().status_code == 200
+
+
+def test_without_postgresql_it_is_alive_but_not_ready_and_recovers(
+    tmp_path: Path, make_postgresql_url: MakeUrl
+) -> None:
+    url = migrated(make_postgresql_url())
+    name = make_url(url).database
+    admin = make_url(url).set(database="postgres").render_as_string(hide_password=False)
+    with (
+        serving(write_settings(tmp_path, store={"url": url})) as service,
+        Client(service.url) as client,
+    ):
+        decision = client.decided()
+        with sql(admin) as connection:
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        with sql(admin) as connection:
+            end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name"
+            connection.execute(text(end), {"name": name})
+        assert client.get("/healthz").status_code == 200
+        assert_problem(client.get("/readyz"), 503)
+        assert_problem(client.route(), 503)
+        assert_problem(client.feedback(decision, quality=1.0), 503)
+        with sql(admin) as connection:
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+        assert client.get("/readyz").status_code == 200
+        assert client.feedback(decision, quality=1.0).json()["outcomes"] == {"quality": "recorded"}

@@ -1,0 +1,81 @@
+"""POST /v1/route: what comes back, and what narrows it."""
+
+from __future__ import annotations
+
+import math
+from uuid import UUID
+
+import pytest
+
+from tests.server.conftest import Client, assert_problem
+
+
+def test_a_route_names_the_model_and_how_it_came_about(client: Client) -> None:
+    answer = client.route(query="What is the capital of France?").json()
+    assert UUID(answer["decision_id"]).version == 7
+    assert answer["arm"] in {"small", "large"}
+    assert (answer["provider"], answer["model"]) == ("openai", answer["arm"])
+    assert 0.0 < answer["propensity"] <= 1.0
+    assert answer["reason"] == "policy"
+    assert answer["policy"].startswith("thompson:")
+
+
+def test_messages_are_a_query(client: Client) -> None:
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Why?"}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+        {"role": "user", "content": "Prove it.", "name": "Ada"},
+    ]
+    assert client.route(messages=messages).status_code == 200
+
+
+def test_own_features_are_a_query(client: Client) -> None:
+    assert client.route(features=[0.5] * 15).status_code == 200
+
+
+def test_whole_numbers_are_numbers(client: Client) -> None:
+    assert client.route(features=[1] * 15, cost_weight=20).status_code == 200
+
+
+def test_null_is_the_same_as_leaving_a_field_out(client: Client) -> None:
+    nothing = dict.fromkeys(("messages", "features", "user_tier", "cost_weight", "arms", "conversation"))
+    assert client.route(query="a", **nothing).status_code == 200
+
+
+def test_a_required_capability_narrows_the_choice(client: Client) -> None:
+    answers = [client.route(query=f"query {i}", require=["tools"]).json() for i in range(20)]
+    assert {(answer["arm"], answer["propensity"]) for answer in answers} == {("small", 1.0)}
+
+
+def test_allowed_arms_narrow_the_choice(client: Client) -> None:
+    answers = [client.route(query=f"query {i}", arms=["large"]).json() for i in range(20)]
+    assert {(answer["arm"], answer["propensity"]) for answer in answers} == {("large", 1.0)}
+
+
+def test_when_no_arm_is_left_each_exclusion_is_explained(client: Client) -> None:
+    content = assert_problem(client.route(query="a", require=["tools"], arms=["large"]), 422)
+    assert content["excluded"] == {
+        "large": "lacks tools",
+        "small": "not among the arms the caller allows",
+    }
+
+
+def test_an_arm_that_does_not_exist_is_refused(client: Client) -> None:
+    content = assert_problem(client.route(query="a", arms=["gpt-9"]), 422, field="arms")
+    assert "gpt-9" in content["detail"]
+    assert "large, small" in content["detail"]
+
+
+def test_a_large_cost_weight_makes_the_cheap_arm_the_best(client: Client) -> None:
+    answer = client.route(query="hello", cost_weight=1e6)
+    decision = client.get(f"/v1/decisions/{answer.json()['decision_id']}").json()
+    probability = {score["arm"]: score["probability"] for score in decision["eligible"]}
+    assert probability["small"] == pytest.approx(0.99)  # 1 − ε/2 with the default ε = 0.02
+
+
+def test_exploration_follows_the_logged_propensity(client: Client) -> None:
+    # P(an arm is never chosen in 60) = 0.5⁶⁰ with the even propensities of a router that knows nothing.
+    answers = [client.route(features=[0.0] * 15, cost_weight=0.0).json() for _ in range(60)]
+    assert {answer["arm"] for answer in answers} == {"small", "large"}
+    assert all(math.isclose(answer["propensity"], 0.5, abs_tol=0.45) for answer in answers)

@@ -1,0 +1,106 @@
+"""A real service for tests: `bandit-router serve` as a process of its own, with its own database.
+
+with serving(write_settings(tmp_path)) as service:
+    httpx.post(f"{service.url}/v1/route", json={"query": "hello"})
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SMALL = {"name": "small", "input_usd_per_mtok": 0.15, "output_usd_per_mtok": 0.6, "capabilities": ["tools"]}
+LARGE = {"name": "large", "input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10.0, "context_window": 128_000}
+
+_DEADLINE_S = 60.0
+_RUNNING = re.compile(r"Uvicorn running on (http://\S+)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """A running service: where it listens, what it runs on, and what it has written to its log."""
+
+    url: str
+    config: Path
+    log_path: Path
+
+    @property
+    def database(self) -> Path:
+        return self.config.with_name("router.db")
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(encoding="utf-8")
+
+
+def write_settings(
+    folder: Path, *, arms: tuple[Mapping[str, Any], ...] = (SMALL, LARGE), **sections: Mapping[str, Any]
+) -> Path:
+    """Write ``folder``/router.toml: two arms, no embedding, ``folder``/router.db; ``sections`` override."""
+    tables: dict[str, Mapping[str, Any]] = {
+        "features": {"embedding": "none"},
+        "store": {"url": f"sqlite:///{folder}/router.db"},
+        "learner": {"interval_s": 0.05},
+    }
+    lines: list[str] = []
+    for name in tables.keys() | sections.keys():
+        lines += [f"[{name}]", *_keys({**tables.get(name, {}), **sections.get(name, {})})]
+    for arm in arms:
+        lines += ["[[arms]]", *_keys(arm)]
+    path = folder / "router.toml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _keys(table: Mapping[str, Any]) -> list[str]:
+    return [f"{key} = {json.dumps(value)}" for key, value in table.items()]  # such JSON is TOML too
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without any setting of ours, so that only router.toml speaks."""
+    return {
+        name: value for name, value in os.environ.items() if not name.upper().startswith("BANDIT_ROUTER_")
+    }
+
+
+@contextmanager
+def serving(config: Path, *options: str) -> Iterator[Service]:
+    """`bandit-router serve` on a free port, ready when the block starts and gone after it."""
+    command = [sys.executable, "-m", "bandit_router.cli", "serve", "--config", str(config), "--port", "0"]
+    log_path = config.with_name("service.log")
+    with (
+        log_path.open("wb") as log,
+        subprocess.Popen([*command, *options], env=clean_environment(), stdout=log, stderr=log) as process,
+    ):
+        try:
+            yield Service(url=_ready_url(process, log_path), config=config, log_path=log_path)
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=_DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _ready_url(process: subprocess.Popen[bytes], log_path: Path) -> str:
+    deadline = time.monotonic() + _DEADLINE_S
+    while process.poll() is None and time.monotonic() < deadline:
+        running = _RUNNING.search(log_path.read_text(encoding="utf-8"))
+        if running:
+            try:
+                with urllib.request.urlopen(f"{running[1]}/readyz"):
+                    return running[1]
+            except OSError:
+                pass
+        time.sleep(0.02)
+    raise RuntimeError(f"the service did not start:\n{log_path.read_text(encoding='utf-8')}")
