@@ -1,7 +1,7 @@
 """Durable `/v1/route` beside an empty FastAPI endpoint that takes the same body, in the same run.
 
 Both are served by one uvicorn worker and asked the same real queries over the same number of kept-alive
-connections, in alternating rounds. Ours commits every decision to SQLite (WAL, synchronous FULL)
+connections, in alternating rounds. The load generator has a core of its own, where there are two. Ours commits every decision to SQLite (WAL, synchronous FULL)
 before it answers. Prints requests per second with p50 and p99, and as its last line the ratio; exits
 with 1 when that is under the bar.
 """
@@ -68,12 +68,19 @@ def empty_app() -> FastAPI:
     return app
 
 
+def pin(process: int, cores: set[int]) -> None:
+    """Keep a process on some cores, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process, cores)
+
+
 @contextmanager
-def serving(command: list[str], environment: dict[str, str]) -> Iterator[int]:
-    """A server process on a free loopback port, ready when the block starts."""
+def serving(command: list[str], environment: dict[str, str], servers: set[int]) -> Iterator[int]:
+    """A server process on a free loopback port and the cores ``servers``, ready when the block starts."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     process = subprocess.Popen([*command, "--port", str(port)], env=os.environ | environment)
+    pin(process.pid, servers)
     try:
         for _ in range(600):
             try:
@@ -166,7 +173,7 @@ def request(query: str) -> bytes:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--floor", action="store_true", help=argparse.SUPPRESS)
@@ -175,6 +182,9 @@ def main() -> int:
     if options.floor:
         uvicorn.run(empty_app(), port=options.port, log_level="warning", access_log=False)
         return 0
+    *others, last = range(os.cpu_count() or 1)
+    servers = set(others or [last])
+    pin(0, {last})
     requests = [request(query) for query in load_paretobandit().queries]
     measured: dict[str, list[tuple[float, list[float]]]] = {"empty": [], "route": []}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -187,8 +197,8 @@ def main() -> int:
         floor = [sys.executable, __file__, "--floor"]
         ours = [sys.executable, "-m", "bandit_router.cli", "serve"]
         ports = {
-            "empty": stack.enter_context(serving(floor, {})),
-            "route": stack.enter_context(serving(ours, environment)),
+            "empty": stack.enter_context(serving(floor, {}, servers)),
+            "route": stack.enter_context(serving(ours, environment, servers)),
         }
         for turn in range(options.rounds + 1):
             for name, port in ports.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -21,7 +22,7 @@ from bandit_router.server.schemas import (
     RouteAnswer,
     RouteBody,
 )
-from bandit_router.server.shortcut import Shortcut
+from bandit_router.server.shortcut import Endpoint
 from bandit_router.types import Arm, Decision
 
 _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
@@ -75,7 +76,6 @@ def install(app: FastAPI) -> None:
     app.get("/v1/arms", summary="The models that can be chosen")(arms)
     app.get("/healthz", summary="The process is alive")(healthz)
     app.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database answers")(readyz)
-    app.add_middleware(Shortcut, posts={"/v1/route": route, "/v1/feedback": feedback})
 
 
 async def route(request: Request) -> Response:
@@ -185,3 +185,7 @@ def _route_answer(decision: Decision, arm: Arm) -> dict[str, Any]:
 
 def _json(content: Any) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")
+
+
+POSTS: Mapping[str, Endpoint] = {"/v1/route": route, "/v1/feedback": feedback}
+"""The endpoints that carry the traffic."""

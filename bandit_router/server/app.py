@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
 
 from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
 from bandit_router.router import Router
 from bandit_router.server import api, problems
 from bandit_router.server.outbox import Outbox
+from bandit_router.server.shortcut import Shortcut
 
 _GC_THRESHOLD = 50_000
 
@@ -41,9 +43,10 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def from_environment() -> FastAPI:
+def from_environment() -> ASGIApp:
     """The application of the file that BANDIT_ROUTER_CONFIG names; what each uvicorn worker calls."""
-    return create_app(load_settings(os.environ.get(CONFIG_VARIABLE, "router.toml")))
+    app = create_app(load_settings(os.environ.get(CONFIG_VARIABLE, "router.toml")))
+    return Shortcut(app, api.POSTS)
 
 
 def _calm_the_collector() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from fastapi import Request, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import FastAPI, Request, Response
+from starlette.types import Receive, Scope, Send
 
 from bandit_router.server.problems import answer
 
@@ -13,13 +13,13 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Shortcut:
-    """ASGI middleware that calls the endpoint of a POST path itself.
+    """An ASGI app in front of ``app`` that calls the endpoint of a POST path itself.
 
     The framework around an endpoint that reads its own body and writes its own response costs as much
-    as a whole decision. The endpoints are still declared to FastAPI, which documents them.
+    as a whole decision. The endpoints are declared to ``app`` too, which documents them.
     """
 
-    def __init__(self, app: ASGIApp, posts: Mapping[str, Endpoint]) -> None:
+    def __init__(self, app: FastAPI, posts: Mapping[str, Endpoint]) -> None:
         self._app = app
         self._posts = posts
 
@@ -30,6 +30,7 @@ class Shortcut:
         if endpoint is None:
             await self._app(scope, receive, send)
             return
+        scope["app"] = self._app
         try:
             response = await endpoint(Request(scope, receive))
         except Exception as error:  # what an exception handler of the app would do

@@ -1,0 +1,46 @@
+"""What an estimator is: sums over partitions that add up in any order, and what they amount to.
+
+    log = sum of prepare(partition, needs)                           first pass
+    evidence = Evidence(partition, log.fit())
+    sums = sum of estimator.collect(evidence)                        second pass
+    estimate = estimator.estimate(sums)
+
+Notation in the formulas: rows i = 1…n with context x, action a, propensity p and outcome y; π the target
+policy; w = π(a|x)/p; q̂ the reward model. ȳ stands for y counted with the weight 1/ρ that makes up for
+missing feedback (see ``evidence``), and is 0 where there is none. Each formula holds for each of OUTCOMES.
+
+All intervals are asymptotic and normal; all but the stabilised one take the rows as independent,
+which a log of a policy that was learning is not.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Protocol, TypeVar
+
+from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.estimators.evidence import Evidence, Grouping
+from bandit_router.evaluation.estimators.sums import Estimate, Sums
+
+S = TypeVar("S", bound=Sums)
+
+
+class Estimator(Protocol[S]):
+    """The value of a target policy, from the log of another."""
+
+    needs: ClassVar[tuple[Grouping, ...]]
+    """The reward models it reads."""
+
+    def collect(self, evidence: Evidence) -> S:
+        """The sums of one partition."""
+        ...
+
+    def estimate(self, sums: S) -> Estimate:
+        """Value, standard error and 95% interval of every outcome."""
+        ...
+
+
+def require_positive(estimator: str, name: str, value: float) -> None:
+    """InvalidInput unless the parameter is a finite number above 0."""
+    if not (math.isfinite(value) and value > 0):
+        raise InvalidInput(f"estimator {estimator}: {name}", f"is {value:g}", "give a number above 0")

@@ -1,0 +1,164 @@
+"""The two passes over a log: what the first one finds, and what an estimator sees in the second.
+
+**Missing feedback.** A row without feedback on an outcome gets weight 0 there; it is never a reward of
+0. To make up for it, the other rows of the same arm weigh 1/ρ more, with ρ the share of that arm's
+rows that have feedback. That is right when feedback is missing at random given the arm: whether it
+comes may depend on which model answered, but not on the query or on how good the answer was. If
+dissatisfied users write more, no estimator here can know. ρ is treated as known, which makes the
+intervals slightly too wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.partition import BoolArray, IntArray, Partition, stages_of
+from bandit_router.evaluation.reward_model import ModelSums, RewardModel
+from bandit_router.types import FloatArray
+
+Grouping = Literal["folds", "stages"]
+"""What a reward model is held out by: cross-fitting folds, or stages of time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogSums:
+    """The first pass: rows per arm (K,), those with feedback (K, M), and reward model sums.
+
+    Nothing here depends on the target policy.
+    """
+
+    arms: tuple[str, ...]
+    rows: FloatArray
+    observed: FloatArray
+    folds: ModelSums
+    stages: ModelSums
+
+    def __add__(self, other: LogSums) -> LogSums:
+        if self.arms != other.arms:
+            raise InvalidInput("arms", "differ between partitions", "list every arm of the log in each")
+        return LogSums(
+            arms=self.arms,
+            rows=self.rows + other.rows,
+            observed=self.observed + other.observed,
+            folds=self.folds + other.folds,
+            stages=self.stages + other.stages,
+        )
+
+    def fit(self) -> Nuisance:
+        """What the second pass needs to know of the whole log."""
+        return Nuisance(
+            arms=self.arms,
+            rows=self.rows,
+            observed=self.observed,
+            folds=self.folds.cross_fit() if self.folds.groups else None,
+            stages=self.stages.fit_on_past() if self.stages.groups else None,
+        )
+
+
+def prepare(partition: Partition, needs: Collection[Grouping]) -> LogSums:
+    """The first pass over one partition, with sums for the reward models that are needed."""
+    k = len(partition.arms)
+    chosen = partition.action[:, None] == np.arange(k)
+    nothing = ModelSums({})
+    return LogSums(
+        arms=partition.arms,
+        rows=chosen.sum(axis=0).astype(np.float64),
+        observed=chosen.T.astype(np.float64) @ ~np.isnan(partition.outcomes),
+        folds=ModelSums.of(partition, partition.fold) if "folds" in needs else nothing,
+        stages=ModelSums.of(partition, stages_of(partition.order)) if "stages" in needs else nothing,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Nuisance:
+    """What the first pass found: rows per arm (K,), those with feedback (K, M), and reward models."""
+
+    arms: tuple[str, ...]
+    rows: FloatArray
+    observed: FloatArray
+    folds: RewardModel | None = None
+    stages: RewardModel | None = None
+
+    @property
+    def feedback_share(self) -> FloatArray:
+        """ρ (K, M): the share of an arm's rows that have feedback; 0 for an arm never chosen."""
+        share: FloatArray = self.observed / np.maximum(self.rows, 1.0)[:, None]
+        return share
+
+
+class Prediction(NamedTuple):
+    """What a reward model predicts, both (n, M): for the target policy, and for the logged action."""
+
+    target: FloatArray
+    action: FloatArray
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One partition in the light of the whole log, as estimators see it. All properties are cached."""
+
+    partition: Partition
+    nuisance: Nuisance
+
+    def __post_init__(self) -> None:
+        if self.partition.arms != self.nuisance.arms:
+            raise InvalidInput("arms", "differ from those of the first pass", "run both over one log")
+
+    @cached_property
+    def target_at_action(self) -> FloatArray:
+        """π(a|x) of the logged action, (n,)."""
+        return self.partition.target[np.arange(len(self.partition)), self.partition.action]
+
+    @cached_property
+    def weight(self) -> FloatArray:
+        """w = π(a|x) / propensity, (n,)."""
+        return self.target_at_action / self.partition.propensity
+
+    @cached_property
+    def observed(self) -> BoolArray:
+        """Where there is feedback, (n, M)."""
+        return ~np.isnan(self.partition.outcomes)
+
+    @cached_property
+    def seen(self) -> FloatArray:
+        """1/ρ where there is feedback and 0 where there is none, (n, M): its mean is 1."""
+        share = self.nuisance.feedback_share[self.partition.action]
+        return np.divide(1.0, share, out=np.zeros_like(share), where=self.observed)
+
+    @cached_property
+    def informative(self) -> BoolArray:
+        """Where there is feedback on an action the target could take, (n, M)."""
+        return self.observed & (self.weight > 0)[:, None]
+
+    @cached_property
+    def outcomes(self) -> FloatArray:
+        """The outcomes (n, M), with 0 where missing: always multiply by ``seen``."""
+        return np.where(self.observed, self.partition.outcomes, 0.0)
+
+    @cached_property
+    def stage(self) -> IntArray:
+        """The stage of each row, (n,)."""
+        return stages_of(self.partition.order)
+
+    @cached_property
+    def cross_fitted(self) -> Prediction:
+        """By the model trained on the other folds."""
+        return self._predict("folds", self.nuisance.folds, self.partition.fold)
+
+    @cached_property
+    def sequential(self) -> Prediction:
+        """By the model trained on the earlier stages."""
+        return self._predict("stages", self.nuisance.stages, self.stage)
+
+    def _predict(self, kind: Grouping, model: RewardModel | None, group: IntArray) -> Prediction:
+        if model is None:
+            raise InvalidInput("needs", f"did not have {kind!r} in the first pass", "prepare with it")
+        q = model.predict(self.partition.x, group)
+        direct = np.einsum("nk,nkm->nm", self.partition.target, q)
+        return Prediction(direct, q[np.arange(len(q)), self.partition.action])

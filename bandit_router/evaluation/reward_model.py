@@ -1,0 +1,127 @@
+"""The reward model of direct and doubly robust estimation: one ridge regression per arm and outcome.
+
+For arm a, outcome m and the rows of a training set, with z = [1, x] of shape (D,), D = d + 1::
+
+    S = Σ z zᵀ,    c = Σ y z,    q̂(x, a) = ȳ + zᵀ (S + ρ I)⁻¹ (c − ȳ S e₀)
+
+where ȳ is the mean outcome of all arms in the training set and e₀ picks the constant. So an arm is
+shrunk towards the average arm, and one that was never seen is predicted to be average. Rows without
+feedback on an outcome are left out of its sums.
+
+S and c are sums, kept per group of rows. A group's own model is trained on other groups: on all others
+(cross-fitting: Chernozhukov et al., Double/debiased machine learning, Econometrics J. 2018, sec. 3) or
+on the earlier ones only, which is what a log of a policy that was learning asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.partition import IntArray, Partition
+from bandit_router.types import FloatArray
+
+RIDGE = 1.0
+"""ρ: the weight of the average arm, in rows of unit features."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gram:
+    """The sums of one group: ``second`` S (K, M, D, D) and ``cross`` c (K, M, D)."""
+
+    second: FloatArray
+    cross: FloatArray
+
+    def __add__(self, other: Gram) -> Gram:
+        return Gram(self.second + other.second, self.cross + other.cross)
+
+    def solve(self) -> FloatArray:
+        """Coefficients (K, M, D) of q̂ over [1, x]."""
+        count, total = self.second[..., 0, 0].sum(axis=0), self.cross[..., 0].sum(axis=0)
+        mean = total / np.maximum(count, 1.0)
+        centred = self.cross - mean[:, None] * self.second[..., 0]
+        penalised = self.second + RIDGE * np.eye(self.cross.shape[-1])
+        theta: FloatArray = np.linalg.solve(penalised, centred[..., None])[..., 0]
+        theta[..., 0] += mean
+        return theta
+
+
+@dataclass(frozen=True, slots=True)
+class RewardModel:
+    """``theta``: for every group of rows, coefficients (K, M, D) trained without that group."""
+
+    theta: Mapping[int, FloatArray]
+
+    def predict(self, x: FloatArray, group: IntArray) -> FloatArray:
+        """q̂ (n, K, M) at contexts x (n, d), each row by the model of its group (n,)."""
+        k, m = next(iter(self.theta.values())).shape[:2]
+        predicted = np.empty((len(x), k, m))
+        for g in np.unique(group).tolist():
+            if g not in self.theta:
+                raise InvalidInput("partition", f"has a group {g} without a model", "prepare the whole log")
+            rows, theta = group == g, self.theta[g]
+            flat = x[rows] @ theta[..., 1:].reshape(k * m, -1).T
+            predicted[rows] = flat.reshape(-1, k, m) + theta[..., 0]
+        return predicted
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSums:
+    """The sums of every group of rows; they add up in any order."""
+
+    groups: Mapping[int, Gram]
+
+    def __add__(self, other: ModelSums) -> ModelSums:
+        groups = dict(self.groups)
+        for g, gram in other.groups.items():
+            groups[g] = groups[g] + gram if g in groups else gram
+        return ModelSums(groups)
+
+    @classmethod
+    def of(cls, partition: Partition, group: IntArray) -> ModelSums:
+        """The sums of one partition, each row in its group (n,)."""
+        z = np.column_stack([np.ones(len(partition)), partition.x])
+        k, m, dim = len(partition.arms), partition.outcomes.shape[1], z.shape[1]
+        groups = {
+            g: Gram(np.zeros((k, m, dim, dim)), np.zeros((k, m, dim))) for g in np.unique(group).tolist()
+        }
+        cell = group * k + partition.action
+        by_cell = np.argsort(cell, kind="stable")
+        starts = np.flatnonzero(np.diff(cell[by_cell], prepend=-1))
+        for rows in np.split(by_cell, starts[1:]) if len(partition) else []:
+            gram, arm = groups[int(group[rows[0]])], int(partition.action[rows[0]])
+            _accumulate(gram.second[arm], gram.cross[arm], z[rows], partition.outcomes[rows])
+        return cls(groups)
+
+    def cross_fit(self) -> RewardModel:
+        """Every group's model trained on all other groups."""
+        theta = {}
+        for g in self.groups:
+            others = (gram for h, gram in sorted(self.groups.items()) if h != g)
+            theta[g] = sum(others, start=self._nothing()).solve()
+        return RewardModel(theta)
+
+    def fit_on_past(self) -> RewardModel:
+        """Every group's model trained on the groups of smaller number; the first predicts 0."""
+        theta, past = {}, self._nothing()
+        for g, gram in sorted(self.groups.items()):
+            theta[g] = past.solve()
+            past = past + gram
+        return RewardModel(theta)
+
+    def _nothing(self) -> Gram:
+        some = next(iter(self.groups.values()))
+        return Gram(np.zeros_like(some.second), np.zeros_like(some.cross))
+
+
+def _accumulate(second: FloatArray, cross: FloatArray, z: FloatArray, outcomes: FloatArray) -> None:
+    """Add rows of one arm, z (n, D) and outcomes (n, M), to its S (M, D, D) and c (M, D)."""
+    observed = ~np.isnan(outcomes)
+    for m in range(outcomes.shape[1]):
+        same = next((j for j in range(m) if np.array_equal(observed[:, j], observed[:, m])), None)
+        seen = z if observed[:, m].all() else z[observed[:, m]]
+        second[m] = seen.T @ seen if same is None else second[same]  # most outcomes arrive together
+        cross[m] = outcomes[observed[:, m], m] @ seen

@@ -1,0 +1,1 @@
+"""Experiments on real data. They import the package, never the reverse."""
