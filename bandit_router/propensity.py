@@ -14,8 +14,8 @@ from bandit_router.types import FloatArray
 
 _REACH = 8.0  # beyond this many widths a Gaussian has less than 1e-15 of its mass
 _BULK = 2.5  # within this many it has nearly all of it, and the integrand its detail
-_NODES = 24  # per panel; a panel is at most 2 * _BULK widths of any arm whose bulk it meets
-_LARGEST = 1e150  # so that no difference or quotient overflows
+_NODES = 24  # per panel; a panel spans about 2 * _BULK widths of the arm that needs the shortest
+_LARGEST = 1e150  # so that nothing overflows on the way
 _TINY = 1e-100
 
 

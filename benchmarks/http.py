@@ -1,9 +1,10 @@
 """Durable `/v1/route` beside an empty FastAPI endpoint that takes the same body, in the same run.
 
-Both are served by one uvicorn worker and asked the same real queries over the same number of kept-alive
-connections, in alternating rounds. The load generator has a core of its own, where there are two. Ours commits every decision to SQLite (WAL, synchronous FULL)
-before it answers. Prints requests per second with p50 and p99, and as its last line the ratio; exits
-with 1 when that is under the bar.
+Both are served by one uvicorn worker and asked the same real queries over the same number of
+kept-alive connections, in alternating rounds. The load generator has a core of its own, where there
+are two. Ours commits every decision to SQLite (WAL, synchronous FULL) before it answers, with the
+settings that `bandit-router init` writes. Prints requests per second with p50 and p99, and as its last
+line the ratio; exits with 1 when that is under the bar.
 """
 
 from __future__ import annotations

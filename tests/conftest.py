@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("tests.contracts", "tests.store.examples")
+pytest.register_assert_rewrite("tests.contracts", "tests.store.truth")
 pytest_plugins = ("tests.databases",)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

@@ -82,7 +82,7 @@ def test_the_variable_that_names_the_file_is_not_a_setting(
 
 def test_the_template_is_a_valid_file() -> None:
     template = Path(__file__).parents[1] / "bandit_router" / "template.toml"
-    assert [arm.name for arm in load_settings(template).arms] == ["small", "large", "haiku"]
+    assert [arm.name for arm in load_settings(template).arms] == ["small", "large"]
 
 
 def test_settings_can_be_made_from_a_dict() -> None:

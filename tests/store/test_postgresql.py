@@ -1,0 +1,288 @@
+"""Workers that meet on PostgreSQL: the interleavings are forced, none is left to chance or to a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from threading import Barrier
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Connection, event, insert, text
+
+from bandit_router.errors import StoreError
+from bandit_router.learner import Learner, add
+from bandit_router.snapshot import decode
+from bandit_router.store.fold import Fold
+from bandit_router.store.store import Store
+from bandit_router.store.tables import decisions, routers
+from bandit_router.store.write import Put
+from bandit_router.types import Decision, Outcome
+from tests.databases import sql
+from tests.store.examples import (
+    ARMS,
+    OpenStore,
+    decision,
+    learner_of,
+    logged,
+    put,
+    rows,
+    said,
+    set_up,
+    together,
+)
+from tests.store.examples import feedback as about
+from tests.store.forced import (
+    after_statement,
+    deadlocks,
+    end_connections,
+    uncommitted,
+    wait_until_one_waits,
+)
+from tests.store.truth import assert_counted_once
+
+
+@pytest.fixture
+def url(postgresql_url: str) -> str:
+    return postgresql_url
+
+
+def _finish(store: Store, fold: Fold) -> None:
+    """Take, count and publish, as Learner.fold does."""
+    learner = learner_of(store)
+    posterior = decode(fold.posterior())
+    fold.count(add(posterior, fold.take(10), learner.weights))
+    learner.publish(fold, posterior)
+
+
+def _rebuild(learner: Learner) -> None:
+    with learner.store.folding(wait=True) as fold:
+        assert fold is not None
+        learner.rebuild(fold)
+
+
+# -- learners -------------------------------------------------------------------------------------
+
+
+def test_a_second_learner_goes_away_while_the_first_is_at_it(open_store: OpenStore) -> None:
+    one, other = open_store(), open_store()
+    known = logged(one)
+    said(one, known, quality=0.5)
+    with one.folding() as fold:
+        assert fold is not None
+        with other.folding() as second:
+            assert second is None
+        assert learner_of(other).fold() is None
+        _finish(one, fold)
+    assert learner_of(other).fold() == 0
+    assert_counted_once(other, {known.id: (known, 0.5)})
+
+
+def test_a_learner_of_another_router_is_not_in_the_way(open_store: OpenStore) -> None:
+    one, other = open_store("r"), open_store("s")
+    with one.folding() as first, other.folding() as second:
+        assert first is not None
+        assert second is not None
+
+
+def test_decisions_and_feedback_do_not_wait_for_a_fold(open_store: OpenStore) -> None:
+    one, other = open_store(), open_store()
+    known = logged(one)
+    said(one, known, quality=0.5)
+    with one.folding() as fold:
+        assert fold is not None
+        _finish(one, fold)
+        logged(other)
+        said(other, known, quality=1.0)
+    assert rows(one, decisions) == 2
+
+
+def test_a_learner_that_waits_starts_from_what_the_first_published(open_store: OpenStore, url: str) -> None:
+    one, other = open_store(), open_store()
+    known, later = logged(one), logged(one)
+    said(one, known, quality=0.5)
+
+    def fold_after_waiting() -> int:
+        with other.folding(wait=True) as second:
+            assert second is not None
+            _finish(other, second)
+            return second.version
+
+    with ThreadPoolExecutor(1) as thread:
+        with one.folding() as first:
+            assert first is not None
+            waiting = thread.submit(fold_after_waiting)
+            wait_until_one_waits(url)
+            _finish(one, first)
+            said(one, later, quality=1.0)
+        assert waiting.result() == first.version + 1
+    assert_counted_once(one, {known.id: (known, 0.5), later.id: (later, 1.0)})
+
+
+@pytest.mark.parametrize("value", [1.0, None])
+@pytest.mark.parametrize("learn", [Learner.fold, _rebuild], ids=["fold", "rebuild"])
+def test_feedback_that_commits_after_any_statement_of_the_learner_is_counted_once(
+    open_store: OpenStore, learn: Callable[[Learner], Any], value: float | None
+) -> None:
+    one, other = open_store(), open_store()
+    learner, truth = learner_of(one), dict[str, tuple[Decision, float | None]]()
+    for n in count():
+        known = logged(one)
+        said(one, known, quality=0.5)
+
+        def revise(known: Decision = known) -> None:
+            said(other, known, quality=value)
+
+        with after_statement(one, n, revise) as reached:
+            learn(learner)
+        if not reached:
+            break
+        truth[known.id] = (known, value)
+        learner.fold()
+        assert_counted_once(one, truth)
+    assert n > 6, "the learner has more statements than that"
+
+
+# -- writers --------------------------------------------------------------------------------------
+
+
+def test_a_revision_waits_for_the_one_before_it(open_store: OpenStore, url: str) -> None:
+    store, rollbacks = open_store(), list[Connection]()
+    known = logged(store)
+    event.listen(store._engine, "rollback", rollbacks.append)
+    with ThreadPoolExecutor(1) as thread:
+        with uncommitted(url, Put(what=about(known, quality=0.5))):
+            waiting = thread.submit(said, store, known, quality=1.0)
+            wait_until_one_waits(url)
+        assert waiting.result() == {"quality": Outcome.REVISED}
+    assert not rollbacks
+    learner_of(store).fold()
+    assert_counted_once(store, {known.id: (known, 1.0)})
+
+
+def test_a_key_that_is_being_committed_is_answered_with_that_decision(
+    open_store: OpenStore, url: str
+) -> None:
+    store, unkeyed, first = open_store(), decision(), decision(idempotency_key="k")
+    batch = [Put(what=unkeyed), Put(what=decision(idempotency_key="k"), digest="d")]
+    with ThreadPoolExecutor(1) as thread:
+        with uncommitted(url, Put(what=first, digest="d")):
+            waiting = thread.submit(store.write, batch)
+            wait_until_one_waits(url)
+        answers = waiting.result()
+    assert [answer.id for answer in answers if isinstance(answer, Decision)] == [unkeyed.id, first.id]
+    assert rows(store, decisions) == 2
+
+
+def test_a_key_whose_first_writer_gives_up_belongs_to_the_second(open_store: OpenStore, url: str) -> None:
+    store, second = open_store(), decision(idempotency_key="k")
+    with ThreadPoolExecutor(1) as thread:
+        with uncommitted(url, Put(what=decision(idempotency_key="k"), digest="d"), commit=False):
+            waiting = thread.submit(put, store, second, "d")
+            wait_until_one_waits(url)
+        assert waiting.result() is second
+    assert store.decision(second.id).idempotency_key == "k"
+    assert rows(store, decisions) == 1
+
+
+@pytest.mark.parametrize("what", ["decisions", "keys"])
+def test_a_batch_takes_its_locks_in_order(url: str, what: str) -> None:
+    store = set_up(Store.open(url, "r"))
+    last, first = (logged(store, id=id) for id in ("b", "a"))
+    with sql(url) as connection:
+        connection.execute(text("ANALYZE"))  # then so small a table is read as it lies: the last one first
+
+    def touch(one: Decision) -> Put:
+        if what == "keys":
+            return Put(what=decision(idempotency_key=one.id), digest="d")
+        return Put(what=about(one, quality=0.5))
+
+    with ThreadPoolExecutor(1) as thread:
+        with uncommitted(url, touch(first)) as write_more:
+            waiting = thread.submit(store.write, [touch(last), touch(first)])
+            wait_until_one_waits(url)
+            write_more(touch(last))
+        waiting.result()
+    store.close()
+    assert deadlocks(url) == 0
+
+
+def test_writers_and_learners_never_deadlock(url: str) -> None:
+    stores = [set_up(Store.open(url, "r")) for _ in range(4)]
+    known = [logged(stores[0]) for _ in range(6)]
+    start = Barrier(len(stores), timeout=30)  # a worker that fails must not keep the others waiting
+
+    def work(store: Store, seed: int) -> None:
+        rng, learner = np.random.default_rng(seed), learner_of(store)
+        for i in range(8):
+            keys = [f"{i} {k}" for k in rng.permutation(30)]
+            start.wait()  # all with the same keys and the same decisions, each in an order of its own
+            store.write([Put(what=decision(idempotency_key=key), digest="d") for key in keys])
+            store.write([Put(what=about(known[k], quality=rng.random())) for k in rng.permutation(6)])
+            learner.fold()
+            store.enable_arm("dear", bool(i % 2))
+            with store.folding(wait=True) as fold:
+                assert fold is not None
+                store.declare_arms(fold, ARMS)
+
+    together(*(lambda s=s, seed=seed: work(s, seed) for seed, s in enumerate(stores)))
+    assert rows(stores[0], decisions) == 6 + 8 * 30
+    for store in stores:
+        store.close()
+    assert deadlocks(url) == 0
+
+
+def test_a_text_that_postgresql_refuses_fails_alone(open_store: OpenStore) -> None:
+    store, good, bad = open_store(), [decision() for _ in range(4)], decision(query="a\0b")
+    answers = store.write([Put(what=what) for what in (*good[:2], bad, *good[2:])])
+    assert [isinstance(answer, StoreError) for answer in answers] == [False, False, True, False, False]
+    assert rows(store, decisions) == 4
+
+
+def test_connections_the_server_ended_cost_nobody_an_answer(open_store: OpenStore, url: str) -> None:
+    store = open_store()
+    end_connections(url)
+    assert isinstance(put(store, decision()), Decision)
+    assert rows(store, decisions) == 1
+
+
+def test_a_connection_the_server_ends_in_a_transaction_costs_nobody_an_answer(
+    open_store: OpenStore, url: str
+) -> None:
+    store, written = open_store(), decision()
+    known = logged(store)
+    with after_statement(store, 0, lambda: end_connections(url)) as reached:
+        answers = store.write([Put(what=written), Put(what=about(known, quality=0.5))])
+    assert reached
+    assert answers == [written, {"quality": Outcome.RECORDED}]
+    assert rows(store, decisions) == 2
+
+
+# -- routers and arms -----------------------------------------------------------------------------
+
+
+def test_a_router_that_another_worker_is_making_is_found_made(open_store: OpenStore, url: str) -> None:
+    store = open_store()
+    store.router = "new"
+    row = {"name": "new", "schema_id": "theirs", "version": 1, "arms_revision": 0}
+    with ThreadPoolExecutor(1) as thread:
+        with sql(url) as connection:
+            connection.execute(insert(routers), row)
+            waiting = thread.submit(store.create_router, "mine", b"mine")
+            wait_until_one_waits(url)
+        waiting.result()
+    assert store.head() == ("theirs", 1, 0)
+
+
+def test_switching_an_arm_waits_for_a_fold_that_changes_it(open_store: OpenStore, url: str) -> None:
+    one, other = open_store(), open_store()
+    with ThreadPoolExecutor(1) as thread:
+        with one.folding() as fold:
+            assert fold is not None
+            waiting = thread.submit(other.enable_arm, "cheap", False)
+            wait_until_one_waits(url)
+            one.put_arm(fold, ARMS[0])
+        waiting.result()
+    assert [arm.name for arm in one.arms() if arm.enabled] == ["dear"]
