@@ -6,22 +6,24 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
-from bandit_router.config import CONFIG_VARIABLE, ArmSection, Settings, load_settings
+from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
 from bandit_router.errors import RouterError
 from bandit_router.reward import check_metric
 from bandit_router.router import Router
+from bandit_router.store.store import Store
 from bandit_router.types import Arm, Decision
 from bandit_router.verify import Report
+from bandit_router.verify import verify as check
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 arms_app = typer.Typer(no_args_is_help=True, help="List arms, and add or switch them while workers run.")
@@ -38,7 +40,8 @@ _DEFAULT = Path("router.toml")
 def main() -> None:
     """Run the command line; errors we know are one line on stderr and exit code 1."""
     try:
-        app()
+        with threadpool_limits(1, "blas"):  # its threads wait for each other for seconds on a busy machine
+            app()
     except RouterError as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red")
         sys.exit(1)
@@ -162,8 +165,9 @@ def migrate(config: ConfigOption = _DEFAULT) -> None:
 @app.command()
 def verify(config: ConfigOption = _DEFAULT, as_json: JsonOption = False) -> None:
     """Check every invariant: counts, rebuild = live, every logged PMF. Exits 1 when one fails."""
-    with _quiet_router(config) as router:
-        report = router.verify()
+    settings = load_settings(config)
+    with closing(Store.open(settings.store.url, settings.router.name)) as store:
+        report = check(store)
     print_report(report, as_json)
     if not report.ok:
         raise typer.Exit(1)
@@ -255,22 +259,18 @@ def add(
     """Add an arm while workers run, or change one that was added so."""
     if any(section.name == name for section in load_settings(config).arms):
         raise RouterError(f"arm {name!r} is in {config}, which would win at the next start; change it there")
-    try:
-        section = ArmSection(
-            name=name,
-            provider=provider,
-            model=model,
-            input_usd_per_mtok=input_usd_per_mtok,
-            output_usd_per_mtok=output_usd_per_mtok,
-            expected_output_tokens=expected_output_tokens,
-            context_window=context_window,
-            capabilities=tuple(capability or ()),
-        )
-    except ValidationError as error:
-        problems = (f"{e['loc'][0]}: {e['msg']}, got {e['input']!r:.80}" for e in error.errors())
-        raise RouterError("; ".join(problems)) from None
+    arm = Arm(
+        name=name,
+        provider=provider,
+        model=model or name,
+        input_usd_per_mtok=input_usd_per_mtok,
+        output_usd_per_mtok=output_usd_per_mtok,
+        expected_output_tokens=expected_output_tokens,
+        context_window=context_window,
+        capabilities=frozenset(capability or ()),
+    )
     with _quiet_router(config) as router:
-        router.put_arm(section.arm())
+        router.put_arm(arm)
 
 
 @contextmanager

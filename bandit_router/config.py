@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bandit_router.errors import ConfigError
+from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.types import METRICS, Arm
 
 ENV_PREFIX = "BANDIT_ROUTER_"
@@ -56,7 +57,7 @@ class ArmSection(_Section):
     input_usd_per_mtok: NonNegative
     output_usd_per_mtok: NonNegative
     expected_output_tokens: Annotated[int, Field(ge=0, le=10_000_000)] = 300
-    context_window: Annotated[int, Field(ge=1)] | None = None
+    context_window: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     capabilities: tuple[Name, ...] = ()
     enabled: bool = True
 
@@ -156,6 +157,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del settings_cls, dotenv_settings, file_secret_settings
         return env_settings, init_settings
+
+
+def check_arm(arm: Arm) -> None:
+    """Raise InvalidInput unless router.toml could declare this arm."""
+    try:
+        ArmSection(**{f.name: getattr(arm, f.name) for f in fields(arm)})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"arm.{field}", first["msg"], f"got {first['input']!r:.80}") from None
 
 
 def load_settings(path: str | Path) -> Settings:

@@ -56,7 +56,7 @@ class Learner:
                 log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
                 return self.rebuild(fold)
             seen = fold.take(self.batch)
-            changed = add(posterior, seen, self.weights)
+            changed = add(posterior, seen, fold.reward_weights)
             if changed:
                 fold.count(changed)
                 self.publish(fold, posterior)
@@ -70,7 +70,7 @@ class Learner:
             rewards = add(posterior, seen, self.weights)
             fold.count(rewards)
             counted += len(rewards)
-        self.publish(fold, posterior)
+        fold.publish(encode(posterior), self.weights, keep=self.keep_snapshots)
         return counted
 
     def adopt(self, fold: Fold) -> None:
@@ -81,8 +81,8 @@ class Learner:
             log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
             self.rebuild(fold)
             return
-        if not self._agrees(posterior):
-            log.warning("the posterior's settings changed: rebuilding from the log")
+        if not self._agrees(posterior) or fold.reward_weights != self.weights:
+            log.warning("the settings of the posterior or the reward changed: rebuilding from the log")
             self.rebuild(fold)
             return
         new = [arm.name for arm in self.store.arms_in(fold) if arm.name not in posterior]
@@ -102,7 +102,8 @@ class Learner:
         )
 
     def publish(self, fold: Fold, posterior: Posterior) -> int:
-        return fold.publish(encode(posterior), keep=self.keep_snapshots)
+        """Publish a posterior whose rewards were all made with the weights on record."""
+        return fold.publish(encode(posterior), fold.reward_weights, keep=self.keep_snapshots)
 
     def _agrees(self, posterior: Posterior) -> bool:
         return (
@@ -187,6 +188,8 @@ def obstacle(posterior: Posterior, observation: Observation) -> str | None:
         return f"arm {observation.arm!r} is not in the posterior"
     if observation.schema_id != posterior.schema_id or observation.x.size != posterior.dim:
         return f"its context is of schema {observation.schema_id}, the posterior of {posterior.schema_id}"
-    if not (np.isfinite(observation.x).all() and math.isfinite(observation.decided_at)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(np.square(observation.x).sum())
+    if not (math.isfinite(square) and math.isfinite(observation.decided_at)):
         return "its context or time is not finite"
     return None

@@ -134,6 +134,12 @@ class Posterior:
             as_of=self.as_of,
         )
 
+    def without_evidence(self) -> Self:
+        """The same arms and priors, having seen nothing."""
+        blank = self.copy()
+        blank.second[:], blank.cross[:], blank.count[:], blank.as_of = 0.0, 0.0, 0, -math.inf
+        return blank
+
     def with_arm(self, arm: str, prior: Prior) -> Self:
         """The same posterior with one more arm that has seen nothing."""
         if arm in self:

@@ -16,7 +16,7 @@ from typing import Any, Self, TypedDict, Unpack
 import numpy as np
 import uuid_utils
 
-from bandit_router.config import Settings, load_settings
+from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.decide import Request, View, decide, score
 from bandit_router.errors import InvalidInput, RouterClosed, SchemaMismatch, SnapshotCorrupt
 from bandit_router.features import Pipeline, build_pipeline, check_text, input_tokens, read_query
@@ -278,7 +278,7 @@ class Router:
 
     def verify(self) -> Report:
         """Check every invariant of the log, the posterior and the propensities."""
-        return verify(self._learner)
+        return verify(self._store)
 
     # -- looking ----------------------------------------------------------------------------------
 
@@ -326,6 +326,7 @@ class Router:
 
     def put_arm(self, arm: Arm) -> None:
         """Add an arm while running, or change one; other workers follow within a second."""
+        check_arm(arm)
         with self._store.folding(wait=True) as fold:
             assert fold is not None
             self._store.put_arm(fold, arm)
@@ -338,6 +339,8 @@ class Router:
         self.arm(name)
         self._store.enable_arm(name, enabled)
         self.refresh()
+        if enabled and not self.arm(name).enabled:
+            raise InvalidInput("arm", f"{name!r} is off or missing in the settings", "switch it on there")
 
     # -- upkeep -----------------------------------------------------------------------------------
 
@@ -372,7 +375,7 @@ class Router:
 
 def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
     """Make the router's rows if it is new, and bring its arms and posterior in line with the settings."""
-    store.create_router(learner.schema_id, encode(learner.empty(())))
+    store.create_router(learner.schema_id, encode(learner.empty(())), learner.weights)
     with store.folding(wait=True) as fold:
         assert fold is not None
         head = store.schema_in(fold)

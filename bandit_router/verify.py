@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bandit_router.decide import score
 from bandit_router.errors import RouterError, SnapshotCorrupt
-from bandit_router.learner import Learner, count, obstacle
+from bandit_router.learner import count, obstacle
 from bandit_router.policies import parse_policy
 from bandit_router.posterior import Posterior
 from bandit_router.reward import reward
 from bandit_router.snapshot import decode
-from bandit_router.store.audit import Audit
+from bandit_router.store.audit import Audit, Unreadable
 from bandit_router.store.records import Observation
+from bandit_router.store.store import Store
 from bandit_router.types import Decision, FloatArray, Reason
 
 _REBUILD_TOLERANCE = 1e-9
@@ -48,30 +50,35 @@ class Report:
             self.problems.append(problem)
 
 
-def verify(learner: Learner) -> Report:
+def verify(store: Store) -> Report:
     """Check every invariant against one consistent view of the database, without changing it."""
     report = Report()
-    with learner.store.auditing() as audit:
-        version = audit.version()
-        if version is None:
-            report.fail(f"there is no router {learner.store.router!r} in this database")
+    with store.auditing() as audit:
+        head = audit.head()
+        if head is None:
+            report.fail(f"there is no router {store.router!r} in this database")
             return report
-        report.version = version
-        live = _decoded(audit, version, report)
+        report.version, weights = head
+        live = _decoded(audit, report.version, report)
         if live is not None:
-            _check_counts(audit, learner, live, report)
+            _check_counts(audit, weights, live, report)
+        elif not report.problems:
+            report.fail(
+                f"snapshot {report.version} is the newest and it is gone; run `bandit-router rebuild`"
+            )
         _check_pmfs(audit, report)
     return report
 
 
-def _check_counts(audit: Audit, learner: Learner, live: Posterior, report: Report) -> None:
+def _check_counts(audit: Audit, weights: Mapping[str, float], live: Posterior, report: Report) -> None:
     """Rewards counted = rewards in the log − pending, and the sums over them equal the live ones."""
     waiting = audit.pending()
-    rebuilt = learner.empty(live.arms)
+    rebuilt = live.without_evidence()
     for seen in audit.observations():
-        count(rebuilt, [(o, o.folded) for o in seen if o.folded is not None])
+        readable = [o for o in seen if o.folded is not None and obstacle(live, o) is None]
+        count(rebuilt, [(o, o.folded) for o in readable if o.folded is not None])
         for observation in seen:
-            current = reward(observation.metrics, learner.weights)
+            current = reward(observation.metrics, weights)
             report.rewards_in_log += current is not None
             if observation.decision_id not in waiting and current != observation.folded:
                 _explain(observation, current, live, report)
@@ -111,16 +118,21 @@ def _relative(a: FloatArray, b: FloatArray) -> float:
 def _check_pmfs(audit: Audit, report: Report) -> None:
     """Every logged PMF sums to 1, holds the propensity, and follows from x and its snapshot."""
     version, posterior = -1, None
-    for batch in audit.decisions():
-        for decision in batch:
-            if decision.snapshot != version:
-                version = decision.snapshot
-                posterior = _decoded(audit, version, report)
+    for decision in audit.decisions():
+        report.decisions += 1
+        if isinstance(decision, Unreadable):
+            report.fail(f"decision {decision.id}: cannot be read: {decision.why}")
+            continue
+        if decision.snapshot != version:
+            version = decision.snapshot
+            posterior = _decoded(audit, version, report)
+        try:
             _check_pmf(decision, posterior, report)
+        except (RouterError, LookupError, TypeError, ValueError) as error:
+            report.fail(f"decision {decision.id}: its PMF cannot be recomputed: {error!r}")
 
 
 def _check_pmf(decision: Decision, posterior: Posterior | None, report: Report) -> None:
-    report.decisions += 1
     pmf = dict(zip(decision.eligible, decision.pmf, strict=True))
     if abs(math.fsum(decision.pmf) - 1.0) > _SUM_TOLERANCE:
         report.fail(f"decision {decision.id}: its PMF sums to {math.fsum(decision.pmf)!r}")
@@ -131,14 +143,9 @@ def _check_pmf(decision: Decision, posterior: Posterior | None, report: Report) 
         return
     if decision.reason is not Reason.POLICY:
         return
-    try:
-        scores = score(
-            posterior, decision.eligible, decision.x, decision.expected_costs_usd, decision.cost_weight
-        )
-        again = parse_policy(decision.policy).pmf(scores)
-    except (RouterError, LookupError, ValueError) as error:
-        report.fail(f"decision {decision.id}: its PMF cannot be recomputed: {error!r}")
-        return
+    costs = decision.expected_costs_usd
+    scores = score(posterior, decision.eligible, decision.x, costs, decision.cost_weight)
+    again = parse_policy(decision.policy).pmf(scores)
     report.pmfs_recomputed += 1
     gap = max(abs(p - q) for p, q in zip(again, decision.pmf, strict=True))
     if not gap <= _PMF_TOLERANCE:

@@ -63,7 +63,13 @@ def write_settings(
 
 
 def _keys(table: Mapping[str, Any]) -> list[str]:
-    return [f"{key} = {json.dumps(value)}" for key, value in table.items()]  # such JSON is TOML too
+    return [f"{key} = {_value(value)}" for key, value in table.items()]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(_keys(value)) + " }"
+    return json.dumps(value)  # such JSON is TOML too
 
 
 def clean_environment() -> dict[str, str]:

@@ -67,31 +67,62 @@ def load_paretobandit() -> Dataset:
 def load_parquet(path: Path) -> Dataset:
     """A Parquet file with one row per query and model.
 
-    Columns: query_id, text, model, quality (0..1), cost_usd; others are ignored. Every query needs a
-    row for every model. Raises ConfigError, which says what is missing.
+    Columns: query_id, text, model, quality (0..1), cost_usd; others are ignored. Every query needs one
+    row for every model. Raises ConfigError, which says what is wrong with the file.
     """
     try:
-        from pyarrow import ArrowException, parquet
+        import pyarrow as pa
+        from pyarrow import parquet
     except ModuleNotFoundError:
         raise ConfigError("reading Parquet needs: pip install 'bandit-router[demo]'") from None
-    columns = ["query_id", "text", "model", "quality", "cost_usd"]
+    kinds = {"query_id": pa.string(), "text": pa.string(), "model": pa.string()}
+    kinds |= {"quality": pa.float64(), "cost_usd": pa.float64()}
     try:
-        table = parquet.read_table(path, columns=columns)
-    except (OSError, ArrowException) as error:
+        table = parquet.read_table(path, columns=list(kinds))
+        missing = [name for name in kinds if name not in table.column_names]
+        if missing:
+            raise ConfigError(f"{path}: has no column {', '.join(missing)}")
+        for name in ("query_id", "text", "model"):
+            if not (
+                pa.types.is_string(kind := table.schema.field(name).type) or pa.types.is_large_string(kind)
+            ):
+                raise ConfigError(f"{path}: column {name} holds {kind}, not text")
+        columns = {name: table.column(name).cast(kind) for name, kind in kinds.items()}
+    except (OSError, pa.ArrowException) as error:
         raise ConfigError(f"{path}: cannot be read as Parquet: {error}") from error
-    missing = [column for column in columns if column not in table.column_names]
-    if missing:
-        raise ConfigError(f"{path}: has no column {', '.join(missing)}")
-    ids, texts, models, quality, cost = (table.column(column).to_pylist() for column in columns)
+    empty = [name for name in ("query_id", "text", "model") if columns[name].null_count]
+    if empty or not table.num_rows:
+        raise ConfigError(f"{path}: {f'column {empty[0]} has gaps' if empty else 'has no rows'}")
+    quality, cost = (columns[name].to_numpy() for name in ("quality", "cost_usd"))
+    return _matrix(
+        path, *(columns[name].to_pylist() for name in ("query_id", "text", "model")), quality, cost
+    )
+
+
+def _matrix(
+    path: Path,
+    ids: list[str],
+    texts: list[str],
+    models: list[str],
+    quality: FloatArray,
+    cost: FloatArray,
+) -> Dataset:
+    """Rows to matrices; every query must have one text, and one row for every model."""
     row_of = {query: i for i, query in enumerate(dict.fromkeys(ids))}
     column_of = {model: j for j, model in enumerate(sorted(set(models)))}
-    values = np.full((2, len(row_of), len(column_of)), np.nan)
+    seen = np.zeros((len(row_of), len(column_of)), dtype=np.int64)
+    values = np.zeros((2, *seen.shape))
     rows, places = [row_of[i] for i in ids], [column_of[m] for m in models]
+    np.add.at(seen, (rows, places), ~np.isnan(quality + cost))
     values[0, rows, places], values[1, rows, places] = quality, cost
-    if np.isnan(values).any():
-        i, j = np.argwhere(np.isnan(values).any(axis=0))[0]
-        raise ConfigError(f"{path}: query {list(row_of)[i]!r} has no result for {list(column_of)[j]!r}")
+    if (seen != 1).any():
+        i, j = np.argwhere(seen != 1)[0]
+        found = f"{seen[i, j]} results" if seen[i, j] else "no result"
+        raise ConfigError(f"{path}: query {list(row_of)[i]!r} has {found} for {list(column_of)[j]!r}")
     text_of = dict(zip(ids, texts, strict=True))
+    for query, text in zip(ids, texts, strict=True):
+        if text != text_of[query]:
+            raise ConfigError(f"{path}: query {query!r} has two different texts")
     return Dataset(
         name=path.stem,
         queries=tuple(text_of[query] for query in row_of),

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
 from bandit_router.store.fold import all_observations, snapshot_blob
 from bandit_router.store.records import Observation, decision_from
-from bandit_router.store.tables import decisions, folded, pending, routers, snapshots
+from bandit_router.store.tables import decisions, folded, pending, routers
 from bandit_router.types import Decision
+
+
+class Unreadable(NamedTuple):
+    """A row that is no decision, and why."""
+
+    id: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +28,14 @@ class Audit:
     connection: Connection
     router: str
 
-    def version(self) -> int | None:
-        """The newest published version; None when there is no such router."""
-        return self.connection.scalar(select(routers.c.version).where(routers.c.name == self.router))
+    def head(self) -> tuple[int, dict[str, float]] | None:
+        """The newest version and the weights of the rewards it counts; None when there is no such router."""
+        columns = routers.c.version, routers.c.reward_weights
+        row = self.connection.execute(select(*columns).where(routers.c.name == self.router)).one_or_none()
+        return None if row is None else (row.version, row.reward_weights)
 
     def snapshot(self, version: int) -> bytes | None:
         return snapshot_blob(self.connection, self.router, version)
-
-    def snapshots_kept(self) -> int:
-        kept = select(func.count()).select_from(snapshots).where(snapshots.c.router == self.router)
-        return self.connection.scalar(kept) or 0
 
     def pending(self) -> set[str]:
         """Decisions whose feedback is not folded yet."""
@@ -44,13 +50,17 @@ class Audit:
     def observations(self) -> Iterator[list[Observation]]:
         return all_observations(self.connection, self.router)
 
-    def decisions(self, size: int = 2_000) -> Iterator[list[Decision]]:
-        """Every decision, grouped by the snapshot it read."""
+    def decisions(self, size: int = 2_000) -> Iterator[Decision | Unreadable]:
+        """Every decision, in the order of the snapshots they read."""
         statement = (
             select(decisions)
             .where(decisions.c.router == self.router)
             .order_by(decisions.c.snapshot, decisions.c.id)
             .execution_options(yield_per=size)
         )
-        for rows in self.connection.execute(statement).partitions():
-            yield [decision_from(row) for row in rows]
+        with self.connection.execute(statement) as rows:
+            for row in rows:
+                try:
+                    yield decision_from(row)
+                except (TypeError, ValueError) as error:
+                    yield Unreadable(row.id, str(error))

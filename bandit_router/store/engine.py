@@ -27,9 +27,19 @@ INSERT: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresq
 _WAL_RESET_FIXED = (3, 51, 3)
 _CHECKPOINT_BYTES = 4 * 1024 * 1024
 _BUSY_TIMEOUT_MS = 30_000
+
+
+def _load_json(text: str) -> Any:
+    """The value of a JSON column; a damaged one is returned as it is, so that its row can be named."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
 _JSON: dict[str, Any] = {
     "json_serializer": lambda value: orjson.dumps(value).decode(),
-    "json_deserializer": orjson.loads,
+    "json_deserializer": _load_json,
 }
 
 

@@ -37,6 +37,7 @@ class Fold:
     connection: Connection
     router: str
     version: int
+    reward_weights: Mapping[str, float]
 
     def posterior(self) -> bytes:
         """The newest snapshot. Raises SnapshotCorrupt when somebody deleted it."""
@@ -77,13 +78,16 @@ class Fold:
             gone = folded.c.decision_id.in_(some)
             self.connection.execute(delete(folded).where(folded.c.router == self.router, gone))
 
-    def publish(self, posterior: bytes, *, keep: int, **head: Any) -> int:
-        """Make ``posterior`` the next snapshot and prune all but the newest ``keep``."""
+    def publish(self, posterior: bytes, reward_weights: Mapping[str, float], *, keep: int) -> int:
+        """Make ``posterior`` the next snapshot and prune all but the newest ``keep``.
+
+        ``reward_weights`` are those that all the rewards it counts were made with.
+        """
         version = self.version + 1
         row = {"router": self.router, "version": version, "published_at": time.time(), "posterior": posterior}
         self.connection.execute(insert(snapshots), row)
         router = update(routers).where(routers.c.name == self.router)
-        self.connection.execute(router.values(version=version, **head))
+        self.connection.execute(router.values(version=version, reward_weights=dict(reward_weights)))
         old = snapshots.c.version <= version - keep
         self.connection.execute(delete(snapshots).where(snapshots.c.router == self.router, old))
         return version
@@ -93,9 +97,9 @@ class Fold:
 def folding(engine: Engine, router: str, *, wait: bool) -> Iterator[Fold | None]:
     """A Fold, or None when another learner has it and ``wait`` is false."""
     with writing(engine) as connection:
-        head = select(routers.c.version).where(routers.c.name == router)
-        version = connection.scalar(head.with_for_update(key_share=True, skip_locked=not wait))
-        yield None if version is None else Fold(connection, router, version)
+        head = select(routers.c.version, routers.c.reward_weights).where(routers.c.name == router)
+        locked = connection.execute(head.with_for_update(key_share=True, skip_locked=not wait)).one_or_none()
+        yield None if locked is None else Fold(connection, router, *locked)
 
 
 def snapshot_blob(connection: Connection, router: str, version: int) -> bytes | None:

@@ -82,8 +82,8 @@ def arm_row(router: str, arm: Arm, *, runtime: bool) -> dict[str, Any]:
         "expected_output_tokens": arm.expected_output_tokens,
         "context_window": arm.context_window,
         "capabilities": sorted(arm.capabilities),
-        "enabled": arm.enabled,
-        "declared": True,
+        "enabled": True,
+        "declared": arm.enabled,
         "runtime": runtime,
     }
 
@@ -107,4 +107,7 @@ def pack(x: FloatArray) -> bytes:
 
 
 def unpack(blob: bytes) -> FloatArray:
+    """The vector that was packed; a damaged blob is an empty one, which no posterior takes."""
+    if len(blob) % 8:
+        return np.empty(0)
     return np.frombuffer(blob, "<f8").astype(np.float64)

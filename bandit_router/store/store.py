@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bandit_router.errors import RouterError, StoreError, UnknownDecision
+from bandit_router.errors import RouterClosed, RouterError, StoreError, UnknownDecision
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
 from bandit_router.store.fold import Fold, folding, observations, snapshot_blob
@@ -39,11 +39,11 @@ _INSERT_ROUTER = {
 class Store:
     """The log, the arms and the snapshots of one router. Thread-safe.
 
-    Every method raises StoreError when the database cannot do its part.
+    Every method raises StoreError when the database cannot do its part, RouterClosed after close().
     """
 
     def __init__(self, engine: Engine, router: str) -> None:
-        self._engine = engine
+        self._connections: Engine | None = engine
         self.router = router
 
     @classmethod
@@ -59,14 +59,29 @@ class Store:
         return cls(engine, router)
 
     def close(self) -> None:
-        connections.dispose(self._engine)
+        """Let go of the database; every later call raises RouterClosed."""
+        engine, self._connections = self._connections, None
+        if engine is not None:
+            connections.dispose(engine)
+
+    @property
+    def _engine(self) -> Engine:
+        if self._connections is None:
+            raise RouterClosed
+        return self._connections
 
     # -- the router's head ------------------------------------------------------------------------
 
-    def create_router(self, schema_id: str, posterior: bytes) -> None:
+    def create_router(self, schema_id: str, posterior: bytes, reward_weights: Mapping[str, float]) -> None:
         """Make the router's row and its first snapshot, unless it has them."""
         with connections.translated(), connections.writing(self._engine) as connection:
-            row = {"name": self.router, "schema_id": schema_id, "version": 1, "arms_revision": 0}
+            row = {
+                "name": self.router,
+                "schema_id": schema_id,
+                "version": 1,
+                "reward_weights": dict(reward_weights),
+                "arms_revision": 0,
+            }
             if connection.scalar(_INSERT_ROUTER[connection.dialect.name], row) is None:
                 return
             first = {"router": self.router, "version": 1, "published_at": time.time(), "posterior": posterior}
@@ -122,7 +137,7 @@ class Store:
     def declare_arms(self, fold: Fold, declared: Sequence[Arm]) -> None:
         """Bring the arms of router.toml in line with it; arms added at run time are left alone.
 
-        An arm switched off at run time stays off; an arm no longer in the file is not eligible.
+        An arm switched off at run time stays off; one no longer in the file, or off there, is not eligible.
         """
         connection, mine = fold.connection, arms.c.router == self.router
         known = {row.name: row for row in connection.execute(select(arms).where(mine))}
@@ -131,7 +146,7 @@ class Store:
             if arm.name not in known:
                 connection.execute(insert(arms), row)
             else:
-                kept = {"enabled": arm.enabled and known[arm.name].enabled}
+                kept = {"enabled": known[arm.name].enabled}
                 connection.execute(update(arms).where(mine, arms.c.name == arm.name).values(row | kept))
         names = [arm.name for arm in declared]
         gone = update(arms).where(mine, arms.c.runtime.is_(False), arms.c.name.not_in(names))

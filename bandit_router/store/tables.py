@@ -47,9 +47,8 @@ routers = Table(
     metadata,
     Column("name", _NAME, primary_key=True, comment="Name of the router"),
     Column("schema_id", Text, nullable=False, comment="Feature pipeline all its contexts come from"),
-    Column(
-        "version", BigInteger, nullable=False, comment="Newest published snapshot; its row is the fold lock"
-    ),
+    Column("version", BigInteger, nullable=False, comment="Newest published snapshot"),
+    Column("reward_weights", JSON, nullable=False, comment="Metric weights of the rewards it has counted"),
     Column("arms_revision", BigInteger, nullable=False, comment="Grows with every change to its arms"),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
@@ -69,7 +68,7 @@ arms = Table(
     Column("context_window", Integer, comment="Most tokens the model accepts; null is unlimited"),
     Column("capabilities", JSON, nullable=False, comment="Sorted list of capability names"),
     Column("enabled", Boolean, nullable=False, comment="The owner's switch; false is never eligible"),
-    Column("declared", Boolean, nullable=False, comment="In router.toml at last open, or added at run time"),
+    Column("declared", Boolean, nullable=False, comment="Listed and on in router.toml, or added at run time"),
     Column(
         "runtime", Boolean, nullable=False, comment="Added at run time, so router.toml does not govern it"
     ),

@@ -18,11 +18,12 @@ def upgrade() -> None:
         sa.Column(
             "schema_id", sa.Text(), nullable=False, comment="Feature pipeline all its contexts come from"
         ),
+        sa.Column("version", sa.BigInteger(), nullable=False, comment="Newest published snapshot"),
         sa.Column(
-            "version",
-            sa.BigInteger(),
+            "reward_weights",
+            sa.JSON(),
             nullable=False,
-            comment="Newest published snapshot; its row is the fold lock",
+            comment="Metric weights of the rewards it has counted",
         ),
         sa.Column(
             "arms_revision", sa.BigInteger(), nullable=False, comment="Grows with every change to its arms"
@@ -67,7 +68,7 @@ def upgrade() -> None:
             "declared",
             sa.Boolean(),
             nullable=False,
-            comment="In router.toml at last open, or added at run time",
+            comment="Listed and on in router.toml, or added at run time",
         ),
         sa.Column(
             "runtime",

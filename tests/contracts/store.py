@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, count
 
 import numpy as np
@@ -185,11 +186,11 @@ def an_audit_sees_one_moment_while_others_write(open_store: OpenStore) -> None:
         said(other, known, quality=0.5)
         logged(other)
         assert audit.pending() == set()
-        assert [len(some) for some in audit.decisions()] == [1]
+        assert len(list(audit.decisions())) == 1
         assert list(audit.observations()) == []
     with store.auditing() as audit:
         assert audit.pending() == {known.id}
-        assert [len(some) for some in audit.decisions()] == [2]
+        assert len(list(audit.decisions())) == 2
 
 
 # -- failures -------------------------------------------------------------------------------------
@@ -225,14 +226,14 @@ def a_new_router_is_made_once_by_many_workers(open_store: OpenStore) -> None:
     for name in ("v", "w", "x"):
         for store in stores:
             store.router = name
-        together(*(lambda s=s: s.create_router("schema", b"first") for s in stores))
+        together(*(lambda s=s: s.create_router("schema", b"first", {"quality": 1.0}) for s in stores))
         assert stores[0].published() == (1, 0, b"first", [])
 
 
 def a_router_that_exists_keeps_its_snapshot(open_store: OpenStore) -> None:
     store = open_store()
     before = store.published()
-    store.create_router("another schema", b"another posterior")
+    store.create_router("another schema", b"another posterior", {})
     assert store.published() == before
 
 
@@ -263,7 +264,9 @@ def arms_follow_what_is_declared_and_what_is_switched(open_store: OpenStore) -> 
     assert enabled() == ["added", "dear"]
     with store.folding(wait=True) as fold:
         assert fold is not None
-        store.declare_arms(fold, [arm for arm in store.arms_in(fold) if arm.name == "cheap"])
+        store.declare_arms(
+            fold, [replace(arm, enabled=True) for arm in store.arms_in(fold) if arm.name == "cheap"]
+        )
     assert enabled() == ["added"]
     store.enable_arm("cheap", True)
     assert enabled() == ["added", "cheap"]

@@ -50,7 +50,7 @@ def learner_of(store: Store, **changes: Any) -> Learner:
 def set_up(store: Store) -> Store:
     """Make the router and its arms, as opening a Router does."""
     learner = learner_of(store)
-    store.create_router(SCHEMA, encode(learner.empty(())))
+    store.create_router(SCHEMA, encode(learner.empty(())), learner.weights)
     with store.folding(wait=True) as fold:
         assert fold is not None
         store.declare_arms(fold, ARMS)

@@ -38,7 +38,7 @@ def _fold_forgetfully(fold: Fold) -> None:
     posterior = decode(fold.posterior())
     taken = [seen._replace(folded=None) for seen in fold.take(10)]
     fold.count(add(posterior, taken, {"quality": 1.0}))
-    fold.publish(encode(posterior), keep=5)
+    fold.publish(encode(posterior), fold.reward_weights, keep=5)
 
 
 def test_two_writers_without_the_lock_are_stopped_by_the_key(store: Store, url: str) -> None:

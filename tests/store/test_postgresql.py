@@ -266,11 +266,11 @@ def test_a_connection_the_server_ends_in_a_transaction_costs_nobody_an_answer(
 def test_a_router_that_another_worker_is_making_is_found_made(open_store: OpenStore, url: str) -> None:
     store = open_store()
     store.router = "new"
-    row = {"name": "new", "schema_id": "theirs", "version": 1, "arms_revision": 0}
+    row = {"name": "new", "schema_id": "theirs", "version": 1, "reward_weights": {}, "arms_revision": 0}
     with ThreadPoolExecutor(1) as thread:
         with sql(url) as connection:
             connection.execute(insert(routers), row)
-            waiting = thread.submit(store.create_router, "mine", b"mine")
+            waiting = thread.submit(store.create_router, "mine", b"mine", {})
             wait_until_one_waits(url)
         waiting.result()
     assert store.head() == ("theirs", 1, 0)

@@ -1,0 +1,74 @@
+"""Routers on the test's database, closed when the test is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bandit_router.config import Settings, make_settings
+from bandit_router.router import Router
+from bandit_router.types import Arm, Decision
+from tests.databases import MakeUrl, migrated
+
+SMALL = {"name": "small", "input_usd_per_mtok": 0.15, "output_usd_per_mtok": 0.6, "capabilities": ["tools"]}
+LARGE = {"name": "large", "input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10.0, "context_window": 1000}
+NEW = Arm(name="new", provider="p", model="m", input_usd_per_mtok=1.0, output_usd_per_mtok=2.0)
+
+OpenRouter = Callable[..., Router]
+"""Opens a router on the test's database; keyword arguments are sections of its settings."""
+
+
+def settings_of(url: str, *, arms: tuple[dict[str, Any], ...] = (SMALL, LARGE), **sections: Any) -> Settings:
+    """Two arms, contexts of text statistics, and no learning that the test does not ask for."""
+    usual: dict[str, dict[str, Any]] = {
+        "features": {"embedding": "none"},
+        "store": {"url": url},
+        "learner": {"interval_s": 3600.0},
+    }
+    merged = {
+        name: {**usual.get(name, {}), **sections.get(name, {})} for name in usual.keys() | sections.keys()
+    }
+    return make_settings({"arms": list(arms), **merged})
+
+
+@pytest.fixture
+def open_router(make_sqlite_url: MakeUrl) -> Iterator[OpenRouter]:
+    yield from _opening(make_sqlite_url())
+
+
+@pytest.fixture
+def open_on_either(make_url: MakeUrl) -> Iterator[OpenRouter]:
+    """As ``open_router``, on SQLite and on PostgreSQL."""
+    yield from _opening(migrated(make_url()))
+
+
+def _opening(url: str) -> Iterator[OpenRouter]:
+    opened: list[Router] = []
+
+    def open_one(seed: int = 0, **sections: Any) -> Router:
+        opened.append(Router.open(settings_of(url, **sections), rng=np.random.default_rng(seed)))
+        return opened[-1]
+
+    yield open_one
+    for router in opened:
+        router.close()
+
+
+@pytest.fixture
+def router(open_router: OpenRouter) -> Router:
+    return open_router()
+
+
+def teach(router: Router, rounds: int = 40) -> None:
+    """Reward 1 for "large", 0 for "small", and fold it."""
+    for i in range(rounds):
+        decision = router.route(f"query {i}")
+        router.feedback(decision.id, quality=float(decision.arm == "large"))
+    router.learn()
+
+
+def share(decision: Decision, arm: str) -> float:
+    return dict(zip(decision.eligible, decision.pmf, strict=True))[arm]
