@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
+from bandit_router.config import CONFIG_VARIABLE, ENV_PREFIX, Settings, load_settings
 from bandit_router.errors import RouterError
 from bandit_router.reward import check_metric
 from bandit_router.router import Router
@@ -206,6 +206,8 @@ def demo(
     """Watch a router learn: real queries over HTTP, recorded outcomes as feedback, then `verify`."""
     from bandit_router.demo.run import run
 
+    for variable in [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]:
+        del os.environ[variable]  # the demo brings its own settings, and must not write to anyone's database
     report = run(data=data, queries=queries, cost_weight=cost_weight, seed=seed, console=out)
     out.print()
     print_report(report)

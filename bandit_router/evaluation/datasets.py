@@ -113,7 +113,7 @@ def _matrix(
     seen = np.zeros((len(row_of), len(column_of)), dtype=np.int64)
     values = np.zeros((2, *seen.shape))
     rows, places = [row_of[i] for i in ids], [column_of[m] for m in models]
-    np.add.at(seen, (rows, places), ~np.isnan(quality + cost))
+    np.add.at(seen, (rows, places), np.isfinite(quality + cost))
     values[0, rows, places], values[1, rows, places] = quality, cost
     if (seen != 1).any():
         i, j = np.argwhere(seen != 1)[0]

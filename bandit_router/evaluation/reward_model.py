@@ -2,10 +2,11 @@
 
 For arm a, outcome m and the rows of a training set, with z = [1, x] of shape (D,), D = d + 1::
 
-    S = Σ z zᵀ,    c = Σ y z,    q̂(x, a) = ȳ + zᵀ (S + ρ I)⁻¹ (c − ȳ S e₀)
+    S = Σ z zᵀ,    c = Σ y z,    q̂(x, a) = ȳ + zᵀ (S + R)⁻¹ (c − ȳ S e₀)
 
-where ȳ is the mean outcome of all arms in the training set and e₀ picks the constant. So an arm is
-shrunk towards the average arm, and one that was never seen is predicted to be average. Rows without
+where ȳ is the mean outcome of all arms in the training set, e₀ picks the constant, and R is diagonal:
+RIDGE for features, ANCHOR for the constant. So an arm that was never seen is predicted to be average, and
+one that was seen is hardly pulled there: prices differ a hundredfold between arms. Rows without
 feedback on an outcome are left out of its sums.
 
 S and c are sums, kept per group of rows. A group's own model is trained on other groups: on all others
@@ -25,7 +26,10 @@ from bandit_router.evaluation.partition import IntArray, Partition
 from bandit_router.types import FloatArray
 
 RIDGE = 1.0
-"""ρ: the weight of the average arm, in rows of unit features."""
+"""The penalty on a feature's coefficient, in rows where that feature is 1."""
+
+ANCHOR = 1e-3
+"""The weight of the average arm in the constant of an arm, in rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,9 @@ class Gram:
         count, total = self.second[..., 0, 0].sum(axis=0), self.cross[..., 0].sum(axis=0)
         mean = total / np.maximum(count, 1.0)
         centred = self.cross - mean[:, None] * self.second[..., 0]
-        penalised = self.second + RIDGE * np.eye(self.cross.shape[-1])
-        theta: FloatArray = np.linalg.solve(penalised, centred[..., None])[..., 0]
+        penalty = np.full(self.cross.shape[-1], RIDGE)
+        penalty[0] = ANCHOR
+        theta: FloatArray = np.linalg.solve(self.second + np.diag(penalty), centred[..., None])[..., 0]
         theta[..., 0] += mean
         return theta
 

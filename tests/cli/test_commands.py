@@ -144,13 +144,17 @@ def test_an_arm_that_no_settings_could_declare_is_refused(
     assert arms(call) == {"large": True, "small": True}
 
 
-def test_the_demo_prints_the_table_and_verifies(run: Run) -> None:
-    ran = run("demo", "--queries", "60", COLUMNS="140")
+def test_the_demo_prints_the_table_verifies_and_keeps_away_from_other_databases(
+    run: Run, tmp_path: Path
+) -> None:
+    mine = f"sqlite:///{tmp_path}/mine.db"
+    ran = run("demo", "--queries", "60", COLUMNS="140", BANDIT_ROUTER_STORE__URL=mine)
     assert ran.code == 0, ran.err
     assert "60 queries of paretobandit" in ran.out
     for row in ("bandit-router", "(best fixed)", "uniform random"):
         assert row in ran.out
     assert "decisions: 60" in ran.out
+    assert list(tmp_path.iterdir()) == []
     assert ran.out.endswith("verify: ok\n")
 
 

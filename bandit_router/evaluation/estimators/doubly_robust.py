@@ -61,7 +61,9 @@ class DR:
 
 @dataclass(frozen=True, slots=True)
 class SwitchDR:
-    """DR that trusts the model alone where weights are large: V = Σ [q̂(x, π) + w 1{w ≤ threshold} (ȳ − q̂(x, a))] / n.
+    """DR that trusts the model alone where weights are large.
+
+    V = Σ [q̂(x, π) + w 1{w ≤ threshold} (ȳ − q̂(x, a))] / n.
 
     Where w exceeds the threshold it has the model's bias, which the interval does not cover.
 

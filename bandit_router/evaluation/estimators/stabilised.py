@@ -14,6 +14,10 @@ from bandit_router.types import FloatArray
 
 _TINY = 1e-300  # a divisor where the quotient is not used
 
+_AVERAGE_ROWS = np.array([5.0, 5.0, 0.0])
+"""Rows of the average arm in v_a, by outcome. A rare arm whose few rewards were all 0 is not without noise;
+costs are never alike by chance, and those of an average arm say nothing about a cheap one."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageSums:
@@ -45,22 +49,25 @@ class StabilisedDR:
 
         Γ_i = q̂(x, π) + w (ȳ − q̂(x, a)),     V = Σ h_s(i) Γ_i / Σ h_s(i)
         h_s = 1/√φ_(s−1),                    φ_s = mean over stage s of Σ_a π(a|x)²/(e(a|x) ρ_a)
-        se² = Σ h² [var_s q̂(x, π) + Σ_a π(a|x)²/(e(a|x) ρ_a) v_a] / (Σ h)²
+        se² = max(Σ h² (Γ − V)², Σ h² [var_s q̂(x, π) + Σ_a π(a|x)²/(e(a|x) ρ_a) v_a]) / (Σ h)²
 
     A learning policy stops trying the arms that lose, so terms of a target that takes such an arm grow
     ever more variable, and depend on the past; their plain mean is far from normal. Weights that are
     known beforehand and make the variance level restore normality: √e for one arm without context
     (Hadad et al. 2021, whose weights these are then), 1/√φ with contexts (StableVar of Zhan et al.
     2021). φ of a stage is forecast by the stage before it, because a log has PMFs at its own contexts
-    only. The variance is the conditional one, as in Bibaut et al. 2021: the PMF is known, so only v_a, the
-    mean squared residual of arm a where the target takes it, is estimated (with one row of the average
-    arm added). Few draws of a rare arm make squared terms too erratic for that.
+    only.
+
+    The variance is the larger of two estimates: the squared terms that happened (Hadad et al.) and, since
+    the PMF is known, those to be expected from it (in the manner of Bibaut et al. 2021), where only
+    v_a is estimated: the mean squared residual of arm a where the target takes it, with five rows of the
+    average arm added for reward and quality. When a rare arm was drawn a few times, the first alone is
+    too often too small; the second alone takes v_a for constant over contexts.
 
     Unbiased but for the ratio. The interval is right when (1) propensities and PMFs are, with a floor
-    that no arm falls below; (2) contexts and outcomes do not drift: V weighs early rows more; (3) the
-    policy changes little from one stage to the next; (4) e or q̂ converges; (5) the residual variance of
-    an arm varies little over the contexts where the target takes it. On logs of a fixed policy it is
-    DR with a model that learns from the past alone.
+    that no arm falls below; (2) contexts and outcomes do not drift, for V weighs early rows more;
+    (3) the policy changes little from one stage to the next; (4) e or q̂ converges. On logs of a fixed
+    policy it is DR with a model that learns from the past alone.
 
     Hadad, Hirshberg, Zhan, Wager & Athey, Confidence intervals for policy evaluation in adaptive
     experiments, PNAS 2021; Zhan, Hadad, Hirshberg & Athey, Off-policy evaluation via adaptive weighting
@@ -90,15 +97,31 @@ class StabilisedDR:
         h = stage_weights(sums.terms.n, sums.spread.sum(axis=1))
         total = (h * sums.terms.n).sum(axis=0)
         value = (h * sums.terms.n * sums.terms.mean[..., 0]).sum(axis=0) / np.maximum(total, _TINY)
-        average = sums.all_squares / np.maximum(sums.observed, 1.0)
-        v = (sums.squares + average) / (sums.mass + 1.0)
-        variance = sums.terms.scatter[..., 1, 1] + (sums.spread * v).sum(axis=1)
-        error = np.sqrt((h**2 * variance).sum(axis=0)) / np.maximum(total, _TINY)
-        known = (total > 0) & (sums.informative > 0)
+        variance = np.maximum(_realised(sums, h, value), _conditional(sums, h))
+        error = np.sqrt(variance) / np.maximum(total, _TINY)
+        known = (total > 0) & (sums.informative > 0) & (sums.terms.n.sum(axis=0) >= 2)
         return {
             outcome: figure(float(value[m]), float(error[m]), int(sums.informative[m])) if known[m] else None
             for m, outcome in enumerate(OUTCOMES)
         }
+
+
+def _realised(sums: StageSums, h: FloatArray, value: FloatArray) -> FloatArray:
+    """Σ h² (Γ − V)², (M,)."""
+    off = sums.terms.mean[..., 0] - value
+    squares: FloatArray = (h**2 * (sums.terms.scatter[..., 0, 0] + sums.terms.n * off**2)).sum(axis=0)
+    return squares
+
+
+def _conditional(sums: StageSums, h: FloatArray) -> FloatArray:
+    """Σ h² [var_s q̂(x, π) + Σ_a π²/(e ρ_a) v_a], (M,)."""
+    average = sums.all_squares / np.maximum(sums.observed, 1.0)
+    rows = sums.mass + _AVERAGE_ROWS
+    v = (sums.squares + _AVERAGE_ROWS * average) / np.maximum(rows, _TINY)
+    expected: FloatArray = (h**2 * (sums.terms.scatter[..., 1, 1] + (sums.spread * v).sum(axis=1))).sum(
+        axis=0
+    )
+    return expected
 
 
 def term_spread(evidence: Evidence) -> FloatArray:
@@ -120,8 +143,7 @@ def sum_by_stage(values: FloatArray, stage: IntArray) -> FloatArray:
 def stage_weights(rows: FloatArray, spread: FloatArray) -> FloatArray:
     """h (T, M), from the rows and the summed spread of each stage, both (T, M); 0 for a stage without rows.
 
-    A stage is weighted by the one before it that has rows, the first by itself; one row has been learned from
-    by then at most, if any.
+    A stage is weighted by the one before it that has rows, the first (three rows) by itself.
     """
     h = np.zeros_like(spread)
     stages = np.flatnonzero(rows[:, 0])
