@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from bandit_router.evaluation.datasets import Dataset
@@ -26,11 +27,12 @@ class Scoreboard:
 
     def table(self) -> Table:
         """Everything over all queries so far, and the utility over the last quarter of them."""
-        table = Table(
-            title=f"{len(self.order)} queries of {self.data.name}, λ = {self.cost_weight:.3g} per USD"
+        title = (
+            f"{len(self.order)} queries of {self.data.name}; utility = reward − {self.cost_weight:.3g} · USD"
         )
-        table.add_column("policy")
-        for heading in ("share", "reward", "USD / 1,000", "utility", "utility, last quarter"):
+        table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        table.add_column("policy", overflow="fold")
+        for heading in ("share", "reward", "USD/1k", "utility", "last ¼"):
             table.add_column(heading, justify="right")
         if not self.order:
             return table
@@ -41,7 +43,7 @@ class Scoreboard:
         fixed = [np.tile(row, (len(self.order), 1)) for row in np.eye(len(models))]
         best = int(np.argmax([self._scores(weights)[2] for weights in fixed]))
         for j, model in enumerate(models):
-            name = f"always {model}" + (" (best fixed)" if j == best else "")
+            name = f"{model} (best fixed)" if j == best else model
             table.add_row(*self._cells(name, fixed[j], f"{picks[:, j].mean():.1%}"))
         uniform = np.full_like(picks, 1.0 / len(models))
         table.add_row(*self._cells("uniform random", uniform))
