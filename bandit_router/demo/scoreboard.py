@@ -43,10 +43,11 @@ class Scoreboard:
         fixed = [np.tile(row, (len(self.order), 1)) for row in np.eye(len(models))]
         best = int(np.argmax([self._scores(weights)[2] for weights in fixed]))
         for j, model in enumerate(models):
-            name = f"{model} (best fixed)" if j == best else model
+            name = f"{model} *" if j == best else model
             table.add_row(*self._cells(name, fixed[j], f"{picks[:, j].mean():.1%}"))
         uniform = np.full_like(picks, 1.0 / len(models))
         table.add_row(*self._cells("uniform random", uniform))
+        table.caption = "* the best fixed model in hindsight"
         return table
 
     def _cells(self, name: str, weights: FloatArray, share: str = "") -> list[str]:

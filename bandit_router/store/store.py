@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 _BACKOFF_S = 0.05
+_PATIENCE_S = 10.0
 _AWAY = (OperationalError, InterfaceError, PoolTimeout)
 """Failures that are no row's fault: no connection, a deadlock, a lock held too long."""
 
@@ -194,10 +195,13 @@ class Store:
         return self.write(puts[:middle]) + self.write(puts[middle:])
 
     def _write_patiently(self, puts: Sequence[Put]) -> list[Committed | RouterError]:
+        give_up = time.monotonic() + _PATIENCE_S
         for attempt in range(_ATTEMPTS - 1):
             try:
                 return self._write_once(puts)
             except _AWAY:
+                if time.monotonic() >= give_up:  # it took its time to fail: callers have waited enough
+                    raise
                 time.sleep(_BACKOFF_S * 2**attempt)
             except IntegrityError:
                 continue  # another worker took an idempotency key: its answer is there by now

@@ -151,7 +151,7 @@ def test_the_demo_prints_the_table_verifies_and_keeps_away_from_other_databases(
     ran = run("demo", "--queries", "60", COLUMNS="140", BANDIT_ROUTER_STORE__URL=mine)
     assert ran.code == 0, ran.err
     assert "60 queries of paretobandit" in ran.out
-    for row in ("bandit-router", "(best fixed)", "uniform random"):
+    for row in ("bandit-router", "* the best fixed model", "uniform random"):
         assert row in ran.out
     assert "decisions: 60" in ran.out
     assert list(tmp_path.iterdir()) == []
