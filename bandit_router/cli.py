@@ -144,6 +144,7 @@ def feedback(
     values = _metrics(metrics)
     with Router.open(config) as router:
         outcomes = router.feedback(decision_id, **values)  # type: ignore[arg-type]
+        router.learn()  # no service may be running that would
     if as_json:
         _print_json({"decision_id": decision_id, "outcomes": outcomes})
         return

@@ -93,10 +93,9 @@ def load_parquet(path: Path) -> Dataset:
     empty = [name for name in ("query_id", "text", "model") if columns[name].null_count]
     if empty or not table.num_rows:
         raise ConfigError(f"{path}: {f'column {empty[0]} has gaps' if empty else 'has no rows'}")
+    ids, texts, models = (columns[name].to_pylist() for name in ("query_id", "text", "model"))
     quality, cost = (columns[name].to_numpy() for name in ("quality", "cost_usd"))
-    return _matrix(
-        path, *(columns[name].to_pylist() for name in ("query_id", "text", "model")), quality, cost
-    )
+    return _matrix(path, ids, texts, models, quality, cost)
 
 
 def _matrix(

@@ -134,7 +134,7 @@ pending = Table(
         ["router", "decision_id", "metric", "revision"],
         ["feedback.router", "feedback.decision_id", "feedback.metric", "feedback.revision"],
     ),
-    comment="One mark per feedback row the learner has not looked at; inserted with it, deleted by the fold",
+    comment="One mark per feedback row no learner has looked at; the fold deletes it",
 )
 
 folded = Table(

@@ -259,7 +259,7 @@ def upgrade() -> None:
             name=op.f("fk_pending_feedback"),
         ),
         sa.PrimaryKeyConstraint("router", "decision_id", "metric", "revision", name=op.f("pk_pending")),
-        comment="One mark per feedback row the learner has not looked at; inserted with it, deleted by the fold",
+        comment="One mark per feedback row no learner has looked at; the fold deletes it",
     )
 
 

@@ -64,6 +64,14 @@ def test_route_prints_a_decision_and_feedback_says_what_became_of_it(run: Run, c
 
 
 @pytest.mark.usefixtures("config")
+def test_feedback_is_learned_without_a_service(call: Run) -> None:
+    decision = json.loads(call("route", "Why?", "--json").out)
+    call("feedback", decision["decision_id"], "quality=1")
+    counted = {arm["name"]: arm["rewards_counted"] for arm in json.loads(call("arms", "list", "--json").out)}
+    assert counted == {"small": 0, "large": 0, decision["arm"]: 1}
+
+
+@pytest.mark.usefixtures("config")
 def test_route_tells_people_the_arm_and_every_probability(call: Run) -> None:
     first, second, *probabilities = call("route", "Why?").out.splitlines()
     assert first in {"small (openai/small)", "large (openai/large)"}

@@ -1,0 +1,82 @@
+"""The application itself, as somebody who mounts it in their own server gets it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bandit_router.config import load_settings
+from bandit_router.server.api import POSTS
+from bandit_router.server.app import create_app
+from bandit_router.server.shortcut import Shortcut
+from tests.server.conftest import assert_problem
+from tests.services import write_settings
+
+REQUESTS: list[tuple[str, str, bytes]] = [
+    ("POST", "/v1/route", b'{"query": "a", "arms": ["small"]}'),
+    ("POST", "/v1/route", b'{"query": ""}'),
+    ("POST", "/v1/route", b"["),
+    ("POST", "/v1/route?x=1", b'{"query": "a", "nonsense": 1}'),
+    ("POST", "/v1/route/", b'{"query": "a"}'),
+    ("GET", "/v1/route", b""),
+    ("POST", "/v1/feedback", b'{"decision_id": "x", "metrics": {"quality": 1}}'),
+    ("POST", "/v1/feedback", b'{"decision_id": "x", "metrics": {"quality": 2}}'),
+    ("GET", "/v1/arms", b""),
+    ("POST", "/v1/nowhere", b"{}"),
+]
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Leaves the garbage collector as it was, which the service makes calmer."""
+    threshold = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
+
+
+@pytest.fixture
+def answers(tmp_path: Path, collector: None) -> tuple[list[httpx.Response], list[httpx.Response]]:  # noqa: ARG001
+    """What the app answers to REQUESTS, without and with the shortcut in front of it."""
+
+    async def ask() -> tuple[list[httpx.Response], list[httpx.Response]]:
+        app = create_app(load_settings(write_settings(tmp_path)))
+        async with app.router.lifespan_context(app):
+            return await _answers(app), await _answers(Shortcut(app, POSTS))
+
+    return asyncio.run(ask())
+
+
+async def _answers(app: Any) -> list[httpx.Response]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+        headers = {"Content-Type": "application/json"}
+        return [
+            await client.request(method, path, content=body, headers=headers)
+            for method, path, body in REQUESTS
+        ]
+
+
+def test_the_shortcut_answers_as_the_app_behind_it(
+    answers: tuple[list[httpx.Response], list[httpx.Response]],
+) -> None:
+    for plain, short in zip(*answers, strict=True):
+        assert short.status_code == plain.status_code
+        assert short.headers["content-type"] == plain.headers["content-type"]
+        if plain.status_code >= 400:
+            assert_problem(short, plain.status_code)
+            assert short.json() == plain.json()
+        elif isinstance(plain.json(), dict):
+            assert short.json().keys() == plain.json().keys()
+
+
+def test_both_ways_answer_every_kind_of_request(
+    answers: tuple[list[httpx.Response], list[httpx.Response]],
+) -> None:
+    expected = [200, 422, 400, 422, 404, 405, 404, 422, 200, 404]
+    assert [[answer.status_code for answer in some] for some in answers] == [expected, expected]
