@@ -18,7 +18,14 @@ import uuid_utils
 
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.decide import Request, View, decide, score
-from bandit_router.errors import InvalidInput, RouterClosed, SchemaMismatch, SnapshotCorrupt
+from bandit_router.errors import (
+    InvalidInput,
+    NoEligibleArm,
+    RouterClosed,
+    SchemaMismatch,
+    SnapshotCorrupt,
+    StoreError,
+)
 from bandit_router.features import Pipeline, build_pipeline, check_text, input_tokens, read_query
 from bandit_router.learner import Learner, make_learner
 from bandit_router.policies import Policy, make_policy
@@ -27,7 +34,7 @@ from bandit_router.snapshot import decode, encode
 from bandit_router.store.store import Store
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
-from bandit_router.types import Arm, Decision, Feedback, Outcome, Scores
+from bandit_router.types import Arm, Decision, Feedback, FloatArray, Outcome, Scores
 from bandit_router.verify import Report, verify
 
 log = logging.getLogger(__name__)
@@ -41,7 +48,7 @@ _LARGEST_COST_WEIGHT = 1e9
 class RouteOptions(TypedDict, total=False):
     """What :meth:`Router.route` takes besides the query. All of it is optional."""
 
-    features: Sequence[float] | None
+    features: Sequence[float] | FloatArray | None
     """Your own context instead of a query: d − 1 numbers, the bias is added."""
     user_tier: str | None
     """Tier of the user; "premium" and "free" are features."""
@@ -187,17 +194,26 @@ class Router:
         """Choose an arm now; the decision counts once the Put is committed."""
         if self._stopping.is_set():
             raise RouterClosed
-        with self._rng_lock:
-            decision = decide(
-                self._view,
-                self.policy,
-                self.pipeline.schema_id,
-                request,
-                id=str(uuid_utils.uuid7()),
-                now=time.time(),
-                rng=self._rng,
-            )
+        try:
+            with self._rng_lock:
+                decision = decide(
+                    self._view,
+                    self.policy,
+                    self.pipeline.schema_id,
+                    request,
+                    id=str(uuid_utils.uuid7()),
+                    now=time.time(),
+                    rng=self._rng,
+                )
+        except NoEligibleArm:
+            earlier = self._earlier(request.idempotency_key)  # a retry is owed the answer of then
+            if earlier is None:
+                raise
+            decision = earlier
         return Put(what=decision, digest=digest)
+
+    def _earlier(self, idempotency_key: str | None) -> Decision | None:
+        return None if idempotency_key is None else self._store.decision_of_key(idempotency_key)
 
     def _cost_weight(self, asked: float | None) -> float:
         if asked is None:
@@ -345,8 +361,9 @@ class Router:
     # -- upkeep -----------------------------------------------------------------------------------
 
     def ping(self) -> None:
-        """Raise StoreError when the database does not answer."""
-        self._store.head()
+        """Raise StoreError when the database does not answer or has no such router."""
+        if self._store.head() is None:
+            raise StoreError(f"there is no router {self._store.router!r} in the database any more")
 
     def refresh(self) -> None:
         """Pick up the newest snapshot and arms, if there are newer ones."""

@@ -132,7 +132,10 @@ def use_wal(engine: Engine) -> None:
     """Switch a SQLite file to write-ahead logging, which lasts; the caller holds the file lock."""
     if is_sqlite(engine):
         with closing(engine.raw_connection()) as connection:
-            connection.cursor().execute("PRAGMA journal_mode = WAL")
+            try:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+            except sqlite3.Error as error:  # no SQLAlchemy is in between to translate it
+                raise StoreError(f"the database {engine.url.database} cannot be used: {error}") from error
 
 
 def checkpoint(engine: Engine) -> None:

@@ -19,7 +19,7 @@ from bandit_router.store.fold import Fold, folding, observations, snapshot_blob
 from bandit_router.store.records import Observation, arm_from, arm_row
 from bandit_router.store.schema import ensure_schema
 from bandit_router.store.tables import arms, pending, routers, snapshots
-from bandit_router.store.write import Committed, Put, apply, read_decision
+from bandit_router.store.write import Committed, Put, apply, decision_of_key, read_decision
 from bandit_router.types import Arm, Decision
 
 log = logging.getLogger(__name__)
@@ -218,6 +218,11 @@ class Store:
         if found is None:
             raise UnknownDecision(decision_id)
         return found
+
+    def decision_of_key(self, idempotency_key: str) -> Decision | None:
+        """The decision that a request with this key was answered with, if any."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            return decision_of_key(connection, self.router, idempotency_key)
 
     def observation(self, decision_id: str) -> Observation:
         """What is known of the outcome of a decision. Raises UnknownDecision."""

@@ -100,6 +100,13 @@ def _answer_replays(
     return first
 
 
+def decision_of_key(connection: Connection, router: str, key: str) -> Decision | None:
+    """The decision that a request with this idempotency key was answered with, if any."""
+    seen = connection.execute(_KEYS, {"router": router, "keys": [key]}).one_or_none()
+    found = None if seen is None else _recall(connection, router, seen.answer)
+    return found if isinstance(found, Decision) else None
+
+
 def _recall(connection: Connection, router: str, answer: dict[str, Any]) -> Committed:
     if "decision_id" in answer:
         found = read_decision(connection, router, answer["decision_id"])

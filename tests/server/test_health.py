@@ -6,7 +6,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from sqlalchemy import make_url, text
 
 from tests.databases import MakeUrl, migrated, sql
@@ -36,7 +35,6 @@ def test_without_its_tables_it_is_alive_but_not_ready_and_recovers(tmp_path: Pat
         assert client.route().status_code == 200
 
 
-@pytest.mark.xfail(strict=True, reason="ping() takes a missing router for an answer")
 def test_without_its_router_in_the_database_it_is_not_ready(tmp_path: Path) -> None:
     with serving(write_settings(tmp_path)) as service, Client(service.url) as client:
         with closing(sqlite3.connect(service.database, isolation_level=None)) as database:

@@ -1,0 +1,183 @@
+"""What runs in processes of its own: library users, sound and deliberately broken."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection as SqlConnection
+
+from bandit_router.errors import RouterError
+from bandit_router.router import Router
+from bandit_router.store import write
+from bandit_router.store.engine import reading, writing
+from bandit_router.store.store import Store
+from bandit_router.store.write import Committed, Put, apply
+from bandit_router.store.writer import Writer
+from bandit_router.types import Feedback
+from tests.durability.helpers import Acknowledgements, converse, plain
+
+THREADS = 12
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+@contextmanager
+def process(target: Callable[..., None], *arguments: Any) -> Iterator[tuple[BaseProcess, Connection]]:
+    """A process that runs ``target(*arguments, pipe)`` and has said over the pipe that it is ready."""
+    ours, theirs = _SPAWN.Pipe()
+    child = _SPAWN.Process(target=target, args=(*arguments, theirs), daemon=True)
+    child.start()
+    theirs.close()
+    try:
+        ours.recv()
+        yield child, ours
+    finally:
+        child.kill()
+        child.join()
+        ours.close()
+
+
+def barrier(parties: int) -> Barrier:
+    return _SPAWN.Barrier(parties)
+
+
+# -- a library user who does as told --------------------------------------------------------------
+
+
+class Routed(NamedTuple):
+    """A decision as a participant was told of it."""
+
+    id: str
+    arm: str
+    snapshot: int
+
+
+class Said(NamedTuple):
+    """A value of quality to send; None retracts."""
+
+    decision_id: str
+    value: float | None
+
+
+class Library:
+    """A process that uses the library: calls are carried out there, on many threads."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def route(self, contexts: Sequence[list[float]]) -> list[Routed]:
+        return self._call("route", contexts)
+
+    def say(self, messages: Sequence[Said]) -> list[str]:
+        return self._call("say", messages)
+
+    def counts(self) -> dict[str, int]:
+        counts: dict[str, int] = self._call("counts", [None])[0]
+        return counts
+
+    def _call(self, verb: str, items: Sequence[Any]) -> list[Any]:
+        self._pipe.send((verb, items))
+        answers: list[Any] = self._pipe.recv()
+        return answers
+
+
+def library(config: Path, pipe: Connection) -> None:
+    """Carries out what a Library is called for, until it is killed."""
+    with Router.open(config) as router, ThreadPoolExecutor(THREADS) as threads:
+        pipe.send("ready")
+        while True:
+            verb, items = pipe.recv()
+            pipe.send(list(threads.map(partial(_do, router, verb), items)))
+
+
+def _do(router: Router, verb: str, item: Any) -> Any:
+    if verb == "route":
+        decision = router.route(features=item)
+        return Routed(decision.id, decision.arm, decision.snapshot)
+    if verb == "say":
+        return router.feedback(item.decision_id, quality=item.value)["quality"].value
+    return router.counts()
+
+
+def library_that_reads_first(config: Path, meet: Barrier, pipe: Connection) -> None:
+    """A library process whose writer looks what is known of a decision before its transaction begins.
+
+    Deliberately broken: nothing then serialises two such writers but the key of `feedback`. Before
+    writing, each waits at the barrier for the other to have looked as well, once per decision.
+    """
+    met: set[str] = set()
+
+    def write_once(self: Store, puts: Sequence[Put]) -> list[Committed | RouterError]:
+        ids = sorted({put.what.decision_id for put in puts if isinstance(put.what, Feedback)})
+        with reading(self._engine) as connection:
+            known = connection.execute(write._VALUES, {"router": self.router, "ids": ids}).all()
+        if not met.issuperset(ids):
+            met.update(ids)
+            meet.wait()
+        with writing(self._engine) as connection:
+            return apply(_Outdated(connection, known), self.router, puts)  # type: ignore[arg-type]
+
+    Store._write_once = write_once  # type: ignore[method-assign]
+    library(config, pipe)
+
+
+class _Outdated:
+    """A connection that answers what is known of decisions with what was known before."""
+
+    def __init__(self, connection: SqlConnection, known: Sequence[Any]) -> None:
+        self._connection = connection
+        self._known = known
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: Any, parameters: Any) -> Any:
+        return self._known if statement is write._VALUES else self._connection.execute(statement, parameters)
+
+
+# -- library users who talk until they are killed -------------------------------------------------
+
+
+def conversations(config: Path, path: Path, seed: int, pipe: Connection) -> None:
+    """Routes and sends feedback from several threads once told to go on, noting every answer."""
+    told, stop = Acknowledgements(path), threading.Event()
+    with Router.open(config) as router, ThreadPoolExecutor(4) as threads:
+
+        def route(x: list[float]) -> dict[str, Any]:
+            return plain(router.route(features=x))
+
+        def say(decision_id: str, value: float | None) -> object:
+            return router.feedback(decision_id, quality=value)
+
+        def talk(caller: int) -> None:
+            try:
+                converse(route, say, told, 10 * seed + caller, stop)
+            finally:
+                os._exit(1)  # a caller that fails must not go unnoticed behind the kill
+
+        pipe.send("ready")
+        pipe.recv()
+        for caller in range(4):
+            threads.submit(talk, caller)
+        stop.wait()
+
+
+def hasty_conversations(config: Path, path: Path, seed: int, pipe: Connection) -> None:
+    """The same with a writer that answers before the commit. Deliberately broken."""
+
+    def write(self: Writer, put: Put) -> Committed:
+        self.submit(put, lambda _answer: None)
+        return {} if isinstance(put.what, Feedback) else put.what
+
+    Writer.write = write  # type: ignore[method-assign]
+    conversations(config, path, seed, pipe)
