@@ -43,7 +43,7 @@ def main() -> None:
         with threadpool_limits(1, "blas"):  # its threads wait for each other for seconds on a busy machine
             app()
     except RouterError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red")
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False)
         sys.exit(1)
 
 

@@ -86,3 +86,8 @@ def test_a_wrong_usage_is_explained_with_exit_code_2(call: Run, arguments: list[
     ran = call(*arguments)
     assert ran.code == 2
     assert "Usage:" in ran.err
+
+
+def test_brackets_in_an_error_are_printed_as_they_are(call: Run, tmp_path: Path) -> None:
+    write_settings(tmp_path)
+    assert "'x[demo]': write a metric as name=number" in call("feedback", "id", "x[demo]").error

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.estimators.base import Estimator
 from bandit_router.evaluation.estimators.doubly_robust import DM, DR, DRos, SwitchDR
-from bandit_router.evaluation.estimators.evidence import Evidence, LogSums, Nuisance, prepare
+from bandit_router.evaluation.estimators.evidence import Evidence, LogSums, Nuisance, no_rows, prepare
 from bandit_router.evaluation.estimators.stabilised import StabilisedDR
 from bandit_router.evaluation.estimators.sums import Estimate, Figure
 from bandit_router.evaluation.estimators.weighting import IPS, SNIPS, ClippedIPS
@@ -47,8 +46,8 @@ def estimate(
 
     A reference for drivers that spread the work: only ``reduce`` would change.
     """
-    if not any(len(partition) for partition in partitions):
-        raise InvalidInput("log", "has no rows", "log decisions whose reason is 'policy'")
+    if not partitions:
+        raise no_rows()
     needs = {grouping for estimator in estimators.values() for grouping in estimator.needs}
     nuisance = reduce(operator.add, (prepare(partition, needs) for partition in partitions)).fit()
     passes = (

@@ -51,7 +51,9 @@ class LogSums:
         )
 
     def fit(self) -> Nuisance:
-        """What the second pass needs to know of the whole log."""
+        """What the second pass needs to know of the whole log. InvalidInput when it is empty."""
+        if not self.rows.any():
+            raise no_rows()
         return Nuisance(
             arms=self.arms,
             rows=self.rows,
@@ -73,6 +75,11 @@ def prepare(partition: Partition, needs: Collection[Grouping]) -> LogSums:
         folds=ModelSums.of(partition, partition.fold) if "folds" in needs else nothing,
         stages=ModelSums.of(partition, stages_of(partition.order)) if "stages" in needs else nothing,
     )
+
+
+def no_rows() -> InvalidInput:
+    """The error for a log with nothing in it."""
+    return InvalidInput("log", "has no rows", "log decisions whose reason is 'policy'")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
