@@ -88,6 +88,6 @@ def test_a_wrong_usage_is_explained_with_exit_code_2(call: Run, arguments: list[
     assert "Usage:" in ran.err
 
 
-def test_brackets_in_an_error_are_printed_as_they_are(call: Run, tmp_path: Path) -> None:
-    write_settings(tmp_path)
+@pytest.mark.usefixtures("config")
+def test_brackets_in_an_error_are_printed_as_they_are(call: Run) -> None:
     assert "'x[demo]': write a metric as name=number" in call("feedback", "id", "x[demo]").error
