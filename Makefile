@@ -39,6 +39,7 @@ $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
 
 $(VENV)/dev.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable . --group dev
+	$(PIP) install --no-deps obp==0.4.1 # the estimators' oracle; what it depends on includes torch, which no test needs
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
