@@ -155,11 +155,15 @@ def feedback(
 @app.command()
 def migrate(config: ConfigOption = _DEFAULT) -> None:
     """Bring the database to the schema this version needs."""
-    from bandit_router.store.engine import make_engine
+    from bandit_router.store.engine import dispose, make_engine
     from bandit_router.store.schema import migrate as apply
     from bandit_router.store.tables import SCHEMA_VERSION
 
-    apply(make_engine(load_settings(config).store.url))
+    engine = make_engine(load_settings(config).store.url)
+    try:
+        apply(engine)
+    finally:
+        dispose(engine)
     _say(f"the database is at {SCHEMA_VERSION}")
 
 

@@ -85,9 +85,12 @@ class SnapshotCorrupt(StoreError):
     """A stored snapshot fails its checksum or cannot be read."""
 
 
+RETRY_AFTER_S = 1.0
+"""How long to wait before trying again what failed for lack of room or of a database."""
+
+
 class Overloaded(StoreError):
     """The write queue is full."""
 
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__(f"the write queue is full; retry after {retry_after_s:g} s")
-        self.retry_after_s = retry_after_s
+    def __init__(self) -> None:
+        super().__init__(f"the write queue is full; retry after {RETRY_AFTER_S:g} s")

@@ -11,7 +11,8 @@ and everything else is derived from them:
 
 (Bishop, Pattern Recognition and Machine Learning, eq. 3.50–3.59.) Because sums commute, the order of
 workers, retries and late rewards does not matter. Forgetting is by event time, so that it commutes
-too: ``w_i = 2^(−(as_of − t_i)/half_life_s)``; the prior never decays, so no variance outgrows it.
+too: ``w_i = 2^(−(as_of − t_i)/half_life_s)``, where ``as_of`` is the newest event, so that what is
+forgotten is decided by the log and not by a clock; the prior never decays, so no variance outgrows it.
 """
 
 from __future__ import annotations

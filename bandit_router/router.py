@@ -19,6 +19,7 @@ import uuid_utils
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.decide import Request, View, decide, score
 from bandit_router.errors import (
+    ConfigError,
     InvalidInput,
     NoEligibleArm,
     RouterClosed,
@@ -113,6 +114,7 @@ class Router:
         try:
             learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
             _adopt(store, learner, [section.arm() for section in settings.arms])
+            _check_policy(policy, store.arms())
             return cls(
                 settings=settings,
                 policy=policy,
@@ -279,8 +281,11 @@ class Router:
 
     def _learn(self, *, wait: bool) -> int:
         touched = 0
-        while some := self._learner.fold(wait=wait):
+        full = True
+        while full:  # a batch that is not full took all there was; later feedback is for the next call
+            some = self._learner.fold(wait=wait) or 0
             touched += some
+            full = some >= self._learner.batch
         self.refresh()
         return touched
 
@@ -341,12 +346,15 @@ class Router:
         raise InvalidInput("arm", f"{name!r} is not an arm", f"use one of {known}")
 
     def put_arm(self, arm: Arm) -> None:
-        """Add an arm while running, or change one; other workers follow within a second."""
+        """Add an arm while running, or change one; other workers follow within a second.
+
+        A new arm is on or off as it says; one that is known stays as :meth:`enable_arm` left it.
+        """
         check_arm(arm)
         with self._store.folding(wait=True) as fold:
             assert fold is not None
             self._store.put_arm(fold, arm)
-            self._learner.adopt(fold)
+            self._learner.include(fold)
         self.refresh()
 
     def enable_arm(self, name: str, enabled: bool = True) -> None:
@@ -404,6 +412,13 @@ def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
             )
         store.declare_arms(fold, arms)
         learner.adopt(fold)
+
+
+def _check_policy(policy: Policy, arms: Sequence[Arm]) -> None:
+    """Raise ConfigError when the policy names an arm that is not there."""
+    named, names = getattr(policy, "arm", None), [arm.name for arm in arms]
+    if named is not None and named not in names:
+        raise ConfigError(f"policy.arm: {named!r} is not an arm; use one of {', '.join(names)}")
 
 
 def _check_names(field: str, names: object) -> None:

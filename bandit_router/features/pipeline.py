@@ -65,8 +65,11 @@ class Pipeline:
     def check_vector(self, values: Sequence[float] | FloatArray, field: str = "features") -> FloatArray:
         """A caller's own features behind the bias 1: x, shape (d,).
 
-        Raises InvalidInput unless they are d − 1 finite real numbers of magnitude at most 1e6.
+        A pipeline that reads text takes what it could have made itself, made elsewhere: numbers in
+        [−1, 1]. Raises InvalidInput unless they are d − 1 finite real numbers in that range, or of
+        magnitude at most 1e6 where callers bring every vector.
         """
+        largest = LARGEST_FEATURE if self.max_chars is None else 1.0
         _check_numbers(values, field)
         if len(values) != self.dim - 1:
             raise InvalidInput(field, f"has {len(values)} numbers", f"send exactly {self.dim - 1}")
@@ -75,10 +78,10 @@ class Pipeline:
             with np.errstate(over="ignore"):
                 x[1:] = values
         except OverflowError:  # an int beyond float64
-            raise _out_of_range(field) from None
-        allowed = np.abs(x[1:]) <= LARGEST_FEATURE  # False for NaN
+            raise _out_of_range(field, largest) from None
+        allowed = np.abs(x[1:]) <= largest  # False for NaN
         if not allowed.all():
-            raise _out_of_range(f"{field}[{int(allowed.argmin())}]")
+            raise _out_of_range(f"{field}[{int(allowed.argmin())}]", largest)
         return x
 
 
@@ -147,5 +150,5 @@ def _is_number_type(kind: type) -> bool:
     return issubclass(kind, _NUMBERS) and kind is not bool
 
 
-def _out_of_range(field: str) -> InvalidInput:
-    return InvalidInput(field, "is out of range", f"send finite numbers within ±{LARGEST_FEATURE:g}")
+def _out_of_range(field: str, largest: float) -> InvalidInput:
+    return InvalidInput(field, "is out of range", f"send finite numbers within ±{largest:g}")

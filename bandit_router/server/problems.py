@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from bandit_router.errors import (
+    RETRY_AFTER_S,
     IdempotencyConflict,
     InvalidInput,
     NoEligibleArm,
@@ -36,7 +37,6 @@ _STATUS: tuple[tuple[type[RouterError], HTTPStatus], ...] = (
     (RouterClosed, HTTPStatus.SERVICE_UNAVAILABLE),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-_RETRY_AFTER_S = "1"
 _MOST_ERRORS = 20
 
 
@@ -53,7 +53,7 @@ def problem(status: int, detail: str, **members: Any) -> Response:
     """A problem+json response; ``members`` are extensions such as the fields at fault."""
     title = HTTPStatus(status).phrase
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
-    headers = {"Retry-After": _RETRY_AFTER_S} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    headers = {"Retry-After": f"{RETRY_AFTER_S:g}"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return Response(json.dumps(content), status, headers, MEDIA_TYPE)
 
 

@@ -48,7 +48,7 @@ def make_engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # ValueError: a port that is no number
-        raise ConfigError(f"store.url: {url!r} is not a database URL; use sqlite:///router.db") from None
+        raise ConfigError("store.url: is not a database URL; use sqlite:///router.db") from None
     backend = parsed.get_backend_name()
     if backend == "sqlite":
         name = parsed.database or ""
@@ -146,8 +146,11 @@ def checkpoint(engine: Engine) -> None:
     """
     if not is_sqlite(engine):
         return
-    wal = Path(f"{engine.url.database}-wal")
-    if not wal.exists() or wal.stat().st_size < _CHECKPOINT_BYTES:
+    try:
+        size = Path(f"{engine.url.database}-wal").stat().st_size
+    except FileNotFoundError:  # another process was the last to leave
+        return
+    if size < _CHECKPOINT_BYTES:
         return
     with file_lock(engine), engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
@@ -177,6 +180,7 @@ def _sqlite(engine: Engine) -> Engine:
             "synchronous = FULL",
             "foreign_keys = ON",
             "wal_autocheckpoint = 0",
+            f"journal_size_limit = {_CHECKPOINT_BYTES // 2}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -155,11 +155,15 @@ class Store:
         self._touch_arms(connection)
 
     def put_arm(self, fold: Fold, arm: Arm) -> None:
-        """Add an arm at run time, or give a known one new prices, limits or capabilities."""
-        row, mine = arm_row(self.router, arm, runtime=True), arms.c.router == self.router
-        changed = fold.connection.execute(update(arms).where(mine, arms.c.name == arm.name).values(row))
+        """Add an arm at run time, or give a known one new prices, limits or capabilities.
+
+        A known arm stays switched on or off as it is.
+        """
+        row = arm_row(self.router, arm, runtime=True) | {"declared": True}
+        here = arms.c.router == self.router, arms.c.name == arm.name
+        changed = fold.connection.execute(update(arms).where(*here).values(row | {"enabled": arms.c.enabled}))
         if changed.rowcount == 0:
-            fold.connection.execute(insert(arms), row)
+            fold.connection.execute(insert(arms), row | {"enabled": arm.enabled})
         self._touch_arms(fold.connection)
 
     def enable_arm(self, name: str, enabled: bool) -> None:

@@ -22,7 +22,6 @@ Done = Callable[[Committed | RouterError], None]
 """Called once with the answer or the error, on the writer's thread; must be quick."""
 
 _MOST = 500
-_RETRY_AFTER_S = 1.0
 
 
 class Writer:
@@ -40,7 +39,7 @@ class Writer:
     def submit(self, put: Put, done: Done) -> None:
         """Queue a write. Raises Overloaded when the queue is full, RouterClosed after close()."""
         if self._queue.qsize() >= self._limit:
-            raise Overloaded(_RETRY_AFTER_S)
+            raise Overloaded
         with self._closing:  # so that nothing is ever queued behind the end mark
             if self._closed:
                 raise RouterClosed

@@ -241,3 +241,10 @@ def test_what_is_no_vector_of_real_numbers_is_refused(values: Any) -> None:
     with pytest.raises(InvalidInput) as caught:
         vector_pipeline(2).check_vector(values)
     assert caught.value.field == "features"
+
+
+@pytest.mark.parametrize("value", [1.5, -1.5, 1e6])
+def test_a_text_pipeline_refuses_what_it_could_not_have_made(plain_pipeline: Pipeline, value: float) -> None:
+    values = [0.0] * (plain_pipeline.dim - 1)
+    with pytest.raises(InvalidInput, match=r"features\[3\]: is out of range; send finite numbers within ±1"):
+        plain_pipeline.check_vector([*values[:3], value, *values[4:]])

@@ -123,3 +123,19 @@ def test_an_arm_that_no_settings_could_declare_cannot_be_added(router: Router, w
         router.put_arm(replace(NEW, **wrong))
     assert next(iter(wrong)) in caught.value.field
     assert [arm.name for arm in router.arms] == ["large", "small"]
+
+
+def test_a_changed_arm_stays_switched_as_it_was(router: Router) -> None:
+    router.put_arm(NEW)
+    router.enable_arm("new", False)
+    router.put_arm(replace(NEW, input_usd_per_mtok=3.0))
+    assert (router.arm("new").enabled, router.arm("new").input_usd_per_mtok) == (False, 3.0)
+    router.enable_arm("new")
+    assert router.arm("new").enabled
+
+
+def test_an_arm_added_switched_off_can_be_switched_on(router: Router) -> None:
+    router.put_arm(replace(NEW, enabled=False))
+    assert not router.arm("new").enabled
+    router.enable_arm("new")
+    assert router.arm("new").enabled

@@ -176,3 +176,16 @@ def test_a_closed_router_refuses_everything(
     router.close()
     with pytest.raises(RouterClosed, match="open a new one"):
         use(router, made)
+
+
+def test_a_policy_that_names_no_arm_is_refused_with_those_there_are(open_router: OpenRouter) -> None:
+    with pytest.raises(ConfigError, match=r"policy\.arm: 'nope' is not an arm; use one of large, small"):
+        open_router(policy={"name": "fixed", "arm": "nope"})
+
+
+def test_all_that_is_pending_is_folded_however_small_the_batches(open_router: OpenRouter) -> None:
+    router = open_router(learner={"batch": 5})
+    for i in range(12):
+        router.feedback(router.route(f"query {i}").id, quality=1.0)
+    assert router.learn() == 12
+    assert sum(router.counts().values()) == 12
