@@ -26,6 +26,7 @@ INSERT: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresq
 
 _WAL_RESET_FIXED = (3, 51, 3)
 _CHECKPOINT_BYTES = 4 * 1024 * 1024
+_LARGEST_LOG_BYTES = 64 * 1024 * 1024  # kept for reuse: growing the file anew makes commits slower
 _BUSY_TIMEOUT_MS = 30_000
 
 
@@ -180,7 +181,7 @@ def _sqlite(engine: Engine) -> Engine:
             "synchronous = FULL",
             "foreign_keys = ON",
             "wal_autocheckpoint = 0",
-            f"journal_size_limit = {_CHECKPOINT_BYTES // 2}",
+            f"journal_size_limit = {_LARGEST_LOG_BYTES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
