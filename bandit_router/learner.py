@@ -85,11 +85,10 @@ class Learner:
             log.warning("the settings of the posterior or the reward changed: rebuilding from the log")
             self.rebuild(fold)
             return
-        self.include(fold)
+        self.include(fold, posterior)
 
-    def include(self, fold: Fold) -> None:
-        """Give every arm that the newest snapshot does not know its prior, and publish if there is one."""
-        posterior = decode(fold.posterior())
+    def include(self, fold: Fold, posterior: Posterior) -> None:
+        """Give every arm that the newest ``posterior`` does not know its prior; publish if there is one."""
         new = [arm.name for arm in self.store.arms_in(fold) if arm.name not in posterior]
         for arm in new:
             posterior = posterior.with_arm(arm, self.prior)

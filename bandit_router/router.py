@@ -354,7 +354,7 @@ class Router:
         with self._store.folding(wait=True) as fold:
             assert fold is not None
             self._store.put_arm(fold, arm)
-            self._learner.include(fold)
+            self._learner.include(fold, decode(fold.posterior()))
         self.refresh()
 
     def enable_arm(self, name: str, enabled: bool = True) -> None:

@@ -18,6 +18,7 @@ from bandit_router.errors import SnapshotCorrupt
 from bandit_router.store.engine import INSERT, writing
 from bandit_router.store.records import Observation, unpack
 from bandit_router.store.tables import decisions, feedback, folded, pending, routers, snapshots
+from bandit_router.store.write import VALUES
 
 _CHUNK = 5_000  # ids per statement: both databases bound the number of parameters
 
@@ -131,7 +132,7 @@ def observations(connection: Connection, router: str, ids: Sequence[str]) -> lis
     """What is known of each decision: its context and arm, its metrics, the reward counted."""
     parameters = {"router": router, "ids": list(ids)}
     metrics: dict[str, dict[str, float | None]] = {}
-    for row in connection.execute(_METRICS, parameters):
+    for row in connection.execute(VALUES, parameters):
         metrics.setdefault(row.decision_id, {})[row.metric] = row.value
     return [
         Observation(
@@ -149,11 +150,6 @@ def observations(connection: Connection, router: str, ids: Sequence[str]) -> lis
 
 _ROUTER: BindParameter[str] = bindparam("router")
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
-_METRICS: Select[Any] = (
-    select(feedback.c.decision_id, feedback.c.metric, feedback.c.value)
-    .where(feedback.c.router == _ROUTER, feedback.c.decision_id.in_(_IDS))
-    .order_by(feedback.c.revision)
-)
 _OBSERVED: Select[Any] = (
     select(
         decisions.c.id,

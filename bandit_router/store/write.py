@@ -43,11 +43,13 @@ _LOCK_DECISIONS = (
     .order_by(decisions.c.id)
     .with_for_update(key_share=True)
 )
-_VALUES = (
+VALUES = (
     select(feedback.c.decision_id, feedback.c.metric, feedback.c.revision, feedback.c.value)
     .where(feedback.c.router == bindparam("router"), feedback.c.decision_id.in_(_IDS))
     .order_by(feedback.c.revision)
 )
+"""Every value of every metric of some decisions, the newest of each last."""
+
 _KEYS = select(idempotency).where(
     idempotency.c.router == bindparam("router"), idempotency.c.key.in_(bindparam("keys", expanding=True))
 )
@@ -139,7 +141,7 @@ def _record(
     """Insert what is new in the calls. The decisions are locked, so revisions of one never race."""
     ids = {"router": router, "ids": sorted({call.decision_id for _, call in calls})}
     known = set(connection.scalars(_LOCK_DECISIONS, ids))
-    current = {(r.decision_id, r.metric): (r.revision, r.value) for r in connection.execute(_VALUES, ids)}
+    current = {(r.decision_id, r.metric): (r.revision, r.value) for r in connection.execute(VALUES, ids)}
     rows: list[dict[str, Any]] = []
     answers: list[tuple[int, Committed | RouterError]] = []
     for i, call in calls:

@@ -120,7 +120,7 @@ def library_that_reads_first(config: Path, meet: Barrier, pipe: Connection) -> N
     def write_once(self: Store, puts: Sequence[Put]) -> list[Committed | RouterError]:
         ids = sorted({put.what.decision_id for put in puts if isinstance(put.what, Feedback)})
         with reading(self._engine) as connection:
-            known = connection.execute(write._VALUES, {"router": self.router, "ids": ids}).all()
+            known = connection.execute(write.VALUES, {"router": self.router, "ids": ids}).all()
         if not met.issuperset(ids):
             met.update(ids)
             meet.wait()
@@ -142,7 +142,7 @@ class _Outdated:
         return getattr(self._connection, name)
 
     def execute(self, statement: Any, parameters: Any) -> Any:
-        return self._known if statement is write._VALUES else self._connection.execute(statement, parameters)
+        return self._known if statement is write.VALUES else self._connection.execute(statement, parameters)
 
 
 # -- library users who talk until they are killed -------------------------------------------------
