@@ -1,8 +1,10 @@
-"""Full-information data: what is accepted, what is refused, and the data the demo comes with."""
+"""Parquet files with one row per query and model: what is read, what is refused and how it is named."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,101 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.evaluation.datasets import Dataset, load_paretobandit, load_parquet
-
-ROWS: dict[str, list[Any]] = {
-    "query_id": ["q1", "q1", "q2", "q2"],
-    "text": ["one", "one", "two", "two"],
-    "model": ["a", "b", "a", "b"],
-    "quality": [0.1, 0.2, 0.3, 0.4],
-    "cost_usd": [1.0, 2.0, 3.0, 4.0],
-}
+from bandit_router.errors import ConfigError
+from bandit_router.evaluation.datasets import load_parquet
+from tests.evaluation.tables import ROWS, parquet_of
 
 WriteRows = Callable[..., Path]
 
 
 @pytest.fixture
 def write_rows(tmp_path: Path) -> WriteRows:
-    """Writes ROWS, with some columns changed or (None) left out, to a Parquet file."""
-
-    def write(**changes: list[Any] | None) -> Path:
-        path = tmp_path / "data.parquet"
-        columns = {name: column for name, column in (ROWS | changes).items() if column is not None}
-        parquet.write_table(pa.table(columns), path)
-        return path
-
-    return write
-
-
-def a_dataset(**changes: Any) -> Dataset:
-    usual: dict[str, Any] = {
-        "name": "tiny",
-        "queries": ("one", "two", "three"),
-        "models": ("a", "b"),
-        "quality": np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]),
-        "cost_usd": np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]),
-    }
-    return Dataset(**(usual | changes))
-
-
-# -- Dataset --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("field", ["quality", "cost_usd"])
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        np.full((3, 2), np.nan),
-        np.full((3, 2), np.inf),
-        np.array([[0.1, 0.2], [0.3, -0.4], [0.5, 0.6]]),
-        np.zeros((2, 3)),
-        np.zeros((2, 2)),
-        np.zeros(6),
-    ],
-)
-def test_a_matrix_with_gaps_or_negative_numbers_is_refused(field: str, wrong: Any) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        a_dataset(**{field: wrong})
-    assert caught.value.field == field
-
-
-def test_quality_is_at_most_one() -> None:
-    a_dataset(quality=np.ones((3, 2)))
-    with pytest.raises(InvalidInput, match="exceeds 1"):
-        a_dataset(quality=np.full((3, 2), 1.0 + 1e-9))
-
-
-@given(st.lists(st.integers(0, 2), max_size=8))
-def test_taking_rows_takes_each_query_with_its_outcomes(rows: list[int]) -> None:
-    whole = a_dataset()
-    taken = whole.take(np.array(rows, dtype=np.int64))
-    assert taken.models == whole.models
-    assert taken.queries == tuple(whole.queries[i] for i in rows)
-    for k, i in enumerate(rows):
-        assert taken.quality[k].tolist() == whole.quality[i].tolist()
-        assert taken.cost_usd[k].tolist() == whole.cost_usd[i].tolist()
-
-
-# -- the demo's data ------------------------------------------------------------------------------
-
-
-def test_the_demo_has_thousands_of_judged_queries_of_three_models() -> None:
-    data = load_paretobandit()
-    assert len(data.queries) == len(data.quality) > 3000
-    assert len(data.models) == len(set(data.models)) == 3
-    assert all(query.strip() for query in data.queries)
-
-
-def test_on_the_demo_s_data_models_differ_in_quality_and_in_price() -> None:
-    data = load_paretobandit()
-    assert np.ptp(data.quality.mean(axis=0)) > 0.01
-    assert data.cost_usd.mean(axis=0).max() > 3.0 * data.cost_usd.mean(axis=0).min()
-    best = data.quality.argmax(axis=1)
-    assert min(np.bincount(best, minlength=3)) > 0.01 * len(best)  # so that there is something to learn
-
-
-# -- Parquet --------------------------------------------------------------------------------------
+    return partial(parquet_of, tmp_path)
 
 
 def test_a_parquet_file_is_read(write_rows: WriteRows) -> None:
@@ -176,7 +93,7 @@ def test_a_missing_row_is_named(write_rows: WriteRows) -> None:
 def test_an_outcome_out_of_range_is_refused(
     write_rows: WriteRows, column: str, values: list[float], says: str
 ) -> None:
-    with pytest.raises(InvalidInput, match=says):
+    with pytest.raises(ConfigError, match=f"row 4: {says} is"):
         load_parquet(write_rows(**{column: values}))
 
 
@@ -220,3 +137,65 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_data_that_cannot_be_meant_is_refused(write_rows: WriteRows, wrong: dict[str, list[Any]]) -> None:
     with pytest.raises(ConfigError, match=r"data\.parquet"):
         load_parquet(write_rows(**wrong))
+
+
+@pytest.mark.parametrize("wrong", ["0.5.1", "1_0", "-0.1", "inf", "true "])
+def test_text_that_is_no_number_in_bounds_is_refused(write_rows: WriteRows, wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"row 2: cost_usd is .* allowed is a finite number of at least 0"):
+        load_parquet(write_rows(cost_usd=["1", wrong, "3", "4"]))
+
+
+# -- choosing models and optional columns ---------------------------------------------------------
+
+
+def test_models_are_chosen_in_order_and_rows_of_others_do_not_matter(write_rows: WriteRows) -> None:
+    path = write_rows(model=["a", "c", "a", "b"], cost_usd=[1.0, -9.0, 3.0, 4.0])
+    assert load_parquet(path, models=["a"]).cost_usd.tolist() == [[1.0], [3.0]]
+    assert load_parquet(write_rows(), models=["b", "a"]).cost_usd.tolist() == [[2.0, 1.0], [4.0, 3.0]]
+
+
+@pytest.mark.parametrize(
+    ("models", "says"),
+    [
+        (["a", "c"], "has no model 'c', allowed are a, b"),
+        ([], "name at least one model, and each once, from a, b"),
+        (["a", "a"], "name at least one model, and each once, from a, b"),
+    ],
+)
+def test_models_that_cannot_be_chosen_are_named(write_rows: WriteRows, models: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load_parquet(write_rows(), models=models)
+
+
+def test_optional_columns_are_filled_and_gaps_are_not_known(write_rows: WriteRows) -> None:
+    data = load_parquet(
+        write_rows(
+            task=["t", "t", None, "u"],
+            input_tokens=[10, 20, None, None],
+            output_tokens=[1, 2, None, 4],
+            latency_s=[0.5, None, None, 1.5],
+            response_confidence=[0.1, 0.2, None, 1.0],
+        )
+    )
+    nan = np.nan
+    assert data.tasks == ("t", "u")
+    np.testing.assert_array_equal(data.input_tokens, [15.0, nan])
+    np.testing.assert_array_equal(data.output_tokens, [[1, 2], [nan, 4]])
+    np.testing.assert_array_equal(data.latency_s, [[0.5, nan], [nan, 1.5]])
+    np.testing.assert_array_equal(data.confidence, [[0.1, 0.2], [nan, 1.0]])
+
+
+def test_an_optional_column_without_values_is_nothing_known(write_rows: WriteRows) -> None:
+    data = load_parquet(write_rows(latency_s=[None] * 4, task=[None] * 4, input_tokens=[None] * 4))
+    assert (data.latency_s, data.tasks, data.input_tokens, data.confidence) == (None,) * 4
+
+
+def test_numbers_as_ids_are_ids(write_rows: WriteRows) -> None:
+    assert load_parquet(write_rows(query_id=[1, 1, 2, 2])).queries == ("one", "two")
+
+
+def test_without_pyarrow_the_extra_is_named(write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_rows()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ConfigError, match=r"pip install 'bandit-router\[evaluation\]'"):
+        load_parquet(path)

@@ -1,0 +1,76 @@
+"""One entry point for whatever data the command line is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bandit_router.errors import ConfigError, InvalidInput
+from bandit_router.evaluation.datasets.dataset import Dataset
+from bandit_router.evaluation.datasets.paretobandit import load_paretobandit
+from bandit_router.evaluation.datasets.prices import Price
+from bandit_router.evaluation.datasets.routellm import load_routellm, read_routellm
+from bandit_router.evaluation.datasets.routerbench import COST_SUFFIX, read_routerbench
+from bandit_router.evaluation.datasets.source import open_source
+from bandit_router.evaluation.datasets.table import Scale, read_table
+
+PARETOBANDIT = "paretobandit"
+"""The one dataset that is called by name: it comes with a package."""
+
+
+def load_dataset(
+    spec: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    scale: Scale | None = None,
+    models: Sequence[str] | None = None,
+    prices: Mapping[str, Price] | None = None,
+    skip_bad: bool = False,
+) -> Dataset:
+    """``paretobandit``, or the file or folder at a path, in the format its columns show.
+
+    A column ``<model>|total_cost`` means RouterBench's format; ``columns`` given or a column ``model``
+    one row per query and model; a column ``prompt``, or a folder, RouteLLM's. The options are those of
+    ``load_table``. Raises ConfigError for what cannot be read, and for an option that would do nothing.
+    """
+    tables = {"columns": columns, "scale": scale}
+    if spec == PARETOBANDIT:
+        _unused("paretobandit", **tables, prices=prices)
+        return _choose(load_paretobandit(), models)
+    path = Path(spec)
+    if path.is_dir():
+        _unused("a folder of RouteLLM's", **tables)
+        return load_routellm(path, prices=prices, models=models, skip_bad=skip_bad)
+    source = open_source(path)
+    names = source.names
+    if columns is not None or "model" in names:
+        return read_table(
+            source,
+            columns=columns,
+            scale=scale or (0.0, 1.0),
+            models=models,
+            prices=prices,
+            skip_bad=skip_bad,
+        )
+    if any(name.endswith(COST_SUFFIX) for name in names):
+        _unused("RouterBench's format", **tables, prices=prices)
+        return read_routerbench(source, models=models, skip_bad=skip_bad)
+    if "prompt" in names and path.suffix.lower() == ".csv":
+        _unused("RouteLLM's format", **tables)
+        return read_routellm(source, prices=prices, models=models, skip_bad=skip_bad)
+    raise ConfigError(
+        f"{path}: its columns ({', '.join(names) or 'none'}) are of no known format; for one row per query "
+        "and model, say with columns what its text, model, quality and cost_usd are called"
+    )
+
+
+def _unused(what: str, **options: object) -> None:
+    if given := [name for name, value in options.items() if value is not None]:
+        raise ConfigError(f"{', '.join(given)}: not for {what}; leave it out")
+
+
+def _choose(data: Dataset, models: Sequence[str] | None) -> Dataset:
+    try:
+        return data if models is None else data.only(models)
+    except InvalidInput as error:
+        raise ConfigError(f"{data.name}: {error}") from error

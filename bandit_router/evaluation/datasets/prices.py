@@ -1,0 +1,95 @@
+"""List prices, for data that does not record what each call cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from bandit_router.errors import ConfigError, InvalidInput
+from bandit_router.evaluation.datasets.problems import Problem, refuse
+from bandit_router.evaluation.datasets.source import open_source
+from bandit_router.evaluation.datasets.values import AMOUNT, Place, read_numbers, read_texts
+from bandit_router.features import input_tokens, read_query
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Price:
+    """What a model costs, USD: per million tokens in and out, and per call whatever its length.
+
+    ``output_tokens`` is the length assumed of an answer whose length is not known.
+    Raises InvalidInput for a number that is negative or not finite.
+    """
+
+    usd_per_1m_input: float = 0.0
+    usd_per_1m_output: float = 0.0
+    usd_per_call: float = 0.0
+    output_tokens: float = 300.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and value >= 0):
+                raise InvalidInput(field.name, f"is {value}", "give a finite number of at least 0")
+
+    def cost_usd(self, input_tokens: float, output_tokens: float = math.nan) -> float:
+        """USD for one call; NaN ``output_tokens`` are taken to be the assumed ones."""
+        out = self.output_tokens if math.isnan(output_tokens) else output_tokens
+        return (
+            self.usd_per_call
+            + (self.usd_per_1m_input * input_tokens + self.usd_per_1m_output * out) / 1_000_000
+        )
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens of a prompt or an answer by the rule of thumb the router prices queries by."""
+    return input_tokens(read_query(text))
+
+
+def check_prices(
+    path: Path, models: Sequence[str], prices: Mapping[str, Price] | None
+) -> Mapping[str, Price]:
+    """The prices, if there is one for every model. Raises ConfigError naming those without."""
+    prices = prices or {}
+    if missing := [model for model in models if model not in prices]:
+        known = f" (there are prices for {', '.join(prices)})" if prices else ""
+        raise ConfigError(f"{path}: records no costs, so give prices for {', '.join(missing)}{known}")
+    return prices
+
+
+def load_prices(path: Path) -> dict[str, Price]:
+    """Prices from CSV, JSON Lines or Parquet with a row per model.
+
+    Columns: model, and any of usd_per_1m_input, usd_per_1m_output, usd_per_call and output_tokens; a gap
+    is that field's default, others are ignored. Raises ConfigError naming every bad row.
+    """
+    source = open_source(path)
+    names = [field.name for field in fields(Price) if field.name in source.names]
+    if "model" not in source.names or not any(name.startswith("usd_") for name in names):
+        raise ConfigError(
+            f"{path}: needs the columns model and one or more of usd_per_1m_input, usd_per_1m_output and "
+            f"usd_per_call; it has {', '.join(source.names)}"
+        )
+    rows = source.read(["model", *names])
+    places = [Place(line) for line in rows.lines]
+    models, problems = read_texts(rows.columns["model"], places, "model")
+    problems = [*rows.broken, *problems, *_repeated(models, rows.lines)]
+    given: list[dict[str, float]] = [{} for _ in models]
+    for name in names:
+        numbers, wrong = read_numbers(rows.columns[name], places, name, AMOUNT)
+        problems += wrong
+        for i, number in enumerate(numbers.tolist()):
+            if not math.isnan(number):
+                given[i][name] = number
+    refuse(path, source.unit, problems, "correct them")
+    return {model: Price(**some) for model, some in zip(models, given, strict=True) if model is not None}
+
+
+def _repeated(models: Sequence[str | None], lines: Sequence[int]) -> list[Problem]:
+    first: dict[str, int] = {}
+    return [
+        Problem(line, f"model {model!r} has a price at line {first[model]} already")
+        for model, line in zip(models, lines, strict=True)
+        if model is not None and first.setdefault(model, line) != line
+    ]

@@ -1,0 +1,93 @@
+"""RouteLLM's evaluations (lm-sys/RouteLLM): which model was right on which question, without costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bandit_router.errors import ConfigError
+from bandit_router.evaluation.datasets.dataset import Dataset, concatenate
+from bandit_router.evaluation.datasets.prices import Price, check_prices, estimate_tokens
+from bandit_router.evaluation.datasets.results import assemble, choose_models
+from bandit_router.evaluation.datasets.source import Rows, Source, open_csv
+from bandit_router.evaluation.datasets.values import QUALITY
+from bandit_router.evaluation.datasets.wide import Layout, melt
+from bandit_router.types import FloatArray
+
+_RESPONSE = "_response"
+
+
+def load_routellm(
+    path: Path,
+    *,
+    prices: Mapping[str, Price] | None,
+    models: Sequence[str] | None = None,
+    skip_bad: bool = False,
+) -> Dataset:
+    """A CSV of RouteLLM's, such as gsm8k_responses.csv, or a folder of them, such as mmlu/responses.
+
+    Columns: prompt, one per model with True or False, and in some files ``<model>_response``. Every row
+    is a query; its task is the name of its file. The files have no costs, so each model needs a price:
+    the prompt counts ceil(characters / 4) tokens, the answer likewise where the file has it and else
+    what the price assumes. ``models`` and ``skip_bad`` are as in ``load_table``.
+
+    Raises ConfigError naming the bad rows, or the models without a price.
+    """
+    if not path.is_dir():
+        return read_routellm(open_csv(path), prices=prices, models=models, skip_bad=skip_bad)
+    parts = sorted(path.glob("*.csv"))
+    if not parts:
+        raise ConfigError(f"{path}: is a folder without CSV files")
+    return concatenate(
+        [load_routellm(part, prices=prices, models=models, skip_bad=skip_bad) for part in parts], path.name
+    )
+
+
+def read_routellm(
+    source: Source,
+    *,
+    prices: Mapping[str, Price] | None,
+    models: Sequence[str] | None = None,
+    skip_bad: bool = False,
+) -> Dataset:
+    """What :func:`load_routellm` does, of a file that is open."""
+    path = source.path
+    if "prompt" not in source.names:
+        raise ConfigError(f"{path}: has no column prompt, which RouteLLM's files have")
+    answers = {name + _RESPONSE for name in source.names}
+    known = [name for name in source.names if name and name != "prompt" and name not in answers]
+    chosen = choose_models(path, sorted(known), models)
+    if not chosen:
+        raise ConfigError(f"{path}: has no column of a model beside prompt")
+    prices = check_prices(path, chosen, prices)
+    answered = {model: model + _RESPONSE for model in chosen if model + _RESPONSE in source.names}
+    layout = Layout(
+        text="prompt",
+        numbers={"quality": (QUALITY, {model: model for model in chosen})},
+        also=tuple(answered.values()),
+    )
+    rows = source.read(layout.columns())
+    results = melt(source, rows, layout)
+    costs = [_costs(rows, prices[model], answered.get(model)) for model in chosen]
+    return assemble(
+        replace(
+            results,
+            tasks=[path.stem.removesuffix("_responses")] * len(results.places),
+            numbers={**results.numbers, "cost_usd": np.concatenate(costs)},
+        ),
+        chosen,
+        skip_bad=skip_bad,
+    )
+
+
+def _costs(rows: Rows, price: Price, answer: str | None) -> FloatArray:
+    """(r,) USD of one model."""
+    prompts = [estimate_tokens(str(prompt)) for prompt in rows.columns["prompt"]]
+    answers = [math.nan] * len(prompts)
+    if answer is not None:
+        answers = [estimate_tokens(str(text)) if text else math.nan for text in rows.columns[answer]]
+    return np.array([price.cost_usd(i, o) for i, o in zip(prompts, answers, strict=True)], dtype=np.float64)

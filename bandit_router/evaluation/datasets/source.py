@@ -1,0 +1,174 @@
+"""CSV, JSON Lines and Parquet files as columns of plain values, each row with its line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bandit_router.errors import ConfigError
+from bandit_router.evaluation.datasets.problems import Problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """r rows: where each begins, columns of r values, and the rows that could not be read."""
+
+    lines: list[int]
+    columns: dict[str, list[object]]
+    broken: list[Problem]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """An open file: its column names, and ``read``, which fetches some of the columns.
+
+    ``unit`` is what ``Rows.lines`` counts from 1: a "line" of text, or a "row" of Parquet.
+    """
+
+    path: Path
+    unit: str
+    names: tuple[str, ...]
+    read: Callable[[Collection[str]], Rows]
+
+
+def open_source(path: Path) -> Source:
+    """The file as its extension says. Raises ConfigError."""
+    suffix = path.suffix.lower()
+    if suffix in (".pkl", ".pickle"):
+        convert = f"pandas.read_pickle(...).to_parquet('{path.stem}.parquet')"
+        raise ConfigError(f"{path}: reading a pickle runs the code in it; convert it once: {convert}")
+    if suffix not in _FORMATS:
+        raise ConfigError(f"{path}: unknown extension {suffix!r}, allowed are {', '.join(_FORMATS)}")
+    return _FORMATS[suffix](path)
+
+
+def open_csv(path: Path) -> Source:
+    """Comma-separated values with a header, quoted as RFC 4180 says. Raises ConfigError."""
+    rows = list(_csv_rows(path))
+    if not rows:
+        raise ConfigError(f"{path}: is empty; its first line should name the columns")
+    names = _unique(path, rows[0][1])
+    return Source(path=path, unit="line", names=names, read=lambda wanted: _of_csv(names, rows[1:], wanted))
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Every row that is not blank, with the physical line it begins at."""
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    begins = 1
+    with _fields_of_any_length():
+        try:
+            for row in reader:
+                if row:
+                    yield begins, row
+                begins = reader.line_num + 1
+        except csv.Error as error:
+            raise ConfigError(f"{path}: line {begins}: the row cannot be read as CSV: {error}") from error
+
+
+@contextmanager
+def _fields_of_any_length() -> Iterator[None]:
+    # The module's limit of 131,072 characters is shorter than some prompts, and is the process's.
+    before = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _of_csv(names: tuple[str, ...], rows: Iterable[tuple[int, list[str]]], wanted: Collection[str]) -> Rows:
+    whole, broken = [], []
+    for line, row in rows:
+        if len(row) == len(names):
+            whole.append((line, row))
+        else:
+            what = f"the row has {len(row)} fields, allowed are the {len(names)} of the header"
+            broken.append(Problem(line, what))
+    places = {name: names.index(name) for name in wanted}
+    columns: dict[str, list[object]] = {name: [row[i] for _, row in whole] for name, i in places.items()}
+    return Rows(lines=[line for line, _ in whole], columns=columns, broken=broken)
+
+
+def open_jsonl(path: Path) -> Source:
+    """One JSON object on every line; a key left out is a gap. Raises ConfigError."""
+    objects: list[tuple[int, dict[str, object]]] = []
+    broken: list[Problem] = []
+    for line, text in enumerate(_text(path).split("\n"), start=1):
+        if text.strip():
+            try:
+                objects.append((line, _object(text)))
+            except (ValueError, RecursionError) as error:
+                broken.append(Problem(line, f"cannot be read as a JSON object: {error}"))
+    names = tuple(dict.fromkeys(name for _, row in objects for name in row))
+
+    def read(wanted: Collection[str]) -> Rows:
+        columns = {name: [row.get(name) for _, row in objects] for name in wanted}
+        return Rows(lines=[line for line, _ in objects], columns=columns, broken=broken)
+
+    return Source(path=path, unit="line", names=names, read=read)
+
+
+def _object(text: str) -> dict[str, object]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"it is a {type(value).__name__}")
+    return value
+
+
+def open_parquet(path: Path) -> Source:
+    """A Parquet file. Raises ConfigError."""
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ModuleNotFoundError:
+        raise ConfigError("reading Parquet needs: pip install 'bandit-router[evaluation]'") from None
+
+    def attempt(action: Callable[[Any], Any]) -> Any:
+        try:
+            with parquet.ParquetFile(path) as file:
+                return action(file)
+        except (OSError, pa.ArrowException) as error:
+            raise ConfigError(f"{path}: cannot be read as Parquet: {error}") from error
+
+    def read(wanted: Collection[str]) -> Rows:
+        table = attempt(lambda file: file.read(columns=list(wanted)))
+        columns = {name: table.column(name).to_pylist() for name in wanted}
+        return Rows(lines=list(range(1, table.num_rows + 1)), columns=columns, broken=[])
+
+    names = _unique(path, attempt(lambda file: file.schema_arrow.names))
+    return Source(path=path, unit="row", names=names, read=read)
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from error
+
+
+def _unique(path: Path, names: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(names)
+    for name in found:
+        if found.count(name) > 1:
+            raise ConfigError(f"{path}: two columns are called {name!r}; rename or remove one")
+    return found
+
+
+_FORMATS = {
+    ".csv": open_csv,
+    ".jsonl": open_jsonl,
+    ".ndjson": open_jsonl,
+    ".parquet": open_parquet,
+    ".pq": open_parquet,
+}
