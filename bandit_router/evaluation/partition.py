@@ -120,7 +120,7 @@ def folds_of(decision_ids: Iterable[str]) -> IntArray:
 
     It is the CRC-32 of the id, modulo FOLDS, so it does not depend on how the log is split or sorted.
     """
-    return np.fromiter((zlib.crc32(i.encode()) % FOLDS for i in decision_ids), dtype=np.int64)
+    return np.fromiter(map(zlib.crc32, map(str.encode, decision_ids)), dtype=np.int64) % FOLDS
 
 
 def stages_of(order: IntArray) -> IntArray:

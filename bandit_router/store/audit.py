@@ -1,16 +1,17 @@
-"""What `verify` reads: the whole log, as of one moment."""
+"""What `verify` and `export` read: the whole log, as of one moment."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from bandit_router.store.fold import all_observations, snapshot_blob
 from bandit_router.store.records import Observation, decision_from
 from bandit_router.store.tables import decisions, folded, pending, routers
+from bandit_router.store.write import VALUES
 from bandit_router.types import Decision
 
 
@@ -19,6 +20,13 @@ class Unreadable(NamedTuple):
 
     id: str
     why: str
+
+
+class Logged(NamedTuple):
+    """A decision, and the metrics in force for it: none when nothing was said, or all of it retracted."""
+
+    decision: Decision
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,13 @@ class Audit:
         columns = routers.c.version, routers.c.reward_weights
         row = self.connection.execute(select(*columns).where(routers.c.name == self.router)).one_or_none()
         return None if row is None else (row.version, row.reward_weights)
+
+    def schema_id(self) -> str | None:
+        """The feature pipeline the router learned from; None when there is no such router."""
+        found: str | None = self.connection.scalar(
+            select(routers.c.schema_id).where(routers.c.name == self.router)
+        )
+        return found
 
     def snapshot(self, version: int) -> bytes | None:
         return snapshot_blob(self.connection, self.router, version)
@@ -60,7 +75,32 @@ class Audit:
         )
         with self.connection.execute(statement) as rows:
             for row in rows:
-                try:
-                    yield decision_from(row)
-                except (TypeError, ValueError) as error:
-                    yield Unreadable(row.id, str(error))
+                yield _decision(row)
+
+    def log(self, size: int = 2_000) -> Iterator[list[Logged | Unreadable]]:
+        """Every decision in id order, which is that of time, with its feedback; ``size`` at a time."""
+        mine, last = decisions.c.router == self.router, ""
+        while True:
+            some = select(decisions).where(mine, decisions.c.id > last).order_by(decisions.c.id).limit(size)
+            read = [_decision(row) for row in self.connection.execute(some)]
+            if not read:
+                return
+            last = read[-1].id
+            metrics = self._metrics([decision.id for decision in read])
+            yield [d if isinstance(d, Unreadable) else Logged(d, metrics.get(d.id, {})) for d in read]
+
+    def _metrics(self, ids: list[str]) -> dict[str, dict[str, float]]:
+        newest: dict[str, dict[str, float | None]] = {}
+        for row in self.connection.execute(VALUES, {"router": self.router, "ids": ids}):
+            newest.setdefault(row.decision_id, {})[row.metric] = row.value
+        return {
+            decision_id: {name: value for name, value in metrics.items() if value is not None}
+            for decision_id, metrics in newest.items()
+        }
+
+
+def _decision(row: Row[Any]) -> Decision | Unreadable:
+    try:
+        return decision_from(row)
+    except (TypeError, ValueError) as error:
+        return Unreadable(row.id, str(error))

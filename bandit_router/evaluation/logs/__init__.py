@@ -1,0 +1,1 @@
+"""The decision log as Parquet: exported from the database, read back as blocks of arrays."""

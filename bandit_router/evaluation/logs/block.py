@@ -1,0 +1,52 @@
+"""A block: some rows of the decision log, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import numpy as np
+
+from bandit_router.evaluation.partition import BoolArray, IntArray, Partition
+from bandit_router.types import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """n logged rows over the K arms of the whole log, in order of time, with contexts of dimension d.
+
+    Everything a :class:`Partition` has but the target policy (see there for the shared fields), and what it
+    takes to score one::
+
+        expected_cost_usd  (n, K) what each arm was expected to cost when the choice was made; 0 where not
+                           eligible
+        cost_weight        (n,) λ of the decision, 1/USD
+        decided_at         (n,) Unix time, seconds
+    """
+
+    arms: tuple[str, ...]
+    x: FloatArray
+    eligible: BoolArray
+    logged: FloatArray
+    action: IntArray
+    propensity: FloatArray
+    outcomes: FloatArray
+    fold: IntArray
+    order: IntArray
+    expected_cost_usd: FloatArray
+    cost_weight: FloatArray
+    decided_at: FloatArray
+
+    def __len__(self) -> int:
+        return int(self.action.size)
+
+    def partition(self, target: FloatArray) -> Partition:
+        """The rows beside a target policy's PMF (n, K). Raises InvalidInput when a row is wrong."""
+        shared = {f.name: getattr(self, f.name) for f in fields(Partition) if f.name != "target"}
+        return Partition(**shared, target=np.asarray(target))
+
+
+class BlockSource(Protocol):
+    """A piece of a log; picklable, so that it can be read wherever the work is done."""
+
+    def read(self) -> Block: ...

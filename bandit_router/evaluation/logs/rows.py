@@ -1,0 +1,71 @@
+"""Decisions as tables of the SCHEMA, whatever a damaged database gives for a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bandit_router.evaluation.logs.arrow import pa
+from bandit_router.evaluation.logs.schema import SCHEMA
+from bandit_router.reward import reward
+from bandit_router.store.audit import Logged, Unreadable
+from bandit_router.types import METRICS, FloatArray
+
+_YEAR_10000 = 253_402_300_800.0
+_UNFIT = (TypeError, ValueError, OverflowError, pa.ArrowException)
+_RENAMED = {"costs_usd": "expected_costs_usd"}
+"""Columns whose name is not that of the field of a Decision."""
+
+
+def tabulate(
+    rows: Sequence[Logged | Unreadable], weights: Mapping[str, float]
+) -> tuple[Any, list[Logged], list[Unreadable]]:
+    """A table, the rows in it, and those that cannot be. Its ``reward`` is made with the weights given."""
+    fit = [row for row in rows if isinstance(row, Logged)]
+    unfit = [row for row in rows if isinstance(row, Unreadable)]
+    try:
+        return _table(fit, weights), fit, unfit
+    except ValueError:  # one at fault is enough
+        tried = [(row, _obstacle(row, weights)) for row in fit]
+        unfit += [Unreadable(row.decision.id, why) for row, why in tried if why is not None]
+        fit = [row for row, why in tried if why is None]
+        return _table(fit, weights), fit, unfit
+
+
+def _obstacle(row: Logged, weights: Mapping[str, float]) -> str | None:
+    try:
+        _table([row], weights)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _table(rows: Sequence[Logged], weights: Mapping[str, float]) -> Any:
+    """Raises ValueError, which names the first column that cannot hold its values."""
+    arrays = {}
+    for column in SCHEMA:
+        try:
+            arrays[column.name] = _array(column.name, column.type, rows, weights)
+        except _UNFIT as error:
+            raise ValueError(f"{column.name}: {error}") from error
+    return pa.table(arrays, SCHEMA)
+
+
+def _array(name: str, kind: Any, rows: Sequence[Logged], weights: Mapping[str, float]) -> Any:
+    if name == "reward":
+        return pa.array([reward(row.metrics, weights) for row in rows], kind)
+    if name in METRICS:
+        return pa.array([row.metrics.get(name) for row in rows], kind)
+    values = [getattr(row.decision, _RENAMED.get(name, name)) for row in rows]
+    if name == "x":
+        return _vectors(values)
+    if name == "decided_at" and not all(0.0 <= at < _YEAR_10000 for at in values):
+        raise ValueError("is not a Unix time in seconds")
+    return pa.array(values, kind)
+
+
+def _vectors(vectors: Sequence[FloatArray]) -> Any:
+    offsets = np.cumsum([0, *(x.size for x in vectors)], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate([np.empty(0), *vectors])))
