@@ -143,5 +143,5 @@ def _unsupported(arm: ArmDiagnostics, outcome: str) -> float:
 
 def _more(d: Diagnostics, ess: float) -> str:
     starved = max(d.arms, key=lambda name: d.arms[name].target - d.arms[name].chosen)
-    times = f"about {ESS / ess:.0f} times as many rows" if ess >= 1.0 else "many more rows"
+    times = f"about {ESS / ess:.1f} times as many rows" if ess >= 1.0 else "many more rows"
     return f"log {times} like these, or raise the floor (epsilon) so that {starved!r} is tried more often"

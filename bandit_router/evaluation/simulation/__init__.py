@@ -1,0 +1,1 @@
+"""Policies that learn, played on data where the outcome of every arm is known."""

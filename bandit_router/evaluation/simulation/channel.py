@@ -1,0 +1,42 @@
+"""How feedback travels: late, not at all, or twice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandit_router.errors import InvalidInput
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Channel:
+    """``delay`` queries pass on average (geometric) before an outcome is known; 0 means at once.
+
+    A share ``missing`` of the outcomes never arrives, and of the rest a share ``duplicated`` arrives
+    a second time, after a delay of its own.
+    """
+
+    delay: float = 0.0
+    missing: float = 0.0
+    duplicated: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.delay < math.inf:
+            raise InvalidInput("delay", f"is {self.delay:g}", "give a number of queries")
+        for name in ("missing", "duplicated"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidInput(name, f"is {getattr(self, name):g}", "give a share in [0, 1]")
+
+    def arrivals(self, n: int, rng: np.random.Generator) -> list[list[int]]:
+        """For each of n queries: whose outcomes arrive after it was routed, in what order."""
+        sent = np.flatnonzero(rng.random(n) >= self.missing)
+        twice = sent[rng.random(len(sent)) < self.duplicated]
+        decisions = np.concatenate([sent, twice])
+        after: list[list[int]] = [[] for _ in range(n)]
+        delays = rng.geometric(1.0 / (1.0 + self.delay), len(decisions)) - 1
+        for decision, step in zip(decisions.tolist(), (decisions + delays).tolist(), strict=True):
+            if step < n:
+                after[step].append(decision)
+        return after

@@ -1,0 +1,96 @@
+"""What happens to a stream on the way: prices change, models degrade, arms join and leave.
+
+An event is text, ``KIND:ARM@QUERY`` or ``KIND:ARM@QUERY=VALUE``:
+
+    price:gpt-4o@2500=0.1      from query 2500 on, calls of gpt-4o cost a tenth
+    quality:gpt-4o@2500=small  from then on its answers are worth what those of ``small`` are
+    join:gpt-4o@1000           there is no such arm before
+    leave:gpt-4o@1000          there is none from then on
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bandit_router.errors import ConfigError
+from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens to one arm at one query, counted from 0."""
+
+    kind: str
+    arm: str
+    at: int
+    value: str = ""
+
+
+def parse_event(text: str) -> Event:
+    """Read an event. ConfigError says what is wrong with the text."""
+    kind, colon, rest = text.partition(":")
+    place, equals, value = rest.rpartition("=") if kind in _WITH_VALUE else (rest, "", "")
+    arm, sign, query = place.rpartition("@")
+    if not colon or kind not in _EVENTS:
+        raise ConfigError(f"event {text!r}: begin with one of {', '.join(f'{name}:' for name in _EVENTS)}")
+    if kind in _WITH_VALUE and not equals:
+        raise ConfigError(f"event {text!r}: say what it becomes, as in {kind}:{rest or 'ARM@QUERY'}=VALUE")
+    if not sign or not query.isdecimal():
+        raise ConfigError(f"event {text!r}: say when, as in {kind}:{arm or 'ARM'}@2500")
+    return Event(kind, arm, int(query), value)
+
+
+def happen(stream: Stream, events: Sequence[Event]) -> Stream:
+    """The stream with all events in it, in the order given. InvalidInput names an unknown arm."""
+    for event in events:
+        stream = _EVENTS[event.kind](stream, event)
+    return stream
+
+
+def _price(stream: Stream, event: Event) -> Stream:
+    factor = _number(event)
+    k, changed = stream.index(event.arm), {}
+    for name in ("cost_usd", "expected_cost_usd"):
+        changed[name] = getattr(stream, name).copy()
+        changed[name][event.at :, k] *= factor
+    return replace(stream, **changed)
+
+
+def _quality(stream: Stream, event: Event) -> Stream:
+    quality: FloatArray = stream.quality.copy()
+    quality[event.at :, stream.index(event.arm)] = quality[event.at :, stream.index(event.value)]
+    return replace(stream, quality=quality)
+
+
+def _join(stream: Stream, event: Event) -> Stream:
+    eligible = stream.eligible.copy()
+    eligible[: event.at, stream.index(event.arm)] = False
+    return replace(stream, eligible=eligible)
+
+
+def _leave(stream: Stream, event: Event) -> Stream:
+    eligible = stream.eligible.copy()
+    eligible[event.at :, stream.index(event.arm)] = False
+    return replace(stream, eligible=eligible)
+
+
+def _number(event: Event) -> float:
+    try:
+        factor = float(event.value)
+    except ValueError:
+        factor = math.nan
+    if not 0 <= factor < math.inf:
+        raise ConfigError(f"event {event.kind}:{event.arm}: {event.value!r} is not a factor of at least 0")
+    return factor
+
+
+_EVENTS: Mapping[str, Callable[[Stream, Event], Stream]] = {
+    "price": _price,
+    "quality": _quality,
+    "join": _join,
+    "leave": _leave,
+}
+_WITH_VALUE = ("price", "quality")

@@ -1,0 +1,40 @@
+"""One run: an agent plays a stream, with feedback as it travels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.partition import IntArray
+from bandit_router.evaluation.simulation.agents import Agent
+from bandit_router.evaluation.simulation.channel import Channel
+from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.types import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What an agent did on a stream of n queries, all (n,): the arm chosen, what came of it."""
+
+    action: IntArray
+    quality: FloatArray
+    cost_usd: FloatArray
+
+
+def play(stream: Stream, agent: Agent, channel: Channel, rng: np.random.Generator) -> Run:
+    """Let the agent route every query in order, and hear of outcomes as the channel brings them."""
+    n = len(stream)
+    arrivals = channel.arrivals(n, rng)
+    action = np.empty(n, dtype=np.int64)
+    for t in range(n):
+        action[t] = agent.choose(stream.x[t], stream.eligible[t], stream.expected_cost_usd[t])
+        if not stream.eligible[t, action[t]]:
+            arm = stream.arms[action[t]]
+            raise InvalidInput("agent", f"chose {arm!r} at query {t}", "choose an eligible arm")
+        for i in arrivals[t]:
+            k = int(action[i])
+            agent.learn(i, stream.x[i], k, float(stream.quality[i, k]), float(stream.cost_usd[i, k]))
+    rows = np.arange(n)
+    return Run(action=action, quality=stream.quality[rows, action], cost_usd=stream.cost_usd[rows, action])

@@ -1,0 +1,74 @@
+"""A stream: queries in the order they arrive, and what every arm would have made of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.datasets import Dataset
+from bandit_router.evaluation.partition import BoolArray, IntArray
+from bandit_router.types import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stream:
+    """n queries over K arms with contexts of dimension d.
+
+    ``x``                  (n, d) contexts
+    ``quality``            (n, K) in [0, 1], what the answer of each arm is worth
+    ``cost_usd``           (n, K) what the call of each arm costs
+    ``expected_cost_usd``  (n, K) what the price list says before the call
+    ``eligible``           (n, K) which arms there are
+    """
+
+    name: str
+    arms: tuple[str, ...]
+    x: FloatArray
+    quality: FloatArray
+    cost_usd: FloatArray
+    expected_cost_usd: FloatArray
+    eligible: BoolArray
+
+    def __post_init__(self) -> None:
+        if not len(self.x):
+            raise InvalidInput("stream", "has no queries", "give a dataset with some")
+        if not self.eligible.any(axis=1).all():
+            query = int(np.argmin(self.eligible.any(axis=1)))
+            raise InvalidInput("stream", f"has no arm at query {query}", "keep one arm at all times")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def index(self, arm: str) -> int:
+        """The column of an arm. InvalidInput names the arms there are."""
+        if arm not in self.arms:
+            raise InvalidInput("arm", f"{arm!r} is not in the data", f"use one of {', '.join(self.arms)}")
+        return self.arms.index(arm)
+
+    def take(self, rows: IntArray) -> Stream:
+        """Some of the queries, in the order of ``rows``."""
+        names = ("x", "quality", "cost_usd", "expected_cost_usd", "eligible")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+
+def make_stream(dataset: Dataset, contexts: Sequence[FloatArray] | FloatArray) -> Stream:
+    """The dataset as a stream, in its own order, with contexts x (n, d).
+
+    The price list says the mean cost of each arm: what its owner reads off last month's bill.
+    """
+    x = np.asarray(contexts)
+    if len(x) != len(dataset.queries):
+        raise InvalidInput("x", f"has {len(x)} rows", f"give one for each of {len(dataset.queries)} queries")
+    shape = dataset.cost_usd.shape
+    return Stream(
+        name=dataset.name,
+        arms=dataset.models,
+        x=x,
+        quality=dataset.quality,
+        cost_usd=dataset.cost_usd,
+        expected_cost_usd=np.broadcast_to(dataset.cost_usd.mean(axis=0), shape),
+        eligible=np.ones(shape, dtype=np.bool_),
+    )

@@ -1,0 +1,105 @@
+"""How a contender fared on a stream, beside the best fixed model in hindsight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandit_router.evaluation.blind import mix_at_cost, tilt_to_cost
+from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.types import FloatArray
+
+POINTS = 100
+"""Points of a learning curve."""
+
+BLOCKS = 20
+"""Blocks of time for shares, and for dealing a router's choices to other queries."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Track:
+    """One contender on one stream of n queries. Utility is quality − λ · cost.
+
+    ``quality``, ``cost_usd``, ``utility`` per query; ``last`` is the utility of the last quarter; ``gap``
+    what the best fixed model in hindsight earned more, summed over the stream; ``curve`` (POINTS,) that sum
+    on the way; ``shares`` (BLOCKS, K) of the arms over time.
+    """
+
+    quality: float
+    cost_usd: float
+    utility: float
+    last: float
+    gap: float
+    curve: FloatArray
+    shares: FloatArray
+
+
+def track(stream: Stream, choice: FloatArray, cost_weight: float, best: FloatArray) -> Track:
+    """The track of a contender that takes arms with probabilities ``choice`` (n, K).
+
+    ``best`` (n,) is the utility of the best fixed model.
+    """
+    quality, cost = (choice * stream.quality).sum(axis=1), (choice * stream.cost_usd).sum(axis=1)
+    utility = quality - cost_weight * cost
+    gaps = np.cumsum(best - utility)
+    at = np.linspace(0, len(stream) - 1, POINTS).round().astype(np.int64)
+    return Track(
+        quality=float(quality.mean()),
+        cost_usd=float(cost.mean()),
+        utility=float(utility.mean()),
+        last=float(utility[-max(1, len(stream) // 4) :].mean()),
+        gap=float(gaps[-1]),
+        curve=gaps[at],
+        shares=_by_block(choice),
+    )
+
+
+def fixed(stream: Stream, arm: int) -> FloatArray:
+    """Always one arm (n, K); where it is not eligible, any that is."""
+    choice = uniform(stream)
+    there = stream.eligible[:, arm]
+    choice[there] = np.eye(len(stream.arms))[arm]
+    return choice
+
+
+def uniform(stream: Stream) -> FloatArray:
+    """Every eligible arm alike (n, K)."""
+    choice: FloatArray = stream.eligible / stream.eligible.sum(axis=1, keepdims=True)
+    return choice
+
+
+def best_fixed(stream: Stream, cost_weight: float) -> int:
+    """The arm of the highest utility over the whole stream, in hindsight."""
+    utility = stream.quality - cost_weight * stream.cost_usd
+    worth = [float((fixed(stream, k) * utility).sum()) for k in range(len(stream.arms))]
+    return int(np.argmax(worth))
+
+
+def mixed(stream: Stream, budget_usd: float) -> FloatArray:
+    """The best query-blind mix of fixed models that costs at most this per query (n, K)."""
+    each = [fixed(stream, k) for k in range(len(stream.arms))]
+    quality = np.array([(choice * stream.quality).sum(axis=1).mean() for choice in each])
+    cost = np.array([(choice * stream.cost_usd).sum(axis=1).mean() for choice in each])
+    weights = mix_at_cost(quality, cost, budget_usd)
+    return sum((w * choice for w, choice in zip(weights, each, strict=True)), np.zeros_like(each[0]))
+
+
+def shuffled(stream: Stream, choice: FloatArray) -> FloatArray:
+    """The same choices dealt to other queries of their time, at the same cost (n, K)."""
+    budget = float((choice * stream.cost_usd).sum(axis=1).mean())
+    shares = tilt_to_cost(_by_block(choice), _by_block(stream.cost_usd), budget)
+    dealt = shares[_block(len(choice))] * stream.eligible
+    total = dealt.sum(axis=1, keepdims=True)
+    return np.where(total > 0, dealt / np.where(total > 0, total, 1.0), uniform(stream))
+
+
+def _block(n: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The block of time of each of n queries; a short stream has fewer blocks than BLOCKS."""
+    return np.arange(n) * min(BLOCKS, n) // n
+
+
+def _by_block(values: FloatArray) -> FloatArray:
+    """Means of values (n, K) by block of time."""
+    block = _block(len(values))
+    return np.array([values[block == b].mean(axis=0) for b in range(block[-1] + 1)])

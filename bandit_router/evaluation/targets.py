@@ -1,0 +1,148 @@
+"""What a target policy would have done on logged rows.
+
+A policy that learns is scored by posteriors of the log itself, cross-fitted: a row of one fold is scored
+by the posterior of the rewards in all other folds, under the router's own prior. So the question that is
+answered is "what would this policy earn from now on, knowing what this log teaches", and no row is
+judged by a posterior that has seen its reward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+
+from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.logs.block import Block
+from bandit_router.evaluation.partition import FOLDS, OUTCOMES, IntArray
+from bandit_router.policies import Policy
+from bandit_router.policies.bandit import Fixed, Uniform
+from bandit_router.posterior import Posterior
+from bandit_router.types import FloatArray, Scores
+
+_REWARD = OUTCOMES.index("reward")
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """The same probabilities for every query, in proportion over the arms that are eligible."""
+
+    weights: Mapping[str, float]
+
+    @property
+    def spec(self) -> str:
+        return "mix:" + ",".join(f"{arm}={weight:.4g}" for arm, weight in self.weights.items() if weight > 0)
+
+    def pmf(self, scores: Scores) -> list[float]:
+        weights = [self.weights.get(arm, 0.0) for arm in scores.arms]
+        total = sum(weights)
+        return [w / total for w in weights] if total > 0 else Uniform().pmf(scores)
+
+
+def is_blind(policy: Policy) -> bool:
+    """Whether the policy looks at nothing but which arms are eligible."""
+    return isinstance(policy, Fixed | Uniform | Mix)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPosteriors:
+    """The posterior of the rewards of each fold; they add up in any order."""
+
+    folds: tuple[Posterior, ...]
+
+    def __add__(self, other: FoldPosteriors) -> FoldPosteriors:
+        return FoldPosteriors(tuple(a.merge(b) for a, b in zip(self.folds, other.folds, strict=True)))
+
+    def held_out(self) -> tuple[Posterior, ...]:
+        """For each fold the posterior of all others, solved."""
+        made = []
+        for f in range(FOLDS):
+            others = [posterior for g, posterior in enumerate(self.folds) if g != f]
+            made.append(reduce(Posterior.merge, others[1:], others[0]))
+            made[-1].solve()
+        return tuple(made)
+
+
+def learn_folds(block: Block, prior: Posterior) -> FoldPosteriors:
+    """Count the rewards of a block, each in its fold. ``prior`` has seen nothing."""
+    folds = tuple(prior.without_evidence() for _ in range(FOLDS))
+    reward = block.outcomes[:, _REWARD]
+    cell = block.fold * len(block.arms) + block.action
+    for rows in _groups(np.where(np.isnan(reward), -1, cell)):
+        if not np.isnan(reward[rows[0]]):
+            arm = block.arms[block.action[rows[0]]]
+            at = block.decided_at[rows]
+            folds[block.fold[rows[0]]].observe_many(arm, block.x[rows], reward[rows], at)
+    return FoldPosteriors(folds)
+
+
+class Beliefs(NamedTuple):
+    """Mean and width of the reward of every arm at every row, both (n, K)."""
+
+    mean: FloatArray
+    std: FloatArray
+
+
+def believe(block: Block, held_out: tuple[Posterior, ...]) -> Beliefs:
+    """Each row scored by the posterior that has not seen its fold."""
+    shape = len(block), len(block.arms)
+    beliefs = Beliefs(np.empty(shape), np.empty(shape))
+    for rows in _groups(block.fold):
+        posterior, x = held_out[block.fold[rows[0]]], block.x[rows]
+        for k, arm in enumerate(block.arms):
+            a = posterior.index(arm)
+            beliefs.mean[rows, k] = x @ posterior.theta[a]
+            variance = np.einsum("nd,nd->n", x @ posterior.covariance[a], x)
+            beliefs.std[rows, k] = np.sqrt(np.maximum(variance, 0.0))
+    return beliefs
+
+
+def target_pmf(
+    block: Block, policy: Policy, beliefs: Beliefs | None, cost_weight: float | None = None
+) -> FloatArray:
+    """The policy's PMF at every row (n, K); 0 where an arm is not eligible.
+
+    ``cost_weight`` replaces the logged one (λ, 1/USD). ``beliefs`` may be None for a blind policy.
+    """
+    pmf = np.zeros(block.eligible.shape)
+    names = np.array(block.arms, dtype=object)
+    if beliefs is None:
+        if not is_blind(policy):
+            raise InvalidInput("policy", f"{policy.spec} needs a posterior", "export the log with one")
+        nothing = np.zeros(len(block.arms))
+        for rows, there in _patterns(block):
+            k = np.flatnonzero(there)
+            zeros = nothing[k]
+            scores = Scores(tuple(names[k]), block.x[rows[0]], zeros, zeros, zeros, zeros)
+            pmf[np.ix_(rows, k)] = policy.pmf(scores)
+        return pmf
+    weight = block.cost_weight if cost_weight is None else np.full(len(block), cost_weight)
+    utility = beliefs.mean - weight[:, None] * block.expected_cost_usd
+    for rows, there in _patterns(block):
+        k = np.flatnonzero(there)
+        arms = tuple(names[k])
+        seen = [values[np.ix_(rows, k)] for values in (*beliefs, block.expected_cost_usd, utility)]
+        probabilities = [
+            policy.pmf(Scores(arms, x, *row)) for x, *row in zip(block.x[rows], *seen, strict=True)
+        ]
+        pmf[np.ix_(rows, k)] = probabilities
+    return pmf
+
+
+def _patterns(block: Block) -> Iterator[tuple[IntArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
+    """The rows of every set of eligible arms, and the set."""
+    _, pattern = np.unique(block.eligible, axis=0, return_inverse=True)
+    for rows in _groups(pattern.reshape(-1)):
+        yield rows, block.eligible[rows[0]]
+
+
+def _groups(label: IntArray) -> list[IntArray]:
+    """The rows of every label, in ascending order."""
+    if not len(label):
+        return []
+    order = np.argsort(label, kind="stable")
+    starts = np.flatnonzero(np.diff(label[order]))
+    return np.split(order, starts + 1)

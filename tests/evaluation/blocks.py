@@ -1,0 +1,67 @@
+"""Logs in memory: the blocks of a world, as a reader would give them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from bandit_router.config import PosteriorSection
+from bandit_router.evaluation.logs.block import Block
+from bandit_router.evaluation.partition import FOLDS, IntArray, Partition
+from bandit_router.learner import make_prior
+from bandit_router.posterior import Posterior
+from tests.evaluation.worlds import ARMS, always, make_world, softmax
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A piece of a log that is there already."""
+
+    block: Block
+
+    def read(self) -> Block:
+        return self.block
+
+
+def block_of(partition: Partition, *, cost_weight: float = 0.0) -> Block:
+    """The partition's rows, one every second, with expected costs of 1e-4 · 4^k USD."""
+    shared = {f.name: getattr(partition, f.name) for f in fields(partition) if f.name != "target"}
+    n, k = partition.logged.shape
+    expected = np.where(partition.eligible, 1e-4 * 4.0 ** np.arange(k), 0.0)
+    return Block(
+        **shared,
+        expected_cost_usd=expected,
+        cost_weight=np.full(n, cost_weight),
+        decided_at=1e9 + partition.order.astype(np.float64),
+    )
+
+
+def take(block: Block, rows: IntArray) -> Block:
+    """Some of the rows."""
+    arrays = {f.name: getattr(block, f.name)[rows] for f in fields(block) if f.name != "arms"}
+    return Block(arms=block.arms, **arrays)
+
+
+def split(block: Block, size: int) -> Iterator[InMemory]:
+    """The block in pieces of ``size`` rows."""
+    for start in range(0, len(block), size):
+        yield InMemory(take(block, np.arange(start, min(start + size, len(block)))))
+
+
+def a_block(seed: int = 0, n: int = 600, *, uniform: bool = False, cost_weight: float = 0.0) -> Block:
+    """A log of a small world by a skewed policy with a floor, or a uniform one."""
+    rng = np.random.default_rng(seed)
+    world = make_world(rng)
+    shape = world.means.shape[:2]
+    behaviour = np.full(shape, 1 / len(ARMS)) if uniform else softmax(rng.standard_normal(shape), floor=0.2)
+    partition = world.log(rng, n, behaviour, always(0, shape[0]))
+    assert partition.fold.max() == FOLDS - 1
+    return block_of(partition, cost_weight=cost_weight)
+
+
+def a_prior(dim: int = 3) -> Posterior:
+    """What the router of these logs believed before any reward."""
+    prior = make_prior(PosteriorSection(weight_std=0.3), dim)
+    return Posterior.empty(dict.fromkeys(ARMS, prior), schema_id="test", noise_variance=0.09)

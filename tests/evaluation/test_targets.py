@@ -1,0 +1,89 @@
+"""Target policies on logged rows, against the router's own code row by row."""
+
+from __future__ import annotations
+
+import operator
+from functools import reduce
+
+import numpy as np
+import pytest
+
+from bandit_router.decide import score
+from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.logs.block import Block
+from bandit_router.evaluation.partition import FOLDS
+from bandit_router.evaluation.targets import Mix, believe, learn_folds, target_pmf
+from bandit_router.policies import POLICIES, parse_policy
+from bandit_router.posterior import Posterior
+from tests.evaluation.blocks import a_block, a_prior, split
+from tests.evaluation.worlds import ARMS
+
+SPECS = {"fixed": "fixed:large", **{name: name for name in POLICIES if name != "fixed"}}
+
+
+def some_away(block: Block) -> Block:
+    """The same rows, in a third of which the last arm was not eligible (where it was not chosen)."""
+    away = (np.arange(len(block)) % 3 == 0) & (block.action != len(ARMS) - 1)
+    block.eligible[away, -1] = False
+    block.logged[away, -1] = 0.0
+    block.logged[:] /= block.logged.sum(axis=1, keepdims=True)
+    return block
+
+
+def held_out_by_hand(block: Block, fold: int) -> Posterior:
+    """The posterior of all other folds, one reward after another."""
+    posterior = a_prior().without_evidence()
+    for i in np.flatnonzero(block.fold != fold):
+        if not np.isnan(block.outcomes[i, 0]):
+            arm = block.arms[block.action[i]]
+            posterior.observe(arm, block.x[i], float(block.outcomes[i, 0]), float(block.decided_at[i]))
+    return posterior
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+def test_every_policy_does_on_the_log_what_it_does_live(spec: str) -> None:
+    block = some_away(a_block(n=120, cost_weight=40.0))
+    block.outcomes[::7, 0] = np.nan
+    policy = parse_policy(spec)
+    folds = reduce(operator.add, (learn_folds(p.read(), a_prior()) for p in split(block, 37)))
+    pmf = target_pmf(block, policy, believe(block, folds.held_out()))
+    by_hand = [held_out_by_hand(block, f) for f in range(FOLDS)]
+    for i in range(len(block)):
+        k = np.flatnonzero(block.eligible[i])
+        names, costs = [ARMS[j] for j in k], block.expected_cost_usd[i, k].tolist()
+        live = policy.pmf(score(by_hand[block.fold[i]], names, block.x[i], costs, 40.0))
+        assert pmf[i, k] == pytest.approx(live, abs=1e-8)
+        assert pmf[i, ~block.eligible[i]].sum() == 0.0
+
+
+def test_a_row_is_not_scored_by_its_own_reward() -> None:
+    block = a_block(n=100)
+    before = believe(block, learn_folds(block, a_prior()).held_out())
+    block.outcomes[block.fold == 2, 0] = 1.0
+    after = believe(block, learn_folds(block, a_prior()).held_out())
+    np.testing.assert_array_equal(before.mean[block.fold == 2], after.mean[block.fold == 2])
+    assert (before.mean[block.fold != 2] != after.mean[block.fold != 2]).any()
+
+
+def test_another_cost_weight_replaces_the_logged_one() -> None:
+    block = a_block(n=60, cost_weight=5.0)
+    beliefs = believe(block, learn_folds(block, a_prior()).held_out())
+    greedy = parse_policy("epsilon-greedy:epsilon=0")
+    assert target_pmf(block, greedy, beliefs, 1e6)[:, 0].tolist() == [1.0] * 60  # the cheapest arm
+    assert target_pmf(block, greedy, beliefs)[:, 0].sum() < 60
+
+
+def test_blind_policies_need_no_posterior_and_others_do() -> None:
+    block = some_away(a_block(n=60))
+    mix = Mix({"small": 0.25, "huge": 0.75})
+    pmf = target_pmf(block, mix, None)
+    away = ~block.eligible[:, -1]
+    assert pmf[away].tolist() == [[1.0, 0.0, 0.0, 0.0]] * away.sum()
+    assert pmf[~away].tolist() == [[0.25, 0.0, 0.0, 0.75]] * (~away).sum()
+    for spec in ("uniform", "fixed:huge"):
+        np.testing.assert_array_equal(
+            target_pmf(block, parse_policy(spec), None),
+            target_pmf(block, parse_policy(spec), believe(block, learn_folds(block, a_prior()).held_out())),
+        )
+    with pytest.raises(InvalidInput, match="needs a posterior"):
+        target_pmf(block, parse_policy("thompson"), None)
