@@ -1,0 +1,55 @@
+"""A table before it is drawn, and how a terminal draws it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich import box
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bandit_router.evaluation.report.words import REFUSED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """The cells of one row. ``indent`` puts it under the row above; ``strong`` stands out; a group ends
+    with ``last``."""
+
+    cells: tuple[str, ...]
+    indent: bool = False
+    strong: bool = False
+    last: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """Rows under headings. The first ``left`` columns are words, the rest numbers; ``notes`` go below."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    left: int = 1
+
+
+def draw(grid: Grid) -> Table:
+    """The grid for a terminal. Names and intervals fold where there is no room."""
+    table = Table(
+        title=Text(grid.title, style="bold"),
+        caption=Text("\n".join(grid.notes)) if grid.notes else None,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        title_justify="left",
+        caption_justify="left",
+    )
+    for i, heading in enumerate(grid.headings):
+        table.add_column(Text(heading), justify="left" if i < grid.left else "right", overflow="fold")
+    for row in grid.rows:
+        first = Padding(Text(row.cells[0]), (0, 0, 0, 2 if row.indent else 0))
+        rest = [Text(cell, style="red" if cell == REFUSED else "") for cell in row.cells[1:]]
+        style = "bold" if row.strong else ("dim" if row.indent else "")
+        table.add_row(first, *rest, style=style, end_section=row.last)
+    return table
