@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check lint types imports bench clean
+.PHONY: demo test check lint types imports bench bench-evaluation simulations chromium clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/bandit-router demo
 
-test: $(VENV)/dev.stamp
+test: $(VENV)/dev.stamp chromium
 	$(BIN)/pytest
 
 check: lint types imports test
@@ -28,6 +28,18 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/core.py
 	$(BIN)/python benchmarks/http.py
 
+bench-evaluation: $(VENV)/dev.stamp # 10 million rows: 6 GiB of disk for some ten minutes
+	$(BIN)/python benchmarks/evaluation.py
+
+simulations: $(VENV)/simulations.stamp
+	$(BIN)/python -m simulations.regret
+	$(BIN)/python -m simulations.side_by_side
+	$(BIN)/python -m simulations.drift
+
+chromium: # the browser that the tests open pages in
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
+
 $(VENV)/pip.stamp:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --upgrade pip
@@ -44,6 +56,10 @@ $(VENV)/dev.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
 
 $(VENV)/bench.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[benchmarks]'
+	touch $@
+
+$(VENV)/simulations.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[simulations]'
 	touch $@
 
 clean:

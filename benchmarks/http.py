@@ -34,7 +34,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from bandit_router.cli import template
+from bandit_router.cli.routing import template
 from bandit_router.config import CONFIG_VARIABLE
 from bandit_router.evaluation.datasets import load_paretobandit
 from bandit_router.server.schemas import RouteBody

@@ -1,0 +1,44 @@
+"""The command line: parses, calls, prints."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from threadpoolctl import threadpool_limits
+
+from bandit_router.cli import arms, evaluation, routing, upkeep
+from bandit_router.errors import RouterError
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+for command in (
+    routing.init,
+    routing.serve,
+    routing.route,
+    routing.feedback,
+    upkeep.migrate,
+    upkeep.verify,
+    upkeep.rebuild,
+    evaluation.export,
+    evaluation.evaluate,
+    evaluation.simulate,
+    upkeep.demo,
+):
+    app.command()(command)
+app.add_typer(arms.app, name="arms")
+
+
+@app.callback()
+def about() -> None:
+    """A learned LLM router: picks a model per query, logs why, learns from feedback."""
+
+
+def main() -> None:
+    """Run the command line; errors we know are printed on stderr, with exit code 1."""
+    try:
+        with threadpool_limits(1, "blas"):  # its threads wait for each other for seconds on a busy machine
+            app()
+    except RouterError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False)
+        sys.exit(1)

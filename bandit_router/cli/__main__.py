@@ -1,0 +1,5 @@
+"""``python -m bandit_router.cli``."""
+
+from bandit_router.cli import main
+
+main()

@@ -1,0 +1,41 @@
+"""What several commands take and how they print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
+from bandit_router.router import Router
+
+out = Console()
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", envvar=CONFIG_VARIABLE, help="The settings file.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+DEFAULT_CONFIG = Path("router.toml")
+
+
+@contextmanager
+def quiet_router(config: Path) -> Iterator[Router]:
+    """A router that learns nothing on its own while a command looks or repairs."""
+    settings: Settings = load_settings(config)
+    learner = settings.learner.model_copy(update={"interval_s": 3600.0})
+    with Router.open(settings.model_copy(update={"learner": learner})) as router:
+        yield router
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Print text as it is, whatever brackets are in it and however long its lines are."""
+    out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(content: Any) -> None:
+    typer.echo(json.dumps(content))
