@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-import warnings
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,6 +15,7 @@ from bandit_router.evaluation.estimators.weighting import IPS, SNIPS, ClippedIPS
 from bandit_router.evaluation.partition import FOLDS, OUTCOMES, Partition, stages_of
 from bandit_router.evaluation.reward_model import RewardModel
 from bandit_router.types import FloatArray
+from benchmarks.obp_alone import obp_estimators
 from tests.contracts.estimator import assert_same, run
 from tests.evaluation.worlds import an_ordinary_log, make_partition, softmax
 
@@ -200,17 +197,7 @@ def test_stabilised_dr_is_its_formula(late: float) -> None:
 
 @pytest.fixture(scope="module")
 def obp() -> Any:
-    """``obp.ope.estimators`` alone; torch and pandas, which it imports and does not need here, are stubs."""
-    torch, pandas = ModuleType("torch"), ModuleType("pandas")
-    torch.Tensor, pandas.DataFrame = type("Tensor", (), {}), object  # type: ignore[attr-defined]
-    package = ModuleType("obp.ope")  # without its __init__, which imports plotting
-    package.__path__ = [f"{path}/ope" for path in importlib.import_module("obp").__path__]
-    stubs = {"torch": torch, "pandas": pandas, "obp.ope": package}
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it predates the escapes Python warns of now
-        for name, stub in stubs.items():
-            patch.setitem(sys.modules, name, stub)
-        return importlib.import_module("obp.ope.estimators")
+    return obp_estimators()
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
