@@ -11,20 +11,20 @@ import re
 import tomllib
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.types import METRICS, Arm
+from bandit_router.types import METRICS, Arm, Budget
 
 ENV_PREFIX = "BANDIT_ROUTER_"
 CONFIG_VARIABLE = "BANDIT_ROUTER_CONFIG"
 """Names the file to read; the command line and the server's workers use it."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/@:+-]*$", max_length=128)]
-Positive = Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False)]  # so that squares are too
+Positive = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]  # so that squares are too
 NonNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -103,6 +103,22 @@ class RewardSection(_Section):
         return weights
 
 
+class BudgetSection(_Section):
+    usd_per_request: Positive | None = None
+    usd_per_day: Positive | None = None
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> Self:
+        if self.usd_per_request is not None and self.usd_per_day is not None:
+            raise ValueError("give usd_per_request or usd_per_day, not both")
+        return self
+
+    def budget(self) -> Budget | None:
+        if self.usd_per_day is not None:
+            return Budget(usd=self.usd_per_day, per="day")
+        return None if self.usd_per_request is None else Budget(usd=self.usd_per_request)
+
+
 class StoreSection(_Section):
     url: str = "sqlite:///router.db"
     queue_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
@@ -133,6 +149,7 @@ class Settings(BaseSettings):
     features: FeaturesSection = FeaturesSection()
     posterior: PosteriorSection = PosteriorSection()
     reward: RewardSection = RewardSection()
+    budget: BudgetSection = BudgetSection()
     store: StoreSection = StoreSection()
     learner: LearnerSection = LearnerSection()
     server: ServerSection = ServerSection()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bandit_router.guards import narrow
+from bandit_router.guards import Limits, narrow
 from bandit_router.policies import Policy, sample
 from bandit_router.posterior import Posterior
 from bandit_router.types import Arm, Decision, FloatArray, Reason, Scores
@@ -18,10 +18,8 @@ class Request:
     """One call to route, checked. ``cost_weight`` is in 1/USD."""
 
     x: FloatArray
-    input_tokens: int
     cost_weight: float
-    require: Collection[str] = ()
-    allow: Collection[str] | None = None
+    limits: Limits
     conversation: str | None = None
     idempotency_key: str | None = None
     query: str | None = None
@@ -62,8 +60,9 @@ def decide(
     rng: np.random.Generator,
 ) -> Decision:
     """Narrow, score, ask the policy, sample. Raises NoEligibleArm or InvalidInput."""
-    arms = narrow(view.arms, input_tokens=request.input_tokens, require=request.require, allow=request.allow)
-    costs = [arm.expected_cost_usd(request.input_tokens) for arm in arms]
+    expected = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
+    arms = narrow(view.arms, request.limits, expected)
+    costs = [expected[arm.name] for arm in arms]
     scores = score(view.posterior, [arm.name for arm in arms], request.x, costs, request.cost_weight)
     pmf = policy.pmf(scores)
     chosen = sample(pmf, rng)

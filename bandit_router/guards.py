@@ -1,54 +1,68 @@
-"""What narrows the choice before a policy sees it: switched-off arms, capabilities, context windows."""
+"""What narrows the choice before a policy sees it: switches, capabilities, context windows, costs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
 from bandit_router.types import Arm
 
 
-def narrow(
-    arms: Sequence[Arm],
-    *,
-    input_tokens: int,
-    require: Collection[str] = (),
-    allow: Collection[str] | None = None,
-) -> list[Arm]:
+class Limits(NamedTuple):
+    """What a query may go to. Costs are USD per call.
+
+    ``require`` lists capabilities the model must have; ``allow`` names the only arms the caller accepts.
+    ``max_cost_usd`` is the caller's, and excludes whatever is expected to cost more. ``affordable_usd`` is
+    what the router's budget has left for this call: it excludes too, but never the cheapest arm.
+    """
+
+    input_tokens: int
+    require: Collection[str] = ()
+    allow: Collection[str] | None = None
+    max_cost_usd: float = math.inf
+    affordable_usd: float = math.inf
+
+
+def narrow(arms: Sequence[Arm], limits: Limits, costs_usd: Mapping[str, float]) -> list[Arm]:
     """The arms a query may go to, in order. Raises NoEligibleArm, which says what excluded each.
 
-    ``require`` lists capabilities the model must have; ``allow`` names the only arms the caller
-    accepts. A model must hold the prompt and the answer expected of it in its context window.
+    ``costs_usd`` is the expected cost of every arm. A model must hold the prompt and the answer expected
+    of it in its context window.
     """
-    if allow is not None:
-        unknown = sorted(set(allow) - {arm.name for arm in arms})
+    if limits.allow is not None:
+        unknown = sorted(set(limits.allow) - {arm.name for arm in arms})
         if unknown:
             known = ", ".join(arm.name for arm in arms)
             raise InvalidInput("arms", f"{unknown[0]!r} is not an arm", f"use some of {known}")
     excluded = {}
     eligible = []
     for arm in arms:
-        why = _obstacle(arm, input_tokens, require, allow)
+        why = _obstacle(arm, limits, costs_usd)
         if why is None:
             eligible.append(arm)
         else:
             excluded[arm.name] = why
     if not eligible:
         raise NoEligibleArm(excluded)
-    return eligible
+    if limits.affordable_usd == math.inf:
+        return eligible
+    cheapest = min(costs_usd[arm.name] for arm in eligible)
+    return [arm for arm in eligible if costs_usd[arm.name] <= max(limits.affordable_usd, cheapest)]
 
 
-def _obstacle(
-    arm: Arm, input_tokens: int, require: Collection[str], allow: Collection[str] | None
-) -> str | None:
+def _obstacle(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str | None:
     if not arm.enabled:
         return "disabled"
-    if allow is not None and arm.name not in allow:
+    if limits.allow is not None and arm.name not in limits.allow:
         return "not among the arms the caller allows"
-    lacking = [capability for capability in require if capability not in arm.capabilities]
+    lacking = [capability for capability in limits.require if capability not in arm.capabilities]
     if lacking:
         return f"lacks {', '.join(lacking)}"
-    needed = input_tokens + arm.expected_output_tokens
+    needed = limits.input_tokens + arm.expected_output_tokens
     if arm.context_window is not None and needed > arm.context_window:
         return f"context window of {arm.context_window} tokens is smaller than the {needed} needed"
+    if costs_usd and costs_usd[arm.name] > limits.max_cost_usd:
+        return f"expected to cost {costs_usd[arm.name]:.3g} USD, more than max_cost_usd"
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Self, TypedDict, Unpack
 import numpy as np
 import uuid_utils
 
+from bandit_router.budget import affordable_usd, price_of_a_dollar
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.decide import Request, View, decide, score
 from bandit_router.errors import (
@@ -28,6 +30,7 @@ from bandit_router.errors import (
     StoreError,
 )
 from bandit_router.features import Pipeline, build_pipeline, check_text, input_tokens, read_query
+from bandit_router.guards import Limits
 from bandit_router.learner import Learner, make_learner
 from bandit_router.policies import Policy, make_policy
 from bandit_router.reward import check_metric
@@ -43,7 +46,7 @@ log = logging.getLogger(__name__)
 _KEY_CHARS = 255
 _NAME_CHARS = 128
 _MOST_NAMES = 256
-_LARGEST_COST_WEIGHT = 1e9
+_LARGEST_NUMBER = 1e9
 
 
 class RouteOptions(TypedDict, total=False):
@@ -54,7 +57,9 @@ class RouteOptions(TypedDict, total=False):
     user_tier: str | None
     """Tier of the user; "premium" and "free" are features."""
     cost_weight: float | None
-    """Reward given up to save one dollar, 1/USD; the router's own by default."""
+    """Reward given up to save one dollar, 1/USD; the router's own, or its budget's, by default."""
+    max_cost_usd: float | None
+    """Most that the call may be expected to cost, USD."""
     require: Sequence[str]
     """Capabilities the model must have."""
     arms: Sequence[str] | None
@@ -110,7 +115,7 @@ class Router:
             settings = load_settings(settings)
         policy = make_policy(settings.policy.name, settings.policy.parameters)
         pipeline = build_pipeline(**settings.features.model_dump())
-        store = Store.open(settings.store.url, settings.router.name)
+        store = Store.open(settings.store.url, settings.router.name, settings.budget.budget())
         try:
             learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
             _adopt(store, learner, [section.arm() for section in settings.arms])
@@ -180,12 +185,17 @@ class Router:
             x, tokens = self.pipeline.check_vector(features), 0
         else:
             raise InvalidInput("query", "and features exclude each other", "send exactly one of them")
+        budget, pace = self._store.budget, self._store.pace
         request = Request(
             x=x,
-            input_tokens=tokens,
-            cost_weight=self._cost_weight(options.get("cost_weight")),
-            require=options.get("require") or (),
-            allow=options.get("arms"),
+            cost_weight=self._cost_weight(options),
+            limits=Limits(
+                input_tokens=tokens,
+                require=options.get("require") or (),
+                allow=options.get("arms"),
+                max_cost_usd=_check_number("max_cost_usd", options.get("max_cost_usd"), math.inf),
+                affordable_usd=math.inf if budget is None else affordable_usd(pace, budget),
+            ),
             conversation=options.get("conversation"),
             idempotency_key=key,
             query=text if self.settings.router.log_queries else None,
@@ -217,15 +227,11 @@ class Router:
     def _earlier(self, idempotency_key: str | None) -> Decision | None:
         return None if idempotency_key is None else self._store.decision_of_key(idempotency_key)
 
-    def _cost_weight(self, asked: float | None) -> float:
-        if asked is None:
-            return self.settings.router.cost_weight
-        fix = f"give a number in [0, {_LARGEST_COST_WEIGHT:g}]"
-        if isinstance(asked, bool) or not isinstance(asked, Real):
-            raise InvalidInput("cost_weight", f"is {type(asked).__name__}, not a number", fix)
-        if not 0.0 <= asked <= _LARGEST_COST_WEIGHT:
-            raise InvalidInput("cost_weight", "is out of range", fix)
-        return float(asked)
+    def _cost_weight(self, options: RouteOptions) -> float:
+        asked, budget = options.get("cost_weight"), self._store.budget
+        if asked is None and budget is not None:
+            return price_of_a_dollar(self._store.pace, budget)
+        return _check_number("cost_weight", asked, self.settings.router.cost_weight)
 
     # -- learning ---------------------------------------------------------------------------------
 
@@ -419,6 +425,18 @@ def _check_policy(policy: Policy, arms: Sequence[Arm]) -> None:
     named, names = getattr(policy, "arm", None), [arm.name for arm in arms]
     if named is not None and named not in names:
         raise ConfigError(f"policy.arm: {named!r} is not an arm; use one of {', '.join(names)}")
+
+
+def _check_number(field: str, asked: float | None, default: float) -> float:
+    """A number of at least 0 that the caller may give. Raises InvalidInput."""
+    if asked is None:
+        return default
+    fix = f"give a number in [0, {_LARGEST_NUMBER:g}]"
+    if isinstance(asked, bool) or not isinstance(asked, Real):
+        raise InvalidInput(field, f"is {type(asked).__name__}, not a number", fix)
+    if not 0.0 <= asked <= _LARGEST_NUMBER:
+        raise InvalidInput(field, "is out of range", fix)
+    return float(asked)
 
 
 def _check_names(field: str, names: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,14 @@ class Query:
     turn: int = 1
     user_tier: str | None = None
     prompt_chars: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """What may be spent: so many USD per request on average, or per day."""
+
+    usd: float
+    per: Literal["request", "day"] = "request"
 
 
 class Scores(NamedTuple):

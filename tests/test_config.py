@@ -9,7 +9,7 @@ from bandit_router.config import Settings, load_settings, make_settings
 from bandit_router.errors import ConfigError
 
 ARM = '[[arms]]\nname = "{}"\ninput_usd_per_mtok = {}\noutput_usd_per_mtok = 1.0\n'
-SECTIONS = "router, policy, arms, features, posterior, reward, store, learner, server"
+SECTIONS = "router, policy, arms, features, posterior, reward, budget, store, learner, server"
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
-from bandit_router.guards import narrow
+from bandit_router.guards import Limits
+from bandit_router.guards import narrow as narrow_by
 from bandit_router.types import Arm
 
 SMALL = Arm(
@@ -21,6 +24,10 @@ SMALL = Arm(
 LARGE = replace(SMALL, name="large", context_window=None, capabilities=frozenset({"tools", "vision"}))
 PLAIN = replace(SMALL, name="plain", context_window=None, capabilities=frozenset())
 ARMS = (SMALL, LARGE, PLAIN)
+
+
+def narrow(arms: Sequence[Arm], **limits: Any) -> list[Arm]:
+    return narrow_by(arms, Limits(**limits), {arm.name: arm.expected_cost_usd(1000) for arm in arms})
 
 
 def names(arms: list[Arm]) -> list[str]:
@@ -80,3 +87,21 @@ def test_allowing_no_arm_leaves_nothing() -> None:
 def test_without_configured_arms_the_error_says_so() -> None:
     with pytest.raises(NoEligibleArm, match="no arm is configured"):
         narrow([], input_tokens=10)
+
+
+CHEAP, DEAR = replace(SMALL, name="cheap"), replace(LARGE, name="dear", output_usd_per_mtok=4.0)
+# For 1,000 tokens in and 300 out they cost 0.00022 and 0.0013 USD.
+
+
+def test_what_costs_more_than_the_caller_accepts_is_excluded() -> None:
+    assert names(narrow([CHEAP, DEAR], input_tokens=10, max_cost_usd=0.0013)) == ["cheap", "dear"]
+    assert names(narrow([CHEAP, DEAR], input_tokens=10, max_cost_usd=0.001)) == ["cheap"]
+    with pytest.raises(NoEligibleArm, match=r"cheap: expected to cost 0.00022 USD, more than max_cost_usd"):
+        narrow([CHEAP, DEAR], input_tokens=10, max_cost_usd=0.0001)
+
+
+def test_a_spent_budget_leaves_the_cheapest_arm_that_fits() -> None:
+    assert names(narrow([CHEAP, DEAR], input_tokens=10, affordable_usd=0.01)) == ["cheap", "dear"]
+    assert names(narrow([CHEAP, DEAR], input_tokens=10, affordable_usd=0.0)) == ["cheap"]
+    able = {"input_tokens": 10, "affordable_usd": 0.0, "require": ["vision"]}
+    assert names(narrow([CHEAP, DEAR], **able)) == ["dear"]

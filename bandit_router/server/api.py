@@ -86,6 +86,7 @@ async def route(request: Request) -> Response:
         features=body.features,
         user_tier=body.user_tier,
         cost_weight=body.cost_weight,
+        max_cost_usd=body.max_cost_usd,
         require=body.require,
         arms=body.arms,
         conversation=body.conversation,

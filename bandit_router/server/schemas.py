@@ -32,6 +32,7 @@ class RouteBody(BaseModel):
     features: list[float] | None = Field(None, description="Your own context: d − 1 numbers, no bias.")
     user_tier: str | None = Field(None, description="Tier of the user, such as premium or free.")
     cost_weight: float | None = Field(None, description="Reward given up to save one dollar, 1/USD.")
+    max_cost_usd: float | None = Field(None, description="Most the call may be expected to cost, USD.")
     require: list[str] = Field(default_factory=list, description="Capabilities the model must have.")
     arms: list[str] | None = Field(None, description="The only arms acceptable.")
     conversation: str | None = Field(None, description="Your id of the conversation; logged.")

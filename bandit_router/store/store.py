@@ -12,15 +12,17 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from bandit_router.budget import Pace
 from bandit_router.errors import RouterClosed, RouterError, StoreError, UnknownDecision
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
 from bandit_router.store.fold import Fold, folding, observations, snapshot_blob
 from bandit_router.store.records import Observation, arm_from, arm_row
 from bandit_router.store.schema import ensure_schema
+from bandit_router.store.spending import Ledger, read_pace, start
 from bandit_router.store.tables import arms, pending, routers, snapshots
 from bandit_router.store.write import Committed, Put, apply, decision_of_key, read_decision
-from bandit_router.types import Arm, Decision
+from bandit_router.types import Arm, Budget, Decision
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +45,18 @@ class Store:
     Every method raises StoreError when the database cannot do its part, RouterClosed after close().
     """
 
-    def __init__(self, engine: Engine, router: str) -> None:
+    def __init__(self, engine: Engine, router: str, budget: Budget | None) -> None:
         self._connections: Engine | None = engine
         self.router = router
+        self.budget = budget
+        self._pace = Pace()
 
     @classmethod
-    def open(cls, url: str, router: str) -> Self:
-        """Connect, and check the schema. Raises ConfigError, SchemaVersionError or StoreError."""
+    def open(cls, url: str, router: str, budget: Budget | None = None) -> Self:
+        """Connect, and check the schema. What decisions cost is booked when there is a budget.
+
+        Raises ConfigError, SchemaVersionError or StoreError.
+        """
         engine = connections.make_engine(url)
         try:
             with connections.translated():
@@ -57,7 +64,7 @@ class Store:
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, router)
+        return cls(engine, router, budget)
 
     def close(self) -> None:
         """Let go of the database; every later call raises RouterClosed."""
@@ -74,7 +81,7 @@ class Store:
     # -- the router's head ------------------------------------------------------------------------
 
     def create_router(self, schema_id: str, posterior: bytes, reward_weights: Mapping[str, float]) -> None:
-        """Make the router's row and its first snapshot, unless it has them."""
+        """Make the router's row and its first snapshot, unless it has them; begin to book a budget."""
         with connections.translated(), connections.writing(self._engine) as connection:
             row = {
                 "name": self.router,
@@ -83,15 +90,24 @@ class Store:
                 "reward_weights": dict(reward_weights),
                 "arms_revision": 0,
             }
-            if connection.scalar(_INSERT_ROUTER[connection.dialect.name], row) is None:
-                return
-            first = {"router": self.router, "version": 1, "published_at": time.time(), "posterior": posterior}
-            connection.execute(insert(snapshots), first)
+            now = time.time()
+            if connection.scalar(_INSERT_ROUTER[connection.dialect.name], row) is not None:
+                first = {"router": self.router, "version": 1, "published_at": now, "posterior": posterior}
+                connection.execute(insert(snapshots), first)
+            if self.budget is not None:
+                start(connection, self.router, self.budget, now)
 
     def head(self) -> tuple[str, int, int] | None:
         """Schema id, newest version and arms revision; None when there is no such router."""
         with connections.translated(), connections.reading(self._engine) as connection:
+            if self.budget is not None:
+                self._pace = read_pace(connection, self.router)
             return self._head(connection)
+
+    @property
+    def pace(self) -> Pace:
+        """How the budget stood when this process last read the head or committed something."""
+        return self._pace
 
     def _head(self, connection: Connection) -> tuple[str, int, int] | None:
         columns = routers.c.schema_id, routers.c.version, routers.c.arms_revision
@@ -212,8 +228,13 @@ class Store:
         return self._write_once(puts)
 
     def _write_once(self, puts: Sequence[Put]) -> list[Committed | RouterError]:
+        ledger, pace = Ledger(), None
         with connections.writing(self._engine) as connection:
-            return apply(connection, self.router, puts)
+            answers = apply(connection, self.router, puts, ledger)
+            if self.budget is not None:
+                pace = ledger.close(connection, self.router, self.budget, time.time())
+        self._pace = pace or self._pace
+        return answers
 
     def decision(self, decision_id: str) -> Decision:
         """The decision with that id. Raises UnknownDecision."""

@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0001_log_and_snapshots"
+SCHEMA_VERSION = "0002_spending"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -157,6 +157,25 @@ snapshots = Table(
     Column("posterior", LargeBinary, nullable=False, comment="bandit_router.snapshot format, checksummed"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="Published posteriors; the oldest are pruned",
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    _router(),
+    Column("budget_usd", Double, nullable=False, comment="Budget it is paced by; another starts anew"),
+    Column("budget_per", String(16), nullable=False, comment="request or day"),
+    Column(
+        "since", Double, nullable=False, comment="Unix time of the start, seconds; older decisions are out"
+    ),
+    Column("requests", BigInteger, nullable=False, comment="Decisions booked"),
+    Column("allowance_usd", Double, nullable=False, comment="What they might spend, USD"),
+    Column("spent_usd", Double, nullable=False, comment="Expected costs, corrected by those reported, USD"),
+    Column("forgone_usd", Double, nullable=False, comment="Allowance that lay unused for too long, USD"),
+    Column("pressure", Double, nullable=False, comment="Logarithm of the price of a dollar, as paced so far"),
+    Column("as_of", Double, nullable=False, comment="Unix time of the last change, seconds"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="How a router's budget stands; changed in the transaction of the decision or the cost",
 )
 
 idempotency = Table(

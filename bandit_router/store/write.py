@@ -12,6 +12,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, insert, select
 from bandit_router.errors import IdempotencyConflict, RouterError, UnknownDecision
 from bandit_router.store.engine import INSERT
 from bandit_router.store.records import decision_from, decision_row
+from bandit_router.store.spending import Ledger
 from bandit_router.store.tables import decisions, feedback, idempotency, pending
 from bandit_router.types import Decision, Feedback, Outcome
 
@@ -38,7 +39,7 @@ a statement, and taking it back for every row would stall the thread that serves
 
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _LOCK_DECISIONS = (
-    select(decisions.c.id)
+    select(decisions.c.id, decisions.c.decided_at, decisions.c.expected_cost_usd)
     .where(decisions.c.router == bindparam("router"), decisions.c.id.in_(_IDS))
     .order_by(decisions.c.id)
     .with_for_update(key_share=True)
@@ -55,23 +56,28 @@ _KEYS = select(idempotency).where(
 )
 
 
-def apply(connection: Connection, router: str, puts: Sequence[Put]) -> list[Committed | RouterError]:
+def apply(
+    connection: Connection, router: str, puts: Sequence[Put], ledger: Ledger | None = None
+) -> list[Committed | RouterError]:
     """Do all ``puts`` in the connection's transaction; one answer, or one error, for each.
 
-    A put whose idempotency key was seen before is answered as then and changes nothing.
+    A put whose idempotency key was seen before is answered as then and changes nothing. ``ledger`` hears of
+    every decision inserted and every cost that changed.
     """
+    ledger = ledger or Ledger()
     answers: list[Committed | RouterError | None] = [None] * len(puts)
     first = _answer_replays(connection, router, puts, answers)
     fresh = [i for i, answer in enumerate(answers) if answer is None and first.get(_key(puts[i]), i) == i]
     new_decisions = [(i, put.what) for i in fresh if isinstance((put := puts[i]).what, Decision)]
     if new_decisions:
         rows = [decision_row(router, decision) for _, decision in new_decisions]
-        connection.execute(_INSERT_DECISIONS[connection.dialect.name], rows).close()
+        inserted = set(connection.scalars(_INSERT_DECISIONS[connection.dialect.name], rows))
+        ledger.book([decision for _, decision in new_decisions if decision.id in inserted])
         for i, decision in new_decisions:
             answers[i] = decision
     new_feedback = [(i, put.what) for i in fresh if isinstance((put := puts[i]).what, Feedback)]
     if new_feedback:
-        for i, answer in _record(connection, router, new_feedback):
+        for i, answer in _record(connection, router, new_feedback, ledger):
             answers[i] = answer
     _remember(connection, router, [(puts[i], answers[i]) for i in fresh])
     return [
@@ -136,11 +142,11 @@ def _remember(
 
 
 def _record(
-    connection: Connection, router: str, calls: Sequence[tuple[int, Feedback]]
+    connection: Connection, router: str, calls: Sequence[tuple[int, Feedback]], ledger: Ledger
 ) -> list[tuple[int, Committed | RouterError]]:
     """Insert what is new in the calls. The decisions are locked, so revisions of one never race."""
     ids = {"router": router, "ids": sorted({call.decision_id for _, call in calls})}
-    known = set(connection.scalars(_LOCK_DECISIONS, ids))
+    known = {row.id: row for row in connection.execute(_LOCK_DECISIONS, ids)}
     current = {(r.decision_id, r.metric): (r.revision, r.value) for r in connection.execute(VALUES, ids)}
     rows: list[dict[str, Any]] = []
     answers: list[tuple[int, Committed | RouterError]] = []
@@ -156,6 +162,10 @@ def _record(
                 mark = {"decision_id": call.decision_id, "metric": metric, "revision": revision + 1}
                 rows.append({"router": router, **mark, "value": value, "received_at": call.received_at})
                 current[call.decision_id, metric] = (revision + 1, value)
+                if metric == "cost_usd":
+                    decided = known[call.decision_id]
+                    booked, cost = (decided.expected_cost_usd if v is None else v for v in (before, value))
+                    ledger.correct(decided.decided_at, booked, cost)
         answers.append((i, outcomes))
     if rows:
         connection.execute(insert(feedback), rows)
