@@ -43,7 +43,7 @@ class PolicySection(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: str = "thompson"
+    name: str = "tempered"
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -60,6 +60,9 @@ class ArmSection(_Section):
     context_window: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     capabilities: tuple[Name, ...] = ()
     enabled: bool = True
+    expected_quality: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="Reward expected of this arm before any feedback; posterior.prior_mean if left out."
+    )
 
     def arm(self) -> Arm:
         return Arm(
@@ -83,10 +86,12 @@ class FeaturesSection(_Section):
 
 
 class PosteriorSection(_Section):
-    prior_mean: Annotated[float, Field(ge=0, le=1)] = 0.5
+    model: Literal["hierarchical", "independent"] = "hierarchical"
+    prior_mean: Annotated[float, Field(ge=0, le=1)] = 0.7
     prior_std: Positive = 0.3
+    arm_std: Positive = 0.15
     weight_std: Positive = 0.05
-    noise_std: Positive = 0.3
+    noise_std: Positive = 0.39
     half_life_s: Positive | None = None
 
 

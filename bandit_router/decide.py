@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bandit_router.costs import expected_costs
 from bandit_router.guards import Limits, narrow
 from bandit_router.policies import Policy, sample
 from bandit_router.posterior import Posterior
@@ -27,11 +28,15 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """What a worker decides with until the next refresh: one snapshot, solved, and its arms."""
+    """What a worker decides with until the next refresh: one snapshot, solved, and its arms.
+
+    ``costs`` knows the same arms as ``posterior``.
+    """
 
     version: int
     arms_revision: int
     posterior: Posterior
+    costs: Posterior
     arms: tuple[Arm, ...]
 
 
@@ -49,6 +54,15 @@ def score(
     return Scores(arms, x, mean, std, cost, utility)
 
 
+def expect_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
+    """What a call of each arm is expected to cost at x (d,), from its list cost, USD."""
+    row = [view.costs.index(arm) for arm in listed_usd]
+    listed = np.zeros(len(view.costs.arms))
+    listed[row] = list(listed_usd.values())
+    expected = expected_costs(view.costs, x, listed)
+    return dict(zip(listed_usd, expected[row].tolist(), strict=True))
+
+
 def decide(
     view: View,
     policy: Policy,
@@ -60,7 +74,8 @@ def decide(
     rng: np.random.Generator,
 ) -> Decision:
     """Narrow, score, ask the policy, sample. Raises NoEligibleArm or InvalidInput."""
-    expected = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
+    listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
+    expected = expect_costs(view, request.x, listed)
     arms = narrow(view.arms, request.limits, expected)
     costs = [expected[arm.name] for arm in arms]
     scores = score(view.posterior, [arm.name for arm in arms], request.x, costs, request.cost_weight)
@@ -82,6 +97,7 @@ def decide(
         cost_weight=request.cost_weight,
         expected_quality=float(scores.mean[chosen]),
         expected_cost_usd=costs[chosen],
+        list_cost_usd=listed[scores.arms[chosen]],
         conversation=request.conversation,
         idempotency_key=request.idempotency_key,
         query=request.query,

@@ -1,6 +1,6 @@
-"""Folds feedback into the posterior: each reward once, whoever does it and however often.
+"""Folds feedback into what is learned: each reward and each cost once, whoever does it and however often.
 
-A decision's current reward is compared with the reward on record as counted, and the difference is
+What is now known of a decision is compared with what is on record as counted, and the difference is
 added to the sums. So a retry adds nothing, a revision adds the difference, and what was counted can
 always be told from the log.
 """
@@ -10,21 +10,52 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from bandit_router.config import PosteriorSection, Settings
+from bandit_router.costs import HYPERPRIOR, prior_of_costs, root_of
 from bandit_router.errors import SnapshotCorrupt
+from bandit_router.hierarchy import Hyperprior
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.reward import reward
 from bandit_router.snapshot import decode, encode
-from bandit_router.store.fold import Fold
+from bandit_router.store.fold import Fold, Snapshot
 from bandit_router.store.records import Observation
 from bandit_router.store.store import Store
 
 log = logging.getLogger(__name__)
+
+COMMON_VARIANCE, ARM_VARIANCE = 0.01, 0.001
+"""Variance of the reward that queries are expected to explain: for all arms alike, and of each arm's own."""
+
+
+class Learned(NamedTuple):
+    """A snapshot: the posterior of rewards, and that of the roots of cost over list cost."""
+
+    rewards: Posterior
+    costs: Posterior
+
+
+class Term(NamedTuple):
+    """What is counted of an observation, and what is on record as counted; None is nothing."""
+
+    now: Callable[[Observation], float | None]
+    counted: Callable[[Observation], float | None]
+
+
+COST = Term(
+    now=lambda seen: root_of(seen.metrics.get("cost_usd"), seen.list_cost_usd),
+    counted=lambda seen: seen.folded_root,
+)
+
+
+def reward_term(weights: Mapping[str, float]) -> Term:
+    """The reward of these metric weights."""
+    return Term(now=lambda seen: reward(seen.metrics, weights), counted=lambda seen: seen.folded)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,9 +63,11 @@ class Learner:
     """How rewards are made and learned. Stateless: everything it knows is in the store."""
 
     store: Store
-    prior: Prior
+    priors: Callable[[str], Prior]
+    dim: int
     noise_variance: float
     half_life_s: float | None
+    hyperprior: Hyperprior | None
     weights: Mapping[str, float]
     schema_id: str
     batch: int
@@ -51,81 +84,120 @@ class Learner:
             if fold is None:
                 return None
             try:
-                posterior = decode(fold.posterior())
+                learned = read_snapshot(fold.snapshot())
             except SnapshotCorrupt:
                 log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
                 return self.rebuild(fold)
             seen = fold.take(self.batch)
-            changed = add(posterior, seen, fold.reward_weights)
-            if changed:
-                fold.count(changed)
-                self.publish(fold, posterior)
+            rewards = add(learned.rewards, seen, reward_term(fold.reward_weights))
+            costs = add(learned.costs, seen, COST)
+            if rewards or costs:
+                fold.count("reward", rewards)
+                fold.count("cost", costs)
+                self.publish(fold, learned)
             return len(seen)
 
     def rebuild(self, fold: Fold) -> int:
         """Publish a posterior made from nothing but the log; how many rewards it counts."""
-        posterior = self.empty(arm.name for arm in self.store.arms_in(fold))
+        learned = self.empty(arm.name for arm in self.store.arms_in(fold))
         counted = 0
         for seen in fold.take_everything():
-            rewards = add(posterior, seen, self.weights)
-            fold.count(rewards)
+            rewards = add(learned.rewards, seen, reward_term(self.weights))
+            fold.count("reward", rewards)
+            fold.count("cost", add(learned.costs, seen, COST))
             counted += len(rewards)
-        fold.publish(encode(posterior), self.weights, keep=self.keep_snapshots)
+        fold.publish(encode_snapshot(learned), self.weights, keep=self.keep_snapshots)
         return counted
 
     def adopt(self, fold: Fold) -> None:
         """Make the newest snapshot fit the settings and the arms; publish only when it does not."""
         try:
-            posterior = decode(fold.posterior())
+            learned = read_snapshot(fold.snapshot())
         except SnapshotCorrupt:
             log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
             self.rebuild(fold)
             return
-        if not self._agrees(posterior) or fold.reward_weights != self.weights:
+        if not self._agrees(learned.rewards) or fold.reward_weights != self.weights:
             log.warning("the settings of the posterior or the reward changed: rebuilding from the log")
             self.rebuild(fold)
             return
-        self.include(fold, posterior)
+        self.include(fold, learned)
 
-    def include(self, fold: Fold, posterior: Posterior) -> None:
-        """Give every arm that the newest ``posterior`` does not know its prior; publish if there is one."""
-        new = [arm.name for arm in self.store.arms_in(fold) if arm.name not in posterior]
+    def include(self, fold: Fold, learned: Learned) -> None:
+        """Give every arm that the newest snapshot does not know its prior; publish if there is one."""
+        new = [arm.name for arm in self.store.arms_in(fold) if arm.name not in learned.rewards]
         for arm in new:
-            posterior = posterior.with_arm(arm, self.prior)
+            learned = Learned(
+                rewards=learned.rewards.with_arm(arm, self.priors(arm)),
+                costs=learned.costs.with_arm(arm, prior_of_costs(self.dim)),
+            )
         if new:
-            self.publish(fold, posterior)
+            self.publish(fold, learned)
 
-    def empty(self, arms: Iterable[str]) -> Posterior:
-        """A posterior of these arms that has seen nothing."""
-        return Posterior.empty(
-            dict.fromkeys(arms, self.prior),
+    def empty(self, arms: Iterable[str]) -> Learned:
+        """What is believed of these arms before anything was seen."""
+        rewards = Posterior.empty(
+            {arm: self.priors(arm) for arm in arms},
             schema_id=self.schema_id,
             noise_variance=self.noise_variance,
             half_life_s=self.half_life_s,
-            dim=self.prior.mean.size,
+            hyperprior=self.hyperprior,
+            dim=self.dim,
         )
+        return Learned(rewards, no_costs(rewards))
 
-    def publish(self, fold: Fold, posterior: Posterior) -> int:
-        """Publish a posterior whose rewards were all made with the weights on record."""
-        return fold.publish(encode(posterior), fold.reward_weights, keep=self.keep_snapshots)
+    def publish(self, fold: Fold, learned: Learned) -> int:
+        """Publish what was learned, all of it from rewards made with the weights on record."""
+        return fold.publish(encode_snapshot(learned), fold.reward_weights, keep=self.keep_snapshots)
 
     def _agrees(self, posterior: Posterior) -> bool:
+        priors = [self.priors(arm) for arm in posterior.arms]
         return (
             posterior.noise_variance == self.noise_variance
             and posterior.half_life_s == self.half_life_s
-            and posterior.dim == self.prior.mean.size
-            and bool((posterior.prior_mean == self.prior.mean).all())
-            and bool((posterior.prior_precision == self.prior.precision).all())
+            and posterior.hyperprior == self.hyperprior
+            and posterior.dim == self.dim
+            and all(np.array_equal(p.mean, m) for p, m in zip(priors, posterior.prior_mean, strict=True))
+            and all(
+                np.array_equal(p.precision, m) for p, m in zip(priors, posterior.prior_precision, strict=True)
+            )
         )
 
 
+def no_costs(rewards: Posterior) -> Posterior:
+    """What is believed of the costs of the same arms before any was reported."""
+    return Posterior.empty(
+        dict.fromkeys(rewards.arms, prior_of_costs(rewards.dim)),
+        schema_id=rewards.schema_id,
+        noise_variance=HYPERPRIOR.noise_std**2,
+        half_life_s=rewards.half_life_s,
+        hyperprior=HYPERPRIOR,
+        dim=rewards.dim,
+    )
+
+
+def read_snapshot(snapshot: Snapshot) -> Learned:
+    """What a snapshot says. Raises SnapshotCorrupt."""
+    rewards = decode(snapshot.posterior)
+    return Learned(rewards, no_costs(rewards) if snapshot.costs is None else decode(snapshot.costs))
+
+
+def encode_snapshot(learned: Learned) -> Snapshot:
+    """The inverse of :func:`read_snapshot`."""
+    return Snapshot(encode(learned.rewards), encode(learned.costs))
+
+
 def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> Learner:
-    """A learner with the settings' prior, noise, forgetting and reward."""
+    """A learner with the settings' priors, noise, forgetting and reward."""
+    section = settings.posterior
+    expected = {arm.name: arm.expected_quality for arm in settings.arms}
     return Learner(
         store=store,
-        prior=make_prior(settings.posterior, dim),
-        noise_variance=settings.posterior.noise_std**2,
-        half_life_s=settings.posterior.half_life_s,
+        priors=lambda arm: make_prior(section, dim, expected.get(arm)),
+        dim=dim,
+        noise_variance=section.noise_std**2,
+        half_life_s=section.half_life_s,
+        hyperprior=make_hyperprior(section),
         weights=settings.reward.weights,
         schema_id=schema_id,
         batch=settings.learner.batch,
@@ -133,27 +205,38 @@ def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> 
     )
 
 
-def make_prior(section: PosteriorSection, dim: int) -> Prior:
-    """Reward ``prior_mean`` whatever the query, give or take: x[0] is the bias, the rest features."""
+def make_prior(section: PosteriorSection, dim: int, expected: float | None = None) -> Prior:
+    """Reward ``expected`` whatever the query, give or take: x[0] is the bias, the rest features."""
     mean = np.zeros(dim)
-    mean[0] = section.prior_mean
+    mean[0] = section.prior_mean if expected is None else expected
     precision = np.full(dim, section.weight_std**-2.0)
     precision[0] = section.prior_std**-2.0
     return Prior(mean=mean, precision=precision)
 
 
-def add(
-    posterior: Posterior, seen: Iterable[Observation], weights: Mapping[str, float]
-) -> dict[str, float | None]:
-    """Bring the sums up to date with what was seen, in place; the rewards that changed, by decision.
+def make_hyperprior(section: PosteriorSection) -> Hyperprior | None:
+    """What ties the arms together; None when they are independent."""
+    if section.model == "independent":
+        return None
+    return Hyperprior(
+        level_std=section.prior_std,
+        arm_std=section.arm_std,
+        common_variance=COMMON_VARIANCE,
+        arm_variance=ARM_VARIANCE,
+        noise_std=section.noise_std,
+    )
+
+
+def add(posterior: Posterior, seen: Iterable[Observation], term: Term) -> dict[str, float | None]:
+    """Bring the sums up to date with what was seen, in place; the values that changed, by decision.
 
     A row that cannot be learned from is left out and named in the log: it must not stop the others.
     """
     changed: dict[str, float | None] = {}
     fresh: list[tuple[Observation, float]] = []
     for observation in seen:
-        new = reward(observation.metrics, weights)
-        if new == observation.folded:
+        new, old = term.now(observation), term.counted(observation)
+        if new == old:
             continue
         problem = obstacle(posterior, observation)
         if problem:
@@ -161,13 +244,13 @@ def add(
             continue
         changed[observation.decision_id] = new
         where = observation.arm, observation.x
-        if observation.folded is None:
+        if old is None:
             assert new is not None
             fresh.append((observation, new))
         elif new is None:
-            posterior.retract(*where, observation.folded, observation.decided_at)
+            posterior.retract(*where, old, observation.decided_at)
         else:
-            posterior.revise(*where, observation.folded, new, observation.decided_at)
+            posterior.revise(*where, old, new, observation.decided_at)
     count(posterior, fresh)
     return changed
 

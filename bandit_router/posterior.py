@@ -9,7 +9,9 @@ and everything else is derived from them:
 
     P_a = diag(λ_a) + S_a/σ²,    θ̂_a = P_a⁻¹(λ_a μ_a + m_a/σ²),    std_a(x) = √(xᵀ P_a⁻¹ x)
 
-(Bishop, Pattern Recognition and Machine Learning, eq. 3.50–3.59.) Because sums commute, the order of
+(Bishop, Pattern Recognition and Machine Learning, eq. 3.50–3.59.) With a ``hyperprior`` the arms share what
+they have in common instead, and σ² is estimated too, for which Σ w_i r_i² is kept: see
+:mod:`bandit_router.hierarchy`. Because sums commute, the order of
 workers, retries and late rewards does not matter. Forgetting is by event time, so that it commutes
 too: ``w_i = 2^(−(as_of − t_i)/half_life_s)``, where ``as_of`` is the newest event, so that what is
 forgotten is decided by the log and not by a clock; the prior never decays, so no variance outgrows it.
@@ -25,10 +27,15 @@ from typing import Self
 import numpy as np
 from scipy.linalg import blas, lapack
 
+from bandit_router import hierarchy
 from bandit_router.errors import InvalidInput
+from bandit_router.hierarchy import Hyperprior, Solution, Sums
 from bandit_router.types import FloatArray
 
 log = logging.getLogger(__name__)
+
+_QUARANTINED = "arm %r has unusable statistics: quarantined to its prior; run `rebuild`"
+_ROUNDING = 1e-6  # of a sum that retractions brought back to nothing
 
 _HALF_READ_DIM = 128  # from here on reading one triangle (symv) beats one big gemv over both
 
@@ -54,7 +61,8 @@ class Posterior:
     """The posterior of K arms over contexts of dimension d.
 
     Mutable on purpose: the learner owns one, adds to it and publishes it; a published one is never
-    touched again. ``second`` is S (K, d, d), ``cross`` is m (K, d), ``count`` is n (K,).
+    touched again. ``second`` is S (K, d, d), ``cross`` is m (K, d), ``square`` is Σ w r² (K,), ``count`` is
+    n (K,). Without a ``hyperprior`` the arms are independent.
     """
 
     arms: tuple[str, ...]
@@ -64,13 +72,16 @@ class Posterior:
     prior_precision: FloatArray
     second: FloatArray
     cross: FloatArray
+    square: FloatArray
     count: np.ndarray[tuple[int], np.dtype[np.int64]]
+    hyperprior: Hyperprior | None = None
     half_life_s: float | None = None
     as_of: float = -math.inf
     theta: FloatArray = field(init=False, repr=False)
     covariance: FloatArray = field(init=False, repr=False)
     _index: dict[str, int] = field(init=False, repr=False)
     _stale: bool = field(init=False, repr=False, default=True)
+    _solution: Solution | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         self._index = {arm: k for k, arm in enumerate(self.arms)}
@@ -85,6 +96,7 @@ class Posterior:
         schema_id: str,
         noise_variance: float,
         half_life_s: float | None = None,
+        hyperprior: Hyperprior | None = None,
         dim: int | None = None,
     ) -> Self:
         """A posterior that has seen nothing. ``dim`` is only needed when there are no arms yet."""
@@ -104,7 +116,9 @@ class Posterior:
             prior_precision=np.array([p.precision for p in priors.values()]).reshape(k, d),
             second=np.zeros((k, d, d)),
             cross=np.zeros((k, d)),
+            square=np.zeros(k),
             count=np.zeros(k, dtype=np.int64),
+            hyperprior=hyperprior,
             half_life_s=half_life_s,
         )
 
@@ -130,7 +144,9 @@ class Posterior:
             prior_precision=self.prior_precision.copy(),
             second=self.second.copy(),
             cross=self.cross.copy(),
+            square=self.square.copy(),
             count=self.count.copy(),
+            hyperprior=self.hyperprior,
             half_life_s=self.half_life_s,
             as_of=self.as_of,
         )
@@ -138,7 +154,8 @@ class Posterior:
     def without_evidence(self) -> Self:
         """The same arms and priors, having seen nothing."""
         blank = self.copy()
-        blank.second[:], blank.cross[:], blank.count[:], blank.as_of = 0.0, 0.0, 0, -math.inf
+        blank.second[:], blank.cross[:], blank.square[:], blank.count[:] = 0.0, 0.0, 0.0, 0
+        blank.as_of = -math.inf
         return blank
 
     def with_arm(self, arm: str, prior: Prior) -> Self:
@@ -155,6 +172,8 @@ class Posterior:
             prior_precision=np.vstack([self.prior_precision, prior.precision]),
             second=np.concatenate([self.second, np.zeros((1, self.dim, self.dim))]),
             cross=np.vstack([self.cross, np.zeros(self.dim)]),
+            square=np.append(self.square, 0.0),
+            hyperprior=self.hyperprior,
             count=np.append(self.count, np.int64(0)),
             half_life_s=self.half_life_s,
             as_of=self.as_of,
@@ -168,7 +187,9 @@ class Posterior:
         The derived mean and covariance follow by a rank-one (Sherman–Morrison) step.
         """
         k, w = self._index[arm], self._admit(x, reward, at)
-        if not self._stale:
+        if self.hyperprior is not None:
+            self._stale = True
+        elif not self._stale:
             self._rank_one(k, x, reward, w)
         self._add(k, x, reward, w)
         self.count[k] += 1
@@ -183,7 +204,10 @@ class Posterior:
     def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0) -> None:
         """Replace one counted reward by another: m += w (new − old) x."""
         k, w = self._index[arm], self._admit(x, new - old, at)
-        if not self._stale:
+        self.square[k] += w * (new * new - old * old)
+        if self.hyperprior is not None:
+            self._stale = True
+        elif not self._stale:
             self.theta[k] += self.covariance[k] @ x * (w * (new - old) / self.noise_variance)
         self.cross[k] += w * (new - old) * x
 
@@ -200,6 +224,7 @@ class Posterior:
         wx = x * self._weights(at)[:, None]
         self.second[k] += wx.T @ x
         self.cross[k] += rewards @ wx
+        self.square[k] += float(rewards**2 @ self._weights(at))
         self.count[k] += rewards.size
         self._stale = True
 
@@ -210,6 +235,7 @@ class Posterior:
             and self.schema_id == other.schema_id
             and self.half_life_s == other.half_life_s
             and self.noise_variance == other.noise_variance
+            and self.hyperprior == other.hyperprior
             and np.array_equal(self.prior_mean, other.prior_mean)
             and np.array_equal(self.prior_precision, other.prior_precision)
         )
@@ -221,6 +247,7 @@ class Posterior:
         addend.advance(as_of)
         merged.second += addend.second
         merged.cross += addend.cross
+        merged.square += addend.square
         merged.count += addend.count
         return merged
 
@@ -234,31 +261,70 @@ class Posterior:
             decay = 2.0 ** ((self.as_of - as_of) / self.half_life_s)
             self.second *= decay
             self.cross *= decay
+            self.square *= decay
             self._stale = True
         self.as_of = as_of
 
     # -- the derived part -------------------------------------------------------------------------
 
     def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation of θ_a·x for every arm: x (d,) -> two (K,) vectors."""
+        """Mean and width of every arm's reward at x (d,): two (K,) vectors.
+
+        The width is the standard deviation of θ_a·x, or under a hyperprior that of the arm's level.
+        """
         if self._stale:
             self.solve()
+        if self._solution is not None:
+            return self._solution.mean(x), self._solution.width
         mean = self.theta.dot(x)
         variance = _quadratic_forms(self.covariance, x)
         np.maximum(variance, 0.0, out=variance)
         return mean, np.sqrt(variance, out=variance)
 
+    def predict_many(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The same at contexts x (n, d): two (n, K) arrays."""
+        if self._stale:
+            self.solve()
+        if self._solution is not None:
+            mean = x @ self._solution.transform.T @ self._solution.theta.T
+            return mean, np.broadcast_to(self._solution.width, mean.shape)
+        variance = np.stack([np.einsum("nd,nd->n", x @ c, x) for c in self.covariance], axis=1)
+        return x @ self.theta.T, np.sqrt(np.maximum(variance, 0.0))
+
+    @property
+    def residual_variance(self) -> FloatArray:
+        """σ_a² (K,): as estimated under a hyperprior, else as given."""
+        if self._stale:
+            self.solve()
+        if self._solution is not None:
+            return self._solution.noise
+        return np.full(len(self.arms), self.noise_variance)
+
     def solve(self) -> None:
-        """Derive θ̂ and P⁻¹ of every arm from the sums, by Cholesky.
+        """Derive from the sums what :meth:`predict` needs.
 
         An arm with non-finite statistics is quarantined: it predicts its prior and says so in the log.
         """
-        for k, arm in enumerate(self.arms):
-            if not self._solve_arm(k):
-                log.error("arm %r has unusable statistics: quarantined to its prior; run `rebuild`", arm)
-                self.theta[k] = self.prior_mean[k]
-                self.covariance[k] = np.diag(1.0 / self.prior_precision[k])
+        if self.hyperprior is not None:
+            self._solution = self._solve_together(self.hyperprior)
+        else:
+            for k, arm in enumerate(self.arms):
+                if not self._solve_arm(k):
+                    log.error(_QUARANTINED, arm)
+                    self.theta[k] = self.prior_mean[k]
+                    self.covariance[k] = np.diag(1.0 / self.prior_precision[k])
         self._stale = False
+
+    def _solve_together(self, hyperprior: Hyperprior) -> Solution:
+        sums = Sums(self.second, self.cross, self.square, self.second[:, 0, 0])
+        with np.errstate(invalid="ignore", over="ignore"):
+            size = np.abs(self.second).sum(axis=(1, 2)) + np.abs(self.cross).sum(axis=1) + np.abs(self.square)
+        lost = ~np.isfinite(size) | (self.second[:, 0, 0] < -_ROUNDING)
+        if lost.any():
+            for k in np.flatnonzero(lost):
+                log.error(_QUARANTINED, self.arms[k])
+            sums = Sums(*(np.where(lost.reshape(-1, *[1] * (part.ndim - 1)), 0.0, part) for part in sums))
+        return hierarchy.solve(sums, self.prior_mean[:, 0], hyperprior)
 
     def _solve_arm(self, k: int) -> bool:
         second, cross = self.second[k], self.cross[k]
@@ -284,6 +350,7 @@ class Posterior:
     def _add(self, k: int, x: FloatArray, reward: float, w: float) -> None:
         _add_outer(self.second[k], w, x)
         self.cross[k] += (w * reward) * x
+        self.square[k] += w * reward * reward
 
     def _admit(self, x: FloatArray, reward: float, at: float) -> float:
         if x.shape != (self.dim,):

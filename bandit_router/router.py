@@ -31,10 +31,10 @@ from bandit_router.errors import (
 )
 from bandit_router.features import Pipeline, build_pipeline, check_text, input_tokens, read_query
 from bandit_router.guards import Limits
-from bandit_router.learner import Learner, make_learner
+from bandit_router.learner import Learner, encode_snapshot, make_learner, read_snapshot
 from bandit_router.policies import Policy, make_policy
 from bandit_router.reward import check_metric
-from bandit_router.snapshot import decode, encode
+from bandit_router.snapshot import decode
 from bandit_router.store.store import Store
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
@@ -316,11 +316,11 @@ class Router:
 
     def scores(self, decision: Decision) -> Scores | None:
         """What the policy saw, recomputed from the decision's snapshot; None when that is pruned."""
-        blob = self._store.snapshot(decision.snapshot)
-        if blob is None:
+        snapshot = self._store.snapshot(decision.snapshot)
+        if snapshot is None:
             return None
         costs = decision.expected_costs_usd
-        return score(decode(blob), decision.eligible, decision.x, costs, decision.cost_weight)
+        return score(decode(snapshot.posterior), decision.eligible, decision.x, costs, decision.cost_weight)
 
     def metrics(self, decision_id: str) -> dict[str, float]:
         """The feedback in force for a decision."""
@@ -360,7 +360,7 @@ class Router:
         with self._store.folding(wait=True) as fold:
             assert fold is not None
             self._store.put_arm(fold, arm)
-            self._learner.include(fold, decode(fold.posterior()))
+            self._learner.include(fold, read_snapshot(fold.snapshot()))
         self.refresh()
 
     def enable_arm(self, name: str, enabled: bool = True) -> None:
@@ -387,11 +387,12 @@ class Router:
                 self._view = self._load_view()
 
     def _load_view(self) -> View:
-        version, arms_revision, blob, arms = self._store.published()
-        posterior = decode(blob)
-        posterior.solve()
-        known = tuple(arm for arm in arms if arm.name in posterior)
-        return View(version=version, arms_revision=arms_revision, posterior=posterior, arms=known)
+        version, arms_revision, snapshot, arms = self._store.published()
+        rewards, costs = read_snapshot(snapshot)
+        rewards.solve()
+        costs.solve()
+        known = tuple(arm for arm in arms if arm.name in rewards)
+        return View(version=version, arms_revision=arms_revision, posterior=rewards, costs=costs, arms=known)
 
     def _run(self) -> None:
         while not self._stopping.wait(self.settings.learner.interval_s):
@@ -406,7 +407,7 @@ class Router:
 
 def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
     """Make the router's rows if it is new, and bring its arms and posterior in line with the settings."""
-    store.create_router(learner.schema_id, encode(learner.empty(())), learner.weights)
+    store.create_router(learner.schema_id, encode_snapshot(learner.empty(())), learner.weights)
     with store.folding(wait=True) as fold:
         assert fold is not None
         head = store.schema_in(fold)

@@ -4,7 +4,8 @@
 
 Little-endian throughout. The header is JSON with sorted keys; the arrays are float64: prior means
 (K, d), prior precisions (K, d), m (K, d), then the lower triangle of S, row by row, for each arm
-(K, d(d+1)/2). Equal posteriors have equal bytes.
+(K, d(d+1)/2), then Σ w r² (K,). Equal posteriors have equal bytes. Format 1 had neither the last of these
+nor a hyperprior, and is still read.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import hashlib
 import json
 import math
 import struct
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from bandit_router.errors import SnapshotCorrupt
+from bandit_router.hierarchy import Hyperprior
 from bandit_router.posterior import Posterior
 
 MAGIC = b"BRPS"
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, 2)
 _PREFIX = struct.Struct("<4sHI")
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -35,6 +39,7 @@ def encode(posterior: Posterior) -> bytes:
             "count": posterior.count.tolist(),
             "dim": posterior.dim,
             "half_life_s": posterior.half_life_s,
+            "hyperprior": posterior.hyperprior and asdict(posterior.hyperprior),
             "noise_variance": posterior.noise_variance,
             "schema_id": posterior.schema_id,
         },
@@ -46,6 +51,7 @@ def encode(posterior: Posterior) -> bytes:
         posterior.prior_precision,
         posterior.cross,
         posterior.second[:, lower[0], lower[1]],
+        posterior.square,
     )
     body = b"".join(np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays)
     content = _PREFIX.pack(MAGIC, FORMAT, len(header)) + header + body
@@ -58,9 +64,9 @@ def decode(blob: bytes) -> Posterior:
     if len(content) < _PREFIX.size or hashlib.sha256(content).digest() != digest:
         raise SnapshotCorrupt("the snapshot fails its checksum; run `bandit-router rebuild`")
     magic, version, header_length = _PREFIX.unpack_from(content)
-    if magic != MAGIC or version != FORMAT:
+    if magic != MAGIC or version not in _READABLE:
         raise SnapshotCorrupt(
-            f"the snapshot has format {magic!r} {version}, this package reads {MAGIC!r} {FORMAT}; "
+            f"the snapshot has format {magic!r} {version}, this package reads {MAGIC!r} {_READABLE}; "
             "run `bandit-router rebuild`"
         )
     try:
@@ -72,7 +78,9 @@ def decode(blob: bytes) -> Posterior:
 
 def _assemble(header: dict[str, Any], numbers: np.ndarray[Any, np.dtype[np.float64]]) -> Posterior:
     k, d = len(header["arms"]), header["dim"]
-    prior_mean, prior_precision, cross, triangle = np.split(numbers, [k * d, 2 * k * d, 3 * k * d])
+    sizes = [k * d, k * d, k * d, k * d * (d + 1) // 2]
+    prior_mean, prior_precision, cross, triangle, square = np.split(numbers, np.cumsum(sizes))
+    hyperprior = header.get("hyperprior")
     second = np.zeros((k, d, d))
     rows, columns = np.tril_indices(d)
     second[:, rows, columns] = second[:, columns, rows] = triangle.reshape(k, len(rows))
@@ -84,7 +92,9 @@ def _assemble(header: dict[str, Any], numbers: np.ndarray[Any, np.dtype[np.float
         prior_precision=prior_precision.reshape(k, d).copy(),
         second=second,
         cross=cross.reshape(k, d).copy(),
+        square=square.reshape(k).copy() if square.size else np.zeros(k),
         count=np.array(header["count"], dtype=np.int64).reshape(k),
+        hyperprior=None if hyperprior is None else Hyperprior(**hyperprior),
         half_life_s=header["half_life_s"],
         as_of=-math.inf if header["as_of"] is None else header["as_of"],
     )

@@ -104,7 +104,10 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """One logged choice. ``eligible``, ``pmf`` and ``expected_costs_usd`` share one order."""
+    """One logged choice. ``eligible``, ``pmf`` and ``expected_costs_usd`` share one order.
+
+    ``list_cost_usd`` is what the price list says of the action, before what was learned of its costs.
+    """
 
     id: str
     decided_at: float
@@ -121,6 +124,7 @@ class Decision:
     cost_weight: float
     expected_quality: float
     expected_cost_usd: float
+    list_cost_usd: float | None = None
     conversation: str | None = None
     parent: str | None = None
     idempotency_key: str | None = None

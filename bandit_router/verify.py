@@ -10,11 +10,9 @@ import numpy as np
 
 from bandit_router.decide import score
 from bandit_router.errors import RouterError, SnapshotCorrupt
-from bandit_router.learner import count, obstacle
+from bandit_router.learner import COST, Learned, Term, count, obstacle, read_snapshot, reward_term
 from bandit_router.policies import parse_policy
 from bandit_router.posterior import Posterior
-from bandit_router.reward import reward
-from bandit_router.snapshot import decode
 from bandit_router.store.audit import Audit, Unreadable
 from bandit_router.store.records import Observation
 from bandit_router.store.store import Store
@@ -34,6 +32,8 @@ class Report:
     decisions: int = 0
     rewards_in_log: int = 0
     rewards_counted: int = 0
+    costs_in_log: int = 0
+    costs_counted: int = 0
     pending: int = 0
     left_out: int = 0
     pmfs_recomputed: int = 0
@@ -70,42 +70,58 @@ def verify(store: Store) -> Report:
     return report
 
 
-def _check_counts(audit: Audit, weights: Mapping[str, float], live: Posterior, report: Report) -> None:
-    """Rewards counted = rewards in the log − pending, and the sums over them equal the live ones."""
+def _check_counts(audit: Audit, weights: Mapping[str, float], live: Learned, report: Report) -> None:
+    """Counted = in the log − pending, for rewards and costs, and the sums over them equal the live ones."""
     waiting = audit.pending()
-    rebuilt = live.without_evidence()
+    rebuilt = Learned(*(posterior.without_evidence() for posterior in live))
+    terms = reward_term(weights), COST
+    in_log = [0, 0]
     for seen in audit.observations():
-        readable = [o for o in seen if o.folded is not None and obstacle(live, o) is None]
-        count(rebuilt, [(o, o.folded) for o in readable if o.folded is not None])
-        for observation in seen:
-            current = reward(observation.metrics, weights)
-            report.rewards_in_log += current is not None
-            if observation.decision_id not in waiting and current != observation.folded:
-                _explain(observation, current, live, report)
+        for i, (term, posterior, again) in enumerate(zip(terms, live, rebuilt, strict=True)):
+            readable = [o for o in seen if term.counted(o) is not None and obstacle(posterior, o) is None]
+            count(again, [(o, value) for o in readable if (value := term.counted(o)) is not None])
+            for observation in seen:
+                current = term.now(observation)
+                in_log[i] += current is not None
+                if observation.decision_id not in waiting and current != term.counted(observation):
+                    _explain(observation, term, posterior, report, count_it=i == 0)
+    report.rewards_in_log, report.costs_in_log = in_log
     report.pending = len(waiting)
-    report.rewards_counted = int(live.count.sum())
-    if report.rewards_counted != audit.folded():
-        report.fail(f"the posterior counts {report.rewards_counted} rewards, {audit.folded()} are on record")
-    rebuilt.advance(live.as_of)
-    report.rebuild_error = _distance(live, rebuilt)
+    report.rewards_counted, report.costs_counted = (int(posterior.count.sum()) for posterior in live)
+    on_record = audit.counted()
+    for what, counted, recorded in zip(
+        ("rewards", "costs"), (report.rewards_counted, report.costs_counted), on_record, strict=True
+    ):
+        if counted != recorded:
+            report.fail(f"the posterior counts {counted} {what}, {recorded} are on record")
+    for posterior, again in zip(live, rebuilt, strict=True):
+        again.advance(posterior.as_of)
+        report.rebuild_error = max(report.rebuild_error, _distance(posterior, again))
     if not report.rebuild_error <= _REBUILD_TOLERANCE:
         report.fail(f"rebuilt from the log, the posterior differs by {report.rebuild_error:.3g} (relative)")
 
 
-def _explain(observation: Observation, current: float | None, live: Posterior, report: Report) -> None:
-    if observation.folded is None and obstacle(live, observation):
-        report.left_out += 1
+def _explain(
+    observation: Observation, term: Term, live: Posterior, report: Report, *, count_it: bool
+) -> None:
+    current, counted = term.now(observation), term.counted(observation)
+    if counted is None and obstacle(live, observation):
+        report.left_out += count_it
         return
-    counted = "nothing" if observation.folded is None else f"{observation.folded:g}"
+    found = "nothing" if counted is None else f"{counted:g}"
     logged = "nothing" if current is None else f"{current:g}"
-    report.fail(f"decision {observation.decision_id}: counted {counted}, the log says {logged}")
+    report.fail(f"decision {observation.decision_id}: counted {found}, the log says {logged}")
 
 
 def _distance(live: Posterior, rebuilt: Posterior) -> float:
     """The largest difference between two sets of sums, relative to their largest entry."""
     if (live.count != rebuilt.count).any():
         return math.inf
-    pairs = (live.second, rebuilt.second), (live.cross, rebuilt.cross)
+    pairs = (
+        (live.second, rebuilt.second),
+        (live.cross, rebuilt.cross),
+        (live.square, rebuilt.square),
+    )
     return max((_relative(a, b) for a, b in pairs), default=0.0)
 
 
@@ -125,7 +141,8 @@ def _check_pmfs(audit: Audit, report: Report) -> None:
             continue
         if decision.snapshot != version:
             version = decision.snapshot
-            posterior = _decoded(audit, version, report)
+            learned = _decoded(audit, version, report)
+            posterior = None if learned is None else learned.rewards
         try:
             _check_pmf(decision, posterior, report)
         except (RouterError, LookupError, TypeError, ValueError) as error:
@@ -152,10 +169,10 @@ def _check_pmf(decision: Decision, posterior: Posterior | None, report: Report) 
         report.fail(f"decision {decision.id}: its PMF differs by {gap:.3g} from the recomputed one")
 
 
-def _decoded(audit: Audit, version: int, report: Report) -> Posterior | None:
-    blob = audit.snapshot(version)
+def _decoded(audit: Audit, version: int, report: Report) -> Learned | None:
+    snapshot = audit.snapshot(version)
     try:
-        return None if blob is None else decode(blob)
+        return None if snapshot is None else read_snapshot(snapshot)
     except SnapshotCorrupt as error:
         report.fail(f"snapshot {version}: {error}")
         return None

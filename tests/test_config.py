@@ -42,7 +42,7 @@ def check_refused(toml: Path, text: str, *said: str) -> None:
 
 def test_an_empty_file_gives_the_defaults(toml: Path) -> None:
     settings = load(toml, "")
-    assert (settings.router.cost_weight, settings.policy.name, settings.arms) == (0.0, "thompson", ())
+    assert (settings.router.cost_weight, settings.policy.name, settings.arms) == (0.0, "tempered", ())
 
 
 def test_the_file_wins_over_the_defaults(toml: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.policies import sample
-from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Thompson, Uniform
+from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Tempered, Thompson, Uniform
 from bandit_router.types import Scores
 from tests.contracts.policy import ORDINARY, make_scores, some_scores
 
@@ -56,6 +56,23 @@ def test_thompson_equals_the_frequency_of_the_largest_draw(scores: Scores, v: fl
     pmf = np.array(Thompson(v=v, epsilon=epsilon).pmf(scores))
     tolerance = 5 * np.sqrt(wins * (1 - wins) / n) + 10 / n
     assert (np.abs(pmf - ((1 - epsilon) * wins + epsilon / k)) <= tolerance).all()
+
+
+@given(scores=some_scores(), least=st.sampled_from([0.0, 0.5, 1.0]), slope=st.sampled_from([0.0, 5.0, 100.0]))
+def test_tempered_is_thompson_with_narrowed_widths(scores: Scores, least: float, slope: float) -> None:
+    narrowed = [s * min(1.0, least + slope * s) for s in scores.std]
+    expected = Thompson(epsilon=0.1).pmf(scores._replace(std=np.array(narrowed)))
+    found = Tempered(least=least, slope=slope, epsilon=0.1).pmf(scores)
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_tempered_calms_down_as_it_learns() -> None:
+    """The same leader, two standard deviations ahead: the surer of both, the less the other is tried."""
+    others = [
+        Tempered(epsilon=0.0).pmf(make_scores([0.5, 0.5 - 2 * s], [s, s]))[1] for s in (0.2, 0.1, 0.05, 0.01)
+    ]
+    assert others == sorted(others, reverse=True)
+    assert others[-1] < others[0] / 10
 
 
 def test_thompson_for_two_arms_is_the_normal_distribution_function() -> None:

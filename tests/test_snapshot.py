@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import SnapshotCorrupt
+from bandit_router.hierarchy import Hyperprior
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.snapshot import FORMAT, MAGIC, decode, encode
 
@@ -103,24 +105,64 @@ def test_unusable_sums_survive_so_that_quarantine_can_see_them() -> None:
 def test_the_layout_is_the_documented_one() -> None:
     posterior = example()
     magic, version, length = struct.unpack_from("<4sHI", BLOB)
-    assert (magic, version) == (b"BRPS", 1)
+    assert (magic, version) == (b"BRPS", 2)
     header = json.loads(BLOB[10 : 10 + length])
     assert header["arms"] == ["arm-0", "arm-1"]
     assert header["count"] == [5, 5]
     numbers = np.frombuffer(BLOB[10 + length : -32], "<f8")
     triangles = [second[i, j] for second in posterior.second for i in range(3) for j in range(i + 1)]
-    parts = (posterior.prior_mean, posterior.prior_precision, posterior.cross, np.array(triangles))
+    before = posterior.prior_mean, posterior.prior_precision, posterior.cross
+    parts = *before, np.array(triangles), posterior.square
     np.testing.assert_array_equal(numbers, np.concatenate([part.ravel() for part in parts]))
     assert hashlib.sha256(BLOB[:-32]).digest() == BLOB[-32:]
 
 
-def test_format_1_stays_what_it_is() -> None:
+_FORMAT_1 = base64.b64decode(
+    "QlJQUwEAdQAAAHsiYXJtcyI6IFsiYSJdLCAiYXNfb2YiOiA4LjAsICJjb3VudCI6IFsxXSwgImRpbSI6IDIsICJoYWxm"
+    "X2xpZmVfcyI6IDYwLjAsICJub2lzZV92YXJpYW5jZSI6IDAuMjUsICJzY2hlbWFfaWQiOiAiczEifQAAAAAAAOA/AAAA"
+    "AAAAAAAAAAAAAAAQQAAAAAAAADlAAAAAAAAA6D8AAAAAAAD4vwAAAAAAAPA/AAAAAAAAAMAAAAAAAAAQQBpCffKYhyzA"
+    "dvyn8HmLF6fmYWlBEhZmXJdxxXeJI/eP"
+)
+
+
+def a_small_posterior() -> Posterior:
     priors = {"a": Prior(mean=np.array([0.5, 0.0]), precision=np.array([4.0, 25.0]))}
     posterior = Posterior.empty(priors, schema_id="s1", noise_variance=0.25, half_life_s=60.0)
     posterior.observe("a", np.array([1.0, -2.0]), 0.75, 8.0)
-    assert FORMAT == 1
-    digest = hashlib.sha256(encode(posterior)).hexdigest()
-    assert digest == "faafa2d67a2bbdd4e8b6aefd2530472cd386ceb6c4402078ea23bab0ee40b063"
+    return posterior
+
+
+def test_format_1_is_still_read() -> None:
+    """A database that an earlier version wrote must stay verifiable."""
+    old, same = decode(_FORMAT_1), a_small_posterior()
+    assert old.hyperprior is None
+    for name in ("prior_mean", "prior_precision", "second", "cross", "count"):
+        np.testing.assert_array_equal(getattr(old, name), getattr(same, name))
+    assert old.predict(np.array([1.0, 1.0])) == same.predict(np.array([1.0, 1.0]))
+    assert (old.as_of, old.half_life_s, old.noise_variance) == (8.0, 60.0, 0.25)
+
+
+def test_format_2_stays_what_it_is() -> None:
+    assert FORMAT == 2
+    digest = hashlib.sha256(encode(a_small_posterior())).hexdigest()
+    assert digest == "03f9ebc0e0925f1dc443360dcd741b81590c49744da010d37043a5e2c3db0612"
+
+
+def test_a_hyperprior_survives() -> None:
+    hyperprior = Hyperprior(
+        level_std=0.3, arm_std=0.15, common_variance=0.01, arm_variance=0.001, noise_std=0.4
+    )
+    posterior = Posterior.empty(
+        dict.fromkeys("ab", Prior(mean=np.array([0.5, 0.0]), precision=np.ones(2))),
+        schema_id="s1",
+        noise_variance=0.16,
+        hyperprior=hyperprior,
+    )
+    posterior.observe("b", np.array([1.0, -2.0]), 0.75)
+    again = decode(encode(posterior))
+    assert again.hyperprior == hyperprior
+    for mine, theirs in zip(posterior.predict(np.ones(2)), again.predict(np.ones(2)), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 # -- what is refused -------------------------------------------------------------------------------
@@ -148,7 +190,9 @@ def test_a_snapshot_with_bytes_added_is_corruption() -> None:
 def test_another_format_version_is_refused_and_named() -> None:
     content = bytearray(BLOB[:-32])
     struct.pack_into("<H", content, 4, FORMAT + 1)
-    with pytest.raises(SnapshotCorrupt, match=r"format b'BRPS' 2, this package reads b'BRPS' 1.*rebuild"):
+    with pytest.raises(
+        SnapshotCorrupt, match=r"format b'BRPS' 3, this package reads b'BRPS' \(1, 2\).*rebuild"
+    ):
         decode(sign(bytes(content)))
 
 

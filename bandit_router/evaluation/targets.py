@@ -91,12 +91,10 @@ def believe(block: Block, held_out: tuple[Posterior, ...]) -> Beliefs:
     shape = len(block), len(block.arms)
     beliefs = Beliefs(np.empty(shape), np.empty(shape))
     for rows in _groups(block.fold):
-        posterior, x = held_out[block.fold[rows[0]]], block.x[rows]
-        for k, arm in enumerate(block.arms):
-            a = posterior.index(arm)
-            beliefs.mean[rows, k] = x @ posterior.theta[a]
-            variance = np.einsum("nd,nd->n", x @ posterior.covariance[a], x)
-            beliefs.std[rows, k] = np.sqrt(np.maximum(variance, 0.0))
+        posterior = held_out[block.fold[rows[0]]]
+        columns = [posterior.index(arm) for arm in block.arms]
+        for mine, theirs in zip(beliefs, posterior.predict_many(block.x[rows]), strict=True):
+            mine[rows] = theirs[:, columns]
     return beliefs
 
 

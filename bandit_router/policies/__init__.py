@@ -7,10 +7,11 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from bandit_router.errors import ConfigError
-from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Thompson, Uniform
+from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Tempered, Thompson, Uniform
 from bandit_router.policies.base import Policy, sample
 
 POLICIES: Mapping[str, Callable[..., Policy]] = {
+    "tempered": Tempered,
     "thompson": Thompson,
     "linucb": LinUCB,
     "epsilon-greedy": EpsilonGreedy,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from bandit_router.errors import InvalidInput
 from bandit_router.policies.base import argmax_pmf, check_parameter, require_arms, scaled_width, with_floor
 from bandit_router.propensity import argmax_probabilities
@@ -60,6 +62,37 @@ class Thompson:
         require_arms(scores)
         wins = argmax_probabilities(scores.utility, scaled_width(scores, self.v))
         return with_floor(wins.tolist(), self.epsilon)
+
+
+@dataclass(frozen=True, slots=True)
+class Tempered:
+    """Thompson sampling that calms down: N(u, (s · min(1, least + slope · s))²) with s = std, and a floor.
+
+    While an arm is unknown it is sampled in full; the better its level is known, the smaller a share of
+    the remaining doubt is acted on, down to ``least``. Full sampling (v = 1) goes on paying for doubts that
+    no longer matter, and a constant v < 1 may settle on the wrong arm early; in simulation on five streams
+    this kept the better half of both. A smaller floor than the others' goes with it, since the floor's
+    price, ε times the regret of the uniform policy, is paid for ever.
+    """
+
+    least: float = 0.5
+    slope: float = 5.0
+    epsilon: float = 0.005
+
+    def __post_init__(self) -> None:
+        check_parameter("tempered", "least", self.least, 0.0, 1e6)
+        check_parameter("tempered", "slope", self.slope, 0.0, 1e6)
+        check_parameter("tempered", "epsilon", self.epsilon, 0.0, 1.0)
+
+    @property
+    def spec(self) -> str:
+        least, slope, epsilon = float(self.least), float(self.slope), float(self.epsilon)
+        return f"tempered:least={least!r},slope={slope!r},epsilon={epsilon!r}"
+
+    def pmf(self, scores: Scores) -> list[float]:
+        require_arms(scores)
+        width = scores.std * np.minimum(1.0, self.least + self.slope * scores.std)
+        return with_floor(argmax_probabilities(scores.utility, width).tolist(), self.epsilon)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select
 
-from bandit_router.store.fold import all_observations, snapshot_blob
+from bandit_router.store.fold import Snapshot, all_observations, read_snapshot
 from bandit_router.store.records import Observation, decision_from
-from bandit_router.store.tables import decisions, folded, pending, routers
+from bandit_router.store.tables import decisions, folded, folded_costs, pending, routers
 from bandit_router.store.write import VALUES
 from bandit_router.types import Decision
 
@@ -49,18 +49,23 @@ class Audit:
         )
         return found
 
-    def snapshot(self, version: int) -> bytes | None:
-        return snapshot_blob(self.connection, self.router, version)
+    def snapshot(self, version: int) -> Snapshot | None:
+        return read_snapshot(self.connection, self.router, version)
 
     def pending(self) -> set[str]:
         """Decisions whose feedback is not folded yet."""
         marks = select(pending.c.decision_id).where(pending.c.router == self.router).distinct()
         return set(self.connection.scalars(marks))
 
-    def folded(self) -> int:
-        """How many rewards the newest snapshot is on record to contain."""
-        rows = select(func.count()).select_from(folded).where(folded.c.router == self.router)
-        return self.connection.scalar(rows) or 0
+    def counted(self) -> tuple[int, int]:
+        """How many rewards, and how many costs, the newest snapshot is on record to contain."""
+        rewards, costs = (
+            self.connection.scalar(
+                select(func.count()).select_from(table).where(table.c.router == self.router)
+            )
+            for table in (folded, folded_costs)
+        )
+        return rewards or 0, costs or 0
 
     def observations(self) -> Iterator[list[Observation]]:
         return all_observations(self.connection, self.router)

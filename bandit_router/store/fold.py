@@ -10,25 +10,56 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Connection, Engine, Select, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.store.engine import INSERT, writing
 from bandit_router.store.records import Observation, unpack
-from bandit_router.store.tables import decisions, feedback, folded, pending, routers, snapshots
+from bandit_router.store.tables import (
+    decisions,
+    feedback,
+    folded,
+    folded_costs,
+    pending,
+    routers,
+    snapshots,
+)
 from bandit_router.store.write import VALUES
 
 _CHUNK = 5_000  # ids per statement: both databases bound the number of parameters
 
-_UPSERT_FOLDED = {
-    name: (statement := into(folded)).on_conflict_do_update(
+_COUNTED: Mapping[str, tuple[Table, str]] = {"reward": (folded, "reward"), "cost": (folded_costs, "root")}
+"""Where it is on record what a snapshot counts, and in which column."""
+
+_UPSERT = {
+    (what, name): (statement := into(table)).on_conflict_do_update(
         index_elements=["router", "decision_id"],
-        set_={"reward": statement.excluded.reward, "version": statement.excluded.version},
+        set_={column: statement.excluded[column], "version": statement.excluded.version},
     )
+    for what, (table, column) in _COUNTED.items()
     for name, into in INSERT.items()
 }
+
+
+class Snapshot(NamedTuple):
+    """A published posterior of rewards, and that of costs; None: no cost was ever counted."""
+
+    posterior: bytes
+    costs: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +71,12 @@ class Fold:
     version: int
     reward_weights: Mapping[str, float]
 
-    def posterior(self) -> bytes:
+    def snapshot(self) -> Snapshot:
         """The newest snapshot. Raises SnapshotCorrupt when somebody deleted it."""
-        blob = snapshot_blob(self.connection, self.router, self.version)
-        if blob is None:
+        found = read_snapshot(self.connection, self.router, self.version)
+        if found is None:
             raise SnapshotCorrupt(f"snapshot {self.version} is gone; run `bandit-router rebuild`")
-        return blob
+        return found
 
     def take(self, limit: int) -> list[Observation]:
         """Take the marks of up to ``limit`` decisions away and read what is now known of them.
@@ -61,32 +92,33 @@ class Fold:
         return [seen for some in _chunks(ids) for seen in observations(self.connection, self.router, some)]
 
     def take_everything(self) -> Iterator[list[Observation]]:
-        """Forget all marks and all counted rewards, then read the whole log in pieces."""
-        for table in (pending, folded):
+        """Forget all marks and all that is counted, then read the whole log in pieces."""
+        for table in (pending, folded, folded_costs):
             self.connection.execute(delete(table).where(table.c.router == self.router))
         return all_observations(self.connection, self.router)
 
-    def count(self, rewards: Mapping[str, float | None]) -> None:
-        """Record the rewards the next snapshot contains; None is a reward taken out again."""
+    def count(self, what: str, values: Mapping[str, float | None]) -> None:
+        """Record the rewards or costs the next snapshot contains; None is one taken out again."""
+        table, column = _COUNTED[what]
         rows = [
-            {"router": self.router, "decision_id": i, "reward": r, "version": self.version + 1}
-            for i, r in rewards.items()
-            if r is not None
+            {"router": self.router, "decision_id": i, column: value, "version": self.version + 1}
+            for i, value in values.items()
+            if value is not None
         ]
         if rows:
-            self.connection.execute(_UPSERT_FOLDED[self.connection.dialect.name], rows)
-        for some in _chunks([i for i, r in rewards.items() if r is None]):
-            gone = folded.c.decision_id.in_(some)
-            self.connection.execute(delete(folded).where(folded.c.router == self.router, gone))
+            self.connection.execute(_UPSERT[what, self.connection.dialect.name], rows)
+        for some in _chunks([i for i, value in values.items() if value is None]):
+            gone = table.c.decision_id.in_(some)
+            self.connection.execute(delete(table).where(table.c.router == self.router, gone))
 
-    def publish(self, posterior: bytes, reward_weights: Mapping[str, float], *, keep: int) -> int:
-        """Make ``posterior`` the next snapshot and prune all but the newest ``keep``.
+    def publish(self, snapshot: Snapshot, reward_weights: Mapping[str, float], *, keep: int) -> int:
+        """Make ``snapshot`` the next one and prune all but the newest ``keep``.
 
         ``reward_weights`` are those that all the rewards it counts were made with.
         """
         version = self.version + 1
-        row = {"router": self.router, "version": version, "published_at": time.time(), "posterior": posterior}
-        self.connection.execute(insert(snapshots), row)
+        row = {"router": self.router, "version": version, "published_at": time.time()}
+        self.connection.execute(insert(snapshots), row | snapshot._asdict())
         router = update(routers).where(routers.c.name == self.router)
         self.connection.execute(router.values(version=version, reward_weights=dict(reward_weights)))
         old = snapshots.c.version <= version - keep
@@ -103,10 +135,10 @@ def folding(engine: Engine, router: str, *, wait: bool) -> Iterator[Fold | None]
         yield None if locked is None else Fold(connection, router, *locked)
 
 
-def snapshot_blob(connection: Connection, router: str, version: int) -> bytes | None:
-    row = snapshots.c.router == router, snapshots.c.version == version
-    blob: bytes | None = connection.scalar(select(snapshots.c.posterior).where(*row))
-    return blob
+def read_snapshot(connection: Connection, router: str, version: int) -> Snapshot | None:
+    here = snapshots.c.router == router, snapshots.c.version == version
+    row = connection.execute(select(snapshots.c.posterior, snapshots.c.costs).where(*here)).one_or_none()
+    return None if row is None else Snapshot(*row)
 
 
 def all_observations(connection: Connection, router: str, size: int = 2_000) -> Iterator[list[Observation]]:
@@ -143,9 +175,15 @@ def observations(connection: Connection, router: str, ids: Sequence[str]) -> lis
             decided_at=row.decided_at,
             metrics={name: value for name, value in metrics.get(row.id, {}).items() if value is not None},
             folded=row.reward,
+            list_cost_usd=row.list_cost_usd,
+            folded_root=row.root,
         )
         for row in connection.execute(_OBSERVED, parameters)
     ]
+
+
+def _same(table: Table) -> ColumnElement[bool]:
+    return (table.c.router == decisions.c.router) & (table.c.decision_id == decisions.c.id)
 
 
 _ROUTER: BindParameter[str] = bindparam("router")
@@ -157,13 +195,11 @@ _OBSERVED: Select[Any] = (
         decisions.c.x,
         decisions.c.schema_id,
         decisions.c.decided_at,
+        decisions.c.list_cost_usd,
         folded.c.reward,
+        folded_costs.c.root,
     )
-    .outerjoin_from(
-        decisions,
-        folded,
-        (folded.c.router == decisions.c.router) & (folded.c.decision_id == decisions.c.id),
-    )
+    .select_from(decisions.outerjoin(folded, _same(folded)).outerjoin(folded_costs, _same(folded_costs)))
     .where(decisions.c.router == _ROUTER, decisions.c.id.in_(_IDS))
     .order_by(decisions.c.id)
 )

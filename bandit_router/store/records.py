@@ -11,7 +11,10 @@ from bandit_router.types import Arm, Decision, FloatArray, Reason
 
 
 class Observation(NamedTuple):
-    """A decision with what became of it: all the learner needs to count its reward."""
+    """A decision with what became of it: all the learner needs to count its reward and its cost.
+
+    ``folded`` is the reward that is counted already, ``folded_root`` the cost.
+    """
 
     decision_id: str
     arm: str
@@ -20,6 +23,8 @@ class Observation(NamedTuple):
     decided_at: float
     metrics: dict[str, float]
     folded: float | None
+    list_cost_usd: float | None = None
+    folded_root: float | None = None
 
 
 def decision_row(router: str, decision: Decision) -> dict[str, Any]:
@@ -40,6 +45,7 @@ def decision_row(router: str, decision: Decision) -> dict[str, Any]:
         "cost_weight": decision.cost_weight,
         "expected_quality": decision.expected_quality,
         "expected_cost_usd": decision.expected_cost_usd,
+        "list_cost_usd": decision.list_cost_usd,
         "conversation": decision.conversation,
         "parent": decision.parent,
         "idempotency_key": decision.idempotency_key,
@@ -64,6 +70,7 @@ def decision_from(row: Row[Any]) -> Decision:
         cost_weight=row.cost_weight,
         expected_quality=row.expected_quality,
         expected_cost_usd=row.expected_cost_usd,
+        list_cost_usd=row.list_cost_usd,
         conversation=row.conversation,
         parent=row.parent,
         idempotency_key=row.idempotency_key,

@@ -16,7 +16,7 @@ from bandit_router.budget import Pace
 from bandit_router.errors import RouterClosed, RouterError, StoreError, UnknownDecision
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
-from bandit_router.store.fold import Fold, folding, observations, snapshot_blob
+from bandit_router.store.fold import Fold, Snapshot, folding, observations, read_snapshot
 from bandit_router.store.records import Observation, arm_from, arm_row
 from bandit_router.store.schema import ensure_schema
 from bandit_router.store.spending import Ledger, read_pace, start
@@ -80,7 +80,7 @@ class Store:
 
     # -- the router's head ------------------------------------------------------------------------
 
-    def create_router(self, schema_id: str, posterior: bytes, reward_weights: Mapping[str, float]) -> None:
+    def create_router(self, schema_id: str, first: Snapshot, reward_weights: Mapping[str, float]) -> None:
         """Make the router's row and its first snapshot, unless it has them; begin to book a budget."""
         with connections.translated(), connections.writing(self._engine) as connection:
             row = {
@@ -92,8 +92,8 @@ class Store:
             }
             now = time.time()
             if connection.scalar(_INSERT_ROUTER[connection.dialect.name], row) is not None:
-                first = {"router": self.router, "version": 1, "published_at": now, "posterior": posterior}
-                connection.execute(insert(snapshots), first)
+                published = {"router": self.router, "version": 1, "published_at": now}
+                connection.execute(insert(snapshots), published | first._asdict())
             if self.budget is not None:
                 start(connection, self.router, self.budget, now)
 
@@ -114,21 +114,21 @@ class Store:
         row = connection.execute(select(*columns).where(routers.c.name == self.router)).one_or_none()
         return None if row is None else (row.schema_id, row.version, row.arms_revision)
 
-    def published(self) -> tuple[int, int, bytes, list[Arm]]:
+    def published(self) -> tuple[int, int, Snapshot, list[Arm]]:
         """Version, arms revision, newest snapshot and all arms, from one moment."""
         with connections.translated(), connections.reading(self._engine) as connection:
             head = self._head(connection)
             if head is None:
                 raise StoreError(f"there is no router {self.router!r} in this database")
-            blob = snapshot_blob(connection, self.router, head[1])
-            if blob is None:
+            found = read_snapshot(connection, self.router, head[1])
+            if found is None:
                 raise StoreError(f"snapshot {head[1]} is gone; run `bandit-router rebuild`")
-            return head[1], head[2], blob, self._arms(connection)
+            return head[1], head[2], found, self._arms(connection)
 
-    def snapshot(self, version: int) -> bytes | None:
+    def snapshot(self, version: int) -> Snapshot | None:
         """The snapshot of that version; None when it is pruned or never was."""
         with connections.translated(), connections.reading(self._engine) as connection:
-            return snapshot_blob(connection, self.router, version)
+            return read_snapshot(connection, self.router, version)
 
     def schema_in(self, fold: Fold) -> str:
         """The schema id the router learned from."""

@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0002_spending"
+SCHEMA_VERSION = "0003_learned_costs"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -99,6 +99,7 @@ decisions = Table(
     Column("parent", _ID, comment="Decision this one follows, such as an escalation"),
     Column("idempotency_key", _KEY, comment="Key the caller sent with the request"),
     Column("query", Text, comment="Query text; null unless router.log_queries is on"),
+    Column("list_cost_usd", Double, comment="Cost of the action by its price list, USD"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The log of choices; rows are never changed, and their ids sort by time",
 )
@@ -148,6 +149,17 @@ folded = Table(
     comment="Exactly what the newest snapshot has counted; changed only in the fold's transaction",
 )
 
+folded_costs = Table(
+    "folded_costs",
+    metadata,
+    _router(),
+    Column("decision_id", _ID, primary_key=True, comment="Decision whose cost is counted"),
+    Column("root", Double, nullable=False, comment="Square root of reported over list cost, as counted"),
+    Column("version", BigInteger, nullable=False, comment="Snapshot that first contained this cost"),
+    ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
+    comment="Exactly the costs the newest snapshot has counted; changed only in the fold's transaction",
+)
+
 snapshots = Table(
     "snapshots",
     metadata,
@@ -155,6 +167,7 @@ snapshots = Table(
     Column("version", BigInteger, primary_key=True, comment="1, 2, 3, … per router"),
     Column("published_at", Double, nullable=False, comment="Unix time of publication, seconds"),
     Column("posterior", LargeBinary, nullable=False, comment="bandit_router.snapshot format, checksummed"),
+    Column("costs", LargeBinary, comment="The same of costs beside list prices; null: nothing"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="Published posteriors; the oldest are pruned",
 )

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from sqlalchemy import Connection, event, select
 
 from bandit_router.errors import StoreError, UnknownDecision
+from bandit_router.store.fold import Snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, pending
 from bandit_router.store.write import Put
@@ -226,14 +227,16 @@ def a_new_router_is_made_once_by_many_workers(open_store: OpenStore) -> None:
     for name in ("v", "w", "x"):
         for store in stores:
             store.router = name
-        together(*(lambda s=s: s.create_router("schema", b"first", {"quality": 1.0}) for s in stores))
-        assert stores[0].published() == (1, 0, b"first", [])
+        together(
+            *(lambda s=s: s.create_router("schema", Snapshot(b"first"), {"quality": 1.0}) for s in stores)
+        )
+        assert stores[0].published() == (1, 0, Snapshot(b"first"), [])
 
 
 def a_router_that_exists_keeps_its_snapshot(open_store: OpenStore) -> None:
     store = open_store()
     before = store.published()
-    store.create_router("another schema", b"another posterior", {})
+    store.create_router("another schema", Snapshot(b"another posterior"), {})
     assert store.published() == before
 
 

@@ -172,7 +172,9 @@ def test_log_json_says_what_log_it_is(url: str, tmp_path: Path) -> None:
         assert log.info["reward_weights"] == WEIGHTS
         assert log.info["arms"] == list(log.posterior().arms)
         assert log.info["dim"] == log.posterior().dim
-        assert encode(log.posterior()) == store.snapshot(version)
+        snapshot = store.snapshot(version)
+        assert snapshot is not None
+        assert encode(log.posterior()) == snapshot.posterior
 
 
 def test_several_pieces_are_one_log(url: str, tmp_path: Path) -> None:

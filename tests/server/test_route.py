@@ -17,7 +17,7 @@ def test_a_route_names_the_model_and_how_it_came_about(client: Client) -> None:
     assert (answer["provider"], answer["model"]) == ("openai", answer["arm"])
     assert 0.0 < answer["propensity"] <= 1.0
     assert answer["reason"] == "policy"
-    assert answer["policy"].startswith("thompson:")
+    assert answer["policy"].startswith("tempered:")
 
 
 def test_messages_are_a_query(client: Client) -> None:
@@ -71,7 +71,7 @@ def test_a_large_cost_weight_makes_the_cheap_arm_the_best(client: Client) -> Non
     answer = client.route(query="hello", cost_weight=1e6)
     decision = client.get(f"/v1/decisions/{answer.json()['decision_id']}").json()
     probability = {score["arm"]: score["probability"] for score in decision["eligible"]}
-    assert probability["small"] == pytest.approx(0.99)  # 1 − ε/2 with the default ε = 0.02
+    assert probability["small"] == pytest.approx(0.9975)  # 1 − ε/2 with the default ε = 0.005
 
 
 def test_exploration_follows_the_logged_propensity(client: Client) -> None:

@@ -12,9 +12,8 @@ import numpy as np
 import uuid_utils
 from sqlalchemy import Table, func, select
 
-from bandit_router.learner import Learner
+from bandit_router.learner import Learner, encode_snapshot, read_snapshot
 from bandit_router.posterior import Posterior, Prior
-from bandit_router.snapshot import decode, encode
 from bandit_router.store.store import Store
 from bandit_router.store.write import Committed, Put
 from bandit_router.types import Arm, Decision, Feedback, Outcome, Reason
@@ -36,9 +35,11 @@ def learner_of(store: Store, **changes: Any) -> Learner:
     """A learner of the reward "quality"."""
     usual: dict[str, Any] = {
         "store": store,
-        "prior": Prior(mean=np.full(DIM, 0.1), precision=np.full(DIM, 2.0)),
+        "priors": lambda _: Prior(mean=np.full(DIM, 0.1), precision=np.full(DIM, 2.0)),
+        "dim": DIM,
         "noise_variance": 0.25,
         "half_life_s": None,
+        "hyperprior": None,
         "weights": {"quality": 1.0},
         "schema_id": SCHEMA,
         "batch": 1_000,
@@ -50,7 +51,7 @@ def learner_of(store: Store, **changes: Any) -> Learner:
 def set_up(store: Store) -> Store:
     """Make the router and its arms, as opening a Router does."""
     learner = learner_of(store)
-    store.create_router(SCHEMA, encode(learner.empty(())), learner.weights)
+    store.create_router(SCHEMA, encode_snapshot(learner.empty(())), learner.weights)
     with store.folding(wait=True) as fold:
         assert fold is not None
         store.declare_arms(fold, ARMS)
@@ -127,8 +128,8 @@ def rows(store: Store, table: Table) -> int:
 
 
 def posterior_of(store: Store) -> Posterior:
-    """The newest published posterior."""
-    return decode(store.published()[2])
+    """The newest published posterior of rewards."""
+    return read_snapshot(store.published()[2]).rewards
 
 
 def version_of(store: Store) -> int:

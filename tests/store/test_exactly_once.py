@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from bandit_router.learner import add
-from bandit_router.snapshot import decode, encode
+from bandit_router.learner import add, encode_snapshot, read_snapshot, reward_term
 from bandit_router.store.fold import Fold
 from bandit_router.store.store import Store
 from bandit_router.store.tables import feedback, pending
@@ -35,10 +34,10 @@ def test_a_learner_that_ignores_what_is_folded_is_caught(store: Store) -> None:
 
 def _fold_forgetfully(fold: Fold) -> None:
     """What Learner.fold does, but for the comparison with what is on record as counted."""
-    posterior = decode(fold.posterior())
+    learned = read_snapshot(fold.snapshot())
     taken = [seen._replace(folded=None) for seen in fold.take(10)]
-    fold.count(add(posterior, taken, {"quality": 1.0}))
-    fold.publish(encode(posterior), fold.reward_weights, keep=5)
+    fold.count("reward", add(learned.rewards, taken, reward_term({"quality": 1.0})))
+    fold.publish(encode_snapshot(learned), fold.reward_weights, keep=5)
 
 
 def test_two_writers_without_the_lock_are_stopped_by_the_key(store: Store, url: str) -> None:

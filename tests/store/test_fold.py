@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text, update
 
 from bandit_router.errors import StoreError
-from bandit_router.learner import Learner, add
-from bandit_router.snapshot import decode
+from bandit_router.learner import Learner, add, read_snapshot, reward_term
 from bandit_router.store.fold import all_observations
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, folded, pending, snapshots
@@ -105,9 +104,9 @@ def test_a_fold_that_fails_leaves_everything_as_it_was(store: Store) -> None:
     def fail_after_publishing() -> None:
         with store.folding(wait=True) as fold:
             assert fold is not None
-            posterior = decode(fold.posterior())
-            fold.count(add(posterior, fold.take(10), learner.weights))
-            learner.publish(fold, posterior)
+            learned = read_snapshot(fold.snapshot())
+            fold.count("reward", add(learned.rewards, fold.take(10), reward_term(learner.weights)))
+            learner.publish(fold, learned)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -227,7 +226,7 @@ def test_a_corrupt_newest_snapshot_is_rebuilt_from_the_log(
     version = version_of(store)
     with sql(url) as connection:
         broken = update(snapshots).where(snapshots.c.version == version)
-        connection.execute(broken.values(posterior=store.published()[2][:-1] + b"?"))
+        connection.execute(broken.values(posterior=store.published()[2].posterior[:-1] + b"?"))
     with caplog.at_level(logging.ERROR):
         assert learner_of(store).fold() == 2
     assert f"snapshot {version} is unusable" in caplog.text

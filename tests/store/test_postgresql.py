@@ -13,9 +13,8 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 
 from bandit_router.errors import StoreError
-from bandit_router.learner import Learner, add
-from bandit_router.snapshot import decode
-from bandit_router.store.fold import Fold
+from bandit_router.learner import Learner, add, read_snapshot, reward_term
+from bandit_router.store.fold import Fold, Snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, routers
 from bandit_router.store.write import Put
@@ -52,9 +51,9 @@ def url(postgresql_url: str) -> str:
 def _finish(store: Store, fold: Fold) -> None:
     """Take, count and publish, as Learner.fold does."""
     learner = learner_of(store)
-    posterior = decode(fold.posterior())
-    fold.count(add(posterior, fold.take(10), learner.weights))
-    learner.publish(fold, posterior)
+    learned = read_snapshot(fold.snapshot())
+    fold.count("reward", add(learned.rewards, fold.take(10), reward_term(learner.weights)))
+    learner.publish(fold, learned)
 
 
 def _rebuild(learner: Learner) -> None:
@@ -270,7 +269,7 @@ def test_a_router_that_another_worker_is_making_is_found_made(open_store: OpenSt
     with ThreadPoolExecutor(1) as thread:
         with sql(url) as connection:
             connection.execute(insert(routers), row)
-            waiting = thread.submit(store.create_router, "mine", b"mine", {})
+            waiting = thread.submit(store.create_router, "mine", Snapshot(b"mine"), {})
             wait_until_one_waits(url)
         waiting.result()
     assert store.head() == ("theirs", 1, 0)

@@ -31,6 +31,7 @@ from bandit_router.evaluation.partition import OUTCOMES, IntArray
 from bandit_router.posterior import Posterior
 from bandit_router.snapshot import decode, encode
 from bandit_router.store.audit import Audit
+from bandit_router.store.fold import Snapshot
 from bandit_router.types import Reason
 
 
@@ -87,10 +88,10 @@ def export(
     return done
 
 
-def _posterior(blob: bytes | None) -> Posterior | None:
+def _posterior(snapshot: Snapshot | None) -> Posterior | None:
     """None when it is damaged or gone: policies that do not learn can be evaluated all the same."""
     try:
-        return None if blob is None else decode(blob)
+        return None if snapshot is None else decode(snapshot.posterior)
     except SnapshotCorrupt:
         return None
 

@@ -9,13 +9,16 @@ from typing import Protocol
 import numpy as np
 
 from bandit_router.config import PosteriorSection
-from bandit_router.decide import score
+from bandit_router.costs import root_of
+from bandit_router.decide import View, expect_costs, score
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
-from bandit_router.learner import make_prior
+from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs
 from bandit_router.policies import Policy, parse_policy, sample
 from bandit_router.posterior import Posterior
 from bandit_router.types import FloatArray
+
+_GROWTH = 1.05
 
 
 class Agent(Protocol):
@@ -50,32 +53,52 @@ MakeAgent = Callable[[Setting], Agent]
 
 @dataclass(slots=True)
 class RouterAgent:
-    """What a live router does, in one process: the same posterior, scores and policy.
+    """What a live router does, in one process: the same sums, snapshots, decisions and policy.
 
-    Feedback that comes twice counts once, as the store sees to.
+    Feedback that comes twice counts once, as the store sees to. Where a live router publishes a snapshot
+    every second, this one does whenever it knows a twentieth more than the last one.
     """
 
-    arms: tuple[str, ...]
-    posterior: Posterior
+    learned: Learned
     policy: Policy
     cost_weight: float
     rng: np.random.Generator
     counted: set[int] = field(default_factory=set)
+    listed: dict[int, float] = field(default_factory=dict)
+    view: View = field(init=False)
+    _next: float = field(init=False, default=1.0)
+
+    def __post_init__(self) -> None:
+        self._publish()
 
     def choose(self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray) -> int:
-        if eligible.all():
-            names, costs = self.arms, expected_cost_usd
-        else:
-            names = tuple(arm for arm, there in zip(self.arms, eligible, strict=True) if there)
-            costs = expected_cost_usd[eligible]
-        scores = score(self.posterior, names, x, costs.tolist(), self.cost_weight)
-        return self.arms.index(names[sample(self.policy.pmf(scores), self.rng)])
+        arms = self.learned.rewards.arms
+        there = {
+            arm: cost for arm, cost, on in zip(arms, expected_cost_usd.tolist(), eligible, strict=True) if on
+        }
+        costs = expect_costs(self.view, x, there)
+        scores = score(self.view.posterior, list(there), x, list(costs.values()), self.cost_weight)
+        chosen = arms.index(scores.arms[sample(self.policy.pmf(scores), self.rng)])
+        self.listed[len(self.listed)] = there[arms[chosen]]
+        return chosen
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
-        del cost_usd
-        if decision not in self.counted:
-            self.counted.add(decision)
-            self.posterior.observe(self.arms[arm], x, quality, at=float(decision))
+        if decision in self.counted:
+            return
+        self.counted.add(decision)
+        rewards, costs = self.learned
+        name, at = rewards.arms[arm], float(decision)
+        rewards.observe(name, x, quality, at)
+        root = root_of(cost_usd, self.listed[decision])
+        if root is not None:
+            costs.observe(name, x, root, at)
+        if len(self.counted) >= self._next:
+            self._publish()
+
+    def _publish(self) -> None:
+        rewards, costs = (posterior.copy() for posterior in self.learned)
+        self.view = View(version=0, arms_revision=0, posterior=rewards, costs=costs, arms=())
+        self._next = max(len(self.counted) + 1.0, _GROWTH * len(self.counted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +109,16 @@ class RouterMaker:
     posterior: PosteriorSection = field(default_factory=PosteriorSection)
 
     def __call__(self, setting: Setting) -> RouterAgent:
-        posterior = Posterior.empty(
-            dict.fromkeys(setting.arms, make_prior(self.posterior, setting.dim)),
+        section = self.posterior
+        rewards = Posterior.empty(
+            dict.fromkeys(setting.arms, make_prior(section, setting.dim)),
             schema_id="simulation",
-            noise_variance=self.posterior.noise_std**2,
-            half_life_s=self.posterior.half_life_s,
+            noise_variance=section.noise_std**2,
+            half_life_s=section.half_life_s,
+            hyperprior=make_hyperprior(section),
         )
         return RouterAgent(
-            arms=setting.arms,
-            posterior=posterior,
+            learned=Learned(rewards, no_costs(rewards)),
             policy=parse_policy(self.spec),
             cost_weight=setting.cost_weight,
             rng=setting.rng,

@@ -72,15 +72,16 @@ def test_feedback_that_comes_twice_counts_once() -> None:
     stream = a_stream(200)
     agent = RouterMaker("uniform")(a_setting())
     play(stream, agent, Channel(duplicated=1.0), np.random.default_rng(0))
-    assert agent.posterior.count.sum() == 200
+    assert agent.learned.rewards.count.sum() == 200
+    assert agent.learned.costs.count.sum() == 200
 
 
-def test_feedback_that_comes_late_comes_to_the_same_posterior() -> None:
+def test_feedback_that_comes_late_is_counted_when_it_comes() -> None:
     stream, sums = a_stream(200), []
     for channel in (Channel(), Channel(delay=30.0, duplicated=0.5)):
         agent = RouterMaker("uniform")(a_setting())
         play(stream, agent, channel, np.random.default_rng(0))
-        sums.append(agent.posterior)
+        sums.append(agent.learned.rewards)
     late = sums[1].count.sum()
     assert 100 < late < 200  # some is on the way still
     assert sums[0].count.sum() == 200

@@ -1,0 +1,49 @@
+"""What a call will cost: the list price, times what was learned of how the two differ.
+
+A price list needs the length of the answer, which nobody knows beforehand: it takes the arm's
+``expected_output_tokens`` for every query. What calls come to is learned from the ratio of reported to list
+cost, query by query and arm by arm, so that a changed price acts at the next decision. Ratios are skewed
+and positive, so the model is of their root z = √(cost / list)::
+
+    E[cost] = list · (max(0, E[z])² + Var[z])
+
+A linear model of the ratio itself predicts negative costs and misses the dear calls; a model of the
+logarithm is right about medians, and money is about means.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bandit_router.hierarchy import Hyperprior
+from bandit_router.posterior import Posterior, Prior
+from bandit_router.types import FloatArray
+
+HYPERPRIOR = Hyperprior(
+    level_std=0.5, arm_std=0.3, common_variance=0.1, arm_variance=0.02, noise_std=math.sqrt(0.2)
+)
+LARGEST_ROOT = 10.0
+"""A call that cost more than a hundred times its list price says that the list is wrong."""
+
+
+def root_of(cost_usd: float | None, list_cost_usd: float | None) -> float | None:
+    """z of one call, at most LARGEST_ROOT; None where either is unknown or the list price is 0."""
+    if cost_usd is None or not list_cost_usd:
+        return None
+    return min(math.sqrt(cost_usd / list_cost_usd), LARGEST_ROOT)
+
+
+def expected_costs(posterior: Posterior, x: FloatArray, list_costs_usd: FloatArray) -> FloatArray:
+    """E[cost] of every arm of the posterior at x (d,), from their list costs (K,), USD."""
+    mean, _ = posterior.predict(x)
+    found: FloatArray = list_costs_usd * (np.maximum(mean, 0.0) ** 2 + posterior.residual_variance)
+    return found
+
+
+def prior_of_costs(dim: int) -> Prior:
+    """Before any cost is known: calls cost what the list says."""
+    mean = np.zeros(dim)
+    mean[0] = math.sqrt(1.0 - HYPERPRIOR.noise_std**2)
+    return Prior(mean=mean, precision=np.ones(dim))

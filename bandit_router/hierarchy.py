@@ -1,0 +1,158 @@
+"""Arms that share what they have in common: a hierarchical linear model on few directions.
+
+Arm a has outcome ``y = θ_a·φ(x) + noise`` with noise variance σ_a², and the arms have a common mean::
+
+    θ_a ~ N(θ_0, L_1⁻¹),    θ_0 ~ N(μ, L_0⁻¹)
+
+so that every outcome tells something of every arm: how good models are by and large, and which queries are
+hard for all of them. What is left to each arm is its deviation. Given θ_0 the arms are independent, so
+θ_0 is solved for first, with the arms eliminated, and then each arm (Gelman & Hill, Data Analysis Using
+Regression and Multilevel/Hierarchical Models, 2007, ch. 13; Lindley & Smith, Bayes estimates for the
+linear model, JRSS B 1972). With C_a = (S_a/σ_a² + L_1)⁻¹::
+
+    (L_0 + Σ_a (L_1 − L_1 C_a L_1)) θ_0 = L_0 μ + Σ_a L_1 C_a m_a/σ_a²,    θ_a = C_a (m_a/σ_a² + L_1 θ_0)
+
+**Directions.** φ(x) = [1, W (x − x̄)] with x̄ and Cov(x) from the contexts seen, and W the leading eigenvectors
+of Cov(x), each times the root of its eigenvalue: the prior variance of an effect is proportional to how
+much x varies along it (principal component regression's prior; Zellner's g-prior has the inverse). A few
+directions serve as well as all, and cost a fraction.
+
+**Noise** is each arm's residual variance, drawn towards that of all arms (Morris, Parametric empirical Bayes
+inference, JASA 1983), in two rounds.
+
+**Width.** What an arm is unsure of, for exploration, is its level: the standard deviation of θ_a's intercept
+given θ_0, the same for every query. √(φᵀC_aφ) would send queries in unusual directions to arms that are known
+to be worse; in simulation on five streams it cost about half as much again.
+
+Everything follows from the sums S = Σ w x xᵀ, m = Σ w y x, Σ w y² and n of each arm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from bandit_router.types import FloatArray
+
+DIRECTIONS = 12
+"""How many directions of x are kept. In simulation 8, 20 and all 79 did as well."""
+
+_CONTEXTS = 20.0  # contexts' worth of an isotropic Cov(x), before there are many
+_NOISE_ROWS = 10.0  # rows' worth of the noise of all arms in that of each
+_LEAST_NOISE = 1e-4
+_ROUNDS = 2
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hyperprior:
+    """What is believed before the first outcome; standard deviations in units of the outcome.
+
+    ``level_std`` is of the common intercept around its mean and ``arm_std`` of an arm's own around that;
+    ``common_variance`` and ``arm_variance`` are what x is expected to explain, in common and of each arm.
+    """
+
+    level_std: float
+    arm_std: float
+    common_variance: float
+    arm_variance: float
+    noise_std: float
+
+
+class Sums(NamedTuple):
+    """Sums over the rows of K arms: S (K, d, d), m (K, d), Σ w y² (K,), Σ w (K,)."""
+
+    second: FloatArray
+    cross: FloatArray
+    square: FloatArray
+    weight: FloatArray
+
+
+class Solution(NamedTuple):
+    """The hierarchy, solved: ``transform`` T (D, d) with φ = T x, ``theta`` θ (K, D), ``width`` (K,) standard
+    deviation of each arm's level, ``noise`` σ² (K,)."""
+
+    transform: FloatArray
+    theta: FloatArray
+    width: FloatArray
+    noise: FloatArray
+
+    def mean(self, x: FloatArray) -> FloatArray:
+        """The expected outcome of every arm at x (d,), (K,)."""
+        found: FloatArray = self.theta.dot(self.transform.dot(x))
+        return found
+
+
+def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior) -> Solution:
+    """Solve the hierarchy from the sums; ``prior_mean`` (K,) is the level expected of each arm."""
+    transform = directions(sums.second, sums.weight)
+    mu = float(prior_mean.mean()) if prior_mean.size else 0.0
+    reduced = _centred(_projected(sums, transform), prior_mean - mu)
+    noise = np.full(len(prior_mean), hyper.noise_std**2)
+    theta, covariance = _given_noise(reduced, noise, mu, hyper)
+    for _ in range(_ROUNDS if sums.weight.any() else 0):
+        noise = _noise(reduced, theta, covariance, noise, hyper.noise_std**2)
+        theta, covariance = _given_noise(reduced, noise, mu, hyper)
+    theta[:, 0] += prior_mean - mu
+    return Solution(transform, theta, np.sqrt(covariance[:, 0, 0]), noise)
+
+
+def directions(second: FloatArray, weight: FloatArray) -> FloatArray:
+    """T (D, d): φ = T x = [1, leading directions of x − x̄], scaled so that E|φ|² = 2. x[0] = 1."""
+    pooled, n = second.sum(axis=0), float(weight.sum())
+    features = pooled.shape[0] - 1
+    kept = min(DIRECTIONS, features)
+    mean = pooled[0, 1:] / n if n > 0 else np.zeros(features)
+    spread = pooled[1:, 1:] - n * np.outer(mean, mean) + np.eye(features) * (_CONTEXTS / max(1, features))
+    transform = np.zeros((1 + kept, 1 + features))
+    transform[0, 0] = 1.0
+    if kept:
+        values, vectors = np.linalg.eigh(spread / (n + _CONTEXTS))
+        values, vectors = np.maximum(values[-kept:], _TINY), vectors[:, -kept:]
+        scaled = (vectors * np.sqrt(values / (values**2).sum())).T
+        transform[1:, 1:], transform[1:, 0] = scaled, -scaled @ mean
+    return transform
+
+
+def _projected(sums: Sums, transform: FloatArray) -> Sums:
+    second = transform @ sums.second @ transform.T
+    return Sums(second, sums.cross @ transform.T, sums.square, sums.weight)
+
+
+def _centred(sums: Sums, offset: FloatArray) -> Sums:
+    """The sums of y − offset_a: arms whose levels are expected to differ share what is left."""
+    ones = sums.second[:, 0]  # Σ w φ
+    square = sums.square - 2.0 * offset * sums.cross[:, 0] + offset**2 * ones[:, 0]
+    return Sums(sums.second, sums.cross - offset[:, None] * ones, square, sums.weight)
+
+
+def _given_noise(
+    sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior
+) -> tuple[FloatArray, FloatArray]:
+    """θ (K, D) and C (K, D, D), for noise variances (K,)."""
+    d = sums.cross.shape[1]
+    shared, own = np.full(d, 1.0 / hyper.common_variance), np.full(d, 1.0 / hyper.arm_variance)
+    shared[0], own[0] = hyper.level_std**-2.0, hyper.arm_std**-2.0
+    precisions: FloatArray = sums.second / noise[:, None, None] + np.diag(own)
+    covariance = np.asarray(np.linalg.inv(precisions), dtype=np.float64)
+    told = np.einsum("kij,kj->ki", covariance, sums.cross) / noise[:, None]
+    precision = np.diag(shared) + (np.diag(own) - own[:, None] * covariance * own).sum(axis=0)
+    target = (own * told).sum(axis=0)
+    target[0] += shared[0] * mu
+    common = np.linalg.solve(precision, target)
+    return told + np.einsum("kij,j->ki", covariance, own * common), covariance
+
+
+def _noise(
+    sums: Sums, theta: FloatArray, covariance: FloatArray, noise: FloatArray, prior: float
+) -> FloatArray:
+    """Residual variances (K,): those of each arm, drawn to those of all, and these to the prior's."""
+    fitted = np.einsum("ki,kij,kj->k", theta, sums.second, theta) - 2.0 * (theta * sums.cross).sum(axis=1)
+    residual = np.maximum(sums.square + fitted, 0.0)
+    used = np.einsum("kij,kij->k", covariance, sums.second) / noise
+    free = np.maximum(sums.weight - used, 0.0)
+    pooled = (_NOISE_ROWS * prior + residual.sum()) / (_NOISE_ROWS + free.sum())
+    found: FloatArray = np.maximum((_NOISE_ROWS * pooled + residual) / (_NOISE_ROWS + free), _LEAST_NOISE)
+    return found
