@@ -1,7 +1,7 @@
 """The price of a dollar: a cost weight λ that spends a budget and no more.
 
 A budget is an allowance that grows, by b USD with every request or by B USD over every day. What was spent
-beyond it, counted in requests' worth, is the debt D = (spent − allowance)/b, and
+beyond it, counted in requests' worth, is the debt D = (spent − allowance)/b (and a small reserve), and
 
     λ = exp(clip(q + kp · D)) / b        q ← clip(q + ki · D) with every request
 
@@ -24,14 +24,18 @@ from dataclasses import dataclass, replace
 
 from bandit_router.types import Budget
 
-PROPORTIONAL = 0.05
-INTEGRAL = 0.0003
+PROPORTIONAL = 0.1
+INTEGRAL = 0.001
 """kp and ki, per request's worth of debt. The loop is overdamped while a change of ln λ by 1 changes the
-spending by less than kp²/(4 ki) ≈ 2 times the budget."""
+spending by more than 4 ki/kp² = 0.4 times the budget."""
 
 SLACK = 0.005
 LEAST_SLACK = 2.0
 """The debt that one call may run up: this share of the requests so far, or so many requests' worth."""
+
+RESERVE = 0.0025
+MOST_RESERVE = 2.5
+"""Held back of the allowance, in the same measures: a call can cost more than expected, never less than 0."""
 
 _SAVED = 100.0
 _DAY_S = 86_400.0
@@ -74,9 +78,9 @@ def advance(pace: Pace, budget: Budget, *, requests: int, spent_usd: float, now:
 
 
 def debt(pace: Pace, budget: Budget) -> float:
-    """D: what was spent beyond the allowance, in requests' worth; negative while there is some left."""
+    """D: what was spent beyond the allowance and its reserve, in requests' worth; below 0 if some is left."""
     over = pace.spent_usd - (pace.allowance_usd - pace.forgone_usd)
-    return over / per_request(pace, budget)
+    return over / per_request(pace, budget) + min(RESERVE * pace.requests, MOST_RESERVE)
 
 
 def per_request(pace: Pace, budget: Budget) -> float:

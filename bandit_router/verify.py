@@ -1,4 +1,4 @@
-"""The invariants, checked against the log: counts, rebuild = live, every PMF recomputed."""
+"""The invariants, checked against the log: counts, rebuild = live, every PMF recomputed, spending."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from bandit_router.types import Decision, FloatArray, Reason
 _REBUILD_TOLERANCE = 1e-9
 _SUM_TOLERANCE = 1e-12
 _PMF_TOLERANCE = 1e-9
+_SPENT_TOLERANCE = 1e-9
 _MOST_PROBLEMS = 20
 
 
@@ -39,6 +40,8 @@ class Report:
     pmfs_recomputed: int = 0
     pmfs_without_snapshot: int = 0
     rebuild_error: float = 0.0
+    spent_usd_in_log: float = 0.0
+    spent_usd_booked: float = 0.0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -67,6 +70,7 @@ def verify(store: Store) -> Report:
                 f"snapshot {report.version} is the newest and it is gone; run `bandit-router rebuild`"
             )
         _check_pmfs(audit, report)
+        _check_spending(audit, report)
     return report
 
 
@@ -167,6 +171,19 @@ def _check_pmf(decision: Decision, posterior: Posterior | None, report: Report) 
     gap = max(abs(p - q) for p, q in zip(again, decision.pmf, strict=True))
     if not gap <= _PMF_TOLERANCE:
         report.fail(f"decision {decision.id}: its PMF differs by {gap:.3g} from the recomputed one")
+
+
+def _check_spending(audit: Audit, report: Report) -> None:
+    """What a budget has booked is what the log says the decisions since its start have cost."""
+    found = audit.spending()
+    if found is None:
+        return
+    booked, logged = found
+    report.spent_usd_booked, report.spent_usd_in_log = booked.spent_usd, logged.spent_usd
+    if booked.requests != logged.requests:
+        report.fail(f"the budget has booked {booked.requests} decisions, the log has {logged.requests}")
+    if not abs(booked.spent_usd - logged.spent_usd) <= _SPENT_TOLERANCE * logged.moved_usd:
+        report.fail(f"the budget has booked {booked.spent_usd!r} USD, the log says {logged.spent_usd!r}")
 
 
 def _decoded(audit: Audit, version: int, report: Report) -> Learned | None:

@@ -10,7 +10,15 @@ from sqlalchemy import Connection, Row, func, select
 
 from bandit_router.store.fold import Snapshot, all_observations, read_snapshot
 from bandit_router.store.records import Observation, decision_from
-from bandit_router.store.tables import decisions, folded, folded_costs, pending, routers
+from bandit_router.store.tables import (
+    decisions,
+    feedback,
+    folded,
+    folded_costs,
+    pending,
+    routers,
+    spending,
+)
 from bandit_router.store.write import VALUES
 from bandit_router.types import Decision
 
@@ -27,6 +35,14 @@ class Logged(NamedTuple):
 
     decision: Decision
     metrics: dict[str, float]
+
+
+class Booked(NamedTuple):
+    """How many decisions were booked and what they cost; ``moved_usd`` bounds what rounding may hide."""
+
+    requests: int
+    spent_usd: float
+    moved_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,24 @@ class Audit:
             for table in (folded, folded_costs)
         )
         return rewards or 0, costs or 0
+
+    def spending(self) -> tuple[Booked, Booked] | None:
+        """What is booked and what should be, from the log; None when this router has no budget."""
+        row = self.connection.execute(select(spending).where(spending.c.router == self.router)).one_or_none()
+        return None if row is None else (Booked(row.requests, row.spent_usd), self._spent_since(row.since))
+
+    def _spent_since(self, since: float) -> Booked:
+        """Every decision at the cost last reported, or else expected; ``moved_usd`` is all that moved."""
+        is_cost = (feedback.c.router == decisions.c.router) & (feedback.c.metric == "cost_usd")
+        said = select(feedback.c.value).where(is_cost, feedback.c.decision_id == decisions.c.id)
+        newest = said.order_by(feedback.c.revision.desc()).limit(1).scalar_subquery()
+        ever = said.with_only_columns(func.coalesce(func.sum(feedback.c.value), 0.0)).scalar_subquery()
+        expected = decisions.c.expected_cost_usd
+        sums = (
+            func.coalesce(func.sum(one), 0.0) for one in (func.coalesce(newest, expected), expected + ever)
+        )
+        mine = (decisions.c.router == self.router) & (decisions.c.decided_at >= since)
+        return Booked(*self.connection.execute(select(func.count(), *sums).where(mine)).one())
 
     def observations(self) -> Iterator[list[Observation]]:
         return all_observations(self.connection, self.router)

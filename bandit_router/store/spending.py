@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -27,8 +28,11 @@ _START = {
 """Two workers may open a router at once; the second finds the same budget and changes nothing."""
 
 
-def start(connection: Connection, router: str, budget: Budget, now: float) -> None:
-    """Begin to book, unless this very budget is booked already."""
+def start(connection: Connection, router: str, budget: Budget) -> Pace:
+    """Begin to book, unless this very budget is booked already; how it stands."""
+    mine = spending.c.router == router
+    connection.execute(select(spending.c.since).where(mine).with_for_update())
+    now = time.time()  # once nobody books to another budget any more: what was booked there is older
     row = {
         "router": router,
         "budget_usd": budget.usd,
@@ -37,6 +41,7 @@ def start(connection: Connection, router: str, budget: Budget, now: float) -> No
         **asdict(Pace(as_of=now)),
     }
     connection.execute(_START[connection.dialect.name], row)
+    return read_pace(connection, router)
 
 
 def read_pace(connection: Connection, router: str) -> Pace:
@@ -61,17 +66,25 @@ class Ledger:
         if before_usd != after_usd:
             self._corrections.append((decided_at, after_usd - before_usd))
 
-    def close(self, connection: Connection, router: str, budget: Budget, now: float) -> Pace | None:
-        """Write the new standing; None when nothing changed, or nothing is booked for this router."""
+    def close(self, connection: Connection, router: str, now: float) -> Pace | None:
+        """Write the new standing; None when nothing changed, or nothing is booked for this router.
+
+        By the budget of the row, whatever the settings of this worker say: two workers may be started with
+        different ones, and a decision that one of them books is one the other may correct.
+        """
         if not (self._decisions or self._corrections):
             return None
         mine = spending.c.router == router
         row = connection.execute(select(spending).where(mine).with_for_update()).one_or_none()
         if row is None:
             return None
-        spent = sum(d.expected_cost_usd for d in self._decisions)
-        spent += sum(change for at, change in self._corrections if at >= row.since)
-        pace = advance(_pace(row), budget, requests=len(self._decisions), spent_usd=spent, now=now)
+        booked = [d.expected_cost_usd for d in self._decisions if d.decided_at >= row.since]
+        changes = [change for at, change in self._corrections if at >= row.since]
+        if not (booked or changes):
+            return None
+        budget = Budget(usd=row.budget_usd, per=row.budget_per)
+        spent = sum(booked) + sum(changes)
+        pace = advance(_pace(row), budget, requests=len(booked), spent_usd=spent, now=now)
         connection.execute(update(spending).where(mine).values(asdict(pace)))
         return pace
 

@@ -90,12 +90,11 @@ class Store:
                 "reward_weights": dict(reward_weights),
                 "arms_revision": 0,
             }
-            now = time.time()
             if connection.scalar(_INSERT_ROUTER[connection.dialect.name], row) is not None:
-                published = {"router": self.router, "version": 1, "published_at": now}
+                published = {"router": self.router, "version": 1, "published_at": time.time()}
                 connection.execute(insert(snapshots), published | first._asdict())
             if self.budget is not None:
-                start(connection, self.router, self.budget, now)
+                self._pace = start(connection, self.router, self.budget)
 
     def head(self) -> tuple[str, int, int] | None:
         """Schema id, newest version and arms revision; None when there is no such router."""
@@ -231,8 +230,7 @@ class Store:
         ledger, pace = Ledger(), None
         with connections.writing(self._engine) as connection:
             answers = apply(connection, self.router, puts, ledger)
-            if self.budget is not None:
-                pace = ledger.close(connection, self.router, self.budget, time.time())
+            pace = ledger.close(connection, self.router, time.time())
         self._pace = pace or self._pace
         return answers
 

@@ -170,6 +170,53 @@ def test_a_lost_pending_mark_is_named(call: Run, database: Path) -> None:
     assert f"decision {decision}: counted nothing, the log says 0.75" in problems(call("verify"))
 
 
+IN_SPENDING = {
+    "more spent": ("UPDATE spending SET spent_usd = spent_usd + 1e-7", "the budget has booked 0.3"),
+    "less spent": ("UPDATE spending SET spent_usd = 0.0", "the budget has booked 0.0 USD, the log says 0.3"),
+    "another count": (
+        "UPDATE spending SET requests = requests + 1",
+        "the budget has booked 5 decisions, the log has 4",
+    ),
+    "another cost": (
+        "UPDATE feedback SET value = 0.25 WHERE metric = 'cost_usd' AND revision = 1",
+        "the log says 0.2",
+    ),
+    "another expectation": (
+        "UPDATE decisions SET expected_cost_usd = 0.5 WHERE id = (SELECT max(id) FROM decisions)",
+        "the log says 0.8",
+    ),
+}
+
+
+@pytest.fixture
+def budgeted(tmp_path: Path) -> Path:
+    """The database of a router with a budget: four decisions and a cost that was revised."""
+    config = write_settings(tmp_path, learner=QUIET, budget={"usd_per_request": 0.1})
+    with Router.open(config, rng=np.random.default_rng(0)) as router:
+        made = [router.route(f"query {i}").id for i in range(4)]
+        router.feedback(made[0], cost_usd=0.125)
+        router.feedback(made[0], cost_usd=0.3)
+        router.learn()
+    return config.with_name("router.db")
+
+
+def test_what_a_budget_has_booked_is_reported(call: Run, budgeted: Path) -> None:
+    report = json.loads(call("verify", "--json").out)
+    assert report["ok"]
+    assert 0.3 < report["spent_usd_in_log"] < 0.31
+    assert report["spent_usd_booked"] == pytest.approx(report["spent_usd_in_log"], rel=1e-12)
+    tamper(budgeted, "DELETE FROM spending")
+    assert json.loads(call("verify", "--json").out)["spent_usd_booked"] == 0.0
+
+
+@pytest.mark.parametrize(("statement", "says"), IN_SPENDING.values(), ids=IN_SPENDING)
+def test_a_budget_that_is_not_what_the_log_says_is_named(
+    call: Run, budgeted: Path, statement: str, says: str
+) -> None:
+    tamper(budgeted, statement)
+    assert says in problems(call("verify"))
+
+
 def test_a_snapshot_of_logged_decisions_that_is_damaged_is_named(call: Run, database: Path) -> None:
     damaged = "UPDATE snapshots SET posterior = CAST(substr(posterior, 1, 500) AS BLOB) WHERE version = 3"
     tamper(database, damaged)

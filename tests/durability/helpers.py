@@ -8,9 +8,10 @@ import random
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bandit_router.errors import StoreError
@@ -23,7 +24,14 @@ PATIENCE_S = 120.0
 """How long a test waits for what must happen before it calls it missing."""
 
 
-def write_config(folder: Path, url: str, *, interval_s: float = 0.05, queue_size: int = 10_000) -> Path:
+def write_config(
+    folder: Path,
+    url: str,
+    *,
+    interval_s: float = 0.05,
+    queue_size: int = 10_000,
+    budget: Mapping[str, float] = MappingProxyType({}),
+) -> Path:
     """A router.toml whose router takes contexts of DIM numbers and starts quickly."""
     return write_settings(
         folder,
@@ -31,6 +39,7 @@ def write_config(folder: Path, url: str, *, interval_s: float = 0.05, queue_size
         store={"url": url, "queue_size": queue_size},
         features={"embedding": "vector", "vector_dim": DIM},
         learner={"interval_s": interval_s},
+        budget=budget,
     )
 
 

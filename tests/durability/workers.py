@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import FrozenResult, select
 
 from bandit_router.errors import RouterError
 from bandit_router.router import Router
 from bandit_router.store import write
 from bandit_router.store.engine import reading, writing
+from bandit_router.store.spending import Ledger
 from bandit_router.store.store import Store
+from bandit_router.store.tables import spending
 from bandit_router.store.write import Committed, Put, apply
 from bandit_router.store.writer import Writer
 from bandit_router.types import Feedback
@@ -69,6 +73,13 @@ class Said(NamedTuple):
     value: float | None
 
 
+class Cost(NamedTuple):
+    """A value of cost_usd to send; None retracts."""
+
+    decision_id: str
+    usd: float | None
+
+
 class Library:
     """A process that uses the library: calls are carried out there, on many threads."""
 
@@ -80,6 +91,10 @@ class Library:
 
     def say(self, messages: Sequence[Said]) -> list[str]:
         return self._call("say", messages)
+
+    def spend(self, items: Sequence[list[float] | Cost]) -> list[str]:
+        """Route every context and report every cost, all at the same time; ids and outcomes, in order."""
+        return self._call("spend", items)
 
     def counts(self) -> dict[str, int]:
         counts: dict[str, int] = self._call("counts", [None])[0]
@@ -104,6 +119,10 @@ def _do(router: Router, verb: str, item: Any) -> Any:
     if verb == "route":
         decision = router.route(features=item)
         return Routed(decision.id, decision.arm, decision.snapshot)
+    if verb == "spend" and isinstance(item, Cost):
+        return router.feedback(item.decision_id, cost_usd=item.usd)["cost_usd"].value
+    if verb == "spend":
+        return router.route(features=item).id
     if verb == "say":
         return router.feedback(item.decision_id, quality=item.value)["quality"].value
     return router.counts()
@@ -143,6 +162,38 @@ class _Outdated:
 
     def execute(self, statement: Any, parameters: Any) -> Any:
         return self._known if statement is write.VALUES else self._connection.execute(statement, parameters)
+
+
+def library_that_books_by_what_it_read(config: Path, meet: Barrier, pipe: Connection) -> None:
+    """A library process whose writer reads how the budget stands before its transaction begins.
+
+    Deliberately broken: the row of the budget is read without its lock, and written over whatever another
+    has booked meanwhile. Before writing, each waits at the barrier for the other to have read as well.
+    """
+
+    def write_once(self: Store, puts: Sequence[Put]) -> list[Committed | RouterError]:
+        with reading(self._engine) as connection:
+            known = connection.execute(select(spending).where(spending.c.router == self.router)).freeze()
+        meet.wait()
+        ledger = Ledger()
+        with writing(self._engine) as connection:
+            answers = apply(connection, self.router, puts, ledger)
+            ledger.close(_OutdatedBook(connection, known), self.router, time.time())  # type: ignore[arg-type]
+        return answers
+
+    Store._write_once = write_once  # type: ignore[method-assign]
+    library(config, pipe)
+
+
+class _OutdatedBook:
+    """A connection that answers how the budget stands with how it stood before."""
+
+    def __init__(self, connection: SqlConnection, known: FrozenResult[Any]) -> None:
+        self._connection = connection
+        self._known = known
+
+    def execute(self, statement: Any) -> Any:
+        return self._known() if statement.is_select else self._connection.execute(statement)
 
 
 # -- library users who talk until they are killed -------------------------------------------------

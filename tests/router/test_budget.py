@@ -1,0 +1,160 @@
+"""A router with a budget: how it prices, what it leaves out, and what callers may ask for."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bandit_router.budget import affordable_usd, price_of_a_dollar
+from bandit_router.config import load_settings, make_settings
+from bandit_router.errors import ConfigError, InvalidInput, NoEligibleArm
+from bandit_router.router import Router
+from bandit_router.types import Budget
+from tests.router.conftest import OpenRouter, settings_of, share
+from tests.services import serving, write_settings
+
+SMALL_USD = 0.00018  # what a short query is expected to cost at "small"; 0.003 at "large"
+BUDGET = Budget(usd=0.002)
+SECTION = {"usd_per_request": BUDGET.usd}
+
+
+def test_a_decision_carries_the_price_of_a_dollar_as_it_stands(open_on_either: OpenRouter) -> None:
+    router = open_on_either(budget=SECTION, router={"cost_weight": 7.0})
+    weights = []
+    for i in range(20):
+        expected = price_of_a_dollar(router._store.pace, BUDGET)
+        made = router.route(f"query {i}")
+        assert made.cost_weight == router.decision(made.id).cost_weight == expected
+        router.feedback(made.id, quality=0.5, cost_usd=0.01)  # five times the budget
+        weights.append(expected)
+    assert weights == sorted(set(weights)), "the price did not rise with every call that was too dear"
+    router.learn()
+    router.route("a")
+    report = router.verify()
+    assert report.ok, report.problems
+    assert report.pmfs_recomputed == 21
+    assert report.spent_usd_booked == pytest.approx(0.2 + router.route("b", arms=["small"]).expected_cost_usd)
+
+
+def test_what_the_caller_would_pay_for_a_reward_wins_over_the_budget(open_router: OpenRouter) -> None:
+    router = open_router(budget=SECTION)
+    assert router.route("a", cost_weight=3.0).cost_weight == 3.0
+    assert router.route("a", cost_weight=0.0).cost_weight == 0.0
+    assert router.route("a", cost_weight=None).cost_weight > 0.0
+
+
+def test_a_budget_that_is_overspent_leaves_the_cheapest_arm_that_will_do(open_router: OpenRouter) -> None:
+    router = open_router(budget=SECTION, policy={"name": "uniform"})
+    first = router.route("a")
+    assert first.eligible == ("large", "small")
+    router.feedback(first.id, cost_usd=1.0)
+    assert affordable_usd(router._store.pace, BUDGET) == 0.0
+    assert {router.route(f"query {i}").eligible for i in range(5)} == {("small",)}
+    assert router.route("a", arms=["large"]).eligible == ("large",)
+    router.feedback(first.id, cost_usd=None)
+    assert router.route("a").eligible == ("large", "small")
+    assert router.verify().ok
+
+
+def test_a_budget_makes_the_dear_arm_less_likely_the_more_was_spent(open_router: OpenRouter) -> None:
+    router = open_router(budget={"usd_per_request": 0.1})  # so large that both stay affordable
+    shares = []
+    for _ in range(4):
+        made = router.route("a")
+        shares.append(share(made, "large"))
+        router.feedback(made.id, cost_usd=0.15)
+        router.feedback(made.id, cost_usd=0.12)
+    assert shares == sorted(set(shares), reverse=True)
+
+
+def test_workers_share_one_budget(open_on_either: OpenRouter) -> None:
+    one, other = open_on_either(budget=SECTION), open_on_either(budget=SECTION)
+    one.feedback(one.route("a").id, cost_usd=1.0)
+    other.refresh()
+    assert price_of_a_dollar(other._store.pace, BUDGET) == price_of_a_dollar(one._store.pace, BUDGET)
+    assert other.route("a").eligible == ("small",)
+    late = open_on_either(budget=SECTION)
+    assert late.route("a").eligible == ("small",), "a new worker began with a fresh budget"
+    assert late.verify().ok
+
+
+def test_a_day_budget_is_kept(open_router: OpenRouter) -> None:
+    router = open_router(budget={"usd_per_day": 1.0}, policy={"name": "uniform"})
+    made = [router.route(f"query {i}") for i in range(50)]
+    assert all(math.isfinite(one.cost_weight) and one.cost_weight > 0.0 for one in made)
+    assert made[-1].eligible == ("small",)  # in a few seconds nearly nothing was allowed
+    assert router.verify().ok
+
+
+# -- the most a call may cost ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", [{}, SECTION], ids=["without a budget", "with one"])
+def test_the_most_a_call_may_cost_narrows_the_choice(
+    open_router: OpenRouter, budget: dict[str, float]
+) -> None:
+    router = open_router(budget=budget)
+    assert router.route("a", max_cost_usd=0.001).eligible == ("small",)
+    assert router.route("a", max_cost_usd=0.1).eligible == ("large", "small")
+    assert router.route("a", max_cost_usd=None).eligible == ("large", "small")
+    assert router.verify().ok
+
+
+def test_when_every_arm_costs_more_the_error_names_the_limit(open_router: OpenRouter) -> None:
+    with pytest.raises(NoEligibleArm, match=r"small: expected to cost 0\.00018 USD, more than max_cost_usd"):
+        open_router().route("a", max_cost_usd=0.0001)
+
+
+@pytest.mark.parametrize("field", ["max_cost_usd", "cost_weight"])
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf, 1e10, 10**400, True, "1"])
+def test_what_is_no_amount_is_refused_by_name(router: Router, field: str, value: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        router.route("a", **{field: value})
+    assert caught.value.field == field
+
+
+def test_the_service_takes_the_most_a_call_may_cost(tmp_path: Path) -> None:
+    with serving(write_settings(tmp_path, budget=SECTION)) as service:
+
+        def route(**body: Any) -> httpx.Response:
+            return httpx.post(f"{service.url}/v1/route", json={"query": "a", **body}, timeout=60.0)
+
+        answer = route(max_cost_usd=0.001)
+        assert (answer.json()["arm"], answer.json()["propensity"]) == ("small", 1.0)
+        refused = route(max_cost_usd=0.0001)
+        assert refused.status_code == 422
+        assert "max_cost_usd" in refused.json()["excluded"]["small"]
+        for wrong in (-1, 1e10, "1", True):
+            problem = route(max_cost_usd=wrong)
+            assert problem.status_code == 422, wrong
+            assert [error["field"] for error in problem.json()["errors"]] == ["max_cost_usd"]
+    with Router.open(load_settings(tmp_path / "router.toml")) as router:
+        assert router.verify().spent_usd_booked == pytest.approx(SMALL_USD, rel=0.01)
+
+
+# -- settings -------------------------------------------------------------------------------------
+
+
+def test_a_budget_is_per_request_or_per_day() -> None:
+    def budget(**section: float) -> Budget | None:
+        return make_settings({"budget": section}).budget.budget()
+
+    assert budget() is None
+    assert budget(usd_per_request=0.5) == Budget(usd=0.5, per="request")
+    assert budget(usd_per_day=5.0) == Budget(usd=5.0, per="day")
+
+
+def test_two_budgets_are_one_too_many() -> None:
+    with pytest.raises(ConfigError, match=r"budget: give usd_per_request or usd_per_day, not both"):
+        settings_of("sqlite:///x.db", budget={"usd_per_request": 0.1, "usd_per_day": 5.0})
+
+
+@pytest.mark.parametrize("key", ["usd_per_request", "usd_per_day"])
+@pytest.mark.parametrize("value", [math.nan, -1.0, 0.0, math.inf, 1e10, 1e-10, "much"])
+def test_what_is_no_budget_is_refused_by_name(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"budget\.{key}: "):
+        make_settings({"budget": {key: value}})

@@ -1,0 +1,309 @@
+"""A budget's book: every decision and every cost is in it exactly once, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, update
+from sqlalchemy.exc import OperationalError
+
+from bandit_router.budget import Pace
+from bandit_router.errors import RouterError, StoreError
+from bandit_router.store import store as store_module
+from bandit_router.store.store import Store
+from bandit_router.store.tables import spending
+from bandit_router.store.write import Committed, Put
+from bandit_router.types import Budget, Decision
+from tests.databases import sql
+from tests.store.examples import decision, put, said, set_up, together, with_key
+from tests.store.examples import feedback as about
+from tests.store.forced import wait_until_one_waits
+from tests.store.spending_log import assert_booked_once, booked
+
+BUDGET = Budget(usd=0.004)
+EXPECTED = 0.001
+
+OpenPaced = Callable[..., Store]
+"""Opens a store of the router "r" on the test's database, with BUDGET unless told otherwise."""
+
+
+@pytest.fixture
+def open_paced(url: str) -> Iterator[OpenPaced]:
+    stores: list[Store] = []
+
+    def open_one(budget: Budget | None = BUDGET) -> Store:
+        stores.append(Store.open(url, "r", budget))
+        return set_up(stores[-1])
+
+    yield open_one
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(open_paced: OpenPaced) -> Store:
+    return open_paced()
+
+
+def now(**changes: Any) -> Decision:
+    """A decision made now, expected to cost EXPECTED."""
+    return decision(**({"decided_at": time.time(), "expected_cost_usd": EXPECTED} | changes))
+
+
+def made(store: Store, **changes: Any) -> Decision:
+    """A decision made now that is in the log."""
+    answer = put(store, now(**changes))
+    assert isinstance(answer, Decision)
+    return answer
+
+
+def spent(url: str) -> float:
+    assert_booked_once(url)
+    return booked(url).spent_usd
+
+
+# -- decisions ------------------------------------------------------------------------------------
+
+
+def test_a_decision_is_booked_at_what_it_is_expected_to_cost(store: Store, url: str) -> None:
+    assert booked(url) == dataclasses.replace(Pace(), as_of=booked(url).as_of)
+    store.write([Put(what=now(expected_cost_usd=usd)) for usd in (0.001, 0.01, 0.0)])
+    pace = booked(url)
+    assert pace.requests == 3
+    assert pace.spent_usd == pytest.approx(0.011)
+    assert pace.allowance_usd == pytest.approx(3 * BUDGET.usd)
+    assert store.pace == pace
+    assert_booked_once(url)
+
+
+def test_a_decision_written_again_is_booked_once(store: Store, open_paced: OpenPaced, url: str) -> None:
+    first = made(store)
+    put(store, first)
+    put(open_paced(), first)
+    store.write([Put(what=first), Put(what=now()), Put(what=first)])
+    assert spent(url) == pytest.approx(2 * EXPECTED)
+
+
+@pytest.mark.parametrize("lost", ["commit", "statement"])
+def test_a_batch_whose_answer_is_lost_is_booked_once(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    known = made(store)
+    monkeypatch.setattr(store_module, "_BACKOFF_S", 0.0)
+    failures = iter([True, True, False])
+    write_once = store._write_once
+
+    def fail(*_: object) -> None:
+        if next(failures, False):
+            raise OperationalError("COMMIT", {}, Exception("connection lost"))
+
+    def write_and_fail(puts: Sequence[Put]) -> list[Committed | RouterError]:
+        answers = write_once(puts)
+        fail()
+        return answers
+
+    if lost == "commit":  # it was carried out, nobody heard of it
+        monkeypatch.setattr(store, "_write_once", write_and_fail)
+    else:  # the book was written, then everything is rolled back
+        event.listen(store._engine, "commit", fail)
+    store.write([Put(what=now()), Put(what=about(known, cost_usd=0.5)), Put(what=now())])
+    assert spent(url) == pytest.approx(0.5 + 2 * EXPECTED)
+    assert booked(url).requests == 3
+
+
+def test_a_request_replayed_by_its_key_is_booked_once(store: Store, open_paced: OpenPaced, url: str) -> None:
+    for one in (store, store, open_paced()):
+        put(one, now(idempotency_key="k"), digest="d")
+    store.write([Put(what=now(idempotency_key="l"), digest="d") for _ in range(3)])
+    assert spent(url) == pytest.approx(2 * EXPECTED)
+
+
+def test_one_key_at_many_workers_at_once_is_booked_once(open_paced: OpenPaced, url: str) -> None:
+    stores = [open_paced() for _ in range(4)]
+    for key in "abcde":
+        calls = (lambda s=s, key=key: put(s, now(idempotency_key=key), digest="d") for s in stores)
+        together(*calls)
+    assert spent(url) == pytest.approx(5 * EXPECTED)
+
+
+def test_a_transaction_that_fails_books_nothing(store: Store, url: str) -> None:
+    made(store)
+    before = booked(url)
+    bad = Put(what=now(propensity=None))
+    assert isinstance(store.write([bad])[0], StoreError)
+    assert (booked(url), store.pace) == (before, before)
+    store.write([Put(what=now()), bad, Put(what=now())])  # which is done in pieces
+    assert spent(url) == pytest.approx(3 * EXPECTED)
+
+
+# -- costs ----------------------------------------------------------------------------------------
+
+
+def test_a_cost_corrects_the_book_once(store: Store, url: str) -> None:
+    known = made(store)
+    steps = ((0.5, 0.5), (0.5, 0.5), (0.75, 0.75), (0.0, 0.0), (None, EXPECTED), (None, EXPECTED), (0.5, 0.5))
+    for value, total in steps:
+        said(store, known, cost_usd=value)
+        assert spent(url) == pytest.approx(total)
+    assert booked(url).requests == 1
+
+
+def test_a_batch_of_revisions_comes_to_the_last_one(store: Store, url: str) -> None:
+    known = now()
+    values = (0.5, 0.5, 0.25, None, 0.125)
+    store.write([Put(what=known), *(Put(what=about(known, cost_usd=value)) for value in values)])
+    assert spent(url) == pytest.approx(0.125)
+
+
+def test_a_cost_of_nothing_else_said_again_by_its_key_changes_nothing(store: Store, url: str) -> None:
+    known = made(store)
+    keyed = with_key("k", about(known, cost_usd=0.5))
+    put(store, keyed, digest="d")
+    said(store, known, cost_usd=0.25)
+    put(store, keyed, digest="d")  # arrives late again
+    assert spent(url) == pytest.approx(0.25)
+
+
+def test_other_metrics_cost_nothing(store: Store, url: str) -> None:
+    before = booked(url), made(store)
+    after = booked(url)
+    said(store, before[1], quality=1.0, latency_s=3.0)
+    assert booked(url) == after
+
+
+def test_feedback_that_the_database_refuses_corrects_nothing(store: Store, url: str) -> None:
+    known = made(store)
+    store.write([Put(what=about("nobody", cost_usd=1.0)), Put(what=about(known, cost_usd=0.5))])
+    assert spent(url) == pytest.approx(0.5)
+
+
+# -- budgets that come and go ---------------------------------------------------------------------
+
+
+def test_decisions_from_before_the_budget_are_not_corrected(open_paced: OpenPaced, url: str) -> None:
+    old = made(open_paced(None))
+    store = open_paced()
+    said(store, old, cost_usd=3.0)
+    assert spent(url) == 0.0
+    new = made(store)
+    store.write([Put(what=about(old, cost_usd=5.0)), Put(what=about(new, cost_usd=0.25))])
+    assert spent(url) == pytest.approx(0.25)
+
+
+def test_a_decision_from_before_that_arrives_late_is_not_booked(store: Store, url: str) -> None:
+    late = made(store, decided_at=1_700_000_000.0)
+    said(store, late, cost_usd=3.0)
+    assert (booked(url).requests, spent(url)) == (0, 0.0)
+
+
+@pytest.mark.parametrize("other", [Budget(usd=0.005), Budget(usd=BUDGET.usd, per="day")])
+def test_another_budget_starts_anew(store: Store, open_paced: OpenPaced, url: str, other: Budget) -> None:
+    old = made(store)
+    changed = open_paced(other)
+    assert (booked(url).requests, spent(url)) == (0, 0.0)
+    assert changed.pace == booked(url)
+    said(changed, old, cost_usd=3.0)
+    made(changed)
+    assert spent(url) == pytest.approx(EXPECTED)
+
+
+def test_the_same_budget_goes_on(store: Store, open_paced: OpenPaced, url: str) -> None:
+    said(store, made(store), cost_usd=0.5)
+    before = booked(url)
+    assert open_paced().pace == before  # at once, not with the next refresh
+    assert booked(url) == before
+
+
+def test_a_worker_that_knows_of_no_budget_books_all_the_same(
+    store: Store, open_paced: OpenPaced, url: str
+) -> None:
+    without = open_paced(None)
+    known = made(without)
+    said(without, made(store), cost_usd=0.25)
+    said(store, known, cost_usd=0.5)
+    assert spent(url) == pytest.approx(0.75)
+    assert booked(url).allowance_usd == pytest.approx(2 * BUDGET.usd)
+
+
+def test_without_a_budget_nothing_is_booked(open_paced: OpenPaced, url: str) -> None:
+    store = open_paced(None)
+    said(store, made(store), cost_usd=0.5)
+    assert (booked(url), store.pace) == (Pace(), Pace())
+
+
+def test_a_head_that_is_read_shows_what_others_spent(store: Store, open_paced: OpenPaced) -> None:
+    other = open_paced()
+    made(other)
+    assert store.pace.requests == 0
+    store.head()
+    assert store.pace == other.pace
+
+
+def test_a_new_budget_waits_for_what_is_being_booked(postgresql_url: str) -> None:
+    """Else decisions of just now would be neither in the old book nor, by their time, before the new one."""
+    old, new = (Store.open(postgresql_url, "r", budget) for budget in (BUDGET, Budget(usd=0.005)))
+    set_up(old)
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            with sql(postgresql_url) as busy:
+                busy.execute(update(spending).values(requests=spending.c.requests))
+                opening = thread.submit(set_up, new)
+                wait_until_one_waits(postgresql_url)
+                late = time.time()
+            opening.result()
+        put(new, now(decided_at=late))
+        assert booked(postgresql_url).requests == 0
+        assert_booked_once(postgresql_url)
+    finally:
+        old.close()
+        new.close()
+
+
+# -- whatever happens -----------------------------------------------------------------------------
+
+_COST = st.none() | st.floats(0.0, 10.0) | st.sampled_from([0.0, 0.5])
+_STEP = st.one_of(
+    st.tuples(st.just("decide"), st.floats(0.0, 1.0), st.sampled_from([None, *"ab"])),
+    st.tuples(st.just("again"), st.integers(0, 50), st.none()),
+    st.tuples(st.just("cost"), st.integers(0, 50), _COST),
+    st.tuples(st.just("keyed"), st.integers(0, 50), _COST),
+    st.tuples(st.just("bad"), st.none(), st.none()),
+)
+_BATCHES = st.lists(st.lists(_STEP, min_size=1, max_size=8), min_size=1, max_size=8)
+
+
+def test_the_book_is_the_log_whatever_happens(open_paced: OpenPaced, url: str) -> None:
+    stores = [open_paced(), open_paced()]
+    known: list[Decision] = [made(stores[0])]
+
+    @settings(max_examples=60)
+    @given(_BATCHES, st.randoms(use_true_random=False))
+    def check(batches: list[list[tuple[str, Any, Any]]], random: Any) -> None:
+        for batch in batches:
+            puts = [_put(step, known) for step in batch]
+            random.choice(stores).write(puts)
+            assert_booked_once(url)
+
+    check()
+    assert booked(url).requests > 100
+
+
+def _put(step: tuple[str, Any, Any], known: list[Decision]) -> Put:
+    kind, one, two = step
+    if kind == "decide":
+        known.append(now(expected_cost_usd=one, idempotency_key=two and f"{two}{len(known) // 5}"))
+        return Put(what=known[-1], digest="d")
+    if kind == "bad":
+        return Put(what=now(propensity=None))
+    picked = known[-1 - one % len(known)]
+    if kind == "again":
+        return Put(what=picked, digest="d")
+    what = about(picked, cost_usd=two)
+    return Put(what=with_key(f"f{one}", what), digest="d") if kind == "keyed" else Put(what=what)
