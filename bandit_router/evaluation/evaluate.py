@@ -18,11 +18,22 @@ from bandit_router.evaluation.blind import mix_at_cost, tilt_to_cost
 from bandit_router.evaluation.diagnostics import NEEDS, Diagnostics, DiagnosticSums, diagnose, examine
 from bandit_router.evaluation.estimators import ESTIMATORS, Estimate, Estimator, Evidence, prepare
 from bandit_router.evaluation.estimators.evidence import Grouping, LogSums, Nuisance
+from bandit_router.evaluation.estimators.sums import Largest
 from bandit_router.evaluation.gate import Refusal, gate
-from bandit_router.evaluation.logs.block import BlockSource
+from bandit_router.evaluation.logs.block import Block, BlockSource
 from bandit_router.evaluation.parallel import total
-from bandit_router.evaluation.targets import FoldPosteriors, Mix, believe, is_blind, learn_folds, target_pmf
-from bandit_router.policies import Policy
+from bandit_router.evaluation.partition import OUTCOMES, BoolArray, Partition
+from bandit_router.evaluation.targets import (
+    FoldPosteriors,
+    Mix,
+    believe,
+    is_blind,
+    knowing,
+    learn_folds,
+    sets_of,
+    target_pmf,
+)
+from bandit_router.policies import Policy, check_arms
 from bandit_router.policies.bandit import Fixed, Uniform
 from bandit_router.posterior import Posterior
 from bandit_router.types import FloatArray
@@ -31,7 +42,9 @@ BLOCKS = 20
 """Blocks of time in which the shares of the arms are shown."""
 
 PASSES = 3
-"""How often a log is read."""
+"""How often a log is read to be evaluated."""
+
+_COST = OUTCOMES.index("cost_usd")
 
 Role = Literal["logged", "policy", "fixed", "uniform", "blind mix", "shuffled"]
 
@@ -50,10 +63,14 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What the log says of one policy. ``shares`` (BLOCKS, K) of the arms over time."""
+    """What the log says of one policy. ``shares`` (BLOCKS, K) of the arms over time.
+
+    ``spend`` is by estimator what λ · cost comes to, in units of reward; None where costs are unknown.
+    """
 
     question: Question
     estimates: Mapping[str, Estimate]
+    spend: Mapping[str, float | None]
     diagnostics: Diagnostics
     refusals: Sequence[Refusal]
     shares: FloatArray
@@ -65,7 +82,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """The answers, and the number of ``rows`` they rest on. ``cost_weight`` is the λ of utility, in 1/USD."""
+    """The answers, and the number of ``rows`` they rest on.
+
+    ``cost_weight`` is the λ of utility, in 1/USD: one for all rows, or the mean of those that were logged.
+    Each row is priced by its own.
+    """
 
     arms: tuple[str, ...]
     rows: int
@@ -73,12 +94,14 @@ class Evaluation:
     answers: tuple[Answer, ...]
 
     def value(self, answer: Answer, estimator: str) -> float | None:
-        """Utility: reward − λ · cost; None where either is unknown."""
-        found = answer.estimates[estimator]
-        reward, cost = found["reward"], found["cost_usd"]
-        if reward is None or (cost is None and self.cost_weight > 0):
-            return None
-        return reward.value - (self.cost_weight * cost.value if cost else 0.0)
+        """Utility: reward − λ · cost, with the λ of each row; None where either is unknown."""
+        reward, spend = answer.estimates[estimator]["reward"], answer.spend[estimator]
+        return None if reward is None or spend is None else reward.value - spend
+
+    def refused(self, answer: Answer, estimator: str) -> bool:
+        """Whether anything that utility is made of is refused."""
+        parts = ["reward", *(["cost_usd"] if self.cost_weight > 0 else [])]
+        return any(answer.refused(estimator, part) for part in parts)
 
     def best_fixed(self, estimator: str) -> Answer | None:
         """The fixed model of the highest utility among those the log can answer for."""
@@ -87,7 +110,7 @@ class Evaluation:
             for answer in self.answers
             if answer.question.role == "fixed"
             and (value := self.value(answer, estimator)) is not None
-            and not answer.refused(estimator, "reward")
+            and not self.refused(answer, estimator)
         ]
         return max(known, key=lambda pair: pair[0])[1] if known else None
 
@@ -113,16 +136,16 @@ def evaluate(
 
     Raises InvalidInput for an empty log, or a learning policy without a prior.
     """
-    _require_arms(policies, arms)
+    check_arms(policies, arms)
     policies = {name: policy for name, policy in policies.items() if not _always_there(policy)}
     chosen = {name: ESTIMATORS[name]() for name in {headline: None, **dict.fromkeys(estimators)}}
     needs: set[Grouping] = {*NEEDS, *(need for estimator in chosen.values() for need in estimator.needs)}
     scored = any(map(learns, policies.values()))
     if scored and prior is None:
         raise InvalidInput("log", "has no posterior to score policies with", "export it with one")
-    first = total(
-        partial(_first, needs, prior.without_evidence() if prior and scored else None), pieces, progress
-    )
+    if prior is not None:
+        prior = knowing(prior.without_evidence(), arms)
+    first = total(partial(_first, needs, prior if scored else None), pieces, progress)
     second = partial(
         _answers,
         pieces,
@@ -130,7 +153,7 @@ def evaluate(
         nuisance=first.log.fit(),
         held_out=first.folds.held_out() if first.folds else None,
         rows=rows,
-        cost_weight=cost_weight,
+        price=_Price(cost_weight, one=first.one_cost_weight if cost_weight is None else cost_weight),
         progress=progress,
     )
     questions = [
@@ -139,8 +162,9 @@ def evaluate(
         *(Question(f"fixed:{arm}", "fixed", Fixed(arm)) for arm in arms),
         Question("uniform", "uniform", Uniform()),
     ]
-    answers = second(questions)
-    answers += second(blind) if (blind := _blind(answers, arms, headline)) else []
+    answers, policies_by_set = second(questions)
+    blind = _blind(answers, policies_by_set, arms, headline)
+    answers += second(blind)[0] if blind else []
     mean_weight = first.cost_weight / rows if cost_weight is None else cost_weight
     return Evaluation(arms=tuple(arms), rows=rows, cost_weight=mean_weight, answers=tuple(answers))
 
@@ -155,13 +179,6 @@ def _always_there(policy: Policy) -> bool:
     return isinstance(policy, Uniform) or (isinstance(policy, Fixed) and policy.epsilon == 0.0)
 
 
-def _require_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:
-    for name, policy in policies.items():
-        if isinstance(policy, Fixed) and policy.arm not in arms:
-            known = ", ".join(arms)
-            raise InvalidInput(f"policy {name}", f"{policy.arm!r} is not an arm", f"use one of {known}")
-
-
 # -- the first pass: what does not depend on a policy ---------------------------------------------
 
 
@@ -170,13 +187,21 @@ class _First:
     log: LogSums
     folds: FoldPosteriors | None
     cost_weight: float
+    extremes: Largest
 
     def __add__(self, other: _First) -> _First:
         return _First(
             log=self.log + other.log,
             folds=self.folds + other.folds if self.folds and other.folds else None,
             cost_weight=self.cost_weight + other.cost_weight,
+            extremes=self.extremes + other.extremes,
         )
+
+    @property
+    def one_cost_weight(self) -> float | None:
+        """The λ of all rows; None when it differs between them."""
+        most, least = self.extremes.value[0], -self.extremes.value[1]
+        return float(most) if most == least else None
 
 
 def _first(needs: set[Grouping], prior: Posterior | None, piece: BlockSource) -> _First:
@@ -185,6 +210,7 @@ def _first(needs: set[Grouping], prior: Posterior | None, piece: BlockSource) ->
         log=prepare(block.partition(block.logged), needs),
         folds=None if prior is None else learn_folds(block, prior),
         cost_weight=float(block.cost_weight.sum()),
+        extremes=Largest(np.array([block.cost_weight.max(), -block.cost_weight.min()])),
     )
 
 
@@ -192,14 +218,41 @@ def _first(needs: set[Grouping], prior: Posterior | None, piece: BlockSource) ->
 
 
 @dataclass(frozen=True, slots=True)
+class _Price:
+    """λ: ``given`` in place of the logged ones, and ``one`` for all rows where there is only one."""
+
+    given: float | None
+    one: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class _TargetSums:
+    """``priced`` are the estimators' sums with every cost times the λ of its row; none where there is one λ.
+
+    ``by_set`` are the summed probabilities (K,), and the rows, of every set of eligible arms.
+    """
+
     estimators: Mapping[str, Any]
+    priced: Mapping[str, Any]
     diagnostics: DiagnosticSums
     shares: FloatArray
+    by_set: Mapping[tuple[bool, ...], FloatArray]
 
     def __add__(self, other: _TargetSums) -> _TargetSums:
-        estimators = {name: sums + other.estimators[name] for name, sums in self.estimators.items()}
-        return _TargetSums(estimators, self.diagnostics + other.diagnostics, self.shares + other.shares)
+        return _TargetSums(
+            estimators=_added(self.estimators, other.estimators),
+            priced=_added(self.priced, other.priced),
+            diagnostics=self.diagnostics + other.diagnostics,
+            shares=self.shares + other.shares,
+            by_set=_added(self.by_set, other.by_set),
+        )
+
+
+def _added(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> dict[Any, Any]:
+    both = dict(one)
+    for key, value in other.items():
+        both[key] = both[key] + value if key in both else value
+    return both
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +269,7 @@ def _second(
     nuisance: Nuisance,
     held_out: tuple[Posterior, ...] | None,
     rows: int,
-    cost_weight: float | None,
+    price: _Price,
     piece: BlockSource,
 ) -> _Second:
     block = piece.read()
@@ -226,13 +279,34 @@ def _second(
     sums = []
     for question in questions:
         policy = question.policy
-        pmf = block.logged if policy is None else target_pmf(block, policy, beliefs, cost_weight)
-        evidence = Evidence(block.partition(pmf), nuisance)
+        pmf = block.logged if policy is None else target_pmf(block, policy, beliefs, price.given)
+        partition = block.partition(pmf)
+        evidence = Evidence(partition, nuisance)
         shares = np.zeros((BLOCKS, len(block.arms)))
         np.add.at(shares, when, pmf)
-        collected = {name: estimator.collect(evidence) for name, estimator in estimators.items()}
-        sums.append(_TargetSums(collected, examine(evidence), shares))
+        sums.append(
+            _TargetSums(
+                estimators={name: one.collect(evidence) for name, one in estimators.items()},
+                priced=_priced(block, partition, estimators, nuisance) if price.one is None else {},
+                diagnostics=examine(evidence),
+                shares=shares,
+                by_set={
+                    tuple(there.tolist()): np.append(pmf[some].sum(axis=0), len(some))
+                    for some, there in sets_of(block)
+                },
+            )
+        )
     return _Second(tuple(sums))
+
+
+def _priced(
+    block: Block, partition: Partition, estimators: Mapping[str, Estimator[Any]], nuisance: Nuisance
+) -> dict[str, Any]:
+    """The sums of λ · cost where λ differs between rows."""
+    scale = np.ones((len(block), len(OUTCOMES)))
+    scale[:, _COST] = block.cost_weight
+    evidence = Evidence(partition, nuisance, scale)
+    return {name: one.collect(evidence) for name, one in estimators.items()}
 
 
 def _answers(
@@ -243,50 +317,102 @@ def _answers(
     nuisance: Nuisance,
     held_out: tuple[Posterior, ...] | None,
     rows: int,
-    cost_weight: float | None,
+    price: _Price,
     progress: Callable[[int], None],
-) -> list[Answer]:
-    task = partial(_second, questions, estimators, nuisance, held_out, rows, cost_weight)
-    made = []
+) -> tuple[list[Answer], dict[str, Mapping[tuple[bool, ...], FloatArray]]]:
+    task = partial(_second, questions, estimators, nuisance, held_out, rows, price)
+    made, by_set = [], {}
     for question, sums in zip(questions, total(task, pieces, progress).targets, strict=True):
         diagnostics = diagnose(sums.diagnostics, nuisance)
+        estimates = {name: estimators[name].estimate(sums.estimators[name]) for name in estimators}
         made.append(
             Answer(
                 question=question,
-                estimates={name: estimators[name].estimate(sums.estimators[name]) for name in estimators},
+                estimates=estimates,
+                spend={
+                    name: _spend(estimates[name], one, sums.priced.get(name), price.one)
+                    for name, one in estimators.items()
+                },
                 diagnostics=diagnostics,
                 refusals=gate(diagnostics),
                 shares=sums.shares / np.maximum(sums.shares.sum(axis=1, keepdims=True), 1.0),
             )
         )
-    return made
+        by_set[question.name] = sums.by_set
+    return made, by_set
+
+
+def _spend(estimate: Estimate, estimator: Estimator[Any], priced: Any, one: float | None) -> float | None:
+    """λ · cost: exactly for one λ, else as estimated with the λ of each row."""
+    if one == 0.0:
+        return 0.0
+    found = estimate["cost_usd"] if one is not None else estimator.estimate(priced)["cost_usd"]
+    if found is None:
+        return None
+    return found.value if one is None else one * found.value
 
 
 # -- the third: as dear as a policy, but blind ----------------------------------------------------
 
 
-def _blind(answers: Sequence[Answer], arms: Sequence[str], headline: str) -> list[Question]:
+def _blind(
+    answers: Sequence[Answer],
+    by_set: Mapping[str, Mapping[tuple[bool, ...], FloatArray]],
+    arms: Sequence[str],
+    headline: str,
+) -> list[Question]:
     """The blind mix and the shuffled version of each policy, at the cost the log estimates for it.
 
     None when the log cannot say what every arm earns and costs.
     """
-    fixed = {a.question.name: a.estimates[headline] for a in answers if a.question.name.startswith("fixed:")}
-    both = [(fixed[f"fixed:{arm}"]["reward"], fixed[f"fixed:{arm}"]["cost_usd"]) for arm in arms]
-    known = [(reward.value, cost.value) for reward, cost in both if reward and cost]
+    known = _arm_means(answers, by_set, arms, headline)
+    if known is None:
+        return []
+    value, cost = known
     made: list[Question] = []
-    for answer in answers if len(known) == len(arms) else ():
-        budget = answer.estimates[headline]["cost_usd"]
+    for answer in answers:
+        budget, name = answer.estimates[headline]["cost_usd"], answer.question.name
         if answer.question.role != "policy" or budget is None:
             continue
-        value, cost = np.array(known).T
-        shares = answer.shares.mean(axis=0, keepdims=True)
-        weights = {
-            "blind mix": mix_at_cost(value, cost, budget.value),
-            "shuffled": tilt_to_cost(shares, cost[None, :], budget.value)[0],
-        }
-        labels = {"blind mix": "blind mix at the cost of {}", "shuffled": "{}, queries shuffled"}
-        for role, label in labels.items():
-            mix = Mix(dict(zip(arms, weights[role].tolist(), strict=True)))
-            name = answer.question.name
-            made.append(Question(label.format(name), role, mix, name))  # type: ignore[arg-type]
+        sets = np.array(list(by_set[name]))
+        sums = np.array(list(by_set[name].values()))
+        weight = sums[:, -1] / sums[:, -1].sum()
+        values, costs = (np.broadcast_to(mean, sets.shape) for mean in (value, cost))
+        mix = mix_at_cost(values, costs, budget.value, sets, weight)
+        dealt = tilt_to_cost(sums[:, :-1] / sums[:, -1:], costs, budget.value, weight, costs)
+        made += [
+            Question(f"blind mix at the cost of {name}", "blind mix", _mix(arms, sets, mix), name),
+            Question(f"{name}, queries shuffled", "shuffled", _mix(arms, sets, dealt), name),
+        ]
     return made
+
+
+def _mix(arms: Sequence[str], sets: BoolArray, probabilities: FloatArray) -> Mix:
+    names = np.array(arms, dtype=object)
+    return Mix(
+        {
+            tuple(names[there]): tuple(row[there].tolist())
+            for there, row in zip(sets, probabilities, strict=True)
+        }
+    )
+
+
+def _arm_means(
+    answers: Sequence[Answer],
+    by_set: Mapping[str, Mapping[tuple[bool, ...], FloatArray]],
+    arms: Sequence[str],
+    headline: str,
+) -> tuple[FloatArray, FloatArray] | None:
+    """Mean reward and cost of every arm (K,), None when unknown.
+
+    A fixed model is replaced by any eligible arm where it is not eligible, so its value V_k is a known
+    average of the means v of several: V = A v, with A_k the shares that it takes of the arms.
+    """
+    fixed = {a.question.name: a.estimates[headline] for a in answers if a.question.role == "fixed"}
+    both = [(fixed[f"fixed:{arm}"]["reward"], fixed[f"fixed:{arm}"]["cost_usd"]) for arm in arms]
+    known = [(reward.value, cost.value) for reward, cost in both if reward and cost]
+    if len(known) < len(arms):
+        return None
+    taken = np.array([sum(by_set[f"fixed:{arm}"].values()) for arm in arms])
+    means = np.linalg.lstsq(taken[:, :-1] / taken[:, -1:], np.array(known), rcond=None)[0]
+    return means[:, 0], np.maximum(means[:, 1], 0.0)

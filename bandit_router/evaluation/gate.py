@@ -28,6 +28,8 @@ LARGEST_SHARE = 0.1
 MODEL_BIAS_Z = 3.0
 """Standard errors by which the residuals may contradict the reward model before DM is refused."""
 
+_TINY = 1e-9
+
 WEIGHTED = tuple(name for name in ESTIMATORS if name != "stabilised-dr")
 """The estimators that lean on plain weights; the stabilised one is judged by its own effective rows."""
 
@@ -113,7 +115,7 @@ def _of_outcome(d: Diagnostics, outcome: str, found: OutcomeDiagnostics) -> Iter
             "few-rows" if scarce else "one-row",
             f"the log counts as {found.ess:.1f} rows of the target ({ESS:g} are needed), the heaviest with "
             f"{found.largest_share:.1%} of all weight (at most {LARGEST_SHARE:.0%})",
-            _more(d, found.ess),
+            _more(d, ESS / max(found.ess, _TINY) if scarce else found.largest_share / LARGEST_SHARE),
             outcome,
             WEIGHTED,
         )
@@ -122,7 +124,7 @@ def _of_outcome(d: Diagnostics, outcome: str, found: OutcomeDiagnostics) -> Iter
             "few-rows",
             f"even stabilised, the log counts as {found.stabilised_ess:.1f} rows of the target "
             f"({STABILISED_ESS:g} are needed)",
-            _more(d, found.stabilised_ess),
+            _more(d, STABILISED_ESS / max(found.stabilised_ess, _TINY)),
             outcome,
             ("stabilised-dr",),
         )
@@ -141,7 +143,9 @@ def _unsupported(arm: ArmDiagnostics, outcome: str) -> float:
     return arm.target if arm.missing[outcome] == 1.0 else arm.unsupported
 
 
-def _more(d: Diagnostics, ess: float) -> str:
+def _more(d: Diagnostics, times: float) -> str:
     starved = max(d.arms, key=lambda name: d.arms[name].target - d.arms[name].chosen)
-    times = f"about {ESS / ess:.1f} times as many rows" if ess >= 1.0 else "many more rows"
-    return f"log {times} like these, or raise the floor (epsilon) so that {starved!r} is tried more often"
+    rows = f"{times:.1f} times as many rows" if times < ESS else "many more rows"
+    return (
+        f"log about {rows} like these, or raise the floor (epsilon) so that {starved!r} is tried more often"
+    )

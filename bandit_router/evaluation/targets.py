@@ -3,12 +3,14 @@
 A policy that learns is scored by posteriors of the log itself, cross-fitted: a row of one fold is scored
 by the posterior of the rewards in all other folds, under the router's own prior. So the question that is
 answered is "what would this policy earn from now on, knowing what this log teaches", and no row is
-judged by a posterior that has seen its reward.
+judged by a posterior that has seen its reward. In the log of a policy that was learning, later actions have
+seen it, which leaves a bias of the order of the posterior's own error: in simulation −0.007 to −0.010 after
+150 rows in which no arm was better, gone after some thousand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import NamedTuple
@@ -20,7 +22,7 @@ from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.partition import FOLDS, OUTCOMES, IntArray
 from bandit_router.policies import Policy
 from bandit_router.policies.bandit import Fixed, Uniform
-from bandit_router.posterior import Posterior
+from bandit_router.posterior import Posterior, Prior
 from bandit_router.types import FloatArray, Scores
 
 _REWARD = OUTCOMES.index("reward")
@@ -28,18 +30,16 @@ _REWARD = OUTCOMES.index("reward")
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """The same probabilities for every query, in proportion over the arms that are eligible."""
+    """The same probabilities for every query with the same eligible arms, which are the keys."""
 
-    weights: Mapping[str, float]
+    weights: Mapping[tuple[str, ...], tuple[float, ...]]
 
     @property
     def spec(self) -> str:
-        return "mix:" + ",".join(f"{arm}={weight:.4g}" for arm, weight in self.weights.items() if weight > 0)
+        return "mix"
 
     def pmf(self, scores: Scores) -> list[float]:
-        weights = [self.weights.get(arm, 0.0) for arm in scores.arms]
-        total = sum(weights)
-        return [w / total for w in weights] if total > 0 else Uniform().pmf(scores)
+        return list(self.weights[scores.arms])
 
 
 def is_blind(policy: Policy) -> bool:
@@ -64,6 +64,20 @@ class FoldPosteriors:
             made.append(reduce(Posterior.merge, others[1:], others[0]))
             made[-1].solve()
         return tuple(made)
+
+
+def knowing(prior: Posterior, arms: Sequence[str]) -> Posterior:
+    """The prior with every arm of a log in it; what it has not heard of is believed to be like its first.
+
+    Raises InvalidInput when it has heard of none.
+    """
+    for arm in arms:
+        if arm not in prior:
+            if not prior.arms:
+                raise InvalidInput("log", "comes with a posterior of no arm", "export it again")
+            like = Prior(mean=prior.prior_mean[0].copy(), precision=prior.prior_precision[0].copy())
+            prior = prior.with_arm(arm, like)
+    return prior
 
 
 def learn_folds(block: Block, prior: Posterior) -> FoldPosteriors:
@@ -111,7 +125,7 @@ def target_pmf(
         if not is_blind(policy):
             raise InvalidInput("policy", f"{policy.spec} needs a posterior", "export the log with one")
         nothing = np.zeros(len(block.arms))
-        for rows, there in _patterns(block):
+        for rows, there in sets_of(block):
             k = np.flatnonzero(there)
             zeros = nothing[k]
             scores = Scores(tuple(names[k]), block.x[rows[0]], zeros, zeros, zeros, zeros)
@@ -119,7 +133,7 @@ def target_pmf(
         return pmf
     weight = block.cost_weight if cost_weight is None else np.full(len(block), cost_weight)
     utility = beliefs.mean - weight[:, None] * block.expected_cost_usd
-    for rows, there in _patterns(block):
+    for rows, there in sets_of(block):
         k = np.flatnonzero(there)
         arms = tuple(names[k])
         seen = [values[np.ix_(rows, k)] for values in (*beliefs, block.expected_cost_usd, utility)]
@@ -130,7 +144,7 @@ def target_pmf(
     return pmf
 
 
-def _patterns(block: Block) -> Iterator[tuple[IntArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
+def sets_of(block: Block) -> Iterator[tuple[IntArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
     """The rows of every set of eligible arms, and the set."""
     _, pattern = np.unique(block.eligible, axis=0, return_inverse=True)
     for rows in _groups(pattern.reshape(-1)):

@@ -16,8 +16,8 @@ from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.partition import FOLDS
 from bandit_router.evaluation.targets import believe, learn_folds, target_pmf
 from bandit_router.policies import Policy, parse_policy
-from tests.evaluation.blocks import a_block, a_prior, block_of, split
-from tests.evaluation.worlds import ARMS, make_world, softmax
+from tests.evaluation.blocks import a_block, a_prior, block_of, split, take
+from tests.evaluation.worlds import ARMS, make_partition, make_world, softmax
 
 SPECS = ("thompson", "linucb:alpha=0.5")
 
@@ -27,9 +27,10 @@ def policies(*specs: str) -> dict[str, Policy]:
 
 
 def run(block: Block, *specs: str, size: int = 100, jobs: int = 1, **options: object) -> Evaluation:
+    pieces = list(split(block, size))
     with workers(jobs):
         return evaluate(
-            list(split(block, size)), ARMS, policies(*specs), rows=len(block), prior=a_prior(), **options  # type: ignore[arg-type]
+            pieces, block.arms, policies(*specs), rows=len(block), prior=a_prior(), **options  # type: ignore[arg-type]
         )  # fmt: skip
 
 
@@ -135,6 +136,56 @@ def test_a_learning_policy_needs_a_posterior() -> None:
         assert ask(policies("uniform")).rows == 600
         with pytest.raises(InvalidInput, match="no posterior"):
             ask(policies("thompson"))
+
+
+def test_utility_prices_every_row_by_its_own_cost_weight() -> None:
+    """Where a dollar is dear the policy takes the cheap arm, elsewhere the good one: it earns what it earns,
+    not what it would if a dollar had its mean price everywhere."""
+    n = 4000
+    rng, dear = np.random.default_rng(0), np.arange(n) % 2 == 1
+    x = np.column_stack([np.ones(n), dear, rng.random(n)])
+    action = rng.integers(2, size=n)
+    quality, cost = np.array([0.3, 0.8])[action], np.array([0.0, 0.01])[action]
+    block = block_of(
+        make_partition(
+            x=x, logged=np.full((n, 2), 0.5), action=action,
+            outcomes=np.column_stack([quality, quality, cost]), target=np.full((n, 2), 0.5),
+        )
+    )  # fmt: skip
+    block.expected_cost_usd[:] = [0.0, 0.01]
+    block.cost_weight[:] = np.where(dear, 100.0, 0.0)
+    found = run(block, "epsilon-greedy:epsilon=0")
+    assert found.value(named(found, "epsilon-greedy:epsilon=0"), "dr") == pytest.approx(0.55, abs=0.01)
+    for arm in ARMS[:2]:
+        assert found.value(named(found, f"fixed:{arm}"), "dr") == pytest.approx(0.3, abs=0.02)
+
+
+def test_blind_baselines_cost_what_the_policy_costs_when_arms_join() -> None:
+    block = a_block(n=4000, cost_weight=20.0)
+    early = np.flatnonzero((block.order < 2000) & (block.action != len(ARMS) - 1))
+    block = take(block, np.concatenate([early, np.arange(2000, 4000)]))
+    before = block.order < 2000
+    block.eligible[before, -1], block.logged[before, -1] = False, 0.0
+    block.logged[:] /= block.logged.sum(axis=1, keepdims=True)
+    block.propensity[:] = block.logged[np.arange(len(block)), block.action]
+    block.order[:] = np.arange(len(block))
+    found = run(block, "linucb:alpha=0.5", size=500)
+    costs = []
+    for name in ("{}", "{}, queries shuffled", "blind mix at the cost of {}"):
+        figure = named(found, name.format("linucb:alpha=0.5")).estimates["dr"]["cost_usd"]
+        assert figure is not None
+        costs.append(figure.value)
+    assert costs[1] == pytest.approx(costs[0], rel=0.02)
+    assert costs[2] <= 1.02 * costs[0]
+
+
+def test_a_model_whose_cost_is_refused_is_not_the_best() -> None:
+    block = a_block(n=2000, cost_weight=20.0)
+    block.outcomes[block.action == 1, 2] = np.nan
+    block.outcomes[np.flatnonzero(block.action == 1)[:5], 2] = 1e-5
+    found = run(block)
+    best = found.best_fixed("dr")
+    assert best is None or best.question.name != "fixed:medium"
 
 
 def wrong_propensity(block: Block) -> None:

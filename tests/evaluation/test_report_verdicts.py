@@ -110,7 +110,8 @@ def test_the_hull_is_what_blind_mixes_earn() -> None:
     corners = hull([*points, points[0]._replace(role="policy", quality=Span(9.0, 9.0, 9.0))])
     at, level = (np.array([getattr(p, name).value for p in corners]) for name in ("cost", "quality"))
     for budget in np.linspace(cost.min(), cost.max(), 50):
-        best = mix_at_cost(value, cost, budget) @ value
+        there = np.ones((1, len(value)), dtype=np.bool_)
+        best = (mix_at_cost(value[None], cost[None], budget, there, np.ones(1)) @ value)[0]
         assert np.interp(budget, at, level) == pytest.approx(best)
 
 

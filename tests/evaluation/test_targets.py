@@ -12,7 +12,7 @@ from bandit_router.decide import score
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.partition import FOLDS
-from bandit_router.evaluation.targets import Mix, believe, learn_folds, target_pmf
+from bandit_router.evaluation.targets import Mix, believe, knowing, learn_folds, target_pmf
 from bandit_router.policies import POLICIES, parse_policy
 from bandit_router.posterior import Posterior
 from tests.evaluation.blocks import a_block, a_prior, split
@@ -75,7 +75,7 @@ def test_another_cost_weight_replaces_the_logged_one() -> None:
 
 def test_blind_policies_need_no_posterior_and_others_do() -> None:
     block = some_away(a_block(n=60))
-    mix = Mix({"small": 0.25, "huge": 0.75})
+    mix = Mix({ARMS: (0.25, 0.0, 0.0, 0.75), ARMS[:3]: (1.0, 0.0, 0.0)})
     pmf = target_pmf(block, mix, None)
     away = ~block.eligible[:, -1]
     assert pmf[away].tolist() == [[1.0, 0.0, 0.0, 0.0]] * away.sum()
@@ -87,3 +87,14 @@ def test_blind_policies_need_no_posterior_and_others_do() -> None:
         )
     with pytest.raises(InvalidInput, match="needs a posterior"):
         target_pmf(block, parse_policy("thompson"), None)
+
+
+def test_an_arm_that_the_posterior_has_not_heard_of_is_like_its_first() -> None:
+    known = knowing(a_prior(), (*ARMS, "new"))
+    assert known.arms == (*ARMS, "new")
+    x = np.array([1.0, 0.3, -0.2])
+    mean, std = known.predict(x)
+    assert (mean[-1], std[-1]) == (mean[0], std[0])
+    nobody = Posterior.empty({}, schema_id="test", noise_variance=0.1, dim=3)
+    with pytest.raises(InvalidInput, match="posterior of no arm"):
+        knowing(nobody, ("new",))

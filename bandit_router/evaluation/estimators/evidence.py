@@ -108,10 +108,15 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """One partition in the light of the whole log, as estimators see it. All properties are cached."""
+    """One partition in the light of the whole log, as estimators see it. All properties are cached.
+
+    ``scale`` (n, M) multiplies every outcome and prediction, row by row: the cost weighed by what a dollar
+    was worth there, say.
+    """
 
     partition: Partition
     nuisance: Nuisance
+    scale: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.partition.arms != self.nuisance.arms:
@@ -146,7 +151,8 @@ class Evidence:
     @cached_property
     def outcomes(self) -> FloatArray:
         """The outcomes (n, M), with 0 where missing: always multiply by ``seen``."""
-        return np.where(self.observed, self.partition.outcomes, 0.0)
+        found = np.where(self.observed, self.partition.outcomes, 0.0)
+        return found if self.scale is None else found * self.scale
 
     @cached_property
     def stage(self) -> IntArray:
@@ -167,5 +173,7 @@ class Evidence:
         if model is None:
             raise InvalidInput("needs", f"did not have {kind!r} in the first pass", "prepare with it")
         q = model.predict(self.partition.x, group)
+        if self.scale is not None:
+            q = q * self.scale[:, None, :]
         direct = np.einsum("nk,nkm->nm", self.partition.target, q)
         return Prediction(direct, q[np.arange(len(q)), self.partition.action])

@@ -7,7 +7,6 @@ from bandit_router.evaluation.gate import PROPENSITY_TOLERANCE
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.report.grid import Grid, Row
 from bandit_router.evaluation.report.order import BLIND, Place, Standing, places
-from bandit_router.evaluation.report.refused import utility_refused
 from bandit_router.evaluation.report.words import REFUSED, UNKNOWN, clean, decimals_of_usd, interval
 
 HEADINGS = ("policy", "reward [95%]", "quality [95%]", "USD/1k [95%]", "utility", "ESS")
@@ -61,7 +60,7 @@ def _figure(answer: Answer, estimator: str, outcome: str, force: bool) -> str:
 
 
 def _utility(evaluation: Evaluation, answer: Answer, estimator: str, force: bool) -> str:
-    refused = utility_refused(evaluation, answer, estimator)
+    refused = evaluation.refused(answer, estimator)
     value = evaluation.value(answer, estimator)
     if refused and not force:
         return REFUSED

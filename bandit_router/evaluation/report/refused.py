@@ -51,12 +51,6 @@ def believed(answer: Answer, estimator: str, outcome: str) -> Figure | None:
     return None if answer.refused(estimator, outcome) else answer.estimates[estimator][outcome]
 
 
-def utility_refused(evaluation: Evaluation, answer: Answer, estimator: str) -> bool:
-    """Whether anything that utility is made of is refused."""
-    parts = ["reward", *(["cost_usd"] if evaluation.cost_weight > 0 else [])]
-    return any(answer.refused(estimator, part) for part in parts)
-
-
 def require_estimator(evaluation: Evaluation, estimator: str) -> None:
     """InvalidInput names the estimators there are, unless this is one of them."""
     known = list(evaluation.answers[0].estimates)

@@ -18,7 +18,7 @@ from bandit_router.evaluation.report.estimated import (
 from bandit_router.evaluation.report.grid import draw
 from bandit_router.evaluation.report.played import simulation_grid
 from bandit_router.evaluation.report.refused import FORCED, Refused, all_refused, require_estimator
-from bandit_router.evaluation.report.verdicts import evaluation_verdicts, simulation_verdicts
+from bandit_router.evaluation.report.verdicts import OVER_ORDERS, evaluation_verdicts, simulation_verdicts
 from bandit_router.evaluation.simulation.simulate import Simulation
 
 
@@ -40,7 +40,9 @@ def evaluation_tables(evaluation: Evaluation, estimator: str, *, force: bool) ->
 
 def simulation_table(simulation: Simulation) -> RenderableType:
     """How every policy and every baseline fared over the seeds, with a verdict on each policy."""
-    return Group(draw(simulation_grid(simulation)), _sentences(simulation_verdicts(simulation)))
+    return Group(
+        draw(simulation_grid(simulation)), _sentences([*simulation_verdicts(simulation), OVER_ORDERS])
+    )
 
 
 def _refusals(refused: Sequence[Refused], *, force: bool) -> Group:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from bandit_router.evaluation.evaluate import Answer, Evaluation
 from bandit_router.evaluation.report.order import Standing, label
 from bandit_router.evaluation.report.paired import Difference, paired
-from bandit_router.evaluation.report.refused import utility_refused
 from bandit_router.evaluation.report.words import clean, decimals_of_spread
 from bandit_router.evaluation.simulation.simulate import Contender, Simulation
 
 AGAINST = {"shuffled": "against its choices shuffled", "blind mix": "against the best blind mix at its cost"}
+
+
+OVER_ORDERS = (
+    "± is half of a 95% interval (Student's t) of differences within seeds: over orders of these queries, not "
+    "over other queries."
+)
+_NOTHING = 1e-9  # what rounding leaves of a difference that no order changes
 
 
 # -- simulations: differences within seeds --------------------------------------------------------
@@ -53,6 +59,8 @@ def _with_reach(value: float, found: Difference, sign: str = "") -> str:
     value = round(value, decimals) + 0.0
     if found.reach is None:
         return f"{value:{sign}.{decimals}f} (one seed, no interval)"
+    if found.reach < _NOTHING:
+        return f"{value:{sign}.4f} (the same in every order)"
     return f"{value:{sign}.{decimals}f} ± {found.reach:.{decimals}f}"
 
 
@@ -85,7 +93,7 @@ def _verdict(evaluation: Evaluation, estimator: str, force: bool, answer: Answer
     ]
     parts += [f"looking at the query is worth {' and '.join(worth)}"] if worth else []
     used = [answer, *([best] if best else []), *blind.values()]
-    refused = force and any(utility_refused(evaluation, one, estimator) for one in used)
+    refused = force and any(evaluation.refused(one, estimator) for one in used)
     return f"{'; '.join(parts)}. Point estimates by {estimator}{', some of them refused' if refused else ''}."
 
 
@@ -104,6 +112,6 @@ def _more(evaluation: Evaluation, estimator: str, force: bool, one: Answer, othe
 
 
 def _utility(evaluation: Evaluation, estimator: str, force: bool, answer: Answer) -> float | None:
-    if utility_refused(evaluation, answer, estimator) and not force:
+    if evaluation.refused(answer, estimator) and not force:
         return None
     return evaluation.value(answer, estimator)

@@ -77,21 +77,28 @@ def best_fixed(stream: Stream, cost_weight: float) -> int:
 
 
 def mixed(stream: Stream, budget_usd: float) -> FloatArray:
-    """The best query-blind mix of fixed models that costs at most this per query (n, K)."""
-    each = [fixed(stream, k) for k in range(len(stream.arms))]
-    quality = np.array([(choice * stream.quality).sum(axis=1).mean() for choice in each])
-    cost = np.array([(choice * stream.cost_usd).sum(axis=1).mean() for choice in each])
-    weights = mix_at_cost(quality, cost, budget_usd)
-    return sum((w * choice for w, choice in zip(weights, each, strict=True)), np.zeros_like(each[0]))
+    """The best query-blind mix of models that costs at most this per query (n, K).
+
+    It may know which arms are eligible, as the router does.
+    """
+    sets, row = np.unique(stream.eligible, axis=0, return_inverse=True)
+    row = row.reshape(-1)
+    quality, cost = (np.array([values[row == b].mean(axis=0) for b in range(len(sets))]) for values in (
+        stream.quality, stream.cost_usd
+    ))  # fmt: skip
+    weight = np.bincount(row) / len(row)
+    mix: FloatArray = mix_at_cost(quality, cost, budget_usd, sets, weight)[row]
+    return mix
 
 
 def shuffled(stream: Stream, choice: FloatArray) -> FloatArray:
     """The same choices dealt to other queries of their time, at the same cost (n, K)."""
-    budget = float((choice * stream.cost_usd).sum(axis=1).mean())
-    shares = tilt_to_cost(_by_block(choice), _by_block(stream.cost_usd), budget)
-    dealt = shares[_block(len(choice))] * stream.eligible
-    total = dealt.sum(axis=1, keepdims=True)
-    return np.where(total > 0, dealt / np.where(total > 0, total, 1.0), uniform(stream))
+    n = len(choice)
+    budget, block = float((choice * stream.cost_usd).sum(axis=1).mean()), _block(n)
+    shares = _by_block(choice)[block] * stream.eligible
+    shares = np.where(shares.sum(axis=1, keepdims=True) > 0, shares, uniform(stream))
+    prices = _by_block(stream.cost_usd)[block]
+    return tilt_to_cost(shares, prices, budget, np.full(n, 1.0 / n), stream.cost_usd)
 
 
 def _block(n: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

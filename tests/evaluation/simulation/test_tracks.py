@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,7 +66,7 @@ def test_a_fixed_arm_that_is_away_is_replaced_by_any_other() -> None:
     np.testing.assert_array_equal(uniform(stream)[:4], choice[:4])
 
 
-@pytest.mark.parametrize("n", [1, 7, 60, 401])
+@pytest.mark.parametrize("n", [1, 7, 25, 30, 60, 401])
 def test_the_blind_baselines_cost_what_the_router_costs(n: int) -> None:
     stream = a_stream(n)
     router = a_router(stream)
@@ -73,6 +75,15 @@ def test_the_blind_baselines_cost_what_the_router_costs(n: int) -> None:
     assert dealt.sum(axis=1) == pytest.approx(1.0)
     if n > 20:  # one query may leave no other way to spend as much
         assert cost(stream, dealt) == pytest.approx(cost(stream, router), rel=0.02)
+
+
+def test_the_blind_baselines_cost_what_the_router_costs_when_arms_join() -> None:
+    stream = happen(a_stream(200), [parse_event("join:large@105"), parse_event("price:medium@50=0.2")])
+    router = a_router(replace(stream, quality=np.where(stream.eligible, stream.quality, -1.0)))
+    assert (router * ~stream.eligible).sum() == 0
+    for blind in (mixed(stream, cost(stream, router)), shuffled(stream, router)):
+        assert (blind * ~stream.eligible).sum() == 0
+        assert cost(stream, blind) == pytest.approx(cost(stream, router), rel=0.01)
 
 
 def test_dealing_choices_to_other_queries_costs_a_router_that_looks_and_nobody_else() -> None:
