@@ -16,11 +16,20 @@ RouterError
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Mapping
+from typing import Any
 
 
 class RouterError(Exception):
-    """Base of every error bandit-router raises on purpose."""
+    """Base of every error bandit-router raises on purpose.
+
+    Any of them can be pickled, so that it arrives when another process raised it.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What Exception does is to call the class with the message, which is not what all of ours take.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class ConfigError(RouterError):

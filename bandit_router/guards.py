@@ -48,8 +48,14 @@ def narrow(arms: Sequence[Arm], limits: Limits, costs_usd: Mapping[str, float]) 
         raise NoEligibleArm(excluded)
     if limits.affordable_usd == math.inf:
         return eligible
-    cheapest = min(costs_usd[arm.name] for arm in eligible)
-    return [arm for arm in eligible if costs_usd[arm.name] <= max(limits.affordable_usd, cheapest)]
+    left = affordable({arm.name: costs_usd[arm.name] for arm in eligible}, limits.affordable_usd)
+    return [arm for arm in eligible if arm.name in left]
+
+
+def affordable(costs_usd: Mapping[str, float], most_usd: float) -> dict[str, float]:
+    """The costs that are at most this, and always the lowest."""
+    most = max(most_usd, min(costs_usd.values()))
+    return {arm: cost for arm, cost in costs_usd.items() if cost <= most}
 
 
 def _obstacle(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str | None:

@@ -37,8 +37,9 @@ import psutil
 from rich.console import Console
 from rich.progress import Progress
 
+from bandit_router.evaluation.answers import Answer, Evaluation
 from bandit_router.evaluation.estimators import ESTIMATORS, Evidence, Figure, Nuisance, prepare
-from bandit_router.evaluation.evaluate import Answer, Evaluation, evaluate
+from bandit_router.evaluation.evaluate import evaluate
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.export import write_log
 from bandit_router.evaluation.logs.read import Log, open_log

@@ -11,14 +11,20 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, out, print_json, say
+from bandit_router.cli.checks import LARGEST_WEIGHT, check_page, check_weight, read_columns
+from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, out, print_json, say, warn
 from bandit_router.config import load_settings
 from bandit_router.errors import InvalidInput, RouterError
-from bandit_router.policies import Policy, parse_policy
+from bandit_router.policies import Policy, check_arms, parse_policy
+from bandit_router.store.engine import without_passwords
 from bandit_router.store.store import Store
+from bandit_router.types import Budget
 
 if TYPE_CHECKING:
+    from bandit_router.evaluation.datasets import Dataset
     from bandit_router.evaluation.logs.read import Log
+    from bandit_router.evaluation.replay import Replayed
+    from bandit_router.evaluation.simulation.stream import Stream
 
 PolicyOption = Annotated[
     list[str] | None,
@@ -40,7 +46,8 @@ def export(
     from bandit_router.evaluation.logs.export import export as write
 
     settings = load_settings(config)
-    with closing(Store.open(settings.store.url, settings.router.name)) as store, store.auditing() as audit:
+    opened = Store.open(settings.store.url, settings.router.name, create=False)
+    with closing(opened) as store, store.auditing() as audit:
         done = write(audit, folder)
     if as_json:
         facts = {"rows": done.by_reason, "unreadable": done.unreadable, "named": done.named}
@@ -73,7 +80,7 @@ def evaluate(
     from bandit_router.evaluation.estimators import ESTIMATORS
     from bandit_router.evaluation.logs.read import open_log
     from bandit_router.evaluation.parallel import workers
-    from bandit_router.evaluation.replay import replays
+    from bandit_router.evaluation.replay import log_refusals, replays
     from bandit_router.evaluation.report.as_json import evaluation_json, plain
     from bandit_router.evaluation.report.page import evaluation_page
     from bandit_router.evaluation.report.replayed import left_out_lines, replay_table
@@ -81,8 +88,12 @@ def evaluate(
 
     if estimator is not None and estimator not in ESTIMATORS:
         raise InvalidInput("estimator", f"{estimator!r} is not one", f"use one of {', '.join(ESTIMATORS)}")
+    check_weight("cost_weight", cost_weight)
+    check_page(report)
     policies = _policies(policy or [])
-    with open_log(log, router) as opened, workers(jobs, cluster):
+    played: dict[str, list[Replayed]] = {}
+    failure: RouterError | None = None
+    with workers(jobs, cluster), open_log(log, router) as opened:
         shown = estimator or headline(opened)
         needs_prior = any(evaluation.learns(one) for one in policies.values())
         prior = opened.posterior() if needs_prior else None
@@ -97,27 +108,39 @@ def evaluate(
                 cost_weight=cost_weight,
                 progress=step,
             )
+        left_out = opened.left_out
+        if not as_json:
+            for part in (*evaluation_tables(found, shown, force=force), *left_out_lines(left_out)):
+                say(part) if isinstance(part, str) else out.print(part)
         learning = {name: one for name, one in policies.items() if evaluation.learns(one)}
-        with _progress("replaying", replay * len(learning), quiet=as_json) as step:
-            played = replays(
-                opened.pieces, learning, prior, seeds=replay, cost_weight=cost_weight, progress=step
-            )
-        left_out = left_out_lines(opened.left_out)
-    if report is not None:
-        _write(report, evaluation_page(found, shown, title=f"What {log} says"))
+        if replay and not learning:
+            warn("--replay: none of the policies learns, so nothing is replayed; add one, as -p thompson")
+        try:
+            with _progress("replaying", replay * len(learning), quiet=as_json) as step:
+                played = replays(
+                    opened.pieces,
+                    learning,
+                    prior,
+                    seeds=replay,
+                    cost_weight=cost_weight,
+                    refusals=log_refusals(found),
+                    progress=step,
+                )
+        except RouterError as error:  # the evaluation is worth as much without
+            failure = error
     if as_json:
-        print_json(
-            evaluation_json(found) | {"estimator": shown, "replays": plain(played), "left_out": left_out}
-        )
-        return
-    for part in evaluation_tables(found, shown, force=force):
-        out.print(part)
-    for line in left_out:
-        say(line)
-    if played:
-        out.print(replay_table(played))
+        counts = {why: {"count": some.count, "first": some.ids} for why, some in left_out.items()}
+        more = {"estimator": shown, "replays": plain(played), "left_out": plain(counts)}
+        print_json(evaluation_json(found) | more)
+    elif played:
+        out.print(replay_table(played, force=force))
     if report is not None:
-        say(f"wrote {report}")
+        title = f"What {without_passwords(log) if '://' in log else log} says"
+        lines = left_out_lines(left_out)
+        page = evaluation_page(found, shown, title=title, left_out=lines, replays=played)
+        _write(report, page, quiet=as_json)
+    if failure is not None:
+        raise failure
 
 
 def simulate(
@@ -130,6 +153,10 @@ def simulate(
     trade: Annotated[
         float, typer.Option(help="Or: reward given up to save the mean cost of the dearest model.")
     ] = 0.1,
+    usd_per_request: Annotated[
+        float | None,
+        typer.Option(min=1e-9, help="Pace the cost weight to this budget, USD."),
+    ] = None,
     event: Annotated[
         list[str] | None,
         typer.Option(help="price:ARM@QUERY=FACTOR, quality:ARM@QUERY=ARM, join:ARM@QUERY, leave:ARM@QUERY."),
@@ -137,6 +164,12 @@ def simulate(
     delay: Annotated[float, typer.Option(help="Queries until feedback comes, on average.")] = 0.0,
     missing: Annotated[float, typer.Option(help="Share of feedback that never comes.")] = 0.0,
     duplicated: Annotated[float, typer.Option(help="Share of feedback that comes twice.")] = 0.0,
+    columns: Annotated[
+        str | None, typer.Option(help="What the file calls our columns: text=prompt,model=llm,…")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="A file of list prices, for data that records no costs.")
+    ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out queries with a bad row.")] = False,
     report: ReportOption = None,
     jobs: JobsOption = -1,
@@ -144,7 +177,7 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Play policies, cold, on data where the outcome of every model is known."""
-    from bandit_router.evaluation.datasets import load_dataset
+    from bandit_router.evaluation.datasets import load_dataset, load_prices
     from bandit_router.evaluation.parallel import workers
     from bandit_router.evaluation.report.as_json import simulation_json
     from bandit_router.evaluation.report.page import simulation_page
@@ -153,40 +186,63 @@ def simulate(
     from bandit_router.evaluation.simulation.agents import RouterMaker
     from bandit_router.evaluation.simulation.channel import Channel
     from bandit_router.evaluation.simulation.events import parse_event
+
+    check_weight("cost_weight", cost_weight)
+    check_weight("trade", trade)
+    budget = None if usd_per_request is None else Budget(usd=usd_per_request)
+    check_page(report)
+    events = tuple(parse_event(text) for text in event or [])
+    channel = Channel(delay=delay, missing=missing, duplicated=duplicated)
+    policies = _policies(policy or ["thompson"])
+    with workers(jobs, cluster):
+        dataset = load_dataset(
+            data,
+            columns=read_columns(columns),
+            prices=None if prices is None else load_prices(prices),
+            models=[name.strip() for name in models.split(",")] if models else None,
+            skip_bad=skip_bad,
+        )
+        check_arms(policies, dataset.models)
+        plan = simulation.Plan(
+            stream=_stream(dataset, quiet=as_json),
+            cost_weight=_traded(dataset, trade) if cost_weight is None else cost_weight,
+            seeds=seeds,
+            queries=queries,
+            events=events,
+            channel=channel,
+        )
+        with _progress("playing", seeds * (1 + len(policies)), quiet=as_json) as step:
+            found = simulation.simulate(
+                plan, {spec: RouterMaker(spec, budget=budget) for spec in policies}, step
+            )
+    if as_json:
+        print_json(simulation_json(found))
+    else:
+        out.print(simulation_table(found))
+    if report is not None:
+        _write(report, simulation_page(found, title=f"Policies on {found.name}"), quiet=as_json)
+
+
+def _stream(dataset: Dataset, *, quiet: bool) -> Stream:
     from bandit_router.evaluation.simulation.stream import make_stream
     from bandit_router.features import build_pipeline, read_query
 
-    events = tuple(parse_event(text) for text in event or [])
-    channel = Channel(delay=delay, missing=missing, duplicated=duplicated)
-    dataset = load_dataset(data, models=models.split(",") if models else None, skip_bad=skip_bad)
-    specs = [*_policies(policy or ["thompson"])]
-    pipeline = build_pipeline()
-    with _progress("reading queries", len(dataset.queries), quiet=as_json) as step:
-        contexts = []
+    pipeline, contexts = build_pipeline(), []
+    with _progress("reading queries", len(dataset.queries), quiet=quiet) as step:
         for query in dataset.queries:
             contexts.append(pipeline.context(read_query(query)))
             step(1)
-    stream = make_stream(dataset, contexts)
-    if cost_weight is None:
-        cost_weight = trade / float(dataset.cost_usd.mean(axis=0).max())
-    plan = simulation.Plan(
-        stream=stream,
-        cost_weight=cost_weight,
-        seeds=seeds,
-        queries=queries,
-        events=events,
-        channel=channel,
-    )
-    with workers(jobs, cluster), _progress("playing", seeds * (1 + len(specs)), quiet=as_json) as step:
-        found = simulation.simulate(plan, {spec: RouterMaker(spec) for spec in specs}, step)
-    if report is not None:
-        _write(report, simulation_page(found, title=f"Policies on {found.name}"))
-    if as_json:
-        print_json(simulation_json(found))
-        return
-    out.print(simulation_table(found))
-    if report is not None:
-        say(f"wrote {report}")
+    return make_stream(dataset, contexts)
+
+
+def _traded(dataset: Dataset, trade: float) -> float:
+    """The λ that gives up ``trade`` to save the dearest model; 0 when nothing costs anything."""
+    dearest = float(dataset.cost_usd.mean(axis=0).max())
+    weight = trade / dearest if dearest > 0.0 else 0.0
+    if weight > LARGEST_WEIGHT:
+        problem = f"is {trade:g}, which makes the cost weight {weight:g}"
+        raise InvalidInput("trade", problem, f"give less, or a cost weight of at most {LARGEST_WEIGHT:g}")
+    return weight
 
 
 def headline(log: Log) -> str:
@@ -220,8 +276,10 @@ def _progress(what: str, steps: int, *, quiet: bool) -> Iterator[Callable[[int],
         yield lambda done: bar.advance(task, done)
 
 
-def _write(path: Path, page: str) -> None:
+def _write(path: Path, page: str, *, quiet: bool) -> None:
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise RouterError(f"{path} cannot be written: {error.strerror}") from error
+    if not quiet:
+        say(f"wrote {path}")

@@ -37,5 +37,10 @@ def say(text: str, style: str | None = None) -> None:
     out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+def warn(text: str) -> None:
+    """Say on stderr what the user should know, whatever goes to stdout."""
+    Console(stderr=True, soft_wrap=True).print(text, style="yellow", markup=False, highlight=False)
+
+
 def print_json(content: Any) -> None:
     typer.echo(json.dumps(content))

@@ -41,7 +41,7 @@ def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
 def verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Check every invariant: counts, rebuild = live, every logged PMF. Exits 1 when one fails."""
     settings = load_settings(config)
-    with closing(Store.open(settings.store.url, settings.router.name)) as store:
+    with closing(Store.open(settings.store.url, settings.router.name, create=False)) as store:
         report = check(store)
     print_report(report, as_json)
     if not report.ok:

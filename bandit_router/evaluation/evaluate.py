@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.blind import mix_at_cost, tilt_to_cost
-from bandit_router.evaluation.diagnostics import NEEDS, Diagnostics, DiagnosticSums, diagnose, examine
+from bandit_router.evaluation.answers import BLOCKS, Answer, Evaluation, Question
+from bandit_router.evaluation.baselines import BySet, blind_questions
+from bandit_router.evaluation.diagnostics import NEEDS, DiagnosticSums, diagnose, examine
 from bandit_router.evaluation.estimators import ESTIMATORS, Estimate, Estimator, Evidence, prepare
 from bandit_router.evaluation.estimators.evidence import Grouping, LogSums, Nuisance
 from bandit_router.evaluation.estimators.sums import Largest
-from bandit_router.evaluation.gate import Refusal, gate
+from bandit_router.evaluation.gate import gate
 from bandit_router.evaluation.logs.block import Block, BlockSource
 from bandit_router.evaluation.parallel import total
-from bandit_router.evaluation.partition import OUTCOMES, BoolArray, Partition
+from bandit_router.evaluation.partition import OUTCOMES, Partition
 from bandit_router.evaluation.targets import (
     FoldPosteriors,
-    Mix,
     believe,
     is_blind,
     knowing,
@@ -38,81 +38,10 @@ from bandit_router.policies.bandit import Fixed, Uniform
 from bandit_router.posterior import Posterior
 from bandit_router.types import FloatArray
 
-BLOCKS = 20
-"""Blocks of time in which the shares of the arms are shown."""
-
 PASSES = 3
 """How often a log is read to be evaluated."""
 
 _COST = OUTCOMES.index("cost_usd")
-
-Role = Literal["logged", "policy", "fixed", "uniform", "blind mix", "shuffled"]
-
-
-class Question(NamedTuple):
-    """A policy to be evaluated: its name in the table, what it is there, the policy it is compared to.
-
-    ``policy`` is None for what was logged.
-    """
-
-    name: str
-    role: Role
-    policy: Policy | None
-    of: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What the log says of one policy. ``shares`` (BLOCKS, K) of the arms over time.
-
-    ``spend`` is by estimator what λ · cost comes to, in units of reward; None where costs are unknown.
-    """
-
-    question: Question
-    estimates: Mapping[str, Estimate]
-    spend: Mapping[str, float | None]
-    diagnostics: Diagnostics
-    refusals: Sequence[Refusal]
-    shares: FloatArray
-
-    def refused(self, estimator: str, outcome: str) -> list[Refusal]:
-        """Why not to believe this figure; empty when nothing speaks against it."""
-        return [refusal for refusal in self.refusals if refusal.concerns(estimator, outcome)]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluation:
-    """The answers, and the number of ``rows`` they rest on.
-
-    ``cost_weight`` is the λ of utility, in 1/USD: one for all rows, or the mean of those that were logged.
-    Each row is priced by its own.
-    """
-
-    arms: tuple[str, ...]
-    rows: int
-    cost_weight: float
-    answers: tuple[Answer, ...]
-
-    def value(self, answer: Answer, estimator: str) -> float | None:
-        """Utility: reward − λ · cost, with the λ of each row; None where either is unknown."""
-        reward, spend = answer.estimates[estimator]["reward"], answer.spend[estimator]
-        return None if reward is None or spend is None else reward.value - spend
-
-    def refused(self, answer: Answer, estimator: str) -> bool:
-        """Whether anything that utility is made of is refused."""
-        parts = ["reward", *(["cost_usd"] if self.cost_weight > 0 else [])]
-        return any(answer.refused(estimator, part) for part in parts)
-
-    def best_fixed(self, estimator: str) -> Answer | None:
-        """The fixed model of the highest utility among those the log can answer for."""
-        known = [
-            (value, answer)
-            for answer in self.answers
-            if answer.question.role == "fixed"
-            and (value := self.value(answer, estimator)) is not None
-            and not self.refused(answer, estimator)
-        ]
-        return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
 def evaluate(
@@ -163,7 +92,7 @@ def evaluate(
         Question("uniform", "uniform", Uniform()),
     ]
     answers, policies_by_set = second(questions)
-    blind = _blind(answers, policies_by_set, arms, headline)
+    blind = blind_questions(answers, policies_by_set, arms, headline)
     answers += second(blind)[0] if blind else []
     mean_weight = first.cost_weight / rows if cost_weight is None else cost_weight
     return Evaluation(arms=tuple(arms), rows=rows, cost_weight=mean_weight, answers=tuple(answers))
@@ -236,7 +165,7 @@ class _TargetSums:
     priced: Mapping[str, Any]
     diagnostics: DiagnosticSums
     shares: FloatArray
-    by_set: Mapping[tuple[bool, ...], FloatArray]
+    by_set: BySet
 
     def __add__(self, other: _TargetSums) -> _TargetSums:
         return _TargetSums(
@@ -319,7 +248,7 @@ def _answers(
     rows: int,
     price: _Price,
     progress: Callable[[int], None],
-) -> tuple[list[Answer], dict[str, Mapping[tuple[bool, ...], FloatArray]]]:
+) -> tuple[list[Answer], dict[str, BySet]]:
     task = partial(_second, questions, estimators, nuisance, held_out, rows, price)
     made, by_set = [], {}
     for question, sums in zip(questions, total(task, pieces, progress).targets, strict=True):
@@ -350,69 +279,3 @@ def _spend(estimate: Estimate, estimator: Estimator[Any], priced: Any, one: floa
     if found is None:
         return None
     return found.value if one is None else one * found.value
-
-
-# -- the third: as dear as a policy, but blind ----------------------------------------------------
-
-
-def _blind(
-    answers: Sequence[Answer],
-    by_set: Mapping[str, Mapping[tuple[bool, ...], FloatArray]],
-    arms: Sequence[str],
-    headline: str,
-) -> list[Question]:
-    """The blind mix and the shuffled version of each policy, at the cost the log estimates for it.
-
-    None when the log cannot say what every arm earns and costs.
-    """
-    known = _arm_means(answers, by_set, arms, headline)
-    if known is None:
-        return []
-    value, cost = known
-    made: list[Question] = []
-    for answer in answers:
-        budget, name = answer.estimates[headline]["cost_usd"], answer.question.name
-        if answer.question.role != "policy" or budget is None:
-            continue
-        sets = np.array(list(by_set[name]))
-        sums = np.array(list(by_set[name].values()))
-        weight = sums[:, -1] / sums[:, -1].sum()
-        values, costs = (np.broadcast_to(mean, sets.shape) for mean in (value, cost))
-        mix = mix_at_cost(values, costs, budget.value, sets, weight)
-        dealt = tilt_to_cost(sums[:, :-1] / sums[:, -1:], costs, budget.value, weight, costs)
-        made += [
-            Question(f"blind mix at the cost of {name}", "blind mix", _mix(arms, sets, mix), name),
-            Question(f"{name}, queries shuffled", "shuffled", _mix(arms, sets, dealt), name),
-        ]
-    return made
-
-
-def _mix(arms: Sequence[str], sets: BoolArray, probabilities: FloatArray) -> Mix:
-    names = np.array(arms, dtype=object)
-    return Mix(
-        {
-            tuple(names[there]): tuple(row[there].tolist())
-            for there, row in zip(sets, probabilities, strict=True)
-        }
-    )
-
-
-def _arm_means(
-    answers: Sequence[Answer],
-    by_set: Mapping[str, Mapping[tuple[bool, ...], FloatArray]],
-    arms: Sequence[str],
-    headline: str,
-) -> tuple[FloatArray, FloatArray] | None:
-    """Mean reward and cost of every arm (K,), None when unknown.
-
-    A fixed model is replaced by any eligible arm where it is not eligible, so its value V_k is a known
-    average of the means v of several: V = A v, with A_k the shares that it takes of the arms.
-    """
-    fixed = {a.question.name: a.estimates[headline] for a in answers if a.question.role == "fixed"}
-    both = [(fixed[f"fixed:{arm}"]["reward"], fixed[f"fixed:{arm}"]["cost_usd"]) for arm in arms]
-    known = [(reward.value, cost.value) for reward, cost in both if reward and cost]
-    if len(known) < len(arms):
-        return None
-    taken = np.array([sum(by_set[f"fixed:{arm}"].values()) for arm in arms])
-    means = np.linalg.lstsq(taken[:, :-1] / taken[:, -1:], np.array(known), rcond=None)[0]
-    return means[:, 0], np.maximum(means[:, 1], 0.0)

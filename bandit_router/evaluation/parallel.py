@@ -23,9 +23,12 @@ def workers(jobs: int = -1, cluster: str | None = None) -> Iterator[None]:
     """Where :func:`spread` works inside the block: on ``jobs`` cores (−1: all), or on a cluster.
 
     ``cluster`` is the address of a Dask scheduler, such as tcp://host:8786; its workers need this package,
-    and see the files that this process sees.
+    and see the files that this process sees. Raises InvalidInput for no such number of jobs, or a cluster
+    that does not answer.
     """
     joblib = _joblib()
+    if jobs < 1 and jobs != -1:
+        raise InvalidInput("jobs", f"is {jobs}", "give at least 1, or -1 for one process for each core")
     if cluster is None:
         with joblib.parallel_config("loky", n_jobs=jobs):
             yield

@@ -1,71 +1,121 @@
 """Replay of policies that learn: what they would have chosen, on the part of a log that agrees with them.
 
 A policy that learns from its own choices has no fixed PMF to weigh a log by. Replay walks through the log
-in order of time. At each event with context x the policy, knowing only the events retained so far, gives a
-PMF π; the logged event, whose action a was drawn from the PMF e, is retained with probability
+in order of time. At each row with context x the policy, knowing only the rows retained so far, gives a
+PMF π; the logged row, whose action a was drawn from the PMF e, is retained with probability
 
     π(a|x) / (M e(a|x)),      M ≥ max π/e over the whole log
 
-and dropped otherwise. Retained events have contexts as they come and actions as π would have drawn them,
+and dropped otherwise. Retained rows have contexts as they come and actions as π would have drawn them,
 whatever it learned, so their mean reward is an unbiased estimate of what the policy earns over its first
-so many events (rejection sampling; Mandel, Liu, Brunskill & Popović, Offline evaluation of online
+so many decisions (rejection sampling; Mandel, Liu, Brunskill & Popović, Offline evaluation of online
 reinforcement learning algorithms, AAAI 2016). When e is uniform over K arms and M = K, this is the replay of
 Li, Chu, Langford & Wang (Unbiased offline evaluation of contextual-bandit-based news article recommendation
-algorithms, WSDM 2011) with its coin made explicit: an event is retained when a draw from π is the logged
+algorithms, WSDM 2011) with its coin made explicit: a row is retained when a draw from π is the logged
 action.
 
-The price is the events that are dropped: about 1 in M is retained, and M is 1 over the smallest logged
-probability. On a log that is far from uniform that is next to nothing, and the result says so. An event
-whose reward never came is retained or dropped like any other, teaches nothing, and counts in no mean.
+**Missing feedback.** A row whose reward never came is retained or dropped like any other, and teaches
+nothing, as it taught the router nothing. The rows of its arm that have feedback stand for it: with ρ(a) the
+share of the log's rows of arm a that have feedback, the figure is a ratio over the retained rows that do,
+
+    V = Σ y/ρ(a) / Σ 1/ρ(a)
+
+which is right when feedback is missing at random given the arm, as everywhere in
+:mod:`bandit_router.evaluation.estimators.evidence`. A plain mean would be of the arms that are heard from.
+
+The price is the rows that are dropped: about 1 in M is retained, and M is 1 over the smallest logged
+probability. On a log that is far from uniform that is next to nothing, and the result refuses to say more.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from bandit_router.decide import score
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.estimators.sums import Figure, figure
+from bandit_router.evaluation.answers import Evaluation
+from bandit_router.evaluation.estimators.evidence import no_rows, prepare
+from bandit_router.evaluation.estimators.sums import Figure, RatioSums
+from bandit_router.evaluation.gate import ESS, Refusal
 from bandit_router.evaluation.logs.block import Block, BlockSource
 from bandit_router.evaluation.parallel import spread
-from bandit_router.evaluation.partition import OUTCOMES
+from bandit_router.evaluation.partition import OUTCOMES, IntArray
+from bandit_router.evaluation.targets import knowing
 from bandit_router.policies import Policy
 from bandit_router.posterior import Posterior
 from bandit_router.types import FloatArray
 
 _REWARD = OUTCOMES.index("reward")
 
+_GROWTH = 1.05
+"""A hierarchical posterior is solved as a whole, about 1 ms: it is published anew when it knows this many
+times as many rewards as the last one, as by the router in simulation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """What a replay must know of the whole log: M, the ``bound``, and ρ, the ``feedback_share`` (K, M).
+
+    ρ is the share of an arm's rows that have feedback on an outcome; 0 for an arm never chosen.
+    """
+
+    arms: tuple[str, ...]
+    bound: float
+    feedback_share: FloatArray
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replayed:
     """What a replay came to.
 
-    ``events`` were read and ``retained`` of them kept; ``bound`` is M. ``figures`` are means over the
-    retained events with feedback, by outcome, None where there are fewer than two; their intervals take the
-    events as independent, which those of a policy that learns nearly are. ``shares`` (K,) of the arms.
+    ``rows`` were read and ``retained`` of them kept; ``bound`` is M. By outcome: ``feedback`` counts the
+    retained rows that have any, and ``figures`` are their means weighed by 1/ρ, None where there are
+    fewer than two or where the log has no feedback on an arm that was taken. The standard errors
+    (delta method) take the rows as independent, which those of a policy that learns nearly are.
+    ``refusals`` speak against believing them. ``shares`` (K,) of the arms of the log.
     """
 
-    events: int
+    rows: int
     retained: int
     bound: float
+    feedback: dict[str, int]
     figures: dict[str, Figure | None]
+    refusals: tuple[Refusal, ...]
     shares: FloatArray
 
+    def refused(self, outcome: str) -> list[Refusal]:
+        """Why not to believe the figure of this outcome; empty when nothing speaks against it."""
+        return [one for one in self.refusals if one.outcome in (None, outcome)]
 
-def bound_of(blocks: Iterable[Block]) -> float:
-    """The smallest M that is right for every policy: 1 over the smallest probability in the log.
 
-    Infinite where an eligible arm had probability 0: then no policy that may take it can be replayed.
+def survey(blocks: Iterable[Block]) -> Survey:
+    """One pass over the log. Raises InvalidInput when it is empty or not what a log should be.
+
+    The bound is the smallest M that is right for every policy: 1 over the smallest probability in the log,
+    infinite where an eligible arm had probability 0: then no policy that may take it can be replayed.
     """
-    smallest = 1.0
+    smallest, sums = 1.0, None
     for block in blocks:
         smallest = min(smallest, float(block.logged[block.eligible].min(initial=1.0)))
-    return 1.0 / smallest if smallest > 0 else math.inf
+        # Where a propensity contradicts the PMF the gate refuses the figures; it need not stop the replay.
+        smallest = min(smallest, float(block.propensity.min(initial=1.0)))
+        found = prepare(block.partition(block.logged), ())
+        sums = found if sums is None else sums + found
+    if sums is None:
+        raise no_rows()
+    bound = 1.0 / smallest if smallest > 0 else math.inf
+    return Survey(arms=sums.arms, bound=bound, feedback_share=sums.fit().feedback_share)
+
+
+def log_refusals(evaluation: Evaluation) -> list[Refusal]:
+    """What speaks against every figure there is, whatever the outcome and the method: the log is wrong."""
+    (logged,) = (one for one in evaluation.answers if one.question.role == "logged")
+    return [one for one in logged.refusals if one.outcome is None and one.estimators is None]
 
 
 def replay(
@@ -73,46 +123,31 @@ def replay(
     policy: Policy,
     prior: Posterior,
     *,
-    bound: float,
+    survey: Survey,
     rng: np.random.Generator,
     cost_weight: float | None = None,
+    refusals: Sequence[Refusal] = (),
 ) -> Replayed:
     """Play a policy that starts from ``prior`` through a log in order of time.
 
     Args:
         blocks: The log, in order.
-        bound: M, from :func:`bound_of`.
+        survey: Of the whole log, from :func:`survey`.
         cost_weight: Replaces the logged one, 1/USD.
+        refusals: Of the log as such, from :func:`log_refusals`.
 
-    Raises InvalidInput when M is infinite or some event shows that it is too small.
+    Raises InvalidInput when M is infinite or some row shows that it is too small, or ``prior`` has no arm.
     """
-    if not 1.0 <= bound < math.inf:
-        raise InvalidInput("bound", f"is {bound:g}", "log with a floor (epsilon > 0) to replay a policy")
-    posterior, events = prior.without_evidence(), 0
-    outcomes: list[FloatArray] = []
-    shares = np.zeros(len(prior.arms))
+    if not 1.0 <= survey.bound < math.inf:
+        raise InvalidInput(
+            "bound", f"is {survey.bound:g}", "log with a floor (epsilon > 0) to replay a policy"
+        )
+    player = _Player(policy, knowing(prior.without_evidence(), survey.arms), cost_weight)
+    kept, rows = _Kept(survey), 0
     for block in blocks:
-        events += len(block)
-        coins = rng.random(len(block))
-        for i in range(len(block)):
-            chance = _ratio(block, i, policy, posterior, cost_weight) / bound
-            if chance > 1.0 + 1e-9:
-                raise InvalidInput("bound", f"is {bound:g}, an event has π/e {chance * bound:g}", "raise it")
-            if coins[i] >= chance:
-                continue
-            outcomes.append(block.outcomes[i])
-            shares[block.action[i]] += 1.0
-            if not np.isnan(reward := float(block.outcomes[i, _REWARD])):
-                arm = block.arms[block.action[i]]
-                posterior.observe(arm, block.x[i], reward, at=float(block.decided_at[i]))
-    found = np.array(outcomes).reshape(-1, len(OUTCOMES))
-    return Replayed(
-        events=events,
-        retained=len(found),
-        bound=bound,
-        figures={outcome: _mean(found[:, m]) for m, outcome in enumerate(OUTCOMES)},
-        shares=shares / max(1, len(found)),
-    )
+        rows += len(block)
+        kept.add(block, _retain(block, player, survey.bound, rng))
+    return kept.result(rows, refusals)
 
 
 def replays(
@@ -122,16 +157,20 @@ def replays(
     *,
     seeds: int,
     cost_weight: float | None = None,
+    refusals: Sequence[Refusal] = (),
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, list[Replayed]]:
-    """Replay each policy ``seeds`` times, under ``workers``; nothing when ``seeds`` is 0."""
+    """Replay each policy ``seeds`` times, under ``workers``; nothing when ``seeds`` is 0.
+
+    ``refusals`` are those of the log as such, from :func:`log_refusals`.
+    """
     if not (seeds and policies):
         return {}
     if prior is None:
         raise InvalidInput("log", "has no posterior to start from", "export it with one")
-    bound = bound_of(piece.read() for piece in pieces)
+    known = survey(piece.read() for piece in pieces)
     tasks = [
-        partial(_replay_pieces, pieces, policy, prior, bound, seed, cost_weight)
+        partial(_replay_pieces, pieces, policy, prior, known, seed, cost_weight, tuple(refusals))
         for policy in policies.values()
         for seed in range(seeds)
     ]
@@ -146,28 +185,130 @@ def _replay_pieces(
     pieces: Sequence[BlockSource],
     policy: Policy,
     prior: Posterior,
-    bound: float,
+    known: Survey,
     seed: int,
     cost_weight: float | None,
+    refusals: tuple[Refusal, ...],
 ) -> Replayed:
     blocks: Iterator[Block] = (piece.read() for piece in pieces)
     rng = np.random.default_rng(seed)
-    return replay(blocks, policy, prior, bound=bound, rng=rng, cost_weight=cost_weight)
+    return replay(blocks, policy, prior, survey=known, rng=rng, cost_weight=cost_weight, refusals=refusals)
 
 
-def _ratio(block: Block, i: int, policy: Policy, posterior: Posterior, cost_weight: float | None) -> float:
-    """π(a|x) / e(a|x) at the logged action of row i."""
-    k = np.flatnonzero(block.eligible[i])
-    weight = float(block.cost_weight[i]) if cost_weight is None else cost_weight
-    names = [block.arms[j] for j in k]
-    costs = block.expected_cost_usd[i, k].tolist()
-    pmf = policy.pmf(score(posterior, names, block.x[i], costs, weight))
-    action = int(block.action[i])
-    return pmf[int(np.searchsorted(k, action))] / float(block.propensity[i])
+# -- the walk -------------------------------------------------------------------------------------
 
 
-def _mean(values: FloatArray) -> Figure | None:
-    seen = values[~np.isnan(values)]
-    if len(seen) < 2:
-        return None
-    return figure(float(seen.mean()), float(seen.std(ddof=1)) / math.sqrt(len(seen)), len(seen))
+@dataclass(slots=True)
+class _Player:
+    """A policy with what it has ``learned`` and the posterior it decides by, which may lag behind."""
+
+    policy: Policy
+    learned: Posterior
+    cost_weight: float | None
+    published: Posterior = field(init=False)
+    _counted: int = field(init=False, default=0)
+    _next: float = field(init=False, default=1.0)
+
+    def __post_init__(self) -> None:
+        # Independent arms follow each reward by a rank-one step: there is nothing to wait for.
+        self.published = self.learned if self.learned.hyperprior is None else self.learned.copy()
+
+    def ratio(self, block: Block, i: int) -> float:
+        """π(a|x) / e(a|x) at the logged action of row i."""
+        k = np.flatnonzero(block.eligible[i])
+        weight = float(block.cost_weight[i]) if self.cost_weight is None else self.cost_weight
+        names = [block.arms[j] for j in k]
+        costs = block.expected_cost_usd[i, k].tolist()
+        pmf = self.policy.pmf(score(self.published, names, block.x[i], costs, weight))
+        return pmf[int(np.searchsorted(k, block.action[i]))] / float(block.propensity[i])
+
+    def learn(self, block: Block, i: int) -> None:
+        """Count the reward of row i, if it ever came."""
+        reward = float(block.outcomes[i, _REWARD])
+        if math.isnan(reward):
+            return
+        self.learned.observe(block.arms[block.action[i]], block.x[i], reward, at=float(block.decided_at[i]))
+        self._counted += 1
+        if self.published is not self.learned and self._counted >= self._next:
+            self.published = self.learned.copy()
+            self._next = max(self._counted + 1.0, _GROWTH * self._counted)
+
+
+def _retain(block: Block, player: _Player, bound: float, rng: np.random.Generator) -> IntArray:
+    """The rows of a block that the policy would have made too; it learns from them."""
+    coins, kept = rng.random(len(block)), []
+    for i in range(len(block)):
+        chance = player.ratio(block, i) / bound
+        if chance > 1.0 + 1e-9:
+            raise InvalidInput("bound", f"is {bound:g}, a row has π/e {chance * bound:g}", "raise it")
+        if coins[i] < chance:
+            kept.append(i)
+            player.learn(block, i)
+    return np.array(kept, dtype=np.int64)
+
+
+# -- the figures ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The actions (n,) and outcomes (n, M) of the retained rows, as they come."""
+
+    survey: Survey
+    actions: list[IntArray] = field(default_factory=list)
+    outcomes: list[FloatArray] = field(default_factory=list)
+
+    def add(self, block: Block, kept: IntArray) -> None:
+        self.actions.append(block.action[kept])
+        self.outcomes.append(block.outcomes[kept])
+
+    def result(self, rows: int, refusals: Sequence[Refusal]) -> Replayed:
+        """The figures, V = Σ y/ρ / Σ 1/ρ, and what speaks against them besides ``refusals``."""
+        action = np.concatenate([np.zeros(0, np.int64), *self.actions])
+        outcomes = np.concatenate([np.zeros((0, len(OUTCOMES))), *self.outcomes])
+        observed = ~np.isnan(outcomes)
+        share = self.survey.feedback_share
+        seen = np.divide(1.0, share[action], out=np.zeros_like(outcomes), where=observed)
+        found = RatioSums.of(seen * np.where(observed, outcomes, 0.0), seen, observed).estimate()
+        feedback = dict(zip(OUTCOMES, observed.sum(axis=0).tolist(), strict=True))
+        taken = np.bincount(action, minlength=len(share))
+        own = {o: _refusal(self.survey, o, taken, seen[:, m]) for m, o in enumerate(OUTCOMES)}
+        silent = {o for o, one in own.items() if one is not None and one.code != "few-rows"}
+        return Replayed(
+            rows=rows,
+            retained=len(action),
+            bound=self.survey.bound,
+            feedback=feedback,
+            figures={o: None if o in silent or feedback[o] < 2 else found[o] for o in OUTCOMES},
+            refusals=(*refusals, *(one for one in own.values() if one is not None)),
+            shares=taken / max(1, len(action)),
+        )
+
+
+def _refusal(survey: Survey, outcome: str, taken: IntArray, seen: FloatArray) -> Refusal | None:
+    """What speaks against the figure of one outcome: rows ``taken`` (K,), weights ``seen`` (n,)."""
+    heard = survey.feedback_share[:, OUTCOMES.index(outcome)] > 0
+    if not heard.any():
+        return Refusal("no-feedback", f"no row has {outcome}", f"send {outcome} as feedback", outcome)
+    silent = [survey.arms[k] for k in np.flatnonzero((taken > 0) & ~heard)]
+    if silent:
+        return Refusal(
+            "no-support",
+            f"the policy took an arm of which the log has no {outcome}: {', '.join(silent)}",
+            f"send {outcome} as feedback on it",
+            outcome,
+        )
+    squares = float((seen**2).sum())
+    effective = float(seen.sum()) ** 2 / squares if squares > 0 else 0.0
+    return None if effective >= ESS else _few(survey, outcome, int((seen > 0).sum()), effective)
+
+
+def _few(survey: Survey, outcome: str, rows: int, effective: float) -> Refusal:
+    times = math.ceil(10.0 * ESS / max(effective, 1.0)) / 10.0
+    more = f"about {times:.1f} times as many rows" if effective > 1.0 else "many more rows"
+    return Refusal(
+        "few-rows",
+        f"the retained rows with feedback, {rows}, count as {effective:.1f} ({ESS:g} are needed)",
+        f"log {more} like these, or raise the floor (epsilon): about 1 in {survey.bound:.3g} is retained",
+        outcome,
+    )

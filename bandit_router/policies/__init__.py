@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from bandit_router.errors import ConfigError
+from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Tempered, Thompson, Uniform
 from bandit_router.policies.base import Policy, sample
 
@@ -19,7 +19,7 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
     "fixed": Fixed,
 }
 
-__all__ = ["POLICIES", "Policy", "make_policy", "parse_policy", "sample"]
+__all__ = ["POLICIES", "Policy", "check_arms", "make_policy", "parse_policy", "sample"]
 
 
 def make_policy(name: str, parameters: Mapping[str, float | str]) -> Policy:
@@ -59,6 +59,14 @@ def parse_policy(spec: str) -> Policy:
             raise ConfigError(f"policy {spec!r}: {key} is given twice; give it once")
         parameters[key] = text
     return make_policy(name, parameters)
+
+
+def check_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:
+    """InvalidInput for a policy that names an arm which is not there: it would play something else."""
+    for name, policy in policies.items():
+        if isinstance(policy, Fixed) and policy.arm not in arms:
+            known = ", ".join(arms)
+            raise InvalidInput(f"policy {name}", f"{policy.arm!r} is not an arm", f"use one of {known}")
 
 
 def _parameters(name: str) -> dict[str, Field[Any]]:

@@ -67,6 +67,22 @@ def make_engine(url: str) -> Engine:
     raise ConfigError(f"store.url: {backend!r} is not supported; use sqlite:/// or postgresql://")
 
 
+def without_passwords(url: str) -> str:
+    """The URL as it may be shown to others."""
+    parsed = make_url(url)
+    query = {key: value for key, value in parsed.query.items() if "password" not in key.lower()}
+    return parsed.set(query=query).render_as_string(hide_password=True)
+
+
+def require_database(engine: Engine) -> None:
+    """Raise StoreError for a SQLite file that is not there: to connect would be to make it."""
+    path = engine.url.database or ""
+    if is_sqlite(engine) and not os.path.isfile(path):
+        raise StoreError(
+            f"there is no database {path}; check the path, `bandit-router serve` makes a new one"
+        )
+
+
 def is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 

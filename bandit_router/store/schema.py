@@ -17,8 +17,8 @@ from bandit_router.store.tables import SCHEMA_VERSION
 _MIGRATING = 0x62616E646974  # "bandit": the advisory lock that makes migrations wait for each other
 
 
-def ensure_schema(engine: Engine) -> None:
-    """Pass when the database is at SCHEMA_VERSION; an empty SQLite file is brought there.
+def ensure_schema(engine: Engine, *, create: bool = True) -> None:
+    """Pass when the database is at SCHEMA_VERSION; an empty SQLite file is brought there, if ``create``.
 
     Any other database is left alone: migrations are a command. Raises SchemaVersionError.
     """
@@ -26,7 +26,7 @@ def ensure_schema(engine: Engine) -> None:
         version, empty = _version(connection), not inspect(connection).get_table_names()
     if version == SCHEMA_VERSION:
         return
-    if is_sqlite(engine) and empty:
+    if create and is_sqlite(engine) and empty:
         migrate(engine)
         return
     found = "no tables yet" if empty else f"schema version {version}"

@@ -52,15 +52,18 @@ class Store:
         self._pace = Pace()
 
     @classmethod
-    def open(cls, url: str, router: str, budget: Budget | None = None) -> Self:
+    def open(cls, url: str, router: str, budget: Budget | None = None, *, create: bool = True) -> Self:
         """Connect, and check the schema. What decisions cost is booked when there is a budget.
 
+        Without ``create``, for those who only read, a SQLite database must be there already.
         Raises ConfigError, SchemaVersionError or StoreError.
         """
         engine = connections.make_engine(url)
         try:
             with connections.translated():
-                ensure_schema(engine)
+                if not create:
+                    connections.require_database(engine)
+                ensure_schema(engine, create=create)
         except BaseException:
             engine.dispose()
             raise

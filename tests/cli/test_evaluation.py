@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bandit_router.evaluation.logs.export import write_log
+from bandit_router.evaluation.logs import read
+from bandit_router.evaluation.logs.export import ids_of, write_log
+from bandit_router.evaluation.logs.read import open_log
 from bandit_router.policies import POLICIES
 from tests.cli.conftest import Run
 from tests.evaluation.blocks import a_block, a_prior
@@ -110,15 +112,142 @@ def test_events_and_feedback_that_travels_are_played(call: Run, data: str) -> No
         (("simulate", "--data", "{data}", "--event", "burn:large@3"), "begin with one of"),
         (("simulate", "--data", "{data}", "--event", "leave:huge@3"), "'huge' is not in the data"),
         (("simulate", "--data", "{data}", "--missing", "2"), "missing: is 2"),
+        (("simulate", "--data", "{data}", "--event", "leave:large@80"), "the stream has 80 queries"),
+        (("simulate", "--data", "{data}", "-p", "fixed:nope"), "'nope' is not an arm; use one of large, "),
+        (
+            ("simulate", "--data", "{data}", "--cost-weight", "nan"),
+            "cost_weight: is nan; give a number in [0",
+        ),
+        (("simulate", "--data", "{data}", "--cost-weight", "-1"), "cost_weight: is -1"),
+        (("simulate", "--data", "{data}", "--trade", "nan"), "trade: is nan"),
+        (("simulate", "--data", "{data}", "--trade", "-1"), "trade: is -1"),
+        (("simulate", "--data", "{data}", "--trade", "1e8"), "which makes the cost weight"),
+        (("simulate", "--data", "{data}", "--columns", "text"), "columns: 'text' is not NAME=COLUMN"),
+        (("simulate", "--data", "{data}", "--columns", "text=a,text=b"), "columns: text is given twice"),
+        (("simulate", "--data", "{data}", "--columns", "words=text"), "no column is called 'words'"),
+        (("simulate", "--data", "{data}", "--prices", "none.csv"), "none.csv: cannot be read"),
+        (("evaluate", "--log", "{log}", "--cost-weight", "inf"), "cost_weight: is inf"),
+        (("evaluate", "--log", "{log}", "--cost-weight", "-1"), "cost_weight: is -1"),
+        (("evaluate", "--log", "{log}", "--jobs", "0"), "jobs: is 0; give at least 1, or -1"),
+        (("simulate", "--data", "{data}", "--jobs", "0"), "jobs: is 0; give at least 1, or -1"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
     call: Run, log: str, data: str, arguments: tuple[str, ...], says: str
 ) -> None:
-    done = call(*(argument.format(log=log, data=data) for argument in arguments), "--jobs", "1")
-    assert done.code == 1
-    assert says in done.err
-    assert "Traceback" not in done.err
+    given = [argument.format(log=log, data=data) for argument in arguments]
+    jobs = [] if "--jobs" in given else ["--jobs", "1"]
+    assert says in call(*given, *jobs).error
+
+
+def test_a_wrong_event_is_one_line_with_processes_too(call: Run, data: str) -> None:
+    error = call("simulate", "--data", data, "--seeds", "2", "--event", "leave:huge@3").error
+    assert error.startswith("error: event leave:huge@3: 'huge' is not in the data; use one of ")
+
+
+def test_a_database_that_is_not_there_is_not_made(call: Run, tmp_path: Path) -> None:
+    assert f"there is no database {tmp_path}/typo.db" in call("evaluate", "--log", "sqlite:///typo.db").error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["evaluate", "simulate"])
+def test_where_a_page_cannot_be_written_is_said_before_any_work(
+    call: Run, tmp_path: Path, command: str
+) -> None:
+    source = {"evaluate": "--log", "simulate": "--data"}[command]
+    for report, says in (("none/page.html", "none is not a folder"), (str(tmp_path), "is a folder")):
+        assert says in call(command, source, "nowhere.csv", "--report", report).error
+
+
+@pytest.mark.parametrize("command", ["evaluate", "simulate"])
+def test_results_are_printed_before_the_page_is_written(
+    call: Run, log: str, data: str, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    arguments = {
+        "evaluate": ("evaluate", "--log", log),
+        "simulate": ("simulate", "--data", data, "--seeds", "1"),
+    }[command]
+    monkeypatch.setattr(Path, "write_text", full)
+    done = call(*arguments, "--report", "page.html", "--jobs", "1")
+    assert "page.html cannot be written: No space left on device" in done.error
+    assert "uniform" in done.out
+    done = call(*arguments, "--report", "page.html", "--jobs", "1", "--json")
+    assert json.loads(done.out)["policies"]
+
+
+def test_a_replay_that_fails_loses_nothing_else(call: Run, tmp_path: Path) -> None:
+    block = a_block()
+    block.logged[5] = np.eye(4)[block.action[5]]  # without a floor there is no replay
+    block.propensity[5] = 1.0
+    write_log(tmp_path / "floorless", [block], posterior=a_prior())
+    asked = "evaluate", "--log", str(tmp_path / "floorless"), "-p", "thompson", "--replay", "1", "--jobs", "1"
+    done = call(*asked, "--report", "page.html")
+    assert "bound: " in done.error
+    assert "uniform" in done.out
+    assert "<html" in (tmp_path / "page.html").read_text("utf-8")
+    done = call(*asked, "--json")
+    assert "bound: " in done.error
+    assert json.loads(done.out)["replays"] == {}
+
+
+def test_replays_without_a_policy_that_learns_are_said_not_to_be(call: Run, log: str) -> None:
+    done = call("evaluate", "--log", log, "-p", "uniform", "--replay", "2", "--jobs", "1", "--json")
+    assert done.code == 0
+    assert "none of the policies learns" in done.err
+    assert json.loads(done.out)["replays"] == {}
+
+
+def test_what_was_left_out_is_data_and_on_the_page(call: Run, tmp_path: Path) -> None:
+    block = a_block()
+    ids = ids_of(block)
+    ids[7] = ids[6]
+    write_log(tmp_path / "log", [block], ids=[ids], posterior=a_prior())
+    asked = "evaluate", "--log", "log", "-p", "thompson", "--replay", "2", "--report", "page.html"
+    assert as_json(call, *asked)["left_out"] == {"the id of a row before": {"count": 1, "first": [ids[6]]}}
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert f"not evaluated: 1 rows, the id of a row before (first: {ids[6]})" in page
+    assert "<h2>Replay</h2>" in page
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:secret@host/db", "postgresql://host/db?password=secret"])
+def test_a_page_does_not_tell_the_password(
+    call: Run, log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(read, "open_log", lambda *_: open_log(log))
+    assert call("evaluate", "--log", url, "--report", "page.html", "--jobs", "1").code == 0
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "What postgresql://" in page
+    assert "secret" not in page
+
+
+def test_data_without_costs_is_priced_and_columns_are_renamed(call: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"prompt": f"query {i}", "llm": m, "score": float(rng.random())} for i in range(9) for m in ("a", "b")
+    ]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    (tmp_path / "prices.csv").write_text("model,usd_per_call,why\na,0.25,x\nb,0.5,y\nc,1,z\n", "utf-8")
+    asked = "simulate", "--data", "data.jsonl", "--seeds", "1", "-p", "uniform", "--models", "b, a"
+    renamed = "--columns", "text=prompt, model=llm,quality=score"
+    assert "(--columns)" in call(*asked).error
+    assert "(--prices)" in call(*asked, *renamed).error
+    found = as_json(call, *asked, *renamed, "--prices", "prices.csv")
+    assert found["arms"] == ["b", "a"]
+    costs = {one["name"]: one["mean"]["cost_usd"] for one in found["policies"]}
+    assert (costs["fixed:a"], costs["fixed:b"]) == (0.25, 0.5)
+
+
+def test_when_nothing_costs_anything_there_is_nothing_to_trade(call: Run, tmp_path: Path) -> None:
+    rows = [
+        {"text": f"query {i}", "model": m, "quality": 0.5, "cost_usd": 0}
+        for i in range(9)
+        for m in ("a", "b")
+    ]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    assert as_json(call, "simulate", "--data", "data.jsonl", "--seeds", "1")["cost_weight"] == 0.0
 
 
 def test_a_log_without_a_snapshot_still_answers_for_fixed_models(call: Run, tmp_path: Path) -> None:
@@ -126,3 +255,15 @@ def test_a_log_without_a_snapshot_still_answers_for_fixed_models(call: Run, tmp_
     assert as_json(call, "evaluate", "--log", str(tmp_path / "log"), "--policy", "fixed:small")
     done = call("evaluate", "--log", str(tmp_path / "log"), "--policy", "thompson")
     assert "posterior.bin" in done.err
+
+
+def test_a_budget_is_paced_in_a_simulation(call: Run, data: str) -> None:
+    asked = "simulate", "--data", data, "--seeds", "2", "--policy", "uniform", "--cost-weight", "0"
+
+    def spent(*more: str) -> float:
+        (one,) = [p for p in as_json(call, *asked, *more)["policies"] if p["name"] == "uniform"][-1:]
+        return float(one["mean"]["cost_usd"])
+
+    free, paced = spent(), spent("--usd-per-request", "0.0003")
+    assert free == pytest.approx(7e-4, rel=0.15)
+    assert paced <= 0.00033

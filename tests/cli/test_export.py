@@ -64,5 +64,17 @@ def test_export_replaces_nothing(call: Run) -> None:
 
 @pytest.mark.usefixtures("config")
 def test_export_of_a_router_that_never_ran_is_an_error(call: Run, tmp_path: Path) -> None:
+    error = call("export", "log").error
+    assert f"there is no database {tmp_path / 'router.db'}" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["router.toml"]
+    assert call("migrate").code == 0
     assert "no router 'default'" in call("export", "log").error
     assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.usefixtures("config")
+def test_commands_that_read_leave_an_empty_file_alone(call: Run, tmp_path: Path) -> None:
+    (tmp_path / "router.db").touch()
+    for command in (("export", "log"), ("verify",), ("evaluate", "--log", f"sqlite:///{tmp_path}/router.db")):
+        assert "has no tables yet" in call(*command).error
+    assert (tmp_path / "router.db").stat().st_size == 0

@@ -83,6 +83,9 @@ def test_verify_prints_json_for_programs(call: Run, database: Path) -> None:
 
 def test_a_database_without_the_router_does_not_verify(call: Run, tmp_path: Path) -> None:
     write_settings(tmp_path)
+    assert f"there is no database {tmp_path / 'router.db'}" in call("verify").error
+    assert not (tmp_path / "router.db").exists()
+    call("migrate")
     assert "there is no router 'default' in this database" in problems(call("verify"))
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from rich.console import Console, RenderableType
 
 from bandit_router.config import PosteriorSection
-from bandit_router.evaluation.evaluate import Answer, Evaluation, evaluate
+from bandit_router.evaluation.answers import Answer, Evaluation
+from bandit_router.evaluation.evaluate import evaluate
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.simulation.agents import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation, simulate

@@ -182,7 +182,7 @@ def test_a_bad_row_of_routellm_s_is_left_out_if_asked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prices", [None, {MIXTRAL: Price()}])
 def test_routellm_needs_a_price_for_every_model(tmp_path: Path, prices: dict[str, Price] | None) -> None:
-    with pytest.raises(ConfigError, match=f"records no costs, so give prices for {GPT}"):
+    with pytest.raises(ConfigError, match=f"records no costs, so give prices \\(--prices\\) for {GPT}"):
         load_routellm(routellm(tmp_path, MMLU), prices=prices)
 
 

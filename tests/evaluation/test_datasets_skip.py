@@ -20,7 +20,7 @@ def test_a_bad_row_is_named_with_its_column_value_and_what_is_allowed(tmp_path: 
         load_parquet(parquet_of(tmp_path, quality=[0.1, 7.0, 0.3, 0.4]))
     assert str(caught.value).split("data.parquet: ")[1] == (
         "row 2: quality is 7.0, allowed is a finite number from 0 to 1, or true or false; query 'q1' has "
-        "no result for 'b'; correct them, or leave those queries out with skip_bad"
+        "no result for 'b'; correct them, or leave those queries out with skip_bad (--skip-bad)"
     )
 
 
@@ -37,7 +37,7 @@ def test_the_first_few_bad_rows_are_named_and_the_rest_counted(tmp_path: Path) -
     with pytest.raises(ConfigError) as caught:
         load_parquet(path)
     told = str(caught.value)
-    assert "8 problems; correct them, or leave those queries out with skip_bad\n" in told
+    assert "8 problems; correct them, or leave those queries out with skip_bad (--skip-bad)\n" in told
     assert told.endswith("\n  and 3 more")
     assert [f"row {i}: quality is 2.0" in told for i in range(1, 9)] == [True] * 5 + [False] * 3
 

@@ -220,10 +220,14 @@ def test_prices_stand_in_for_costs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "prices", "says"),
     [
-        ("text,model,quality", None, "has no column cost_usd; .* or give prices"),
-        ("text,model,quality", {"b": Price()}, r"give prices for a \(there are prices for b\)"),
-        ("text,model,quality", {}, "records no costs, so give prices for a$"),
-        ("text,model,cost_usd", {"a": Price()}, "records costs in cost_usd; leave prices out"),
+        (
+            "text,model,quality",
+            None,
+            r"has no column cost_usd; .* columns \(--columns\) .* or give prices \(--prices\)",
+        ),
+        ("text,model,quality", {"b": Price()}, r"give prices \(--prices\) for a \(there are prices for b\)"),
+        ("text,model,quality", {}, r"records no costs, so give prices \(--prices\) for a$"),
+        ("text,model,cost_usd", {"a": Price()}, r"records costs in cost_usd; leave prices \(--prices\) out"),
     ],
 )
 def test_prices_are_given_when_they_are_needed_and_only_then(

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.answers import BLOCKS, Answer, Evaluation
 from bandit_router.evaluation.estimators import ESTIMATORS, estimate
-from bandit_router.evaluation.evaluate import BLOCKS, Answer, Evaluation, evaluate
+from bandit_router.evaluation.evaluate import evaluate
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.partition import FOLDS

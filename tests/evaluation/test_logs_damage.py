@@ -233,3 +233,22 @@ def test_arms_that_only_bad_rows_name_are_no_arms(tmp_path: Path, damaged: int) 
     with open_log(tmp_path / "log") as log:
         assert log.arms == block.arms
         assert len(read_all(log)) == 39
+
+
+def test_a_row_that_comes_twice_counts_once(tmp_path: Path) -> None:
+    """The first of the two that nothing is wrong with."""
+    block = a_block(n=40)
+    table = table_of(block, ids_of(block), schema_id="synthetic")
+    write_log(tmp_path / "log", [block])
+    with open_log(tmp_path / "log") as log:
+        whole = read_all(log)
+    rows = table.to_pylist()
+    rows = [*rows[:3], rows[3] | {"propensity": NAN}, rows[3], *rows[4:20], rows[19], rows[19], *rows[20:]]
+    (path,) = (tmp_path / "log").rglob("*.parquet")
+    parquet.write_table(pa.Table.from_pylist(rows, table.schema), path)
+    with open_log(tmp_path / "log") as log:
+        assert log.left_out == {
+            "damaged: propensity is not in (0, 1]": LeftOut(1, (rows[3]["id"],)),
+            "the id of a row before": LeftOut(2, (rows[20]["id"],) * 2),
+        }
+        assert_equal(read_all(log), whole)

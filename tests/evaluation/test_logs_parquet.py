@@ -313,3 +313,38 @@ def test_a_table_has_null_where_there_is_no_feedback() -> None:
     assert {f.name for f in fields(Block)} - {"arms", "logged", "action", "outcomes", "fold", "order"} == {
         "x", "eligible", "propensity", "expected_cost_usd", "cost_weight", "decided_at",
     }  # fmt: skip
+
+
+# -- rows that are there twice --------------------------------------------------------------------
+
+
+def test_two_exports_that_overlap_are_refused(tmp_path: Path) -> None:
+    """Whatever their row groups are, also when only the last row of one is the first of the other."""
+    block = a_block()
+    ids = ids_of(block)
+    for first, rows_per_group in ((300, 70), (300, 600), (399, 70), (0, 45)):
+        folder = tmp_path / f"{first}-{rows_per_group}"
+        early, late = (part(block, rows) for rows in (slice(0, 400), slice(first, 600)))
+        write_log(folder, [early], ids=[ids[:400]], rows_per_group=50)
+        write_log(tmp_path / "late", [late], ids=[ids[first:]], rows_per_group=rows_per_group)
+        (tmp_path / "late").rename(folder / "late")
+        message = refused(folder)
+        assert "part-00000.parquet and " in message
+        assert f"(first: {ids[first]}" in message
+        assert "keep one of the exports that overlap" in message
+
+
+def test_two_exports_of_different_times_are_one_log(tmp_path: Path) -> None:
+    block = a_block()
+    ids = ids_of(block)
+    block = replace(block, decided_at=np.floor(block.decided_at))  # rows of both parts share a time
+    for name, rows in (("log", slice(0, 400)), ("late", slice(400, 600))):
+        write_log(tmp_path / name, [part(block, rows)], ids=[ids[rows]], rows_per_group=64)
+    (tmp_path / "late").rename(tmp_path / "log" / "late")
+    with open_log(tmp_path / "log") as log:
+        assert (log.rows, log.left_out) == (600, {})
+
+
+def part(block: Block, rows: slice) -> Block:
+    arrays = {f.name: getattr(block, f.name)[rows] for f in fields(Block) if f.name != "arms"}
+    return replace(block, **arrays)

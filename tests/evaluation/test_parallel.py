@@ -20,6 +20,10 @@ def pid(_: int) -> set[int]:
     return {os.getpid()}
 
 
+def fail(error: Exception) -> None:
+    raise error
+
+
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     """The address of a Dask cluster of two worker processes."""
@@ -51,6 +55,19 @@ def test_tasks_answer_in_their_order_from_other_processes(scheduler: str) -> Non
 def test_a_log_without_pieces_is_refused() -> None:
     with workers(1), pytest.raises(InvalidInput, match="no rows"):
         total(float, [], lambda _: None)
+
+
+def test_an_error_in_another_process_arrives_as_it_is(scheduler: str) -> None:
+    for where in (partial(workers, 2), partial(workers, cluster=scheduler)):
+        with where(), pytest.raises(InvalidInput, match="seeds: is 0; give 1") as caught:
+            list(spread([partial(fail, InvalidInput("seeds", "is 0", "give 1"))] * 2))
+        assert caught.value.field == "seeds"
+
+
+@pytest.mark.parametrize("jobs", [0, -2])
+def test_no_such_number_of_jobs_is_refused(jobs: int) -> None:
+    with pytest.raises(InvalidInput, match=f"jobs: is {jobs}; give at least 1, or -1"), workers(jobs):
+        pass
 
 
 def test_a_cluster_that_is_not_there_is_named() -> None:

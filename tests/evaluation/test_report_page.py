@@ -12,6 +12,10 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.estimators.sums import Figure
+from bandit_router.evaluation.gate import Refusal
+from bandit_router.evaluation.partition import OUTCOMES
+from bandit_router.evaluation.replay import Replayed
 from bandit_router.evaluation.report.checks import calibration_plot, clip_plot
 from bandit_router.evaluation.report.curves import curves_plot
 from bandit_router.evaluation.report.front import front_plot
@@ -189,3 +193,28 @@ def test_the_browser_would_tell(tmp_path: Path) -> None:
 def test_a_single_seed_makes_a_page(specs: tuple[str, ...]) -> None:
     page = simulation_page(a_simulation(seeds=1, specs=specs), title=TITLE)
     assert ("Verdict" in without_plotly(page)) == bool(specs)
+
+
+def test_a_page_says_what_was_left_out_and_what_replays_came_to() -> None:
+    evaluation = an_evaluation()
+    figures = {o: Figure(0.5, 0.01, 0.48, 0.52, 400) for o in OUTCOMES}
+    replayed = Replayed(
+        rows=2000,
+        retained=400,
+        bound=5.0,
+        feedback=dict.fromkeys(OUTCOMES, 400),
+        figures=figures | {"quality": None},
+        refusals=(Refusal("no-feedback", "no row has quality", "send <b>quality</b>", "quality"),),
+        shares=np.full(4, 0.25),
+    )
+    lines = ["not evaluated: 3 rows, override (first: <i>a</i>)"]
+    page = evaluation_page(evaluation, "dr", title=TITLE, left_out=lines, replays={"thompson": [replayed]})
+    ours = without_plotly(page)
+    assert "<h2>Rows left out</h2>" in ours
+    assert "3 rows, override (first: &lt;i&gt;a&lt;/i&gt;)" in ours
+    assert "<h2>Replay</h2>" in ours
+    assert re.search(r'<th scope="row">thompson</th><td class="number">2,000</td>', ours)
+    assert "Cure: send &lt;b&gt;quality&lt;/b&gt;" in ours
+    plain = without_plotly(evaluation_page(evaluation, "dr", title=TITLE))
+    assert "Rows left out" not in plain
+    assert "<h2>Replay</h2>" not in plain

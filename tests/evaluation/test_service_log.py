@@ -136,5 +136,5 @@ def test_learning_policies_are_replayed(played: tuple[Path, Dataset]) -> None:
     (runs,) = json.loads(run(folder, "evaluate", "--log", url, *asked))["replays"].values()
     assert len(runs) == 2
     for one in runs:
-        assert one["events"] == QUERIES
+        assert one["rows"] == QUERIES
         assert 0 < one["retained"] < QUERIES / 10  # a log that is far from uniform

@@ -60,7 +60,7 @@ def load_dataset(
         return read_routellm(source, prices=prices, models=models, skip_bad=skip_bad)
     raise ConfigError(
         f"{path}: its columns ({', '.join(names) or 'none'}) are of no known format; for one row per query "
-        "and model, say with columns what its text, model, quality and cost_usd are called"
+        "and model, say with columns (--columns) what its text, model, quality and cost_usd are called"
     )
 
 

@@ -54,7 +54,9 @@ def check_prices(
     prices = prices or {}
     if missing := [model for model in models if model not in prices]:
         known = f" (there are prices for {', '.join(prices)})" if prices else ""
-        raise ConfigError(f"{path}: records no costs, so give prices for {', '.join(missing)}{known}")
+        raise ConfigError(
+            f"{path}: records no costs, so give prices (--prices) for {', '.join(missing)}{known}"
+        )
     return prices
 
 

@@ -15,7 +15,7 @@ from bandit_router.evaluation.datasets.source import Source
 from bandit_router.evaluation.datasets.values import Place
 from bandit_router.types import FloatArray
 
-_FIX = "correct them, or leave those queries out with skip_bad"
+_FIX = "correct them, or leave those queries out with skip_bad (--skip-bad)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

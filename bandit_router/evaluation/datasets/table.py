@@ -127,10 +127,11 @@ def _names(source: Source, columns: Mapping[str, str], *, priced: bool) -> dict[
             raise ConfigError(f"{source.path}: has no column {theirs} to be the {ours}; {has}")
     names = {ours: name for ours, name in (_USUAL | dict(columns)).items() if name in source.names}
     if priced and "cost_usd" in names:
-        raise ConfigError(f"{source.path}: records costs in {names['cost_usd']}; leave prices out")
+        raise ConfigError(f"{source.path}: records costs in {names['cost_usd']}; leave prices (--prices) out")
     required = [name for name in _REQUIRED if not (priced and name == "cost_usd")]
     if missing := [name for name in required if name not in names]:
-        hint = "say with columns what it is called" + (", or give prices" if "cost_usd" in missing else "")
+        hint = "say with columns (--columns) what it is called"
+        hint += ", or give prices (--prices)" if "cost_usd" in missing else ""
         raise ConfigError(f"{source.path}: has no column {', '.join(missing)}; {has}; {hint}")
     return names
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from bandit_router.errors import ConfigError
 from bandit_router.evaluation.logs.columns import coded, numbers, values_of
 from bandit_router.evaluation.logs.export import export
 from bandit_router.evaluation.logs.folder import FORMAT, INFO, POSTERIOR
-from bandit_router.evaluation.logs.left_out import LeftOut, add_up
+from bandit_router.evaluation.logs.left_out import NAMED, LeftOut, add_up
 from bandit_router.evaluation.logs.piece import Piece, read_group, reading
 from bandit_router.posterior import Posterior
 from bandit_router.snapshot import decode
@@ -61,7 +61,7 @@ def open_log(source: str | Path, router: str = "default") -> Iterator[Log]:
     """The log in a folder, or of one router of a database, which is exported for as long as the block lasts.
 
     ``source`` is a database's URL when it is a string with "://" in it. Rows of a folder may be in any
-    number of files, but each row group must be in order of time.
+    number of files, but each row group must be in order of time, and no row in two of them.
 
     Raises ConfigError, and what Store.open and export raise.
     """
@@ -70,7 +70,7 @@ def open_log(source: str | Path, router: str = "default") -> Iterator[Log]:
         return
     with tempfile.TemporaryDirectory(prefix="bandit-router-") as scratch:
         folder = Path(scratch) / "log"
-        with closing(Store.open(source, router)) as store, store.auditing() as audit:
+        with closing(Store.open(source, router, create=False)) as store, store.auditing() as audit:
             export(audit, folder)
         yield _log(folder)
 
@@ -82,6 +82,7 @@ def _log(folder: Path) -> Log:
     seen = set[str]().union(*(scan.arms for scan in scans))
     arms = (*(arm for arm in info["arms"] if arm in seen), *sorted(seen.difference(info["arms"])))
     used = [scan for scan in scans if scan.rows]
+    _require_once(folder, used)
     firsts = accumulate((scan.rows for scan in used), initial=0)
     pieces = tuple(
         Piece(
@@ -133,6 +134,7 @@ class _Scan(NamedTuple):
     start: float
     path: Path
     row_group: int
+    end: float
     rows: int
     arms: Sequence[str]
     left_out: Mapping[str, LeftOut]
@@ -153,7 +155,36 @@ def _row_groups(path: Path) -> int:
 
 def _scan_group(schema_id: str, dim: int, group: tuple[Path, int]) -> _Scan:
     table, left_out = read_group(*group, schema_id, dim)
-    start = numbers(table["decided_at"][:1]).max(initial=-np.inf)
+    when = numbers(table["decided_at"])
+    start, end = (float(when.min()), float(when.max())) if when.size else (-np.inf, -np.inf)
     code, names = coded(values_of(table["eligible"]))
     arms = [names[i] for i in np.unique(code)]
-    return _Scan(float(start), *group, table.num_rows, arms, left_out)
+    return _Scan(start, *group, end, table.num_rows, arms, left_out)
+
+
+def _require_once(folder: Path, scans: Sequence[_Scan]) -> None:
+    """Raise ConfigError for rows in two row groups, as when exports that overlap were put in one folder.
+
+    The same row has the same time: only where row groups overlap in time, in order of their starts, are ids
+    compared, which in an export is nowhere or where one group meets the next.
+    """
+    near: dict[str, _Scan] = {}
+    for scan, after in zip_longest(scans, scans[1:]):
+        near = {i: other for i, other in near.items() if other.end >= scan.start}
+        if not near and (after is None or after.start > scan.end):
+            continue
+        ids = _ids(scan)
+        if again := [i for i in ids if i in near]:
+            both = f"{near[again[0]].path.relative_to(folder)} and {scan.path.relative_to(folder)}"
+            raise ConfigError(
+                f"{folder}: the same decisions are in {both}, {len(again)} of them "
+                f"(first: {', '.join(again[:NAMED])}), and would count twice; keep one of the exports that "
+                "overlap, or export again"
+            )
+        near |= dict.fromkeys(ids, scan)
+
+
+def _ids(scan: _Scan) -> list[str]:
+    with reading(scan.path) as file:
+        _, ids = coded(file.read_row_group(scan.row_group, columns=["id"], use_threads=False)["id"])
+    return ids

@@ -32,7 +32,7 @@ def sift(table: Any, schema_id: str, dim: int) -> Sifted:
     A propensity that differs from its PMF stays: that is for the diagnostics to judge.
     """
     left_out: dict[str, LeftOut] = {}
-    for faults in (_other_reasons, _other_contexts, _damages):
+    for faults in (_other_reasons, _other_contexts, _damages, _repeats):
         table = _without(table, faults(table, schema_id, dim), left_out)
     return Sifted(table, left_out)
 
@@ -78,6 +78,14 @@ def _damages(table: Any, _schema_id: str, dim: int) -> Iterator[Fault]:
         yield f"damaged: {name} is not finite", ~np.isfinite(numbers(table[name]))
     for name in OUTCOMES:
         yield f"damaged: {name} is infinite", np.isinf(numbers(table[name]))
+
+
+def _repeats(table: Any, _schema_id: str, _dim: int) -> Iterator[Fault]:
+    """Of the rows with the same id, the first that nothing is wrong with counts."""
+    code, _ = coded(table["id"])
+    again = np.ones(table.num_rows, dtype=np.bool_)
+    again[np.unique(code, return_index=True)[1]] = False
+    yield "the id of a row before", again
 
 
 def _wild(x: FloatArray) -> BoolArray:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bandit_router.evaluation.answers import Answer, Evaluation
 from bandit_router.evaluation.diagnostics import CLIPS
 from bandit_router.evaluation.estimators import Figure
-from bandit_router.evaluation.evaluate import Answer, Evaluation
 from bandit_router.evaluation.report.order import Standing, label
 from bandit_router.evaluation.report.palette import EDGE, GREY, INK, Look, arm_look, policy_look
 from bandit_router.evaluation.report.plot import Plot, Trace, axis, escaped, layout, legend_name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bandit_router.evaluation.evaluate import Answer, Evaluation
+from bandit_router.evaluation.answers import Answer, Evaluation
 from bandit_router.evaluation.gate import PROPENSITY_TOLERANCE
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.report.grid import Grid, Row

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bandit_router.evaluation.evaluate import Evaluation
+from bandit_router.evaluation.answers import Evaluation
+from bandit_router.evaluation.replay import Replayed
 from bandit_router.evaluation.report.checks import calibration_plot, clip_plot
 from bandit_router.evaluation.report.curves import curves_plot
 from bandit_router.evaluation.report.document import document, figure, section, sentences, table, text
@@ -20,9 +21,10 @@ from bandit_router.evaluation.report.palette import FAINT, arm_look
 from bandit_router.evaluation.report.played import simulation_grid
 from bandit_router.evaluation.report.plot import Plot
 from bandit_router.evaluation.report.points import estimated_points, played_points
-from bandit_router.evaluation.report.refused import all_refused, require_estimator
+from bandit_router.evaluation.report.refused import Refused, all_refused, require_estimator
+from bandit_router.evaluation.report.replayed import replay_grid, replay_refusals
 from bandit_router.evaluation.report.shares import estimated_shares, played_shares
-from bandit_router.evaluation.report.verdicts import evaluation_verdicts, simulation_verdicts
+from bandit_router.evaluation.report.verdicts import OVER_ORDERS, evaluation_verdicts, simulation_verdicts
 from bandit_router.evaluation.report.words import clean, listed
 from bandit_router.evaluation.simulation.simulate import Simulation
 
@@ -32,9 +34,17 @@ _FRONT = (
 )
 
 
-def evaluation_page(evaluation: Evaluation, estimator: str, *, title: str) -> str:
+def evaluation_page(
+    evaluation: Evaluation,
+    estimator: str,
+    *,
+    title: str,
+    left_out: Sequence[str] = (),
+    replays: Mapping[str, Sequence[Replayed]] | None = None,
+) -> str:
     """What a log says of every policy by one estimator, as one HTML page; refused figures are not shown.
 
+    ``left_out`` are sentences on rows that were not looked at; ``replays`` are shown when there are any.
     Raises InvalidInput for an estimator that was not asked for, ConfigError without plotly.
     """
     require_estimator(evaluation, estimator)
@@ -48,6 +58,7 @@ def evaluation_page(evaluation: Evaluation, estimator: str, *, title: str) -> st
         *([section("Verdict", sentences(verdicts, "verdicts"))] if verdicts else []),
         _refusals(evaluation, estimator),
         section("Policies and baselines", table(evaluation_grid(evaluation, estimator, force=False))),
+        *([_replays(replays)] if replays else []),
         section(front.title, figure(front, headed=False)),
         section("Arms over time", _arm_key(evaluation.arms), _pair(shares)),
         section(
@@ -56,6 +67,7 @@ def evaluation_page(evaluation: Evaluation, estimator: str, *, title: str) -> st
             _pair([clips, calibration]),
             *(table(grid(evaluation)) for grid in (weights_grid, arms_grid, calibration_grid)),
         ),
+        *([section("Rows left out", sentences(left_out, "left-out"))] if left_out else []),
     ]
     return document(title, body, [front, *shares, clips, calibration])
 
@@ -66,7 +78,7 @@ def simulation_page(simulation: Simulation, *, title: str) -> str:
     front = front_plot(points, simulation.arms, "quality", _FRONT + "Intervals are of means over seeds.")
     curves, shares = curves_plot(simulation), played_shares(simulation)
     verdicts = simulation_verdicts(simulation)
-    note = "± is half of a 95% interval of the differences within seeds (Student's t)."
+    note = OVER_ORDERS
     body = [
         f'<p class="about">{text(simulation.name)}: {simulation.seeds} random orders of '
         f"{simulation.queries:,} queries over {len(simulation.arms)} arms; cost weight "
@@ -99,13 +111,23 @@ def _refusals(evaluation: Evaluation, estimator: str) -> str:
     found = all_refused(evaluation, estimator)
     if not found:
         return section("Refusals", f"<p>No figure of {text(estimator)} is refused.</p>")
+    made = section("Refused: what this log cannot answer", *_reasons(found))
+    return made.replace("<section>", '<section class="refusals">', 1)
+
+
+def _replays(replays: Mapping[str, Sequence[Replayed]]) -> str:
+    refused = replay_refusals(replays)
+    return section("Replay", table(replay_grid(replays)), *(_reasons(refused) if refused else ()))
+
+
+def _reasons(refused: Sequence[Refused]) -> list[str]:
+    """A list of what is refused, why, and what would cure it."""
     items = (
         f"<li><b>{text(one.figures)}</b>: {text(one.reason)}. "
         f'<span class="cure">Cure: {text(one.cure)}.</span></li>'
-        for one in found
+        for one in refused
     )
-    made = section("Refused: what this log cannot answer", "<ul>", *items, "</ul>")
-    return made.replace("<section>", '<section class="refusals">', 1)
+    return ["<ul>", *items, "</ul>"]
 
 
 def _pair(plots: Sequence[Plot]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bandit_router.evaluation.answers import Evaluation
 from bandit_router.evaluation.estimators import Figure
-from bandit_router.evaluation.evaluate import Evaluation
 from bandit_router.evaluation.report.paired import mean_of
 from bandit_router.evaluation.report.refused import believed
 from bandit_router.evaluation.simulation.simulate import Simulation

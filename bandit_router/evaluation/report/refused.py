@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.answers import Answer, Evaluation
 from bandit_router.evaluation.estimators import Figure
-from bandit_router.evaluation.evaluate import Answer, Evaluation
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.report.words import clean, listed
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bandit_router.evaluation.evaluate import Evaluation
+from bandit_router.evaluation.answers import Evaluation
 from bandit_router.evaluation.report.palette import FAINT, arm_look
 from bandit_router.evaluation.report.plot import Plot, Trace, axis, escaped, layout
 from bandit_router.evaluation.simulation.simulate import Simulation

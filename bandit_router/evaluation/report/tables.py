@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bandit_router.evaluation.evaluate import Evaluation
+from bandit_router.evaluation.answers import Evaluation
 from bandit_router.evaluation.report.estimated import (
     arms_grid,
     calibration_grid,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bandit_router.evaluation.evaluate import Answer, Evaluation
+from bandit_router.evaluation.answers import Answer, Evaluation
 from bandit_router.evaluation.report.order import Standing, label
 from bandit_router.evaluation.report.paired import Difference, paired
 from bandit_router.evaluation.report.words import clean, decimals_of_spread
@@ -12,8 +12,8 @@ AGAINST = {"shuffled": "against its choices shuffled", "blind mix": "against the
 
 
 OVER_ORDERS = (
-    "± is half of a 95% interval (Student's t) of differences within seeds: over orders of these queries, not "
-    "over other queries."
+    "± is half of a 95% interval (Student's t) of differences within seeds: over orders of these queries, "
+    "not over other queries."
 )
 _NOTHING = 1e-9  # what rounding leaves of a difference that no order changes
 

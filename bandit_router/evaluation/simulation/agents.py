@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from bandit_router.budget import Pace, advance, affordable_usd, price_of_a_dollar
 from bandit_router.config import PosteriorSection
 from bandit_router.costs import root_of
 from bandit_router.decide import View, expect_costs, score
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.guards import affordable
 from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs
 from bandit_router.policies import Policy, parse_policy, sample
 from bandit_router.posterior import Posterior
-from bandit_router.types import FloatArray
+from bandit_router.types import Budget, FloatArray
 
 _GROWTH = 1.05
 
@@ -51,20 +53,30 @@ MakeAgent = Callable[[Setting], Agent]
 """Makes an agent that has not seen a query yet."""
 
 
+class Booked(NamedTuple):
+    """What a call costs by its price list, and what it was expected to cost, USD."""
+
+    listed_usd: float
+    expected_usd: float
+
+
 @dataclass(slots=True)
 class RouterAgent:
     """What a live router does, in one process: the same sums, snapshots, decisions and policy.
 
     Feedback that comes twice counts once, as the store sees to. Where a live router publishes a snapshot
-    every second, this one does whenever it knows a twentieth more than the last one.
+    every second, this one does whenever it knows a twentieth more than the last one. With a ``budget`` the
+    cost weight is paced, and what is too dear for the moment is left out; a query passes in a second.
     """
 
     learned: Learned
     policy: Policy
     cost_weight: float
     rng: np.random.Generator
+    budget: Budget | None = None
+    pace: Pace = field(default_factory=Pace)
     counted: set[int] = field(default_factory=set)
-    listed: dict[int, float] = field(default_factory=dict)
+    booked: list[Booked] = field(default_factory=list)
     view: View = field(init=False)
     _next: float = field(init=False, default=1.0)
 
@@ -77,10 +89,15 @@ class RouterAgent:
             arm: cost for arm, cost, on in zip(arms, expected_cost_usd.tolist(), eligible, strict=True) if on
         }
         costs = expect_costs(self.view, x, there)
-        scores = score(self.view.posterior, list(there), x, list(costs.values()), self.cost_weight)
-        chosen = arms.index(scores.arms[sample(self.policy.pmf(scores), self.rng)])
-        self.listed[len(self.listed)] = there[arms[chosen]]
-        return chosen
+        weight = self.cost_weight
+        if self.budget is not None:
+            weight = price_of_a_dollar(self.pace, self.budget)
+            costs = affordable(costs, affordable_usd(self.pace, self.budget))
+        scores = score(self.view.posterior, list(costs), x, list(costs.values()), weight)
+        arm = scores.arms[sample(self.policy.pmf(scores), self.rng)]
+        self.booked.append(Booked(there[arm], costs[arm]))
+        self._book(1, costs[arm])
+        return arms.index(arm)
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
         if decision in self.counted:
@@ -89,11 +106,17 @@ class RouterAgent:
         rewards, costs = self.learned
         name, at = rewards.arms[arm], float(decision)
         rewards.observe(name, x, quality, at)
-        root = root_of(cost_usd, self.listed[decision])
+        root = root_of(cost_usd, self.booked[decision].listed_usd)
         if root is not None:
             costs.observe(name, x, root, at)
+        self._book(0, cost_usd - self.booked[decision].expected_usd)
         if len(self.counted) >= self._next:
             self._publish()
+
+    def _book(self, requests: int, spent_usd: float) -> None:
+        if self.budget is not None:
+            now = float(len(self.booked))
+            self.pace = advance(self.pace, self.budget, requests=requests, spent_usd=spent_usd, now=now)
 
     def _publish(self) -> None:
         rewards, costs = (posterior.copy() for posterior in self.learned)
@@ -107,6 +130,7 @@ class RouterMaker:
 
     spec: str
     posterior: PosteriorSection = field(default_factory=PosteriorSection)
+    budget: Budget | None = None
 
     def __call__(self, setting: Setting) -> RouterAgent:
         section = self.posterior
@@ -122,4 +146,5 @@ class RouterMaker:
             policy=parse_policy(self.spec),
             cost_weight=setting.cost_weight,
             rng=setting.rng,
+            budget=self.budget,
         )

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bandit_router.errors import ConfigError
+from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import FloatArray
 
@@ -27,6 +27,10 @@ class Event:
     arm: str
     at: int
     value: str = ""
+
+    def __str__(self) -> str:
+        change = f"={self.value}" if self.kind in _WITH_VALUE else ""
+        return f"event {self.kind}:{self.arm}@{self.at}{change}"
 
 
 def parse_event(text: str) -> Event:
@@ -44,15 +48,22 @@ def parse_event(text: str) -> Event:
 
 
 def happen(stream: Stream, events: Sequence[Event]) -> Stream:
-    """The stream with all events in it, in the order given. InvalidInput names an unknown arm."""
+    """The stream with all events in it, in the order given.
+
+    Raises InvalidInput for an unknown arm, a query after the last, or when no arm is left; ConfigError
+    for a factor that is none.
+    """
     for event in events:
+        if event.at >= len(stream):
+            fix = f"the stream has {len(stream)} queries, counted from 0; give less than {len(stream)}"
+            raise InvalidInput(str(event), "would never happen", fix)
         stream = _EVENTS[event.kind](stream, event)
     return stream
 
 
 def _price(stream: Stream, event: Event) -> Stream:
     factor = _number(event)
-    k, changed = stream.index(event.arm), {}
+    k, changed = _column(stream, event, event.arm), {}
     for name in ("cost_usd", "expected_cost_usd"):
         changed[name] = getattr(stream, name).copy()
         changed[name][event.at :, k] *= factor
@@ -61,20 +72,28 @@ def _price(stream: Stream, event: Event) -> Stream:
 
 def _quality(stream: Stream, event: Event) -> Stream:
     quality: FloatArray = stream.quality.copy()
-    quality[event.at :, stream.index(event.arm)] = quality[event.at :, stream.index(event.value)]
+    to, like = (_column(stream, event, arm) for arm in (event.arm, event.value))
+    quality[event.at :, to] = quality[event.at :, like]
     return replace(stream, quality=quality)
 
 
 def _join(stream: Stream, event: Event) -> Stream:
     eligible = stream.eligible.copy()
-    eligible[: event.at, stream.index(event.arm)] = False
+    eligible[: event.at, _column(stream, event, event.arm)] = False
     return replace(stream, eligible=eligible)
 
 
 def _leave(stream: Stream, event: Event) -> Stream:
     eligible = stream.eligible.copy()
-    eligible[event.at :, stream.index(event.arm)] = False
+    eligible[event.at :, _column(stream, event, event.arm)] = False
     return replace(stream, eligible=eligible)
+
+
+def _column(stream: Stream, event: Event, arm: str) -> int:
+    try:
+        return stream.index(arm)
+    except InvalidInput as error:
+        raise InvalidInput(str(event), error.problem, error.fix) from None
 
 
 def _number(event: Event) -> float:
@@ -83,7 +102,7 @@ def _number(event: Event) -> float:
     except ValueError:
         factor = math.nan
     if not 0 <= factor < math.inf:
-        raise ConfigError(f"event {event.kind}:{event.arm}: {event.value!r} is not a factor of at least 0")
+        raise ConfigError(f"{event}: {event.value!r} is not a factor; give a number of at least 0")
     return factor
 
 

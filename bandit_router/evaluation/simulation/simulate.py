@@ -36,6 +36,8 @@ class Plan:
 
     The first ``labelled`` of them are shown to the agents with the outcomes of every arm, the next
     ``queries`` (all by default) are the stream, in which ``events`` happen. ``cost_weight`` is λ in 1/USD.
+
+    Raises InvalidInput or ConfigError for what cannot be played.
     """
 
     stream: Stream
@@ -53,6 +55,7 @@ class Plan:
             raise InvalidInput("labelled", f"is {self.labelled}", f"give less than {len(self.stream)}")
         if self.queries is not None and self.queries < 1:
             raise InvalidInput("queries", f"is {self.queries}", "give at least 1")
+        self.draw(0)  # events that cannot happen in one order cannot in any: say so before there is work
 
     def draw(self, seed: int) -> tuple[Stream, Stream | None, np.random.Generator]:
         """The stream of one seed, its labelled queries, and randomness for whoever plays."""

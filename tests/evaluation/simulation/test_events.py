@@ -76,6 +76,13 @@ def test_arms_join_and_leave() -> None:
     [
         ("price:huge@1=2", InvalidInput, "'huge' is not in the data; use one of small, medium, large"),
         ("quality:large@1=huge", InvalidInput, "'huge' is not in the data"),
+        ("leave:huge@1", InvalidInput, "event leave:huge@1: 'huge' is not in the data"),
+        (
+            "leave:large@60",
+            InvalidInput,
+            "event leave:large@60: would never happen; the stream has 60 queries",
+        ),
+        ("price:large@5000=2", InvalidInput, "event price:large@5000=2: would never happen"),
         ("price:large@1=cheap", ConfigError, "'cheap' is not a factor"),
         ("price:large@1=-1", ConfigError, "'-1' is not a factor"),
         ("price:large@1=nan", ConfigError, "'nan' is not a factor"),

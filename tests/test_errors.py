@@ -1,0 +1,43 @@
+"""Errors travel between processes as they are."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+
+import pytest
+
+from bandit_router import errors
+from bandit_router.errors import RouterError
+
+EXAMPLES: dict[str, RouterError] = {
+    type(error).__name__: error
+    for error in (
+        errors.InvalidInput("field", "is wrong", "mend it"),
+        errors.SchemaMismatch("x", "has 3 dimensions", "give 4"),
+        errors.NoEligibleArm({"large": "costs too much"}),
+        errors.UnknownDecision("some-id"),
+        errors.IdempotencyConflict("some-key"),
+        errors.RouterClosed(),
+        errors.Overloaded(),
+    )
+}
+"""Those that take something else than their message."""
+
+
+def kinds(root: type[RouterError] = RouterError) -> Iterator[type[RouterError]]:
+    yield root
+    for kind in root.__subclasses__():
+        yield from kinds(kind)
+
+
+@pytest.mark.parametrize("kind", [*kinds()], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_every_error_survives_pickling(kind: type[RouterError], protocol: int) -> None:
+    error = EXAMPLES.get(kind.__name__) or kind("what is wrong")
+    for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error)):
+        assert type(again) is kind
+        assert str(again) == str(error) != ""
+        assert again.args == error.args
+        assert vars(again) == vars(error)
