@@ -1,0 +1,173 @@
+"""What policies do when a price falls to a tenth, or a model degrades, half way through a stream.
+
+    python -m simulations.drift --json drift.json
+
+Each happens in runs of its own. Price: the dearest of the models that are nearly the best costs a tenth
+from then on. Quality: the answers of the best fixed model are from then on worth those of the cheapest.
+Policies play with and without forgetting (half-life in queries), with paretobandit, which forgets, beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+from bandit_router.config import PosteriorSection
+from bandit_router.evaluation.report.as_json import plain, simulation_json
+from bandit_router.evaluation.report.curves import queries_at
+from bandit_router.evaluation.report.grid import Grid, Row, draw
+from bandit_router.evaluation.report.played import sd
+from bandit_router.evaluation.report.words import plus_minus, shorten
+from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
+from bandit_router.evaluation.simulation.events import Event
+from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation
+from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.evaluation.simulation.tracks import POINTS
+from bandit_router.types import FloatArray
+from simulations import show
+from simulations.peers.paretobandit import ParetoBanditMaker
+from simulations.streams import load_stream
+
+_NEARLY = 0.02  # of quality: who is this close to the best model is worth having for a tenth of the price
+_CHANGE = POINTS // 2 - 1  # the last point of a learning curve before the change
+_LATE = _CHANGE + POINTS // 4
+_WINDOWS = 10
+
+
+class Drift(NamedTuple):
+    """One thing that happens to one model, and how a title says it."""
+
+    event: Event
+    title: str
+
+
+def drifts(stream: Stream, weight: float, queries: int) -> dict[str, Drift]:
+    """The price cut and the degraded model of a stream of so many queries."""
+    quality, cost = stream.quality.mean(axis=0), stream.cost_usd.mean(axis=0)
+    good = np.flatnonzero(quality >= quality.max() - _NEARLY)
+    dearest = stream.arms[good[cost[good].argmax()]]
+    best, cheapest = (stream.arms[k] for k in ((quality - weight * cost).argmax(), cost.argmin()))
+    at = int(queries_at(queries)[_CHANGE])
+    return {
+        "price": Drift(Event("price", dearest, at, "0.1"), f"{dearest} costs a tenth"),
+        "quality": Drift(Event("quality", best, at, cheapest), f"{best} becomes as good as {cheapest}"),
+    }
+
+
+def contestants(half_lives: Sequence[float]) -> dict[str, MakeAgent]:
+    """Policies without and with forgetting."""
+    found: dict[str, MakeAgent] = {}
+    for spec in ("tempered", "thompson"):
+        found[spec] = RouterMaker(spec)
+        for life in half_lives:
+            forgetting = PosteriorSection(half_life_s=life)
+            found[f"{spec}, half-life {life:g}"] = RouterMaker(spec, posterior=forgetting)
+    return {**found, "paretobandit": ParetoBanditMaker()}
+
+
+def gaps_grid(simulation: Simulation, drift: Drift) -> Grid:
+    """Utility per query behind the best fixed model of each period: before, right after, and late."""
+    best = {f"fixed:{best_in(simulation, *period)}" for period in ((None, _CHANGE), (_CHANGE, -1))}
+    rows = [one for one in simulation.contenders if one.role in ("policy", "uniform") or one.name in best]
+    return Grid(
+        title=f"{simulation.name}: from query {drift.event.at:,} of {simulation.queries:,} on "
+        f"{drift.title}; {simulation.seeds} seeds",
+        headings=("", "before", "right after", "late", "all after"),
+        rows=tuple(
+            Row(cells=(one.name, *_gaps(simulation, one)), strong=one.role == "policy") for one in rows
+        ),
+        notes=(
+            "utility per query that the best fixed model of the same queries earned more, ± sd over seeds",
+            "before the change; in the quarter of the stream after it; in the last quarter; in both",
+        ),
+    )
+
+
+def _gaps(simulation: Simulation, one: Contender) -> list[str]:
+    periods = ((None, _CHANGE), (_CHANGE, _LATE), (_LATE, -1), (_CHANGE, -1))
+    found = [behind(simulation, one, *period) for period in periods]
+    return [plus_minus(float(values.mean()) + 0.0, sd(values), 4) for values in found]
+
+
+def behind(simulation: Simulation, one: Contender, start: int | None, end: int) -> FloatArray:
+    """Utility per query behind the best fixed model between two points of the curve, by seed (S,)."""
+    own, fixed = _earned_less(one, start, end), _earned_less_fixed(simulation, start, end)
+    at = queries_at(simulation.queries)
+    gap: FloatArray = (own - fixed.min(axis=0)) / (at[end] - (at[start] if start is not None else 0.0))
+    return gap
+
+
+def _earned_less(one: Contender, start: int | None, end: int) -> FloatArray:
+    curve = one.values("curve")
+    gap: FloatArray = curve[:, end] - (curve[:, start] if start is not None else 0.0)
+    return gap
+
+
+def _earned_less_fixed(simulation: Simulation, start: int | None, end: int) -> FloatArray:
+    fixed = [one for one in simulation.contenders if one.role == "fixed"]
+    return np.array([_earned_less(one, start, end) for one in fixed])
+
+
+def best_in(simulation: Simulation, start: int | None, end: int) -> str:
+    """The fixed model that earns most between two points of the curve, over all seeds."""
+    return simulation.arms[int(_earned_less_fixed(simulation, start, end).mean(axis=1).argmin())]
+
+
+def shares_grid(simulation: Simulation, arm: str) -> Grid:
+    """The share of queries one model gets, window by window; the change is half way."""
+    column = simulation.arms.index(arm)
+    rows = []
+    for one in simulation.contenders:
+        if one.role == "policy":
+            share = one.values("shares").mean(axis=0)[:, column]
+            windows = [part.mean() for part in np.array_split(share, min(_WINDOWS, len(share)))]
+            rows.append(Row(cells=(one.name, *(f"{100 * part:.0f}" for part in windows))))
+    width = len(rows[0].cells) - 1
+    return Grid(
+        title=f"{simulation.name}: % of queries to {shorten(arm)}",
+        headings=("", *(f"{100 * (i + 1) // width}%" for i in range(width))),
+        rows=tuple(rows),
+        notes=("each column a part of the stream, named by where it ends; the change is at 50%",),
+    )
+
+
+def play_drift(
+    plan: Plan, drift: Drift, half_lives: Sequence[float], jobs: int, console: Console
+) -> dict[str, Any]:
+    """Simulate one drift and print its tables."""
+    plan = replace(plan, events=(drift.event,))
+    simulation = show.played(plan, contestants(half_lives), jobs, f"{plan.stream.name}, {drift.event.kind}")
+    console.print(draw(gaps_grid(simulation, drift)))
+    after = best_in(simulation, _CHANGE, -1)
+    for arm in dict.fromkeys((drift.event.arm, after)):
+        console.print(draw(shares_grid(simulation, arm)))
+    return {**simulation_json(simulation), "event": plain(drift.event), "best_fixed_after": after}
+
+
+def main() -> None:
+    parser = show.parser(__doc__, streams=("mixed", "zeroeval8"))
+    parser.add_argument(
+        "--half-lives",
+        nargs="*",
+        type=float,
+        default=[500.0, 2000.0],
+        help="of those that forget, in queries",
+    )
+    options = parser.parse_args()
+    console = Console()
+    found: dict[str, dict[str, Any]] = {}
+    for name in options.streams:
+        plan = show.plan_of(load_stream(name, options.data), options)
+        length = min(options.queries, len(plan.stream))
+        for kind, drift in drifts(plan.stream, plan.cost_weight, length).items():
+            played = play_drift(plan, drift, options.half_lives, options.jobs, console)
+            found[f"{name}, {kind}"] = played
+    show.save(options.json, found)
+
+
+if __name__ == "__main__":
+    show.run(main)

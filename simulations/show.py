@@ -1,0 +1,80 @@
+"""What the scripts share: options, the progress bar, output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bandit_router.config import PosteriorSection
+from bandit_router.errors import RouterError
+from bandit_router.evaluation.parallel import workers
+from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
+from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
+from bandit_router.evaluation.simulation.stream import Stream
+from simulations.streams import STREAMS, cost_weight
+
+_TEXTBOOK = PosteriorSection(model="independent", prior_mean=0.5, noise_std=0.3)
+
+OURS: Mapping[str, MakeAgent] = {
+    "tempered": RouterMaker("tempered"),
+    "textbook thompson": RouterMaker("thompson", _TEXTBOOK),
+    "textbook linucb, α = 0.3": RouterMaker("linucb:alpha=0.3", _TEXTBOOK),
+}
+"""The default of bandit-router, and the textbook's policies on independent arms, all cold."""
+
+
+def parser(description: str | None, streams: Sequence[str] = tuple(STREAMS)) -> argparse.ArgumentParser:
+    """The options every script has, with the streams it plays by default."""
+    found = argparse.ArgumentParser(
+        description=(description or "").partition("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    found.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the files")
+    found.add_argument("--streams", nargs="+", choices=tuple(STREAMS), default=list(streams))
+    found.add_argument("--seeds", type=int, default=20, help="random orders of each stream")
+    found.add_argument("--queries", type=int, default=5000, help="length of each stream, at most")
+    found.add_argument(
+        "--trade", type=float, default=0.1, help="quality that the mean cost of the dearest model is worth"
+    )
+    found.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one for each core")
+    found.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
+    return found
+
+
+def plan_of(stream: Stream, options: argparse.Namespace) -> Plan:
+    """The plan that the options describe."""
+    return Plan(
+        stream=stream,
+        cost_weight=cost_weight(stream, options.trade),
+        seeds=options.seeds,
+        queries=options.queries,
+    )
+
+
+def played(plan: Plan, agents: Mapping[str, MakeAgent], jobs: int, title: str) -> Simulation:
+    """Simulate with a progress bar, on standard error so that the tables can be kept."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar, workers(jobs):
+        task = bar.add_task(title, total=plan.seeds * (1 + len(agents)))
+        return simulate(plan, agents, progress=lambda done: bar.advance(task, done))
+
+
+def save(file: Path | None, facts: Mapping[str, Any]) -> None:
+    """Write the facts as JSON, if there is a file to write to."""
+    if file is not None:
+        file.write_text(json.dumps(facts, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script; what is wrong with its options or files is one line and exit code 1."""
+    try:
+        main()
+    except (RouterError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,82 @@
+"""The streams of real queries that the simulations play, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bandit_router.evaluation.datasets import Dataset, load_dataset, mixed_stream
+from bandit_router.evaluation.simulation.stream import Stream, make_stream
+from bandit_router.features import build_pipeline, read_query
+
+# Hidden reasoning tokens make the recorded cost of these a lower bound.
+_COST_UNKNOWN = ("o1-mini", "o3", "deepseek-r1", "gemini-2.5-")
+
+_EIGHT = (
+    "gemma-2-2b-it",
+    "gemini-1.5-flash",
+    "deepseek-v2.5-0908",
+    "gpt-4o-mini-2024-07-18",
+    "claude-3-haiku-20240307",
+    "Meta-Llama-3.1-70B-Instruct",
+    "gpt-4o-2024-08-06",
+    "claude-3-5-sonnet-20241022",
+)
+
+
+def _paretobandit(folder: Path) -> Dataset:
+    return load_dataset(folder / "paretobandit.parquet")
+
+
+def _zeroeval(folder: Path) -> Dataset:
+    return _of_known_cost(load_dataset(folder / "zeroeval.parquet"))
+
+
+def _zeroeval8(folder: Path) -> Dataset:
+    return replace(load_dataset(folder / "zeroeval.parquet", models=_EIGHT), name="zeroeval8")
+
+
+def _llm_confidence(folder: Path) -> Dataset:
+    return _of_known_cost(load_dataset(folder / "llm_confidence.parquet"))
+
+
+def _routellm(folder: Path) -> Dataset:
+    return load_dataset(folder / "routellm.parquet")
+
+
+def _mixed(folder: Path) -> Dataset:
+    return mixed_stream(folder / "zeroeval.parquet", folder / "llm_confidence.parquet")
+
+
+STREAMS: Mapping[str, Callable[[Path], Dataset]] = {
+    "paretobandit": _paretobandit,
+    "zeroeval": _zeroeval,
+    "zeroeval8": _zeroeval8,
+    "llm_confidence": _llm_confidence,
+    "routellm": _routellm,
+    "mixed": _mixed,
+}
+"""What each stream is made of, from the folder the files are in."""
+
+
+def load_stream(name: str, folder: Path) -> Stream:
+    """The named stream with the contexts a router makes by default. ConfigError for a missing file."""
+    return stream_of(STREAMS[name](folder))
+
+
+def stream_of(dataset: Dataset) -> Stream:
+    """The dataset with the contexts a router makes by default."""
+    pipeline = build_pipeline()
+    return make_stream(dataset, np.array([pipeline.context(read_query(query)) for query in dataset.queries]))
+
+
+def cost_weight(stream: Stream, trade: float) -> float:
+    """λ in 1/USD, such that the mean cost of the dearest model weighs as much as ``trade`` of quality."""
+    return trade / float(stream.cost_usd.mean(axis=0).max())
+
+
+def _of_known_cost(data: Dataset) -> Dataset:
+    return data.only([model for model in data.models if not model.startswith(_COST_UNKNOWN)])

@@ -1,0 +1,85 @@
+"""The scripts run end to end, and what is wrong is one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulations.peers import PEERS
+from simulations.show import OURS
+from tests.simulations.worlds import DATA, ROOT
+
+needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not there")
+
+
+def call(script: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"simulations.{script}", *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+
+
+def figures(script: str, folder: Path, *options: str) -> tuple[str, dict[str, Any]]:
+    file = folder / "figures.json"
+    small = ["--data", str(DATA), "--queries", "60", "--seeds", "1", "--jobs", "1", "--json", str(file)]
+    done = call(script, *small, *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, json.loads(file.read_text(encoding="utf-8"))
+
+
+@needs_data
+def test_regret_plays_our_policies_beside_the_baselines(tmp_path: Path) -> None:
+    shown, found = figures("regret", tmp_path, "--streams", "zeroeval8", "mixed")
+    assert set(found) == {"zeroeval8", "mixed"}
+    roles = {one["role"] for one in found["mixed"]["policies"]}
+    assert roles == {"policy", "fixed", "best fixed", "uniform", "blind mix", "shuffled"}
+    assert "the best fixed model in hindsight" in shown
+
+
+@needs_data
+def test_everyone_is_there_side_by_side(tmp_path: Path) -> None:
+    for module in ("mabwiser", "vowpalwabbit", "contextualbandits"):
+        pytest.importorskip(module)
+    shown, found = figures("side_by_side", tmp_path, "--streams", "mixed")
+    played = {one["name"] for one in found["mixed"]["policies"] if one["role"] == "policy"}
+    assert played == {*OURS, *PEERS}
+    assert all(us > 0 for us in found["mixed"]["us_per_query"].values())
+    assert "mixed: 1 × 60 queries, 4 models" in shown
+
+
+@needs_data
+def test_a_peer_can_be_left_out(tmp_path: Path) -> None:
+    without = [name for name in PEERS if name != "paretobandit"]
+    _, found = figures("side_by_side", tmp_path, "--streams", "mixed", "--without", *without)
+    assert "paretobandit" in found["mixed"]["us_per_query"]
+    assert len(found["mixed"]["us_per_query"]) == len(OURS) + 1
+
+
+@needs_data
+def test_drift_shows_both_things_that_happen(tmp_path: Path) -> None:
+    shown, found = figures("drift", tmp_path, "--streams", "mixed", "--half-lives", "20")
+    price, quality = found["mixed, price"], found["mixed, quality"]
+    assert price["event"] == {"kind": "price", "arm": "gpt-4o", "at": 30, "value": "0.1"}
+    assert price["best_fixed_after"] == "gpt-4o"
+    assert quality["event"]["kind"] == "quality"
+    assert quality["best_fixed_after"] != quality["event"]["arm"]
+    assert "tempered, half-life 20" in {one["name"] for one in price["policies"]}
+    assert "gpt-4o costs a tenth" in " ".join(shown.split())
+
+
+@needs_data
+def test_prior_widths_are_compared() -> None:
+    done = call("prior_width", str(DATA / "paretobandit.parquet"), "--queries", "60", "--seeds", "1")
+    assert done.returncode == 0, done.stderr
+    assert "weight_std" in done.stdout
+
+
+@pytest.mark.parametrize("script", ["regret", "side_by_side", "drift"])
+def test_a_missing_folder_is_one_line(script: str, tmp_path: Path) -> None:
+    done = call(script, "--data", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
