@@ -222,6 +222,7 @@ class Router:
             if earlier is None:
                 raise
             decision = earlier
+        self._store.depart(decision)
         return Put(what=decision, digest=digest)
 
     def _earlier(self, idempotency_key: str | None) -> Decision | None:

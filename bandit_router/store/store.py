@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bandit_router.budget import Pace
+from bandit_router.budget import Pace, advance
 from bandit_router.errors import RouterClosed, RouterError, StoreError, UnknownDecision
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
@@ -50,6 +50,7 @@ class Store:
         self.router = router
         self.budget = budget
         self._pace = Pace()
+        self._flying: dict[str, float] = {}  # expected costs of decisions on their way to a commit, by id
 
     @classmethod
     def open(cls, url: str, router: str, budget: Budget | None = None, *, create: bool = True) -> Self:
@@ -108,8 +109,24 @@ class Store:
 
     @property
     def pace(self) -> Pace:
-        """How the budget stood when this process last read the head or committed something."""
-        return self._pace
+        """How the budget stood when this process last read the head or committed something, and what its
+        own decisions since then are expected to add: many are made between two commits."""
+        if self.budget is None or not self._flying:
+            return self._pace
+        flying = list(self._flying.values())
+        spent = sum(flying)
+        return advance(self._pace, self.budget, requests=len(flying), spent_usd=spent, now=self._pace.as_of)
+
+    def depart(self, decision: Decision) -> None:
+        """Count a decision against the budget that is not committed yet; :meth:`land` ends that."""
+        if self.budget is not None:
+            self._flying[decision.id] = decision.expected_cost_usd
+
+    def land(self, puts: Sequence[Put]) -> None:
+        """These are committed, or will never be."""
+        for put in puts:
+            if isinstance(put.what, Decision):
+                self._flying.pop(put.what.id, None)
 
     def _head(self, connection: Connection) -> tuple[str, int, int] | None:
         columns = routers.c.schema_id, routers.c.version, routers.c.arms_revision

@@ -38,12 +38,13 @@ class Writer:
 
     def submit(self, put: Put, done: Done) -> None:
         """Queue a write. Raises Overloaded when the queue is full, RouterClosed after close()."""
-        if self._queue.qsize() >= self._limit:
-            raise Overloaded
         with self._closing:  # so that nothing is ever queued behind the end mark
-            if self._closed:
-                raise RouterClosed
-            self._queue.put((put, done))
+            full = self._queue.qsize() >= self._limit
+            if not (full or self._closed):
+                self._queue.put((put, done))
+                return
+        self._store.land([put])
+        raise Overloaded if full else RouterClosed
 
     def write(self, put: Put) -> Committed:
         """Queue a write and wait until it is committed. Raises what went wrong."""
@@ -83,6 +84,7 @@ class Writer:
             log.exception("a batch of %d writes failed", len(batch))
             failure = error if isinstance(error, RouterError) else StoreError(f"the write failed: {error!r}")
             answers = [failure] * len(batch)
+        self._store.land([put for put, _ in batch])
         for (_, done), answer in zip(batch, answers, strict=True):
             try:
                 done(answer)

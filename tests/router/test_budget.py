@@ -11,9 +11,9 @@ import pytest
 
 from bandit_router.budget import affordable_usd, price_of_a_dollar
 from bandit_router.config import load_settings, make_settings
-from bandit_router.errors import ConfigError, InvalidInput, NoEligibleArm
+from bandit_router.errors import ConfigError, InvalidInput, NoEligibleArm, RouterClosed
 from bandit_router.router import Router
-from bandit_router.types import Budget
+from bandit_router.types import Budget, Decision
 from tests.router.conftest import OpenRouter, settings_of, share
 from tests.services import serving, write_settings
 
@@ -158,3 +158,32 @@ def test_two_budgets_are_one_too_many() -> None:
 def test_what_is_no_budget_is_refused_by_name(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"budget\.{key}: "):
         make_settings({"budget": {key: value}})
+
+
+def test_decisions_on_their_way_to_a_commit_count_already(open_router: OpenRouter) -> None:
+    """Many are made between two commits; none of them may think that it is the only one."""
+    router = open_router(budget={"usd_per_request": 0.0005}, policy={"name": "uniform"})
+    puts, dear = [], 0
+    for i in range(40):
+        puts.append(router.decide(*router.prepare(f"query {i}")))
+        assert isinstance(puts[-1].what, Decision)
+        dear += puts[-1].what.arm == "large"
+    assert 0 < dear <= 6, "the dear arm costs six times the budget of a request"
+    before = router._store.pace
+    assert before.requests == 40
+    for put in puts:
+        router._writer.write(put)
+    after = router._store.pace
+    assert after.requests == 40
+    assert after.spent_usd == pytest.approx(before.spent_usd)
+    assert router.verify().ok
+
+
+def test_a_decision_that_is_never_written_is_forgotten(open_router: OpenRouter) -> None:
+    router = open_router(budget=SECTION)
+    put = router.decide(*router.prepare("a"))
+    assert router._store.pace.requests == 1
+    router._writer.close()
+    with pytest.raises(RouterClosed):
+        router._writer.write(put)
+    assert router._store.pace.requests == 0
