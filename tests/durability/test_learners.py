@@ -76,7 +76,7 @@ def test_a_learner_that_reads_before_it_locks_overwrites_and_fails_the_check(
     one.learn()
     say_something(one, ledger, rng)
     with monkeypatch.context() as broken:
-        broken.setattr(Fold, "posterior", lambda _fold: read_before)
+        broken.setattr(Fold, "snapshot", lambda _fold: read_before)
         other.learn()
     with pytest.raises(AssertionError, match="the posterior counts 10 rewards, 20 are on record"):
         check_counted_once(quiet, ledger)
