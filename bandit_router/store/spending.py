@@ -41,13 +41,13 @@ def start(connection: Connection, router: str, budget: Budget) -> Pace:
         **asdict(Pace(as_of=now)),
     }
     connection.execute(_START[connection.dialect.name], row)
-    return read_pace(connection, router)
+    return read_pace(connection, router) or Pace()
 
 
-def read_pace(connection: Connection, router: str) -> Pace:
-    """How the budget stands; a fresh pace when nothing was booked."""
+def read_pace(connection: Connection, router: str) -> Pace | None:
+    """How the budget stands; None when there is none."""
     row = connection.execute(select(spending).where(spending.c.router == router)).one_or_none()
-    return Pace() if row is None else _pace(row)
+    return None if row is None else _pace(row)
 
 
 class Ledger:

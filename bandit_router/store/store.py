@@ -50,6 +50,7 @@ class Store:
         self.router = router
         self.budget = budget
         self._pace = Pace()
+        self._books = budget is not None
         self._flying: dict[str, float] = {}  # expected costs of decisions on their way to a commit, by id
 
     @classmethod
@@ -99,12 +100,14 @@ class Store:
                 connection.execute(insert(snapshots), published | first._asdict())
             if self.budget is not None:
                 self._pace = start(connection, self.router, self.budget)
+            else:  # another worker's settings may have one
+                self._books = read_pace(connection, self.router) is not None
 
     def head(self) -> tuple[str, int, int] | None:
         """Schema id, newest version and arms revision; None when there is no such router."""
         with connections.translated(), connections.reading(self._engine) as connection:
-            if self.budget is not None:
-                self._pace = read_pace(connection, self.router)
+            pace = read_pace(connection, self.router)
+            self._pace, self._books = pace or self._pace, self.budget is not None or pace is not None
             return self._head(connection)
 
     @property
@@ -250,7 +253,8 @@ class Store:
         ledger, pace = Ledger(), None
         with connections.writing(self._engine) as connection:
             answers = apply(connection, self.router, puts, ledger)
-            pace = ledger.close(connection, self.router, time.time())
+            if self._books:  # a statement more in every commit is felt, so that only who must asks
+                pace = ledger.close(connection, self.router, time.time())
         self._pace = pace or self._pace
         return answers
 

@@ -15,7 +15,7 @@ from tests.databases import sql
 def booked(url: str, router: str = "r") -> Pace:
     """The book as it is."""
     with sql(url) as connection:
-        return read_pace(connection, router)
+        return read_pace(connection, router) or Pace()
 
 
 def spent_in_log(url: str, router: str = "r") -> list[float]:
