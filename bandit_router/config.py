@@ -24,7 +24,8 @@ CONFIG_VARIABLE = "BANDIT_ROUTER_CONFIG"
 """Names the file to read; the command line and the server's workers use it."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/@:+-]*$", max_length=128)]
-Positive = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]  # so that squares are too
+Positive = Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False)]  # so that squares are too
+Dollars = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
@@ -109,8 +110,8 @@ class RewardSection(_Section):
 
 
 class BudgetSection(_Section):
-    usd_per_request: Positive | None = None
-    usd_per_day: Positive | None = None
+    usd_per_request: Dollars | None = None
+    usd_per_day: Dollars | None = None
 
     @model_validator(mode="after")
     def _at_most_one(self) -> Self:

@@ -265,3 +265,10 @@ def test_a_file_that_is_not_utf8_is_refused_with_the_byte(toml: Path) -> None:
 )
 def test_bad_toml_is_refused(toml: Path, text: str) -> None:
     check_refused(toml, text, "is not valid TOML: ")
+
+
+@pytest.mark.parametrize("key", ["prior_std", "arm_std", "weight_std", "noise_std", "half_life_s"])
+def test_only_dollars_may_be_less_than_a_millionth(toml: Path, key: str) -> None:
+    assert load(toml, "[budget]\nusd_per_request = 1e-8\n").budget.usd_per_request == 1e-8
+    with pytest.raises(ConfigError, match=f"posterior.{key}"):
+        load(toml, f"[posterior]\n{key} = 1e-8\n")
