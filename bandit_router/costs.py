@@ -35,10 +35,10 @@ def root_of(cost_usd: float | None, list_cost_usd: float | None) -> float | None
     return min(math.sqrt(cost_usd / list_cost_usd), LARGEST_ROOT)
 
 
-def expected_costs(posterior: Posterior, x: FloatArray, list_costs_usd: FloatArray) -> FloatArray:
-    """E[cost] of every arm of the posterior at x (d,), from their list costs (K,), USD."""
+def cost_ratios(posterior: Posterior, x: FloatArray) -> FloatArray:
+    """E[cost] / list for every arm of the posterior at x (d,), (K,)."""
     mean, _ = posterior.predict(x)
-    found: FloatArray = list_costs_usd * (np.maximum(mean, 0.0) ** 2 + posterior.residual_variance)
+    found: FloatArray = np.maximum(mean, 0.0) ** 2 + posterior.residual_variance
     return found
 
 

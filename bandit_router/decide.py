@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bandit_router.costs import expected_costs
+from bandit_router.costs import cost_ratios
 from bandit_router.guards import Limits, narrow
 from bandit_router.policies import Policy, sample
 from bandit_router.posterior import Posterior
@@ -56,11 +56,8 @@ def score(
 
 def expect_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
     """What a call of each arm is expected to cost at x (d,), from its list cost, USD."""
-    row = [view.costs.index(arm) for arm in listed_usd]
-    listed = np.zeros(len(view.costs.arms))
-    listed[row] = list(listed_usd.values())
-    expected = expected_costs(view.costs, x, listed)
-    return dict(zip(listed_usd, expected[row].tolist(), strict=True))
+    ratio = cost_ratios(view.costs, x).tolist()
+    return {arm: listed * ratio[view.costs.index(arm)] for arm, listed in listed_usd.items()}
 
 
 def decide(

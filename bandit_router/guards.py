@@ -69,6 +69,6 @@ def _obstacle(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str |
     needed = limits.input_tokens + arm.expected_output_tokens
     if arm.context_window is not None and needed > arm.context_window:
         return f"context window of {arm.context_window} tokens is smaller than the {needed} needed"
-    if costs_usd and costs_usd[arm.name] > limits.max_cost_usd:
+    if costs_usd[arm.name] > limits.max_cost_usd:
         return f"expected to cost {costs_usd[arm.name]:.3g} USD, more than max_cost_usd"
     return None

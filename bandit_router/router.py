@@ -17,7 +17,7 @@ from typing import Any, Self, TypedDict, Unpack
 import numpy as np
 import uuid_utils
 
-from bandit_router.budget import affordable_usd, price_of_a_dollar
+from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.decide import Request, View, decide, score
 from bandit_router.errors import (
@@ -188,7 +188,7 @@ class Router:
         budget, pace = self._store.budget, self._store.pace
         request = Request(
             x=x,
-            cost_weight=self._cost_weight(options),
+            cost_weight=self._cost_weight(options, pace),
             limits=Limits(
                 input_tokens=tokens,
                 require=options.get("require") or (),
@@ -228,10 +228,10 @@ class Router:
     def _earlier(self, idempotency_key: str | None) -> Decision | None:
         return None if idempotency_key is None else self._store.decision_of_key(idempotency_key)
 
-    def _cost_weight(self, options: RouteOptions) -> float:
+    def _cost_weight(self, options: RouteOptions, pace: Pace) -> float:
         asked, budget = options.get("cost_weight"), self._store.budget
         if asked is None and budget is not None:
-            return price_of_a_dollar(self._store.pace, budget)
+            return price_of_a_dollar(pace, budget)
         return _check_number("cost_weight", asked, self.settings.router.cost_weight)
 
     # -- learning ---------------------------------------------------------------------------------

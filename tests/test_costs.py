@@ -7,12 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.costs import HYPERPRIOR, LARGEST_ROOT, expected_costs, prior_of_costs, root_of
+from bandit_router.costs import HYPERPRIOR, LARGEST_ROOT, cost_ratios, prior_of_costs, root_of
 from bandit_router.posterior import Posterior
 from bandit_router.types import FloatArray
 
 DIM = 5
 LISTED = np.array([1e-4, 2e-3])
+
+
+def expected_costs(posterior: Posterior, x: FloatArray, listed: FloatArray) -> FloatArray:
+    """What calls at these list prices are expected to cost, (K,)."""
+    return listed * cost_ratios(posterior, x)
 
 
 def nothing_known() -> Posterior:

@@ -7,7 +7,7 @@ from bandit_router.evaluation.gate import PROPENSITY_TOLERANCE
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.report.grid import Grid, Row
 from bandit_router.evaluation.report.order import BLIND, Place, Standing, places
-from bandit_router.evaluation.report.words import REFUSED, UNKNOWN, clean, decimals_of_usd, interval
+from bandit_router.evaluation.report.words import REFUSED, UNKNOWN, as_shown, clean, interval
 
 HEADINGS = ("policy", "reward [95%]", "quality [95%]", "USD/1k [95%]", "utility", "ESS")
 
@@ -53,9 +53,7 @@ def _figure(answer: Answer, estimator: str, outcome: str, force: bool) -> str:
         return REFUSED
     if found is None:
         return UNKNOWN
-    scale = 1000.0 if outcome == "cost_usd" else 1.0
-    value, low, high = (scale * v for v in (found.value, found.low, found.high))
-    decimals = decimals_of_usd(value) if outcome == "cost_usd" else 3
+    value, low, high, decimals = as_shown(found, outcome)
     return interval(value, low, high, decimals, "!" if refused else "")
 
 

@@ -16,7 +16,7 @@ from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.replay import Replayed
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.refused import FORCED, Refused
-from bandit_router.evaluation.report.words import REFUSED, UNKNOWN, clean, decimals_of_usd, interval
+from bandit_router.evaluation.report.words import REFUSED, UNKNOWN, as_shown, clean, interval
 
 _ALIKE = 1e-9  # of a value: a spread that is only rounding
 
@@ -103,9 +103,7 @@ def _cell(runs: Sequence[Replayed], outcome: str, force: bool) -> str:
         return REFUSED
     if found is None:
         return UNKNOWN
-    scale = 1000.0 if outcome == "cost_usd" else 1.0
-    value, low, high = (scale * v for v in (found.value, found.low, found.high))
-    usual = decimals_of_usd(value) if outcome == "cost_usd" else 3
+    value, low, high, usual = as_shown(found, outcome)
     mark, reach = "!" if refused else "", (high - low) / 2.0
     if reach <= _ALIKE * abs(value):  # a sample without any spread does not know its interval
         return f"{value:.{usual}f}{mark} (all alike)"

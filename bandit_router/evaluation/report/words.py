@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from bandit_router.evaluation.estimators import Figure
+
 UNKNOWN = "—"
 REFUSED = "refused"
 
@@ -54,3 +56,11 @@ def decimals_of_spread(spread: float | None) -> int:
     if not spread or round(spread, 4):
         return 4
     return min(4 + _EXTRA_DECIMALS, 1 - math.floor(math.log10(spread)))
+
+
+def as_shown(found: Figure, outcome: str) -> tuple[float, float, float, int]:
+    """Value, low and high of a figure in the units of a table, USD per 1,000 for costs, and the decimals."""
+    if outcome != "cost_usd":
+        return found.value, found.low, found.high, 3
+    value, low, high = (1000.0 * v for v in (found.value, found.low, found.high))
+    return value, low, high, decimals_of_usd(value)

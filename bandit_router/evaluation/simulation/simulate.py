@@ -57,11 +57,17 @@ class Plan:
             raise InvalidInput("queries", f"is {self.queries}", "give at least 1")
         self.draw(0)  # events that cannot happen in one order cannot in any: say so before there is work
 
+    @property
+    def length(self) -> int:
+        """Queries in each stream."""
+        left = len(self.stream) - self.labelled
+        return left if self.queries is None else min(left, self.queries)
+
     def draw(self, seed: int) -> tuple[Stream, Stream | None, np.random.Generator]:
         """The stream of one seed, its labelled queries, and randomness for whoever plays."""
         order, rest = (np.random.default_rng([seed, use]) for use in range(2))
         rows = order.permutation(len(self.stream))
-        end = None if self.queries is None else self.labelled + self.queries
+        end = self.labelled + self.length
         labelled = self.stream.take(rows[: self.labelled]) if self.labelled else None
         return happen(self.stream.take(rows[self.labelled : end]), self.events), labelled, rest
 
@@ -128,7 +134,7 @@ def simulate(
     return Simulation(
         name=plan.stream.name,
         arms=arms,
-        queries=len(plan.draw(0)[0]),
+        queries=plan.length,
         seeds=plan.seeds,
         cost_weight=plan.cost_weight,
         contenders=tuple(contenders),
