@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from bandit_router.costs import cost_ratios
 from bandit_router.guards import Limits, narrow
 from bandit_router.policies import Policy, sample
 from bandit_router.posterior import Posterior
-from bandit_router.types import Arm, Decision, FloatArray, Reason, Scores
+from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +24,7 @@ class Request:
     conversation: str | None = None
     idempotency_key: str | None = None
     query: str | None = None
+    signals: Signals = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +42,12 @@ class View:
 
 
 def score(
-    posterior: Posterior, names: Sequence[str], x: FloatArray, costs_usd: Sequence[float], cost_weight: float
+    posterior: Posterior,
+    names: Sequence[str],
+    x: FloatArray,
+    costs_usd: Sequence[float],
+    cost_weight: float,
+    signals: Signals = NO_SIGNALS,
 ) -> Scores:
     """Score the named arms at x: u = mean − λ · cost, with the posterior's mean and std."""
     mean, std = posterior.predict(x)
@@ -51,7 +57,7 @@ def score(
         mean, std = mean[rows], std[rows]
     cost = np.array(costs_usd)
     utility = mean - cost_weight * cost if cost_weight else mean
-    return Scores(arms, x, mean, std, cost, utility)
+    return Scores(arms, x, mean, std, cost, utility, signals)
 
 
 def expect_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
@@ -73,9 +79,10 @@ def decide(
     """Narrow, score, ask the policy, sample. Raises NoEligibleArm or InvalidInput."""
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
     expected = expect_costs(view, request.x, listed)
-    arms = narrow(view.arms, request.limits, expected)
+    arms, excluded = narrow(view.arms, request.limits, expected)
     costs = [expected[arm.name] for arm in arms]
-    scores = score(view.posterior, [arm.name for arm in arms], request.x, costs, request.cost_weight)
+    names = [arm.name for arm in arms]
+    scores = score(view.posterior, names, request.x, costs, request.cost_weight, request.signals)
     pmf = policy.pmf(scores)
     chosen = sample(pmf, rng)
     return Decision(
@@ -98,4 +105,6 @@ def decide(
         conversation=request.conversation,
         idempotency_key=request.idempotency_key,
         query=request.query,
+        signals=request.signals,
+        excluded=excluded,
     )

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from bandit_router.errors import InvalidInput, NoEligibleArm
 from bandit_router.types import Arm
 
+_TOO_DEAR = "expected to cost more than the budget has left for one call"
+
 
 class Limits(NamedTuple):
     """What a query may go to. Costs are USD per call.
@@ -25,8 +27,10 @@ class Limits(NamedTuple):
     affordable_usd: float = math.inf
 
 
-def narrow(arms: Sequence[Arm], limits: Limits, costs_usd: Mapping[str, float]) -> list[Arm]:
-    """The arms a query may go to, in order. Raises NoEligibleArm, which says what excluded each.
+def narrow(
+    arms: Sequence[Arm], limits: Limits, costs_usd: Mapping[str, float]
+) -> tuple[list[Arm], dict[str, str]]:
+    """The arms a query may go to, in order, and what excluded each of the others. Raises NoEligibleArm.
 
     ``costs_usd`` is the expected cost of every arm. A model must hold the prompt and the answer expected
     of it in its context window.
@@ -47,9 +51,10 @@ def narrow(arms: Sequence[Arm], limits: Limits, costs_usd: Mapping[str, float]) 
     if not eligible:
         raise NoEligibleArm(excluded)
     if limits.affordable_usd == math.inf:
-        return eligible
+        return eligible, excluded
     left = affordable({arm.name: costs_usd[arm.name] for arm in eligible}, limits.affordable_usd)
-    return [arm for arm in eligible if arm.name in left]
+    excluded |= {arm.name: _TOO_DEAR for arm in eligible if arm.name not in left}
+    return [arm for arm in eligible if arm.name in left], excluded
 
 
 def affordable(costs_usd: Mapping[str, float], most_usd: float) -> dict[str, float]:

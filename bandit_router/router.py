@@ -38,7 +38,7 @@ from bandit_router.snapshot import decode
 from bandit_router.store.store import Store
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
-from bandit_router.types import Arm, Decision, Feedback, FloatArray, Outcome, Scores
+from bandit_router.types import NO_SIGNALS, Arm, Decision, Feedback, FloatArray, Outcome, Scores
 from bandit_router.verify import Report, verify
 
 log = logging.getLogger(__name__)
@@ -172,14 +172,15 @@ class Router:
             allowed = ", ".join(RouteOptions.__annotations__)
             raise InvalidInput(min(unknown), "is not an option", f"use some of {allowed}")
         features, key = options.get("features"), options.get("idempotency_key")
-        check_text("user_tier", options.get("user_tier"), _KEY_CHARS)
+        tier = options.get("user_tier")
+        check_text("user_tier", tier, _KEY_CHARS)
         check_text("conversation", options.get("conversation"), _KEY_CHARS)
         check_text("idempotency_key", key, _KEY_CHARS)
         _check_names("require", options.get("require"))
         _check_names("arms", options.get("arms"))
         text = None
         if query is not None and features is None:
-            read = read_query(query, user_tier=options.get("user_tier"))
+            read = read_query(query, user_tier=tier)
             x, tokens, text = self.pipeline.context(read), input_tokens(read), read.text
         elif features is not None and query is None:
             x, tokens = self.pipeline.check_vector(features), 0
@@ -199,6 +200,7 @@ class Router:
             conversation=options.get("conversation"),
             idempotency_key=key,
             query=text if self.settings.router.log_queries else None,
+            signals=NO_SIGNALS if tier is None else {"tier": tier},
         )
         return request, "" if key is None else _digest("route", query, options)
 
@@ -321,7 +323,14 @@ class Router:
         if snapshot is None:
             return None
         costs = decision.expected_costs_usd
-        return score(decode(snapshot.posterior), decision.eligible, decision.x, costs, decision.cost_weight)
+        return score(
+            decode(snapshot.posterior),
+            decision.eligible,
+            decision.x,
+            costs,
+            decision.cost_weight,
+            decision.signals,
+        )
 
     def metrics(self, decision_id: str) -> dict[str, float]:
         """The feedback in force for a decision."""

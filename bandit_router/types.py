@@ -12,6 +12,11 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+Signals = Mapping[str, float | str]
+"""What is known of a query besides its context, by name: the user's tier, the score of a rule."""
+
+NO_SIGNALS: Signals = {}
+
 METRICS: Mapping[str, float] = {
     "quality": 1.0,
     "satisfaction": 1.0,
@@ -91,7 +96,8 @@ class Scores(NamedTuple):
     """What a policy sees of the k eligible arms. All vectors have shape (k,).
 
     ``mean`` and ``std`` describe the posterior of each arm's reward at the context ``x`` (d,);
-    ``cost_usd`` is the expected cost; ``utility`` is ``mean - cost_weight * cost_usd``.
+    ``cost_usd`` is the expected cost; ``utility`` is ``mean - cost_weight * cost_usd``. ``signals`` are what
+    hand-written policies go by.
     """
 
     arms: tuple[str, ...]
@@ -100,6 +106,7 @@ class Scores(NamedTuple):
     std: FloatArray
     cost_usd: FloatArray
     utility: FloatArray
+    signals: Signals = NO_SIGNALS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +114,7 @@ class Decision:
     """One logged choice. ``eligible``, ``pmf`` and ``expected_costs_usd`` share one order.
 
     ``list_cost_usd`` is what the price list says of the action, before what was learned of its costs.
+    ``signals`` are what was known of the query besides x, ``excluded`` says why other arms were not eligible.
     """
 
     id: str
@@ -129,6 +137,8 @@ class Decision:
     parent: str | None = None
     idempotency_key: str | None = None
     query: str | None = None
+    signals: Signals = field(default_factory=dict)
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

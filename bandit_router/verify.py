@@ -165,7 +165,7 @@ def _check_pmf(decision: Decision, posterior: Posterior | None, report: Report) 
     if decision.reason is not Reason.POLICY:
         return
     costs = decision.expected_costs_usd
-    scores = score(posterior, decision.eligible, decision.x, costs, decision.cost_weight)
+    scores = score(posterior, decision.eligible, decision.x, costs, decision.cost_weight, decision.signals)
     again = parse_policy(decision.policy).pmf(scores)
     report.pmfs_recomputed += 1
     gap = max(abs(p - q) for p, q in zip(again, decision.pmf, strict=True))

@@ -27,7 +27,10 @@ ARMS = (SMALL, LARGE, PLAIN)
 
 
 def narrow(arms: Sequence[Arm], **limits: Any) -> list[Arm]:
-    return narrow_by(arms, Limits(**limits), {arm.name: arm.expected_cost_usd(1000) for arm in arms})
+    costs = {arm.name: arm.expected_cost_usd(1000) for arm in arms}
+    eligible, excluded = narrow_by(arms, Limits(**limits), costs)
+    assert sorted([arm.name for arm in eligible] + list(excluded)) == sorted(arm.name for arm in arms)
+    return eligible
 
 
 def names(arms: list[Arm]) -> list[str]:

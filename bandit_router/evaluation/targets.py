@@ -138,7 +138,8 @@ def target_pmf(
         arms = tuple(names[k])
         seen = [values[np.ix_(rows, k)] for values in (*beliefs, block.expected_cost_usd, utility)]
         probabilities = [
-            policy.pmf(Scores(arms, x, *row)) for x, *row in zip(block.x[rows], *seen, strict=True)
+            policy.pmf(Scores(arms, block.x[i], mean, std, cost, u, block.signals_of(i)))
+            for i, mean, std, cost, u in zip(rows.tolist(), *seen, strict=True)
         ]
         pmf[np.ix_(rows, k)] = probabilities
     return pmf

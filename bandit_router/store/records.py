@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlalchemy import Row
 
-from bandit_router.types import Arm, Decision, FloatArray, Reason
+from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason
 
 
 class Observation(NamedTuple):
@@ -50,6 +50,8 @@ def decision_row(router: str, decision: Decision) -> dict[str, Any]:
         "parent": decision.parent,
         "idempotency_key": decision.idempotency_key,
         "query": decision.query,
+        "signals": dict(decision.signals) or None,
+        "excluded": decision.excluded or None,
     }
 
 
@@ -75,6 +77,8 @@ def decision_from(row: Row[Any]) -> Decision:
         parent=row.parent,
         idempotency_key=row.idempotency_key,
         query=row.query,
+        signals=NO_SIGNALS if row.signals is None else dict(row.signals),
+        excluded={} if row.excluded is None else dict(row.excluded),
     )
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0003_learned_costs"
+SCHEMA_VERSION = "0004_signals"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -36,6 +36,7 @@ metadata = MetaData(
 _ID = String(36)
 _NAME = String(128)
 _KEY = String(255)
+_OPTIONAL = JSON(none_as_null=True)
 
 
 def _router() -> Column[str]:
@@ -100,6 +101,8 @@ decisions = Table(
     Column("idempotency_key", _KEY, comment="Key the caller sent with the request"),
     Column("query", Text, comment="Query text; null unless router.log_queries is on"),
     Column("list_cost_usd", Double, comment="Cost of the action by its price list, USD"),
+    Column("signals", _OPTIONAL, comment="What was known of the query besides x, by name; null: nothing"),
+    Column("excluded", _OPTIONAL, comment="Why each other arm was not eligible; null: none was excluded"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The log of choices; rows are never changed, and their ids sort by time",
 )

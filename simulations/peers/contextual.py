@@ -9,7 +9,7 @@ import numpy as np
 
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.agents import Setting
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, Signals
 from simulations.peers.common import draw_seed, load
 
 
@@ -25,8 +25,10 @@ class ContextualBanditsAgent:
     cost_weight: float
     rng: np.random.Generator
 
-    def choose(self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray) -> int:
-        del expected_cost_usd
+    def choose(
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+    ) -> int:
+        del expected_cost_usd, signals
         if eligible.all():
             return int(self.bandit.predict(x[np.newaxis])[0])
         if not self.bandit.is_fitted:

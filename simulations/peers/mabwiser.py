@@ -9,7 +9,7 @@ import numpy as np
 
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.agents import Setting
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, Signals
 from simulations.peers.common import draw_seed, load
 
 
@@ -20,8 +20,10 @@ class MABWiserAgent:
     bandit: Any
     cost_weight: float
 
-    def choose(self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray) -> int:
-        del expected_cost_usd
+    def choose(
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+    ) -> int:
+        del expected_cost_usd, signals
         expected = self.bandit.predict_expectations(x[np.newaxis])
         there = [arm for arm in self.bandit.arms if eligible[arm]]
         return int(max(there, key=expected.__getitem__))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.agents import Setting
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, Signals
 from simulations.peers.common import draw_seed, load
 
 _TUNED = {"cold start": "BEST_K3_TABULA_RASA_HPARAMS", "router": "BEST_K3_HPARAMS"}
@@ -21,7 +21,10 @@ class ParetoBanditAgent:
     bandit: Any
     cost_weight: float
 
-    def choose(self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray) -> int:
+    def choose(
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+    ) -> int:
+        del signals
         there = [arm for arm, may in zip(self.arms, eligible, strict=True) if may]
         penalties = dict(zip(self.arms, (self.cost_weight * expected_cost_usd).tolist(), strict=True))
         chosen, _ = self.bandit.select_arm(x, candidates=there, cost_penalties=penalties)

@@ -10,7 +10,7 @@ import numpy as np
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.policies import sample
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, Signals
 from simulations.peers.common import draw_seed, load
 
 
@@ -26,8 +26,10 @@ class VowpalWabbitAgent:
     rng: np.random.Generator
     shown: list[tuple[list[int], float]] = field(default_factory=list)
 
-    def choose(self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray) -> int:
-        del expected_cost_usd
+    def choose(
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+    ) -> int:
+        del expected_cost_usd, signals
         there = np.flatnonzero(eligible).tolist()
         pmf = self.workspace.predict([_shared(x), *(f"|a {arm}" for arm in there)])
         taken = sample(pmf, self.rng)

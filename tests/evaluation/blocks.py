@@ -40,8 +40,11 @@ def block_of(partition: Partition, *, cost_weight: float = 0.0) -> Block:
 
 def take(block: Block, rows: IntArray) -> Block:
     """Some of the rows."""
-    arrays = {f.name: getattr(block, f.name)[rows] for f in fields(block) if f.name != "arms"}
-    return Block(arms=block.arms, **arrays)
+    arrays = {
+        f.name: getattr(block, f.name)[rows] for f in fields(block) if f.name not in ("arms", "signals")
+    }
+    signals = tuple(block.signals[i] for i in rows) if block.signals else ()
+    return Block(arms=block.arms, signals=signals, **arrays)
 
 
 def split(block: Block, size: int) -> Iterator[InMemory]:

@@ -25,6 +25,7 @@ from tests.router.conftest import LARGE, SMALL, settings_of
 MEDIUM = {"name": "medium", "input_usd_per_mtok": 1.0, "output_usd_per_mtok": 4.0}
 LATE = Arm(name="late", provider="p", model="m", input_usd_per_mtok=0.1, output_usd_per_mtok=0.2)
 WEIGHTS = {"quality": 2.0, "satisfaction": 1.0}
+_ARRAYS = [f.name for f in fields(Block) if f.name not in ("arms", "signals")]
 POLICIES = ("thompson", "uniform", "epsilon-greedy")
 
 
@@ -51,7 +52,8 @@ def opened(url: str, policy: str = "thompson", seed: int = 0) -> Iterator[Router
 
 def _round(router: Router, rng: np.random.Generator, i: int) -> str:
     narrowed = [None, ["small"], ["large", "small"]][int(rng.integers(3))]
-    made = router.route(f"Why is {i} prime? " * (1 + i % 3), arms=narrowed, cost_weight=float(i % 4)).id
+    options: dict[str, Any] = {"arms": narrowed, "user_tier": ("free", "team", None)[i % 3]}
+    made = router.route(f"Why is {i} prime? " * (1 + i % 3), cost_weight=float(i % 4), **options).id
     match i % 6:
         case 0:  # nothing is ever said
             pass
@@ -107,20 +109,20 @@ def read_all(log: Log) -> Block:
 
 def joined(blocks: Sequence[Block]) -> Block:
     """The rows of all blocks in one."""
-    names = [f.name for f in fields(Block) if f.name != "arms"]
-    arrays = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in names}
+    arrays = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in _ARRAYS}
     assert len({block.arms for block in blocks}) == 1
-    return Block(arms=blocks[0].arms, **arrays)
+    signals = tuple(block.signals_of(i) for block in blocks for i in range(len(block)))
+    return Block(arms=blocks[0].arms, signals=signals, **arrays)
 
 
 def assert_equal(ours: Block, theirs: Block) -> None:
     """Equal to the last bit, types and shapes too."""
     assert ours.arms == theirs.arms
-    for f in fields(Block):
-        if f.name != "arms":
-            mine, other = getattr(ours, f.name), getattr(theirs, f.name)
-            assert (mine.dtype, mine.shape) == (other.dtype, other.shape), f.name
-            np.testing.assert_array_equal(mine, other, err_msg=f.name)
+    for name in _ARRAYS:
+        mine, other = getattr(ours, name), getattr(theirs, name)
+        assert (mine.dtype, mine.shape) == (other.dtype, other.shape), name
+        np.testing.assert_array_equal(mine, other, err_msg=name)
+    assert [ours.signals_of(i) for i in range(len(ours))] == [theirs.signals_of(i) for i in range(len(ours))]
 
 
 def row_by_row(url: str, ids: Sequence[str], arms: tuple[str, ...]) -> Block:
@@ -149,5 +151,6 @@ def row_by_row(url: str, ids: Sequence[str], arms: tuple[str, ...]) -> Block:
         order=np.arange(len(decisions)),
         expected_cost_usd=cost,
         cost_weight=np.array([decision.cost_weight for decision in decisions]),
+        signals=tuple(decision.signals for decision in decisions),
         decided_at=np.array([decision.decided_at for decision in decisions]),
     )

@@ -155,9 +155,10 @@ def test_every_column_is_exported(url: str, tmp_path: Path) -> None:
         decision = store.decision(everything)
     assert {name: row[name] for name in METRICS} == said
     assert row["reward"] == pytest.approx((2 * 0.5 + 0.25) / 3)
-    for name in set(SCHEMA.names) - METRICS.keys() - {"reward", "costs_usd"}:
+    for name in set(SCHEMA.names) - METRICS.keys() - {"reward", "costs_usd", "signals"}:
         expected = getattr(decision, name)
         assert row[name] == (list(expected) if name in ("x", "pmf", "eligible") else expected), name
+    assert json.loads(row["signals"]) == decision.signals != {}
     assert row["costs_usd"] == list(decision.expected_costs_usd)
 
 

@@ -310,7 +310,8 @@ def test_a_table_has_null_where_there_is_no_feedback() -> None:
     table = table_of(block, ids_of(block), schema_id="s")
     assert table["quality"].null_count == 300
     assert table["reward"].null_count == 0
-    assert {f.name for f in fields(Block)} - {"arms", "logged", "action", "outcomes", "fold", "order"} == {
+    unlogged = {"arms", "logged", "action", "outcomes", "fold", "order", "signals"}
+    assert {f.name for f in fields(Block)} - unlogged == {
         "x", "eligible", "propensity", "expected_cost_usd", "cost_weight", "decided_at",
     }  # fmt: skip
 

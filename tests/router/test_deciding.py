@@ -18,7 +18,9 @@ from tests.router.conftest import LARGE, SMALL, OpenRouter, settings_of
 
 
 def test_a_decision_is_logged_as_it_is_returned(router: Router) -> None:
-    made = router.route("Why?", cost_weight=2.0, conversation="c", user_tier="free")
+    made = router.route("Why?", cost_weight=2.0, conversation="c", user_tier="free", arms=["small"])
+    assert made.signals == {"tier": "free"}
+    assert made.excluded == {"large": "not among the arms the caller allows"}
     logged = router.decision(made.id)
     assert logged.x.tolist() == made.x.tolist()
     assert replace(logged, x=made.x) == made

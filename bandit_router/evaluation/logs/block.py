@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from bandit_router.evaluation.partition import BoolArray, IntArray, Partition
-from bandit_router.types import FloatArray
+from bandit_router.types import NO_SIGNALS, FloatArray, Signals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class Block:
                            eligible
         cost_weight        (n,) λ of the decision, 1/USD
         decided_at         (n,) Unix time, seconds
+        signals            what was known of each query besides x; nothing where there are none
     """
 
     arms: tuple[str, ...]
@@ -36,9 +37,14 @@ class Block:
     expected_cost_usd: FloatArray
     cost_weight: FloatArray
     decided_at: FloatArray
+    signals: tuple[Signals, ...] = ()
 
     def __len__(self) -> int:
         return int(self.action.size)
+
+    def signals_of(self, row: int) -> Signals:
+        """What was known of one query besides its context."""
+        return self.signals[row] if self.signals else NO_SIGNALS
 
     def partition(self, target: FloatArray) -> Partition:
         """The rows beside a target policy's PMF (n, K). Raises InvalidInput when a row is wrong."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bandit_router.evaluation.logs.arrow import compute, pa
 from bandit_router.evaluation.partition import OUTCOMES, IntArray
-from bandit_router.types import FloatArray
+from bandit_router.types import NO_SIGNALS, FloatArray, Signals
 
 _NUMBERS = ("decided_at", "propensity", "cost_weight", *OUTCOMES)
 _LISTS = ("x", "pmf", "costs_usd", "eligible")
 _TEXTS = ("id", "schema_id", "arm", "reason", "eligible")
 READ = list(dict.fromkeys((*_TEXTS, *_NUMBERS, *_LISTS)))
 """The columns that an evaluation reads."""
+
+SIGNALS = "signals"
+"""A column that is read where there is one: logs of older versions have none."""
 
 
 def problem_with(schema: Any) -> str | None:
@@ -96,6 +100,23 @@ def choices_of(table: Any) -> Choices:
         action=np.array([*(place.get(name, -1) for name in arm_names), -1])[arm],
         names=names,
     )
+
+
+def signals_of(table: Any) -> tuple[Signals, ...]:
+    """The signals of every row; () where there is no such column, or nothing in it."""
+    if SIGNALS not in table.column_names:
+        return ()
+    code, texts = coded(table[SIGNALS])
+    found = [*map(_signals, texts), NO_SIGNALS]  # the last is for null, whose code is −1
+    return tuple(found[i] for i in code) if texts else ()
+
+
+def _signals(text: str) -> Signals:
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return NO_SIGNALS
+    return value if isinstance(value, dict) else NO_SIGNALS
 
 
 def _flat(column: Any) -> FloatArray:

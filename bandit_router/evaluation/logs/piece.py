@@ -13,7 +13,15 @@ import numpy as np
 from bandit_router.errors import ConfigError
 from bandit_router.evaluation.logs.arrow import pa, parquet
 from bandit_router.evaluation.logs.block import Block
-from bandit_router.evaluation.logs.columns import READ, choices_of, numbers, problem_with, vectors
+from bandit_router.evaluation.logs.columns import (
+    READ,
+    SIGNALS,
+    choices_of,
+    numbers,
+    problem_with,
+    signals_of,
+    vectors,
+)
 from bandit_router.evaluation.logs.sift import Sifted, sift
 from bandit_router.evaluation.partition import OUTCOMES, folds_of
 
@@ -56,13 +64,15 @@ class Piece:
             expected_cost_usd=cost,
             cost_weight=numbers(table["cost_weight"]),
             decided_at=numbers(table["decided_at"]),
+            signals=signals_of(table),
         )
 
 
 def read_group(path: Path, row_group: int, schema_id: str, dim: int) -> Sifted:
     """The rows of a row group that can be evaluated, and what is left out."""
     with reading(path) as file:
-        return sift(file.read_row_group(row_group, columns=READ, use_threads=False), schema_id, dim)
+        columns = [*READ, SIGNALS] if SIGNALS in file.schema_arrow.names else READ
+        return sift(file.read_row_group(row_group, columns=columns, use_threads=False), schema_id, dim)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,8 @@ def _array(name: str, kind: Any, rows: Sequence[Logged], weights: Mapping[str, f
     values = [getattr(row.decision, _RENAMED.get(name, name)) for row in rows]
     if name == "x":
         return _vectors(values)
+    if name == "signals":
+        return pa.array([json.dumps(dict(some), sort_keys=True) if some else None for some in values], kind)
     if name == "decided_at" and not all(0.0 <= at < _YEAR_10000 for at in values):
         raise ValueError("is not a Unix time in seconds")
     return pa.array(values, kind)

@@ -28,6 +28,7 @@ SCHEMA = pa.schema(
         "conversation": _TEXT,
         "parent": _TEXT,
         "query": _TEXT,
+        "signals": _NAME,  # JSON of what was known of the query besides x
         # From here on what became of it; null where there is no such feedback.
         "quality": _NUMBER,
         "satisfaction": _NUMBER,
@@ -38,7 +39,7 @@ SCHEMA = pa.schema(
     }
 )
 
-NAMES = ("schema_id", "eligible.list.element", "arm", "reason", "policy")
+NAMES = ("schema_id", "eligible.list.element", "arm", "reason", "policy", "signals")
 """The dictionary-encoded columns, by their paths in Parquet."""
 
 VECTOR = "x.list.element"

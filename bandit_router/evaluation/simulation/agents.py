@@ -18,7 +18,7 @@ from bandit_router.guards import affordable
 from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs
 from bandit_router.policies import Policy, parse_policy, sample
 from bandit_router.posterior import Posterior
-from bandit_router.types import Budget, FloatArray
+from bandit_router.types import Budget, FloatArray, Signals
 
 _GROWTH = 1.05
 
@@ -26,8 +26,11 @@ _GROWTH = 1.05
 class Agent(Protocol):
     """Chooses an arm for a query, and hears what came of it: later, never, or twice."""
 
-    def choose(self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray) -> int:
-        """The index of an eligible arm: x (d,), eligible (K,), expected_cost_usd (K,)."""
+    def choose(
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+    ) -> int:
+        """The index of an eligible arm: x (d,), eligible (K,), expected_cost_usd (K,), and what is known
+        of the query besides x."""
         ...
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
@@ -83,7 +86,9 @@ class RouterAgent:
     def __post_init__(self) -> None:
         self._publish()
 
-    def choose(self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray) -> int:
+    def choose(
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+    ) -> int:
         arms = self.learned.rewards.arms
         there = {
             arm: cost for arm, cost, on in zip(arms, expected_cost_usd.tolist(), eligible, strict=True) if on
@@ -93,7 +98,7 @@ class RouterAgent:
         if self.budget is not None:
             weight = price_of_a_dollar(self.pace, self.budget)
             costs = affordable(costs, affordable_usd(self.pace, self.budget))
-        scores = score(self.view.posterior, list(costs), x, list(costs.values()), weight)
+        scores = score(self.view.posterior, list(costs), x, list(costs.values()), weight, signals)
         arm = scores.arms[sample(self.policy.pmf(scores), self.rng)]
         self.booked.append(Booked(there[arm], costs[arm]))
         self._book(1, costs[arm])

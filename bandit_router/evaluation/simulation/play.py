@@ -29,7 +29,9 @@ def play(stream: Stream, agent: Agent, channel: Channel, rng: np.random.Generato
     arrivals = channel.arrivals(n, rng)
     action = np.empty(n, dtype=np.int64)
     for t in range(n):
-        action[t] = agent.choose(stream.x[t], stream.eligible[t], stream.expected_cost_usd[t])
+        action[t] = agent.choose(
+            stream.x[t], stream.eligible[t], stream.expected_cost_usd[t], stream.signals_of(t)
+        )
         if not stream.eligible[t, action[t]]:
             arm = stream.arms[action[t]]
             raise InvalidInput("agent", f"chose {arm!r} at query {t}", "choose an eligible arm")

@@ -10,7 +10,7 @@ import numpy as np
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.partition import BoolArray, IntArray
-from bandit_router.types import FloatArray
+from bandit_router.types import NO_SIGNALS, FloatArray, Signals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +22,7 @@ class Stream:
     ``cost_usd``           (n, K) what the call of each arm costs
     ``expected_cost_usd``  (n, K) what the price list says before the call
     ``eligible``           (n, K) which arms there are
+    ``signals``            what is known of each query besides x; nothing where there are none
     """
 
     name: str
@@ -31,6 +32,7 @@ class Stream:
     cost_usd: FloatArray
     expected_cost_usd: FloatArray
     eligible: BoolArray
+    signals: tuple[Signals, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.x):
@@ -51,11 +53,18 @@ class Stream:
     def take(self, rows: IntArray) -> Stream:
         """Some of the queries, in the order of ``rows``."""
         names = ("x", "quality", "cost_usd", "expected_cost_usd", "eligible")
-        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+        signals = tuple(self.signals[i] for i in rows) if self.signals else ()
+        return replace(self, signals=signals, **{name: getattr(self, name)[rows] for name in names})
+
+    def signals_of(self, query: int) -> Signals:
+        """What is known of one query besides its context."""
+        return self.signals[query] if self.signals else NO_SIGNALS
 
 
-def make_stream(dataset: Dataset, contexts: Sequence[FloatArray] | FloatArray) -> Stream:
-    """The dataset as a stream, in its own order, with contexts x (n, d).
+def make_stream(
+    dataset: Dataset, contexts: Sequence[FloatArray] | FloatArray, signals: Sequence[Signals] = ()
+) -> Stream:
+    """The dataset as a stream, in its own order, with contexts x (n, d) and the signals of each, if any.
 
     The price list says the mean cost of each arm: what its owner reads off last month's bill.
     """
@@ -71,4 +80,5 @@ def make_stream(dataset: Dataset, contexts: Sequence[FloatArray] | FloatArray) -
         cost_usd=dataset.cost_usd,
         expected_cost_usd=np.broadcast_to(dataset.cost_usd.mean(axis=0), shape),
         eligible=np.ones(shape, dtype=np.bool_),
+        signals=tuple(signals),
     )

@@ -16,7 +16,7 @@ from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.events import parse_event
 from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
-from bandit_router.types import Budget, FloatArray
+from bandit_router.types import Budget, FloatArray, Signals
 from tests.evaluation.simulation.streams import a_stream
 
 
@@ -26,7 +26,9 @@ class Listener:
 
     heard: list[tuple[int, int, float, float]]
 
-    def choose(self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray) -> int:
+    def choose(
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+    ) -> int:
         return int(eligible.argmax())
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
@@ -36,7 +38,9 @@ class Listener:
 class Stubborn(Listener):
     """Takes the last arm, eligible or not."""
 
-    def choose(self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray) -> int:
+    def choose(
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+    ) -> int:
         return len(eligible) - 1
 
 
