@@ -24,6 +24,15 @@ inference, JASA 1983), in two rounds.
 given θ_0, the same for every query. √(φᵀC_aφ) would send queries in unusual directions to arms that are known
 to be worse; in simulation on five streams it cost about half as much again.
 
+**Warm starts.** Evidence from elsewhere is sums W of the same kind, and counts as κ W. Of the steps in
+``TRUST``, κ is the one under which the arms' own outcomes O are most probable::
+
+    log p(O | κ W) = log p(O, κ W) − log p(κ W)
+
+(a power prior, Ibrahim & Chen, Statistical Science 2000, with its power chosen by empirical Bayes). So
+evidence that was wrong, or is of other models under the same names, is unlearned at a stroke and not
+outcome by outcome.
+
 Everything follows from the sums S = Σ w x xᵀ, m = Σ w y x, Σ w y² and n of each arm.
 """
 
@@ -38,6 +47,9 @@ from bandit_router.types import FloatArray
 
 DIRECTIONS = 12
 """How many directions of x are kept. In simulation 8, 20 and all 79 did as well."""
+
+TRUST = (1.0, 0.1, 1e-6)
+"""κ: all of a warm start, a tenth of it, nothing but its directions."""
 
 _CONTEXTS = 20.0  # contexts' worth of an isotropic Cov(x), before there are many
 _NOISE_ROWS = 10.0  # rows' worth of the noise of all arms in that of each
@@ -70,6 +82,16 @@ class Sums(NamedTuple):
     weight: FloatArray
 
 
+def times(factor: float, sums: Sums) -> Sums:
+    """Each row of the sums counts ``factor`` times."""
+    return Sums(*(factor * part for part in sums))
+
+
+def plus(a: Sums, b: Sums) -> Sums:
+    """The sums over the rows of both."""
+    return Sums(*(x + y for x, y in zip(a, b, strict=True)))
+
+
 class Solution(NamedTuple):
     """The hierarchy, solved: ``transform`` T (D, d) with φ = T x, ``theta`` θ (K, D), ``width`` (K,) standard
     deviation of each arm's level, ``noise`` σ² (K,)."""
@@ -85,17 +107,47 @@ class Solution(NamedTuple):
         return found
 
 
-def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior) -> Solution:
-    """Solve the hierarchy from the sums; ``prior_mean`` (K,) is the level expected of each arm."""
-    transform = directions(sums.second, sums.weight)
+def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | None = None) -> Solution:
+    """Solve the hierarchy from the sums; ``prior_mean`` (K,) is the level expected of each arm.
+
+    ``warm`` are sums of another origin, which count for as much as the others bear out.
+    """
+    everything = sums if warm is None else plus(sums, warm)
+    transform = directions(everything.second, everything.weight)
     mu = float(prior_mean.mean()) if prior_mean.size else 0.0
-    reduced = _centred(_projected(sums, transform), prior_mean - mu)
-    noise = np.full(len(prior_mean), hyper.noise_std**2)
-    theta, covariance = _given_noise(reduced, noise, mu, hyper)
+    offset = prior_mean - mu
+    own = _centred(_projected(sums, transform), offset)
+    if warm is None:
+        return _solution(own, transform, offset, mu, hyper)
+    other = _centred(_projected(warm, transform), offset)
+    solution = _solution(plus(own, other), transform, offset, mu, hyper)
+    if not sums.weight.any():
+        return solution
+    trust = _trust(own, other, solution.noise, mu, hyper)
+    if trust == TRUST[0]:
+        return solution
+    return _solution(plus(own, times(trust, other)), transform, offset, mu, hyper)
+
+
+def _trust(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> float:
+    """κ: how much of the other sums the own ones bear out."""
+
+    def borne_out(power: float) -> float:
+        prior = times(power, other)
+        return _log_evidence(plus(own, prior), noise, mu, hyper) - _log_evidence(prior, noise, mu, hyper)
+
+    return max(TRUST, key=borne_out)
+
+
+def _solution(
+    sums: Sums, transform: FloatArray, offset: FloatArray, mu: float, hyper: Hyperprior
+) -> Solution:
+    noise = np.full(len(offset), hyper.noise_std**2)
+    theta, covariance = _given_noise(sums, noise, mu, hyper)[:2]
     for _ in range(_ROUNDS if sums.weight.any() else 0):
-        noise = _noise(reduced, theta, covariance, noise, hyper.noise_std**2)
-        theta, covariance = _given_noise(reduced, noise, mu, hyper)
-    theta[:, 0] += prior_mean - mu
+        noise = _noise(sums, theta, covariance, noise, hyper.noise_std**2)
+        theta, covariance = _given_noise(sums, noise, mu, hyper)[:2]
+    theta[:, 0] += offset
     return Solution(transform, theta, np.sqrt(covariance[:, 0, 0]), noise)
 
 
@@ -128,10 +180,19 @@ def _centred(sums: Sums, offset: FloatArray) -> Sums:
     return Sums(sums.second, sums.cross - offset[:, None] * ones, square, sums.weight)
 
 
-def _given_noise(
-    sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior
-) -> tuple[FloatArray, FloatArray]:
-    """θ (K, D) and C (K, D, D), for noise variances (K,)."""
+class _System(NamedTuple):
+    """What is solved, given the noise: C (K, D, D) and C m/σ² (K, D) of the arms, and for θ_0 its precision
+    (D, D) and right-hand side (D,); ``shared`` and ``own`` (D,) are the diagonals of L_0 and L_1."""
+
+    shared: FloatArray
+    own: FloatArray
+    covariance: FloatArray
+    told: FloatArray
+    precision: FloatArray
+    target: FloatArray
+
+
+def _system(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _System:
     d = sums.cross.shape[1]
     shared, own = np.full(d, 1.0 / hyper.common_variance), np.full(d, 1.0 / hyper.arm_variance)
     shared[0], own[0] = hyper.level_std**-2.0, hyper.arm_std**-2.0
@@ -141,8 +202,30 @@ def _given_noise(
     precision = np.diag(shared) + (np.diag(own) - own[:, None] * covariance * own).sum(axis=0)
     target = (own * told).sum(axis=0)
     target[0] += shared[0] * mu
+    return _System(shared, own, covariance, told, precision, target)
+
+
+def _given_noise(
+    sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior
+) -> tuple[FloatArray, FloatArray]:
+    """θ (K, D) and C (K, D, D), for noise variances (K,)."""
+    _, own, covariance, told, precision, target = _system(sums, noise, mu, hyper)
     common = np.linalg.solve(precision, target)
     return told + np.einsum("kij,j->ki", covariance, own * common), covariance
+
+
+def _log_evidence(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> float:
+    """log p(outcomes) of the rows in the sums, with θ integrated out, for noise variances (K,).
+
+    Up to Σ w log √(2π), which is the same whatever is believed.
+    """
+    shared, own, covariance, told, precision, target = _system(sums, noise, mu, hyper)
+    common = np.log(shared).sum() - np.linalg.slogdet(precision)[1] - shared[0] * mu * mu
+    common += target @ np.linalg.solve(precision, target)
+    arms = len(noise) * np.log(own).sum() + np.linalg.slogdet(covariance)[1].sum()
+    explained = (sums.cross * told).sum(axis=1)
+    rows = (sums.square - explained) / noise + sums.weight * np.log(noise)
+    return float(0.5 * (common + arms - rows.sum()))
 
 
 def _noise(

@@ -26,6 +26,7 @@ from bandit_router.snapshot import decode, encode
 from bandit_router.store.fold import Fold, Snapshot
 from bandit_router.store.records import Observation
 from bandit_router.store.store import Store
+from bandit_router.warm import Evidence, Warm
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +175,18 @@ def no_costs(rewards: Posterior) -> Posterior:
         hyperprior=HYPERPRIOR,
         dim=rewards.dim,
     )
+
+
+def warmed(learned: Learned, evidence: Evidence | None, trust: float | None, since: float) -> Learned:
+    """The same with this warm start instead of any other, and not solved yet; None for without."""
+    found = Learned(*(posterior.copy() for posterior in learned))
+    found.rewards.warm = found.costs.warm = None
+    if evidence is not None:
+        here = evidence.aligned(found.rewards.arms)
+        weight = here.weight(trust)
+        found.rewards.warm = Warm(here.rewards, weight, since)
+        found.costs.warm = Warm(here.costs, weight, since)
+    return found
 
 
 def read_snapshot(snapshot: Snapshot) -> Learned:

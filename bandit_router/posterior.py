@@ -31,6 +31,7 @@ from bandit_router import hierarchy
 from bandit_router.errors import InvalidInput
 from bandit_router.hierarchy import Hyperprior, Solution, Sums
 from bandit_router.types import FloatArray
+from bandit_router.warm import Warm
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ class Posterior:
 
     Mutable on purpose: the learner owns one, adds to it and publishes it; a published one is never
     touched again. ``second`` is S (K, d, d), ``cross`` is m (K, d), ``square`` is Σ w r² (K,), ``count`` is
-    n (K,). Without a ``hyperprior`` the arms are independent.
+    n (K,). Without a ``hyperprior`` the arms are independent. ``warm`` is evidence of the same arms that
+    counts as prior; change it and ``solve`` again.
     """
 
     arms: tuple[str, ...]
@@ -77,6 +79,7 @@ class Posterior:
     hyperprior: Hyperprior | None = None
     half_life_s: float | None = None
     as_of: float = -math.inf
+    warm: Warm | None = None
     theta: FloatArray = field(init=False, repr=False)
     covariance: FloatArray = field(init=False, repr=False)
     _index: dict[str, int] = field(init=False, repr=False)
@@ -149,6 +152,7 @@ class Posterior:
             hyperprior=self.hyperprior,
             half_life_s=self.half_life_s,
             as_of=self.as_of,
+            warm=self.warm,
         )
 
     def without_evidence(self) -> Self:
@@ -177,6 +181,7 @@ class Posterior:
             count=np.append(self.count, np.int64(0)),
             half_life_s=self.half_life_s,
             as_of=self.as_of,
+            warm=None if self.warm is None else self.warm.with_arm(),
         )
 
     # -- the sums ---------------------------------------------------------------------------------
@@ -238,6 +243,7 @@ class Posterior:
             and self.hyperprior == other.hyperprior
             and np.array_equal(self.prior_mean, other.prior_mean)
             and np.array_equal(self.prior_precision, other.prior_precision)
+            and (self.warm is other.warm or (self.warm is not None and self.warm.same_as(other.warm)))
         )
         if not same:
             raise InvalidInput("posterior", "differs in arms, schema or prior", "merge like with like")
@@ -262,7 +268,7 @@ class Posterior:
             self.second *= decay
             self.cross *= decay
             self.square *= decay
-            self._stale = True
+        self._stale |= self.half_life_s is not None
         self.as_of = as_of
 
     # -- the derived part -------------------------------------------------------------------------
@@ -324,10 +330,15 @@ class Posterior:
             for k in np.flatnonzero(lost):
                 log.error(_QUARANTINED, self.arms[k])
             sums = Sums(*(np.where(lost.reshape(-1, *[1] * (part.ndim - 1)), 0.0, part) for part in sums))
-        return hierarchy.solve(sums, self.prior_mean[:, 0], hyperprior)
+        return hierarchy.solve(sums, self.prior_mean[:, 0], hyperprior, self._warm_sums())
+
+    def _warm_sums(self) -> Sums | None:
+        return None if self.warm is None else self.warm.scaled(self.as_of, self.half_life_s)
 
     def _solve_arm(self, k: int) -> bool:
-        second, cross = self.second[k], self.cross[k]
+        second, cross, warm = self.second[k], self.cross[k], self._warm_sums()
+        if warm is not None:
+            second, cross = second + warm.second[k], cross + warm.cross[k]
         if not (np.isfinite(second).all() and np.isfinite(cross).all()):
             return False
         precision = second / self.noise_variance

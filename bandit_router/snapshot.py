@@ -4,8 +4,9 @@
 
 Little-endian throughout. The header is JSON with sorted keys; the arrays are float64: prior means
 (K, d), prior precisions (K, d), m (K, d), then the lower triangle of S, row by row, for each arm
-(K, d(d+1)/2), then Σ w r² (K,). Equal posteriors have equal bytes. Format 1 had neither the last of these
-nor a hyperprior, and is still read.
+(K, d(d+1)/2), then Σ w r² (K,), and after a warm start its m, triangles, Σ w r² and Σ w (K,). Equal
+posteriors have equal bytes. Format 1 had neither Σ w r² nor a hyperprior, format 2 no warm start; both are
+still read.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from typing import Any
 import numpy as np
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.hierarchy import Hyperprior
+from bandit_router.hierarchy import Hyperprior, Sums
 from bandit_router.posterior import Posterior
+from bandit_router.types import FloatArray
+from bandit_router.warm import Warm
 
 MAGIC = b"BRPS"
-FORMAT = 2
-_READABLE = (1, 2)
+FORMAT = 3
+_READABLE = (1, 2, 3)
 _PREFIX = struct.Struct("<4sHI")
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -42,17 +45,20 @@ def encode(posterior: Posterior) -> bytes:
             "hyperprior": posterior.hyperprior and asdict(posterior.hyperprior),
             "noise_variance": posterior.noise_variance,
             "schema_id": posterior.schema_id,
+            "warm": posterior.warm and {"weight": posterior.warm.weight, "since": posterior.warm.since},
         },
         sort_keys=True,
     ).encode()
-    lower = np.tril_indices(posterior.dim)
-    arrays = (
+    arrays: list[FloatArray] = [
         posterior.prior_mean,
         posterior.prior_precision,
         posterior.cross,
-        posterior.second[:, lower[0], lower[1]],
+        _packed(posterior.second),
         posterior.square,
-    )
+    ]
+    if posterior.warm is not None:
+        second, cross, square, weight = posterior.warm.sums
+        arrays += [cross, _packed(second), square, weight]
     body = b"".join(np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays)
     content = _PREFIX.pack(MAGIC, FORMAT, len(header)) + header + body
     return content + hashlib.sha256(content).digest()
@@ -71,30 +77,54 @@ def decode(blob: bytes) -> Posterior:
         )
     try:
         header: dict[str, Any] = json.loads(content[_PREFIX.size : _PREFIX.size + header_length])
-        return _assemble(header, np.frombuffer(content, "<f8", offset=_PREFIX.size + header_length))
+        numbers = np.frombuffer(content, "<f8", offset=_PREFIX.size + header_length)
+        return _assemble(version, header, numbers)
     except (KeyError, TypeError, ValueError) as error:  # a faulty writer; chance cannot get past the digest
         raise SnapshotCorrupt(f"the snapshot is malformed: {error!r}; run `bandit-router rebuild`") from error
 
 
-def _assemble(header: dict[str, Any], numbers: np.ndarray[Any, np.dtype[np.float64]]) -> Posterior:
+def _packed(second: FloatArray) -> FloatArray:
+    """The lower triangles of symmetric matrices (K, d, d), (K, d(d+1)/2)."""
+    rows, columns = np.tril_indices(second.shape[-1])
+    triangles: FloatArray = second[:, rows, columns]
+    return triangles
+
+
+def _unpacked(triangles: FloatArray, dim: int) -> FloatArray:
+    second = np.zeros((len(triangles), dim, dim))
+    rows, columns = np.tril_indices(dim)
+    second[:, rows, columns] = second[:, columns, rows] = triangles
+    return second
+
+
+def _assemble(version: int, header: dict[str, Any], numbers: FloatArray) -> Posterior:
     k, d = len(header["arms"]), header["dim"]
-    sizes = [k * d, k * d, k * d, k * d * (d + 1) // 2]
-    prior_mean, prior_precision, cross, triangle, square = np.split(numbers, np.cumsum(sizes))
-    hyperprior = header.get("hyperprior")
-    second = np.zeros((k, d, d))
-    rows, columns = np.tril_indices(d)
-    second[:, rows, columns] = second[:, columns, rows] = triangle.reshape(k, len(rows))
+    triangle = d * (d + 1) // 2
+    shapes = [(k, d), (k, d), (k, d), (k, triangle), (k,), (k, d), (k, triangle), (k,), (k,)]
+    hyperprior, warm = header.get("hyperprior"), header.get("warm")
+    wanted = shapes if warm else shapes[: 4 if version == 1 else 5]
+    parts = np.split(numbers, np.cumsum([math.prod(shape) for shape in wanted]))
+    if parts.pop().size:
+        raise ValueError("there are more numbers than the header accounts for")
+    read = [part.reshape(shape).copy() for part, shape in zip(parts, wanted, strict=True)]
+    prior_mean, prior_precision, cross, packed, *more = read
     return Posterior(
         arms=tuple(header["arms"]),
         schema_id=header["schema_id"],
         noise_variance=header["noise_variance"],
-        prior_mean=prior_mean.reshape(k, d).copy(),
-        prior_precision=prior_precision.reshape(k, d).copy(),
-        second=second,
-        cross=cross.reshape(k, d).copy(),
-        square=square.reshape(k).copy() if square.size else np.zeros(k),
+        prior_mean=prior_mean,
+        prior_precision=prior_precision,
+        second=_unpacked(packed, d),
+        cross=cross,
+        square=more[0] if more else np.zeros(k),
         count=np.array(header["count"], dtype=np.int64).reshape(k),
         hyperprior=None if hyperprior is None else Hyperprior(**hyperprior),
         half_life_s=header["half_life_s"],
         as_of=-math.inf if header["as_of"] is None else header["as_of"],
+        warm=None if not warm else _warm(more[1:], d, **warm),
     )
+
+
+def _warm(parts: list[FloatArray], dim: int, weight: float, since: float) -> Warm:
+    cross, packed, square, rows = parts
+    return Warm(Sums(_unpacked(packed, dim), cross, square, rows), weight, since)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 
-from bandit_router.hierarchy import DIRECTIONS, Hyperprior, Solution, Sums, directions, solve
+from bandit_router import hierarchy
+from bandit_router.hierarchy import DIRECTIONS, Hyperprior, Solution, Sums, directions, plus, solve
 from bandit_router.types import FloatArray
 
 HYPER = Hyperprior(level_std=0.3, arm_std=0.15, common_variance=0.02, arm_variance=0.005, noise_std=0.3)
@@ -119,3 +121,67 @@ def test_rare_contexts_without_spread_are_no_trouble() -> None:
     found = solve(sums_of([(x, np.full(30, 0.9))], 3), np.array([0.5]), HYPER)
     assert np.isfinite(found.theta).all()
     assert found.mean(x[0])[0] == pytest.approx(0.9, abs=0.02)
+
+
+# -- warm starts ----------------------------------------------------------------------------------
+
+
+def log_density(rows: list[tuple[FloatArray, FloatArray]], transform: FloatArray, noise: FloatArray) -> float:
+    """log N of all outcomes together, θ integrated out; the level expected of every arm is 0.6."""
+    if not any(len(y) for _, y in rows):
+        return 0.0
+    phis = [x @ transform.T for x, _ in rows]
+    phi, arm = np.concatenate(phis), np.repeat(np.arange(len(rows)), [len(x) for x, _ in rows])
+    d = phi.shape[1]
+    shared = np.diag([HYPER.level_std**2] + [HYPER.common_variance] * (d - 1))
+    own = np.diag([HYPER.arm_std**2] + [HYPER.arm_variance] * (d - 1))
+    covariance = phi @ shared @ phi.T + (phi @ own @ phi.T) * (arm[:, None] == arm) + np.diag(noise[arm])
+    y = np.concatenate([y for _, y in rows])
+    return float(multivariate_normal(np.full(len(y), 0.6), covariance).logpdf(y))
+
+
+@settings(deadline=None, max_examples=40)
+@given(SEEDS, st.integers(1, 4), st.integers(2, 8))
+def test_what_outcomes_say_of_a_warm_start_is_their_density_under_it(seed: int, k: int, d: int) -> None:
+    own, warm = rows_of(seed, k, d, most=15), rows_of(seed + 1, k, d, most=15)
+    noise = np.linspace(0.05, 0.2, k)
+    both = [
+        (np.concatenate([x, wx]), np.concatenate([y, wy])) for (x, y), (wx, wy) in zip(own, warm, strict=True)
+    ]
+    transform = directions(sums_of(both, d).second, sums_of(both, d).weight)
+    of_both, of_warm = (
+        hierarchy._log_evidence(hierarchy._projected(sums_of(rows, d), transform), noise, 0.6, HYPER)
+        for rows in (both, warm)
+    )
+    exact = log_density(both, transform, noise) - log_density(warm, transform, noise)
+    constant = 0.5 * np.log(2 * np.pi) * sum(len(y) for _, y in own)
+    assert of_both - of_warm - constant == pytest.approx(exact, abs=1e-7)
+
+
+def world(seed: int, levels: list[float], rows: int) -> Sums:
+    rng, d = np.random.default_rng(seed), 4
+    made = []
+    for level in levels:
+        x = np.column_stack([np.ones(rows), rng.standard_normal((rows, d - 1))])
+        made.append((x, level + 0.3 * rng.standard_normal(rows)))
+    return sums_of(made, d)
+
+
+def test_a_warm_start_is_prior_evidence() -> None:
+    """Before the first outcome it is all there is; beside outcomes that bear it out it counts in full."""
+    levels, prior = [0.3, 0.6, 0.9], np.full(3, 0.6)
+    nothing, warm, own = world(0, levels, 0), world(1, levels, 100), world(2, levels, 100)
+    for mine, together in ((nothing, warm), (own, plus(own, warm))):
+        found, expected = solve(mine, prior, HYPER, warm), solve(together, prior, HYPER)
+        np.testing.assert_allclose(found.theta, expected.theta)
+        np.testing.assert_allclose(found.width, expected.width)
+
+
+def test_a_warm_start_of_other_models_is_unlearned() -> None:
+    prior, own = np.full(3, 0.6), world(2, [0.3, 0.6, 0.9], 60)
+    wrong = world(1, [0.9, 0.6, 0.3], 300)
+    found, alone = solve(own, prior, HYPER, wrong), solve(own, prior, HYPER)
+    believed = solve(plus(own, wrong), prior, HYPER)
+    assert believed.theta[:, 0].argmax() == 0
+    np.testing.assert_allclose(found.theta[:, 0], alone.theta[:, 0], atol=0.02)
+    np.testing.assert_allclose(found.width, alone.width, rtol=0.02)

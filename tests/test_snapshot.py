@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.hierarchy import Hyperprior
+from bandit_router.hierarchy import Hyperprior, Sums
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.snapshot import FORMAT, MAGIC, decode, encode
+from bandit_router.warm import Warm
 
 
 def example(seed: int = 1, arms: int = 2, dim: int = 3, half_life_s: float | None = 20.0) -> Posterior:
@@ -105,7 +106,7 @@ def test_unusable_sums_survive_so_that_quarantine_can_see_them() -> None:
 def test_the_layout_is_the_documented_one() -> None:
     posterior = example()
     magic, version, length = struct.unpack_from("<4sHI", BLOB)
-    assert (magic, version) == (b"BRPS", 2)
+    assert (magic, version) == (b"BRPS", 3)
     header = json.loads(BLOB[10 : 10 + length])
     assert header["arms"] == ["arm-0", "arm-1"]
     assert header["count"] == [5, 5]
@@ -122,6 +123,14 @@ _FORMAT_1 = base64.b64decode(
     "X2xpZmVfcyI6IDYwLjAsICJub2lzZV92YXJpYW5jZSI6IDAuMjUsICJzY2hlbWFfaWQiOiAiczEifQAAAAAAAOA/AAAA"
     "AAAAAAAAAAAAAAAQQAAAAAAAADlAAAAAAAAA6D8AAAAAAAD4vwAAAAAAAPA/AAAAAAAAAMAAAAAAAAAQQBpCffKYhyzA"
     "dvyn8HmLF6fmYWlBEhZmXJdxxXeJI/eP"
+)
+
+
+_FORMAT_2 = base64.b64decode(
+    "QlJQUwIAiQAAAHsiYXJtcyI6IFsiYSJdLCAiYXNfb2YiOiA4LjAsICJjb3VudCI6IFsxXSwgImRpbSI6IDIsICJoYWxmX2xpZmVf"
+    "cyI6IDYwLjAsICJoeXBlcnByaW9yIjogbnVsbCwgIm5vaXNlX3ZhcmlhbmNlIjogMC4yNSwgInNjaGVtYV9pZCI6ICJzMSJ9AAAA"
+    "AAAA4D8AAAAAAAAAAAAAAAAAABBAAAAAAAAAOUAAAAAAAADoPwAAAAAAAPi/AAAAAAAA8D8AAAAAAAAAwAAAAAAAABBAAAAAAAAA"
+    "4j9Pn0tIvkKMeiKKXUZgiD8lIMMGUsRE51VFTRZWwZD7hg=="
 )
 
 
@@ -142,10 +151,26 @@ def test_format_1_is_still_read() -> None:
     assert (old.as_of, old.half_life_s, old.noise_variance) == (8.0, 60.0, 0.25)
 
 
-def test_format_2_stays_what_it_is() -> None:
-    assert FORMAT == 2
+def test_format_2_is_still_read() -> None:
+    old, same = decode(_FORMAT_2), a_small_posterior()
+    assert old.warm is None
+    assert encode(old) == encode(same)
+
+
+def test_format_3_stays_what_it_is() -> None:
+    assert FORMAT == 3
     digest = hashlib.sha256(encode(a_small_posterior())).hexdigest()
-    assert digest == "03f9ebc0e0925f1dc443360dcd741b81590c49744da010d37043a5e2c3db0612"
+    assert digest == "0b2e1bd2ee2c2642468d7ce1ec9c50bcb0c3138538105475a8f910f6cdccd3d8"
+
+
+def test_a_warm_start_survives() -> None:
+    posterior, other = a_small_posterior(), a_small_posterior()
+    sums = Sums(other.second, other.cross, other.square, other.second[:, 0, 0])
+    posterior.warm = Warm(sums, 0.5, 1e9)
+    again = decode(encode(posterior))
+    assert posterior.warm.same_as(again.warm)
+    np.testing.assert_array_equal(again.predict(np.ones(2)), posterior.predict(np.ones(2)))
+    assert not np.array_equal(again.predict(np.ones(2)), other.predict(np.ones(2)))
 
 
 def test_a_hyperprior_survives() -> None:
@@ -191,7 +216,7 @@ def test_another_format_version_is_refused_and_named() -> None:
     content = bytearray(BLOB[:-32])
     struct.pack_into("<H", content, 4, FORMAT + 1)
     with pytest.raises(
-        SnapshotCorrupt, match=r"format b'BRPS' 3, this package reads b'BRPS' \(1, 2\).*rebuild"
+        SnapshotCorrupt, match=r"format b'BRPS' 4, this package reads b'BRPS' \(1, 2, 3\).*rebuild"
     ):
         decode(sign(bytes(content)))
 
@@ -218,7 +243,7 @@ def test_a_signed_pickle_is_refused_and_never_run() -> None:
         decode(sign(struct.pack("<4sHI", MAGIC, FORMAT, len(bomb)) + bomb))
 
 
-def faulty(numbers: int = 2 * (3 * 3 + 6), **changes: Any) -> bytes:
+def faulty(numbers: int = 2 * (3 * 3 + 6 + 1), **changes: Any) -> bytes:
     """A signed snapshot with another header, or with another count of numbers behind it."""
     _, _, length = struct.unpack_from("<4sHI", BLOB)
     header = json.dumps(json.loads(BLOB[10 : 10 + length]) | changes).encode()
@@ -232,8 +257,9 @@ def test_a_signed_snapshot_is_read_when_header_and_numbers_agree() -> None:
 @pytest.mark.parametrize(
     "blob",
     [
-        faulty(numbers=29),
+        faulty(numbers=30),
         faulty(numbers=31),
+        faulty(numbers=33),
         faulty(numbers=0),
         faulty(dim=4),
         faulty(dim=None),

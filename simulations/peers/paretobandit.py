@@ -46,6 +46,7 @@ class ParetoBanditMaker:
     ``BanditRouter`` takes no list of eligible arms, its policy does. The router's default is to learn
     quality and to subtract a penalty for the price when it selects. That is kept, with λ · expected cost
     as the penalty in place of 0.3 of a logarithmic price, so that everyone is after the same utility.
+    Labelled queries are rewards of every arm, before the first decision.
     """
 
     setting: Literal["cold start", "router", "policy"] = "cold start"
@@ -59,4 +60,8 @@ class ParetoBanditMaker:
         bandit = load("pareto_bandit.policy").DisjointLinUCBPolicy(
             list(setting.arms), dim=setting.dim, seed=draw_seed(setting.rng), **options
         )
+        if setting.labelled is not None:
+            for x, quality in zip(setting.labelled.x, setting.labelled.quality, strict=True):
+                for arm, reward in zip(setting.arms, quality.tolist(), strict=True):
+                    bandit.update(arm, x, reward, advance_time=False)
         return ParetoBanditAgent(arms=setting.arms, bandit=bandit, cost_weight=setting.cost_weight)

@@ -10,15 +10,16 @@ import numpy as np
 
 from bandit_router.budget import Pace, advance, affordable_usd, price_of_a_dollar
 from bandit_router.config import PosteriorSection
-from bandit_router.costs import root_of
+from bandit_router.costs import LARGEST_ROOT, root_of
 from bandit_router.decide import View, expect_costs, score
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.guards import affordable
-from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs
+from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs, warmed
 from bandit_router.policies import Policy, parse_policy, sample
 from bandit_router.posterior import Posterior
 from bandit_router.types import Budget, FloatArray, Signals
+from bandit_router.warm import Evidence, evidence_of_labels
 
 _GROWTH = 1.05
 
@@ -131,11 +132,15 @@ class RouterAgent:
 
 @dataclass(frozen=True, slots=True)
 class RouterMaker:
-    """Makes a :class:`RouterAgent` with this policy; ``half_life_s`` counts in queries here."""
+    """Makes a :class:`RouterAgent` with this policy; ``half_life_s`` counts in queries here.
+
+    Labelled queries are a warm start, which counts for ``trust`` queries.
+    """
 
     spec: str
     posterior: PosteriorSection = field(default_factory=PosteriorSection)
     budget: Budget | None = None
+    trust: float | None = None
 
     def __call__(self, setting: Setting) -> RouterAgent:
         section = self.posterior
@@ -146,10 +151,20 @@ class RouterMaker:
             half_life_s=section.half_life_s,
             hyperprior=make_hyperprior(section),
         )
+        learned = Learned(rewards, no_costs(rewards))
+        if setting.labelled is not None:
+            learned = warmed(learned, _evidence(setting.labelled), self.trust, since=0.0)
         return RouterAgent(
-            learned=Learned(rewards, no_costs(rewards)),
+            learned=learned,
             policy=parse_policy(self.spec),
             cost_weight=setting.cost_weight,
             rng=setting.rng,
             budget=self.budget,
         )
+
+
+def _evidence(labelled: Stream) -> Evidence:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        root = np.sqrt(labelled.cost_usd / labelled.expected_cost_usd)
+    root = np.where(labelled.expected_cost_usd > 0, np.minimum(root, LARGEST_ROOT), np.nan)
+    return evidence_of_labels(labelled.arms, labelled.x, labelled.quality, root, labelled.name)

@@ -1,0 +1,132 @@
+"""What a warm start is worth: routers that saw every model's answer to a few queries before the stream.
+
+    python -m simulations.warm_start --json warm_start.json
+
+Each seed sets ``--labelled`` queries apart, plays the next ones, and asks three things. How far is a warm
+start below the best fixed model in hindsight? How much does it gain of what a regression on the same
+contexts, with full information and cross-validated, gains over that model? And what does a wrong one cost,
+whose labels belong to other models, beside no warm start at all?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from bandit_router.evaluation.partition import IntArray
+from bandit_router.evaluation.report.as_json import simulation_json
+from bandit_router.evaluation.report.grid import Grid, Row, draw
+from bandit_router.evaluation.report.played import sd
+from bandit_router.evaluation.report.words import plus_minus
+from bandit_router.evaluation.simulation.agents import Agent, MakeAgent, RouterMaker, Setting
+from bandit_router.evaluation.simulation.simulate import Simulation
+from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.types import FloatArray
+from simulations import show
+from simulations.peers.paretobandit import ParetoBanditMaker
+from simulations.streams import cost_weight, load_stream
+
+_TRADES = (0.1, 0.3)
+_FOLDS = 5
+_RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongLabels:
+    """The same agent, told that each model answered as the one before it did, and cost as much."""
+
+    make: MakeAgent
+
+    def __call__(self, setting: Setting) -> Agent:
+        labelled = setting.labelled
+        if labelled is not None:
+            quality, cost = (np.roll(a, 1, axis=1) for a in (labelled.quality, labelled.cost_usd))
+            labelled = replace(labelled, quality=quality, cost_usd=cost)
+        return self.make(replace(setting, labelled=labelled))
+
+
+AGENTS: Mapping[str, MakeAgent] = {
+    "tempered, warm": RouterMaker("tempered"),
+    "tempered, cold": RouterMaker("tempered", trust=0.0),
+    "tempered, wrong labels": WrongLabels(RouterMaker("tempered")),
+    "paretobandit, warm": ParetoBanditMaker(setting="router"),
+    "paretobandit, warm, wrong labels": WrongLabels(ParetoBanditMaker(setting="router")),
+}
+
+
+def regression_gain(stream: Stream, weight: float, rng: np.random.Generator) -> float:
+    """Utility per query that a regression gains over the best fixed model, all of the data cross-validated.
+
+    Ridge regression of each arm's utility on x, with full information and the penalty that does best.
+    """
+    utility = stream.quality - weight * stream.cost_usd
+    fold = rng.permutation(len(stream)) % _FOLDS
+    earned = [_earned(stream.x, utility, fold, ridge) for ridge in _RIDGES]
+    return max(earned) - float(utility.mean(axis=0).max())
+
+
+def _earned(x: FloatArray, utility: FloatArray, fold: IntArray, ridge: float) -> float:
+    chosen = np.empty(len(x), dtype=np.int64)
+    for f in range(_FOLDS):
+        there, here = fold != f, fold == f
+        mean = utility[there].mean(axis=0)
+        gram = x[there].T @ x[there] + ridge * np.eye(x.shape[1])
+        theta = np.linalg.solve(gram, x[there].T @ (utility[there] - mean))
+        chosen[here] = (x[here] @ theta + mean).argmax(axis=1)
+    return float(utility[np.arange(len(x)), chosen].mean())
+
+
+def grid(simulation: Simulation, gain: float, trade: float, labelled: int) -> Grid:
+    """Everyone, and how the three questions are answered."""
+    cold = simulation.named("tempered, cold").values("gap").mean()
+    rows = []
+    for name in AGENTS:
+        gap = simulation.named(name).values("gap")
+        below = gap / simulation.queries
+        share = f"{-below.mean() / gain:.0%}" if gain > 0 else ""
+        cells = (
+            name,
+            plus_minus(float(below.mean()) + 0.0, sd(below), 4),
+            f"{below.max():.4f}",
+            share,
+            f"{gap.mean():.1f}",
+            f"{gap.mean() - cold:+.1f}",
+        )
+        rows.append(Row(cells=cells, strong=name == "tempered, warm"))
+    return Grid(
+        title=f"{simulation.name}, {trade:g}: {labelled} labelled, then {simulation.seeds} × "
+        f"{simulation.queries:,} queries; a regression gains {gain:+.4f}",
+        headings=("", "below best ± sd", "worst", "of the gain", "gap", "over cold"),
+        rows=tuple(rows),
+        notes=(
+            "below best: utility per query that the best fixed model in hindsight earned more",
+            "of the gain: of what a regression with full information gains over that model per query",
+        ),
+    )
+
+
+def main() -> None:
+    streams = ("mixed", "paretobandit", "zeroeval8", "llm_confidence", "routellm")
+    parser = show.parser(__doc__, streams=streams)
+    parser.add_argument("--labelled", type=int, default=300, help="queries that every model answered")
+    options = parser.parse_args()
+    console = Console()
+    found: dict[str, dict[str, Any]] = {}
+    for name in options.streams:
+        stream = load_stream(name, options.data)
+        for trade in _TRADES:
+            weight = cost_weight(stream, trade)
+            plan = replace(show.plan_of(stream, options), cost_weight=weight, labelled=options.labelled)
+            simulation = show.played(plan, AGENTS, options.jobs, f"{name}, {trade:g}")
+            gain = regression_gain(stream, weight, np.random.default_rng(0))
+            console.print(draw(grid(simulation, gain, trade, options.labelled)))
+            found[f"{name}, {trade:g}"] = {**simulation_json(simulation), "regression_gain": gain}
+    show.save(options.json, found)
+
+
+if __name__ == "__main__":
+    show.run(main)
