@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from bandit_router.snapshot import decode, encode
 from bandit_router.store.fold import Fold, Snapshot
 from bandit_router.store.records import Observation
 from bandit_router.store.store import Store
-from bandit_router.warm import Evidence, Warm
+from bandit_router.warm import Evidence, Warm, aligned
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,9 @@ class Learner:
     def rebuild(self, fold: Fold) -> int:
         """Publish a posterior made from nothing but the log; how many rewards it counts."""
         learned = self.empty(arm.name for arm in self.store.arms_in(fold))
+        warm = fold.warm_start()
+        if warm is not None:
+            learned.rewards.warm, learned.costs.warm = warm_of(read_snapshot(warm), learned.rewards.arms)
         counted = 0
         for seen in fold.take_everything():
             rewards = add(learned.rewards, seen, reward_term(self.weights))
@@ -134,6 +137,16 @@ class Learner:
             )
         if new:
             self.publish(fold, learned)
+
+    def warm_start(self, fold: Fold, evidence: Evidence | None, trust: float | None, now: float) -> int:
+        """Publish what is learned on top of this evidence instead of any before; its version."""
+        learned = warmed(read_snapshot(fold.snapshot()), evidence, trust, now)
+        stored = None
+        if evidence is not None:
+            stored = encode_snapshot(Learned(*(posterior.without_evidence() for posterior in learned)))
+        source = "" if evidence is None else evidence.source
+        fold.put_warm_start(stored, source=source, trust=trust, now=now)
+        return self.publish(fold, learned)
 
     def empty(self, arms: Iterable[str]) -> Learned:
         """What is believed of these arms before anything was seen."""
@@ -178,15 +191,20 @@ def no_costs(rewards: Posterior) -> Posterior:
 
 
 def warmed(learned: Learned, evidence: Evidence | None, trust: float | None, since: float) -> Learned:
-    """The same with this warm start instead of any other, and not solved yet; None for without."""
+    """The same with this warm start and no other; None for without. ``since`` is Unix time, seconds."""
     found = Learned(*(posterior.copy() for posterior in learned))
     found.rewards.warm = found.costs.warm = None
     if evidence is not None:
-        here = evidence.aligned(found.rewards.arms)
-        weight = here.weight(trust)
-        found.rewards.warm = Warm(here.rewards, weight, since)
-        found.costs.warm = Warm(here.costs, weight, since)
+        weight, theirs, ours = evidence.weight(trust), evidence.arms, found.rewards.arms
+        found.rewards.warm = Warm(aligned(evidence.rewards, theirs, ours), weight, since)
+        found.costs.warm = Warm(aligned(evidence.costs, theirs, ours), weight, since)
     return found
+
+
+def warm_of(source: Learned, arms: Sequence[str]) -> tuple[Warm | None, Warm | None]:
+    """The warm start of rewards and of costs, for these arms."""
+    rewards, costs = (p.warm and p.warm.aligned(p.arms, arms) for p in source)
+    return rewards, costs
 
 
 def read_snapshot(snapshot: Snapshot) -> Learned:

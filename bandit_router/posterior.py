@@ -168,8 +168,9 @@ class Posterior:
             raise InvalidInput("arm", f"{arm!r} is there already", "give a new name")
         if prior.mean.size != self.dim:
             raise InvalidInput("prior", f"has length {prior.mean.size}", f"give length {self.dim}")
+        arms = (*self.arms, arm)
         return type(self)(
-            arms=(*self.arms, arm),
+            arms=arms,
             schema_id=self.schema_id,
             noise_variance=self.noise_variance,
             prior_mean=np.vstack([self.prior_mean, prior.mean]),
@@ -181,7 +182,7 @@ class Posterior:
             count=np.append(self.count, np.int64(0)),
             half_life_s=self.half_life_s,
             as_of=self.as_of,
-            warm=None if self.warm is None else self.warm.with_arm(),
+            warm=None if self.warm is None else self.warm.aligned(self.arms, arms),
         )
 
     # -- the sums ---------------------------------------------------------------------------------

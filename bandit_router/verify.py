@@ -10,13 +10,14 @@ import numpy as np
 
 from bandit_router.decide import score
 from bandit_router.errors import RouterError, SnapshotCorrupt
-from bandit_router.learner import COST, Learned, Term, count, obstacle, read_snapshot, reward_term
+from bandit_router.learner import COST, Learned, Term, count, obstacle, read_snapshot, reward_term, warm_of
 from bandit_router.policies import parse_policy
 from bandit_router.posterior import Posterior
 from bandit_router.store.audit import Audit, Unreadable
 from bandit_router.store.records import Observation
 from bandit_router.store.store import Store
 from bandit_router.types import Decision, FloatArray, Reason
+from bandit_router.warm import Warm
 
 _REBUILD_TOLERANCE = 1e-9
 _SUM_TOLERANCE = 1e-12
@@ -65,6 +66,7 @@ def verify(store: Store) -> Report:
         live = _decoded(audit, report.version, report)
         if live is not None:
             _check_counts(audit, weights, live, report)
+            _check_warm_start(audit, live, report)
         elif not report.problems:
             report.fail(
                 f"snapshot {report.version} is the newest and it is gone; run `bandit-router rebuild`"
@@ -103,6 +105,23 @@ def _check_counts(audit: Audit, weights: Mapping[str, float], live: Learned, rep
         report.rebuild_error = max(report.rebuild_error, _distance(posterior, again))
     if not report.rebuild_error <= _REBUILD_TOLERANCE:
         report.fail(f"rebuilt from the log, the posterior differs by {report.rebuild_error:.3g} (relative)")
+
+
+def _check_warm_start(audit: Audit, live: Learned, report: Report) -> None:
+    """The evidence from elsewhere in the posterior is what is on record."""
+    stored = audit.warm_start()
+    on_record: tuple[Warm | None, Warm | None] = None, None
+    try:
+        if stored is not None:
+            on_record = warm_of(read_snapshot(stored.evidence), live.rewards.arms)
+    except SnapshotCorrupt as error:
+        report.fail(f"the warm start on record: {error}")
+        return
+    for posterior, warm in zip(live, on_record, strict=True):
+        if posterior.warm is not warm and (warm is None or not warm.same_as(posterior.warm)):
+            report.fail(
+                "the posterior has another warm start than the one on record; run `bandit-router rebuild`"
+            )
 
 
 def _explain(

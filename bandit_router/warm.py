@@ -7,7 +7,7 @@ evidence for as much as their owner trusts them; how they are unlearned: :mod:`b
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +17,21 @@ from bandit_router.hierarchy import Sums, times
 from bandit_router.types import FloatArray
 
 
+def aligned(sums: Sums, theirs: Sequence[str], ours: Sequence[str]) -> Sums:
+    """The sums of their arms as those of ours, in our order; nothing is known of what they have not."""
+    rows = [theirs.index(arm) if arm in theirs else len(theirs) for arm in ours]
+    return Sums(*(_with_zero(part)[rows] for part in sums))
+
+
 class Evidence(NamedTuple):
     """Sums over the rows of K arms from elsewhere: of rewards, and of roots of cost over list price.
 
-    ``queries`` is how many queries they are of, ``worth`` how many rows of a log each row is worth, and
-    ``source`` says where they are from.
+    ``schema_id`` names the feature pipeline of their contexts. ``queries`` is how many queries they are of,
+    ``worth`` how many rows of a log each row is worth, and ``source`` says where they are from.
     """
 
     arms: tuple[str, ...]
+    schema_id: str
     rewards: Sums
     costs: Sums
     queries: float
@@ -34,14 +41,6 @@ class Evidence(NamedTuple):
     def weight(self, trust: float | None) -> float:
         """What each row counts when all together may count for ``trust`` queries; None for all there are."""
         return self.worth * (1.0 if trust is None else min(1.0, trust / self.queries))
-
-    def aligned(self, arms: Sequence[str], forgotten: Collection[str] = ()) -> Evidence:
-        """The same for other arms, in their order; nothing is known of those that are new or forgotten."""
-        rows = [self.arms.index(a) if a in self.arms and a not in forgotten else -1 for a in arms]
-        rewards, costs = (
-            Sums(*(_with_zero(part)[rows] for part in sums)) for sums in (self.rewards, self.costs)
-        )
-        return self._replace(arms=tuple(arms), rewards=rewards, costs=costs)
 
 
 class Warm(NamedTuple):
@@ -61,9 +60,9 @@ class Warm(NamedTuple):
             factor *= 2.0 ** (min(0.0, self.since - as_of) / half_life_s)
         return times(factor, self.sums)
 
-    def with_arm(self) -> Warm:
-        """The same, with one more arm that nothing is known of."""
-        return self._replace(sums=Sums(*(_with_zero(part) for part in self.sums)))
+    def aligned(self, theirs: Sequence[str], ours: Sequence[str]) -> Warm:
+        """The same for our arms, see :func:`aligned`."""
+        return self._replace(sums=aligned(self.sums, theirs, ours))
 
     def same_as(self, other: Warm | None) -> bool:
         """Whether the two say exactly the same."""
@@ -80,6 +79,7 @@ def _with_zero(part: FloatArray) -> FloatArray:
 
 def evidence_of_labels(
     arms: Sequence[str],
+    schema_id: str,
     x: FloatArray,
     reward: FloatArray,
     root: FloatArray,
@@ -94,6 +94,7 @@ def evidence_of_labels(
     known = ~np.isnan(root)
     return Evidence(
         arms=tuple(arms),
+        schema_id=schema_id,
         rewards=_sums(x, reward, np.ones_like(known)),
         costs=_sums(x, np.where(known, root, 0.0), known),
         queries=float(len(x)),

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from bandit_router.evaluation.partition import IntArray
+from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.partition import BoolArray, IntArray
 from bandit_router.evaluation.report.as_json import simulation_json
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.played import sd
@@ -25,7 +26,7 @@ from bandit_router.evaluation.report.words import plus_minus
 from bandit_router.evaluation.simulation.agents import Agent, MakeAgent, RouterMaker, Setting
 from bandit_router.evaluation.simulation.simulate import Simulation
 from bandit_router.evaluation.simulation.stream import Stream
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, Signals
 from simulations import show
 from simulations.peers.paretobandit import ParetoBanditMaker
 from simulations.streams import cost_weight, load_stream
@@ -49,10 +50,36 @@ class WrongLabels:
         return self.make(replace(setting, labelled=labelled))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Takes the model that was best on the labelled queries, and keeps it."""
+
+    arm: int
+
+    def choose(
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+    ) -> int:
+        del x, eligible, expected_cost_usd, signals
+        return self.arm
+
+    def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
+        """It has made up its mind."""
+
+
+def keep_best(setting: Setting) -> Kept:
+    """The choice of who measures once and never again."""
+    labelled = setting.labelled
+    if labelled is None:
+        raise InvalidInput("labelled", "is missing", "give at least one labelled query")
+    utility = labelled.quality - setting.cost_weight * labelled.cost_usd
+    return Kept(int(utility.mean(axis=0).argmax()))
+
+
 AGENTS: Mapping[str, MakeAgent] = {
     "tempered, warm": RouterMaker("tempered"),
     "tempered, cold": RouterMaker("tempered", trust=0.0),
     "tempered, wrong labels": WrongLabels(RouterMaker("tempered")),
+    "best of the labelled, kept": keep_best,
     "paretobandit, warm": ParetoBanditMaker(setting="router"),
     "paretobandit, warm, wrong labels": WrongLabels(ParetoBanditMaker(setting="router")),
 }

@@ -10,6 +10,8 @@ from bandit_router.errors import InvalidInput
 LARGEST_WEIGHT = 1e9
 """As for a live router, so that the squares of cost weights are finite too."""
 
+_EXAMPLES = {"columns": "text=prompt,model=llm", "arms": "gpt-4o=large,gpt-4o-mini=small"}
+
 
 def check_weight(field: str, value: float | None) -> None:
     """InvalidInput unless the value is missing or in [0, LARGEST_WEIGHT]; nan is not."""
@@ -32,14 +34,19 @@ def check_page(path: Path | None) -> None:
 
 def read_columns(text: str | None) -> dict[str, str] | None:
     """``text=prompt,model=llm``: what a file calls our columns. Raises InvalidInput."""
+    return read_pairs("columns", text)
+
+
+def read_pairs(field: str, text: str | None) -> dict[str, str] | None:
+    """``name=value,name=value``, or None where there is no text. Raises InvalidInput."""
     if text is None:
         return None
     found: dict[str, str] = {}
     for part in text.split(","):
-        ours, equals, theirs = (word.strip() for word in part.partition("="))
-        if not (ours and equals and theirs):
-            raise InvalidInput("columns", f"{part!r} is not NAME=COLUMN", "write text=prompt,model=llm")
-        if ours in found:
-            raise InvalidInput("columns", f"{ours} is given twice", "give it once")
-        found[ours] = theirs
+        name, equals, value = (word.strip() for word in part.partition("="))
+        if not (name and equals and value):
+            raise InvalidInput(field, f"{part!r} is not NAME=VALUE", f"write {_EXAMPLES[field]}")
+        if name in found:
+            raise InvalidInput(field, f"{name} is given twice", "give it once")
+        found[name] = value
     return found

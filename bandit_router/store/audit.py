@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select
 
-from bandit_router.store.fold import Snapshot, all_observations, read_snapshot
+from bandit_router.store.fold import Snapshot, WarmStart, all_observations, read_snapshot, read_warm_start
 from bandit_router.store.records import Observation, decision_from
 from bandit_router.store.tables import (
     decisions,
@@ -67,6 +67,10 @@ class Audit:
 
     def snapshot(self, version: int) -> Snapshot | None:
         return read_snapshot(self.connection, self.router, version)
+
+    def warm_start(self) -> WarmStart | None:
+        """The evidence from elsewhere that is in force; None when there is none."""
+        return read_warm_start(self.connection, self.router)
 
     def pending(self) -> set[str]:
         """Decisions whose feedback is not folded yet."""

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    func,
     insert,
     select,
     update,
@@ -37,6 +38,7 @@ from bandit_router.store.tables import (
     pending,
     routers,
     snapshots,
+    warm_starts,
 )
 from bandit_router.store.write import VALUES
 
@@ -111,6 +113,26 @@ class Fold:
             gone = table.c.decision_id.in_(some)
             self.connection.execute(delete(table).where(table.c.router == self.router, gone))
 
+    def warm_start(self) -> Snapshot | None:
+        """The evidence from elsewhere that is in force; None when there is none."""
+        found = read_warm_start(self.connection, self.router)
+        return None if found is None else found.evidence
+
+    def put_warm_start(
+        self, evidence: Snapshot | None, *, source: str, trust: float | None, now: float
+    ) -> None:
+        """Put other evidence in force, or None."""
+        last = select(func.max(warm_starts.c.id)).where(warm_starts.c.router == self.router)
+        row = {
+            "router": self.router,
+            "id": (self.connection.scalar(last) or 0) + 1,
+            "loaded_at": now,
+            "source": source,
+            "trust": trust,
+        }
+        blobs = {"posterior": None, "costs": None} if evidence is None else evidence._asdict()
+        self.connection.execute(insert(warm_starts), row | blobs)
+
     def publish(self, snapshot: Snapshot, reward_weights: Mapping[str, float], *, keep: int) -> int:
         """Make ``snapshot`` the next one and prune all but the newest ``keep``.
 
@@ -139,6 +161,23 @@ def read_snapshot(connection: Connection, router: str, version: int) -> Snapshot
     here = snapshots.c.router == router, snapshots.c.version == version
     row = connection.execute(select(snapshots.c.posterior, snapshots.c.costs).where(*here)).one_or_none()
     return None if row is None else Snapshot(*row)
+
+
+class WarmStart(NamedTuple):
+    """Evidence from elsewhere in force: since when (Unix time, seconds), from where, trusted how far."""
+
+    loaded_at: float
+    source: str
+    trust: float | None
+    evidence: Snapshot
+
+
+def read_warm_start(connection: Connection, router: str) -> WarmStart | None:
+    newest = select(warm_starts).where(warm_starts.c.router == router).order_by(warm_starts.c.id.desc())
+    row = connection.execute(newest.limit(1)).one_or_none()
+    if row is None or row.posterior is None:
+        return None
+    return WarmStart(row.loaded_at, row.source, row.trust, Snapshot(row.posterior, row.costs))
 
 
 def all_observations(connection: Connection, router: str, size: int = 2_000) -> Iterator[list[Observation]]:

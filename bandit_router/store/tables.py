@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0004_signals"
+SCHEMA_VERSION = "0005_warm_starts"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -173,6 +173,20 @@ snapshots = Table(
     Column("costs", LargeBinary, comment="The same of costs beside list prices; null: nothing"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="Published posteriors; the oldest are pruned",
+)
+
+warm_starts = Table(
+    "warm_starts",
+    metadata,
+    _router(),
+    Column("id", BigInteger, primary_key=True, comment="1, 2, 3, … per router; the largest is in force"),
+    Column("loaded_at", Double, nullable=False, comment="Unix time, seconds"),
+    Column("source", Text, nullable=False, comment="Where it is from"),
+    Column("trust", Double, comment="Queries it may count for; null: as many as it is of"),
+    Column("posterior", LargeBinary, comment="A snapshot that knows nothing else; null: no warm start"),
+    Column("costs", LargeBinary, comment="The same of costs beside list prices"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="Evidence from elsewhere that counts as prior; what a rebuild from the log begins with",
 )
 
 spending = Table(

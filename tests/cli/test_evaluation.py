@@ -122,7 +122,7 @@ def test_events_and_feedback_that_travels_are_played(call: Run, data: str) -> No
         (("simulate", "--data", "{data}", "--trade", "nan"), "trade: is nan"),
         (("simulate", "--data", "{data}", "--trade", "-1"), "trade: is -1"),
         (("simulate", "--data", "{data}", "--trade", "1e8"), "which makes the cost weight"),
-        (("simulate", "--data", "{data}", "--columns", "text"), "columns: 'text' is not NAME=COLUMN"),
+        (("simulate", "--data", "{data}", "--columns", "text"), "columns: 'text' is not NAME=VALUE"),
         (("simulate", "--data", "{data}", "--columns", "text=a,text=b"), "columns: text is given twice"),
         (("simulate", "--data", "{data}", "--columns", "words=text"), "no column is called 'words'"),
         (("simulate", "--data", "{data}", "--prices", "none.csv"), "none.csv: cannot be read"),

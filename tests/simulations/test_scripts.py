@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bandit_router.evaluation.simulation.agents import Setting
+from bandit_router.evaluation.simulation.stream import Stream
 from simulations.peers import PEERS
 from simulations.show import OURS
-from tests.simulations.worlds import DATA, ROOT
+from simulations.warm_start import AGENTS, Kept, WrongLabels, keep_best
+from tests.simulations.worlds import DATA, LAMBDA, ROOT, a_setting, an_easy_stream
 
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not there")
 
@@ -71,13 +75,38 @@ def test_drift_shows_both_things_that_happen(tmp_path: Path) -> None:
 
 
 @needs_data
+def test_warm_starts_are_shown_beside_cold_and_wrong_ones(tmp_path: Path) -> None:
+    shown, found = figures("warm_start", tmp_path, "--streams", "mixed", "--labelled", "80")
+    assert set(found) == {"mixed, 0.1", "mixed, 0.3"}
+    played = {one["name"] for one in found["mixed, 0.1"]["policies"] if one["role"] == "policy"}
+    assert played == {*AGENTS}
+    assert found["mixed, 0.1"]["regression_gain"] > 0.005
+    assert "80 labelled, then 1 × 60 queries" in " ".join(shown.split())
+
+
+def test_a_wrong_start_is_told_that_each_model_is_the_one_before_it() -> None:
+    told: list[Stream] = []
+
+    def spy(setting: Setting) -> Kept:
+        assert setting.labelled is not None
+        told.append(setting.labelled)
+        return keep_best(setting)
+
+    stream = an_easy_stream(30)
+    setting = replace(a_setting(stream), labelled=stream)
+    WrongLabels(spy)(setting)
+    assert told[0].quality[:, [1, 2, 0]].tolist() == stream.quality.tolist()
+    assert keep_best(setting).arm == int((stream.quality - LAMBDA * stream.cost_usd).mean(axis=0).argmax())
+
+
+@needs_data
 def test_prior_widths_are_compared() -> None:
     done = call("prior_width", str(DATA / "paretobandit.parquet"), "--queries", "60", "--seeds", "1")
     assert done.returncode == 0, done.stderr
     assert "weight_std" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["regret", "side_by_side", "drift"])
+@pytest.mark.parametrize("script", ["regret", "side_by_side", "drift", "warm_start"])
 def test_a_missing_folder_is_one_line(script: str, tmp_path: Path) -> None:
     done = call(script, "--data", str(tmp_path))
     assert done.returncode == 1

@@ -10,10 +10,11 @@ import numpy as np
 
 from bandit_router.budget import Pace, advance, affordable_usd, price_of_a_dollar
 from bandit_router.config import PosteriorSection
-from bandit_router.costs import LARGEST_ROOT, root_of
+from bandit_router.costs import root_of
 from bandit_router.decide import View, expect_costs, score
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.evaluation.warm_start import roots
 from bandit_router.guards import affordable
 from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs, warmed
 from bandit_router.policies import Policy, parse_policy, sample
@@ -22,6 +23,7 @@ from bandit_router.types import Budget, FloatArray, Signals
 from bandit_router.warm import Evidence, evidence_of_labels
 
 _GROWTH = 1.05
+_SCHEMA = "simulation"
 
 
 class Agent(Protocol):
@@ -146,7 +148,7 @@ class RouterMaker:
         section = self.posterior
         rewards = Posterior.empty(
             dict.fromkeys(setting.arms, make_prior(section, setting.dim)),
-            schema_id="simulation",
+            schema_id=_SCHEMA,
             noise_variance=section.noise_std**2,
             half_life_s=section.half_life_s,
             hyperprior=make_hyperprior(section),
@@ -164,7 +166,5 @@ class RouterMaker:
 
 
 def _evidence(labelled: Stream) -> Evidence:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        root = np.sqrt(labelled.cost_usd / labelled.expected_cost_usd)
-    root = np.where(labelled.expected_cost_usd > 0, np.minimum(root, LARGEST_ROOT), np.nan)
-    return evidence_of_labels(labelled.arms, labelled.x, labelled.quality, root, labelled.name)
+    root = roots(labelled.cost_usd, labelled.expected_cost_usd)
+    return evidence_of_labels(labelled.arms, _SCHEMA, labelled.x, labelled.quality, root, labelled.name)

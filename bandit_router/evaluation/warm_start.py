@@ -1,0 +1,102 @@
+"""Evidence for a warm start: from labelled queries, from a log, or from what another router has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+import numpy as np
+
+from bandit_router.costs import LARGEST_ROOT
+from bandit_router.errors import InvalidInput, StoreError
+from bandit_router.evaluation.datasets import Dataset
+from bandit_router.evaluation.logs.read import Log
+from bandit_router.evaluation.partition import OUTCOMES
+from bandit_router.features import Pipeline, input_tokens, read_query
+from bandit_router.hierarchy import Sums, plus
+from bandit_router.learner import Learned, read_snapshot
+from bandit_router.posterior import Posterior
+from bandit_router.store.store import Store
+from bandit_router.types import Arm, FloatArray
+from bandit_router.warm import Evidence, evidence_of_labels
+
+_REWARD = OUTCOMES.index("reward")
+
+
+def of_labels(
+    dataset: Dataset, arms: Sequence[Arm], pipeline: Pipeline, names: Mapping[str, str] | None = None
+) -> Evidence:
+    """Of queries that every model answered. ``names`` says which arm a model of the dataset is.
+
+    Raises InvalidInput when no model is an arm.
+    """
+    names = {model: (names or {}).get(model, model) for model in dataset.models}
+    known = {arm.name: arm for arm in arms}
+    columns = [k for k, model in enumerate(dataset.models) if names[model] in known]
+    if not columns:
+        ours, theirs = ", ".join(known), ", ".join(dataset.models)
+        raise InvalidInput("arm", f"none of {theirs} is an arm", f"say which is one of {ours}")
+    found = [known[names[dataset.models[k]]] for k in columns]
+    queries = [read_query(text) for text in dataset.queries]
+    listed = np.array([[arm.expected_cost_usd(input_tokens(query)) for arm in found] for query in queries])
+    return evidence_of_labels(
+        [arm.name for arm in found],
+        pipeline.schema_id,
+        np.array([pipeline.context(query) for query in queries]),
+        dataset.quality[:, columns],
+        roots(dataset.cost_usd[:, columns], listed),
+        f"{len(queries)} labelled queries of {dataset.name}",
+    )
+
+
+def roots(cost_usd: FloatArray, listed_usd: FloatArray) -> FloatArray:
+    """√(cost / list) as :func:`bandit_router.costs.root_of` has it, NaN where the list price is 0."""
+    ratio = np.full(cost_usd.shape, np.nan)
+    np.divide(cost_usd, listed_usd, where=listed_usd > 0, out=ratio)
+    found: FloatArray = np.minimum(np.sqrt(ratio), LARGEST_ROOT)
+    return found
+
+
+def of_log(log: Log, prior: Posterior, names: Mapping[str, str] | None = None) -> Evidence:
+    """Of the rewards in a log. Of costs it tells nothing: list prices are not in it.
+
+    ``prior`` is a posterior of the log's router; ``names`` says which arm one of the log is.
+    """
+    learned = prior.without_evidence()
+    learned.warm = None
+    nothing = learned.copy()
+    for block in (piece.read() for piece in log.pieces):
+        reward = block.outcomes[:, _REWARD]
+        for k, arm in enumerate(block.arms):
+            rows = ~np.isnan(reward) & (block.action == k)
+            learned.observe_many(arm, block.x[rows], reward[rows], block.decided_at[rows])
+    return _evidence(Learned(learned, nothing), names, f"the log of router {log.info['router']}")
+
+
+def of_router(url: str, router: str, names: Mapping[str, str] | None = None) -> Evidence:
+    """Of what a router has learned, warm start and all. Raises StoreError when there is no such router."""
+    with closing(Store.open(url, router, create=False)) as store, store.auditing() as audit:
+        head = audit.head()
+        snapshot = None if head is None else audit.snapshot(head[0])
+    if snapshot is None:
+        raise StoreError(f"there is no router {router!r} with a snapshot in this database")
+    return _evidence(read_snapshot(snapshot), names, f"what router {router} has learned")
+
+
+def _evidence(learned: Learned, names: Mapping[str, str] | None, source: str) -> Evidence:
+    rewards, costs = (_everything(posterior) for posterior in learned)
+    return Evidence(
+        arms=tuple((names or {}).get(arm, arm) for arm in learned.rewards.arms),
+        schema_id=learned.rewards.schema_id,
+        rewards=rewards,
+        costs=costs,
+        queries=float(rewards.weight.sum()),
+        worth=1.0,
+        source=source,
+    )
+
+
+def _everything(posterior: Posterior) -> Sums:
+    own = Sums(posterior.second, posterior.cross, posterior.square, posterior.second[:, 0, 0])
+    warm = posterior.warm
+    return own if warm is None else plus(own, warm.scaled(posterior.as_of, posterior.half_life_s))
