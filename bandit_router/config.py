@@ -37,6 +37,9 @@ class RouterSection(_Section):
     name: Name = Field("default", description="Routers with different names share nothing.")
     cost_weight: NonNegative = Field(0.0, description="Reward given up to save one dollar, 1/USD.")
     log_queries: bool = Field(False, description="Store the query text with each decision.")
+    min_quality: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Models that are not expected to reach this reward for a query are left out."
+    )
 
 
 class PolicySection(BaseModel):

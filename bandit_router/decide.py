@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bandit_router.costs import cost_ratios
-from bandit_router.guards import Limits, narrow
+from bandit_router.guards import Limits, good_enough, narrow
 from bandit_router.policies import Policy, sample
 from bandit_router.posterior import Posterior
 from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
@@ -60,6 +60,15 @@ def score(
     return Scores(arms, x, mean, std, cost, utility, signals)
 
 
+def without(scores: Scores, excluded: Collection[str]) -> Scores:
+    """The scores of the other arms."""
+    if not excluded:
+        return scores
+    kept = [k for k, arm in enumerate(scores.arms) if arm not in excluded]
+    mean, std, cost, utility = (vector[kept] for vector in scores[2:6])
+    return Scores(tuple(scores.arms[k] for k in kept), scores.x, mean, std, cost, utility, scores.signals)
+
+
 def expect_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
     """What a call of each arm is expected to cost at x (d,), from its list cost, USD."""
     ratio = cost_ratios(view.costs, x).tolist()
@@ -83,6 +92,9 @@ def decide(
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]
     scores = score(view.posterior, names, request.x, costs, request.cost_weight, request.signals)
+    if request.limits.min_quality > 0.0:
+        below = good_enough(scores, request.limits.min_quality)
+        scores, excluded = without(scores, below), excluded | below
     pmf = policy.pmf(scores)
     chosen = sample(pmf, rng)
     return Decision(
@@ -92,7 +104,7 @@ def decide(
         schema_id=schema_id,
         eligible=scores.arms,
         pmf=tuple(pmf),
-        expected_costs_usd=tuple(costs),
+        expected_costs_usd=tuple(scores.cost_usd.tolist()),
         arm=scores.arms[chosen],
         propensity=pmf[chosen],
         reason=Reason.POLICY,
@@ -100,7 +112,7 @@ def decide(
         snapshot=view.version,
         cost_weight=request.cost_weight,
         expected_quality=float(scores.mean[chosen]),
-        expected_cost_usd=costs[chosen],
+        expected_cost_usd=float(scores.cost_usd[chosen]),
         list_cost_usd=listed[scores.arms[chosen]],
         conversation=request.conversation,
         idempotency_key=request.idempotency_key,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
-from bandit_router.types import Arm
+from bandit_router.types import Arm, Scores
 
 _TOO_DEAR = "expected to cost more than the budget has left for one call"
 
@@ -18,6 +18,7 @@ class Limits(NamedTuple):
     ``require`` lists capabilities the model must have; ``allow`` names the only arms the caller accepts.
     ``max_cost_usd`` is the caller's, and excludes whatever is expected to cost more. ``affordable_usd`` is
     what the router's budget has left for this call: it excludes too, but never the cheapest arm.
+    ``min_quality`` excludes arms that are not good enough for the query, but never the best of them.
     """
 
     input_tokens: int
@@ -25,6 +26,7 @@ class Limits(NamedTuple):
     allow: Collection[str] | None = None
     max_cost_usd: float = math.inf
     affordable_usd: float = math.inf
+    min_quality: float = 0.0
 
 
 def narrow(
@@ -61,6 +63,20 @@ def affordable(costs_usd: Mapping[str, float], most_usd: float) -> dict[str, flo
     """The costs that are at most this, and always the lowest."""
     most = max(most_usd, min(costs_usd.values()))
     return {arm: cost for arm, cost in costs_usd.items() if cost <= most}
+
+
+def good_enough(scores: Scores, min_quality: float) -> dict[str, str]:
+    """What excludes each arm whose reward is believed to be below the floor, give or take its width.
+
+    An arm that may be good enough, for all that is known, stays; so does the one that is believed the best.
+    """
+    best = int(scores.mean.argmax())
+    below = scores.mean + scores.std < min_quality
+    return {
+        arm: f"expected quality {scores.mean[k]:.2g} is below min_quality {min_quality:g}"
+        for k, arm in enumerate(scores.arms)
+        if below[k] and k != best
+    }
 
 
 def _obstacle(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str | None:

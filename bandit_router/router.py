@@ -61,6 +61,8 @@ class RouteOptions(TypedDict, total=False):
     """Reward given up to save one dollar, 1/USD; the router's own, or its budget's, by default."""
     max_cost_usd: float | None
     """Most that the call may be expected to cost, USD."""
+    min_quality: float | None
+    """Reward that a model may be expected to reach; the router's by default. The best stays."""
     require: Sequence[str]
     """Capabilities the model must have."""
     arms: Sequence[str] | None
@@ -196,6 +198,9 @@ class Router:
                 require=options.get("require") or (),
                 allow=options.get("arms"),
                 max_cost_usd=_check_number("max_cost_usd", options.get("max_cost_usd"), math.inf),
+                min_quality=_check_number(
+                    "min_quality", options.get("min_quality"), self.settings.router.min_quality, most=1.0
+                ),
                 affordable_usd=math.inf if budget is None else affordable_usd(pace, budget),
             ),
             conversation=options.get("conversation"),
@@ -475,14 +480,14 @@ def _check_policy(policy: Policy, arms: Sequence[Arm]) -> None:
         raise ConfigError(f"policy.arm: {named!r} is not an arm; use one of {', '.join(names)}")
 
 
-def _check_number(field: str, asked: float | None, default: float) -> float:
-    """A number of at least 0 that the caller may give. Raises InvalidInput."""
+def _check_number(field: str, asked: float | None, default: float, most: float = _LARGEST_NUMBER) -> float:
+    """A number from 0 to ``most`` that the caller may give. Raises InvalidInput."""
     if asked is None:
         return default
-    fix = f"give a number in [0, {_LARGEST_NUMBER:g}]"
+    fix = f"give a number in [0, {most:g}]"
     if isinstance(asked, bool) or not isinstance(asked, Real):
         raise InvalidInput(field, f"is {type(asked).__name__}, not a number", fix)
-    if not 0.0 <= asked <= _LARGEST_NUMBER:
+    if not 0.0 <= asked <= most:
         raise InvalidInput(field, "is out of range", fix)
     return float(asked)
 

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
-from bandit_router.guards import Limits
+from bandit_router.guards import Limits, good_enough
 from bandit_router.guards import narrow as narrow_by
-from bandit_router.types import Arm
+from bandit_router.types import Arm, Scores
 
 SMALL = Arm(
     name="small",
@@ -108,3 +111,27 @@ def test_a_spent_budget_leaves_the_cheapest_arm_that_fits() -> None:
     assert names(narrow([CHEAP, DEAR], input_tokens=10, affordable_usd=0.0)) == ["cheap"]
     able = {"input_tokens": 10, "affordable_usd": 0.0, "require": ["vision"]}
     assert names(narrow([CHEAP, DEAR], **able)) == ["dear"]
+
+
+def believed(*arms: tuple[float, float]) -> Scores:
+    """Arms a, b, c, … of these means and widths."""
+    mean, std = (np.array(part) for part in zip(*arms, strict=True))
+    nothing = np.zeros(len(arms))
+    return Scores(tuple("abcdef"[: len(arms)]), np.ones(1), mean, std, nothing, mean)
+
+
+def test_what_is_not_good_enough_is_excluded_unless_it_may_be_for_all_that_is_known() -> None:
+    scores = believed((0.9, 0.01), (0.6, 0.01), (0.6, 0.3), (0.79, 0.01))
+    assert good_enough(scores, 0.8) == {"b": "expected quality 0.6 is below min_quality 0.8"}
+    assert list(good_enough(scores, 0.81)) == ["b", "d"]
+    assert good_enough(scores, 0.0) == {}
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.5)), min_size=1, max_size=6), st.floats(0, 1))
+def test_a_floor_never_leaves_nothing_and_never_excludes_the_best(
+    arms: list[tuple[float, float]], floor: float
+) -> None:
+    excluded = good_enough(believed(*arms), floor)
+    assert max(range(len(arms)), key=lambda k: arms[k][0]) not in ["abcdef".index(arm) for arm in excluded]
+    for k, (mean, std) in enumerate(arms):
+        assert "abcdef"[k] not in excluded or mean + std < floor

@@ -193,7 +193,7 @@ def simulate(
     check_page(report)
     events = tuple(parse_event(text) for text in event or [])
     channel = Channel(delay=delay, missing=missing, duplicated=duplicated)
-    policies = _policies(policy or ["thompson"])
+    policies = _policies(policy or ["tempered"])
     with workers(jobs, cluster):
         dataset = load_dataset(
             data,

@@ -87,6 +87,7 @@ async def route(request: Request) -> Response:
         user_tier=body.user_tier,
         cost_weight=body.cost_weight,
         max_cost_usd=body.max_cost_usd,
+        min_quality=body.min_quality,
         require=body.require,
         arms=body.arms,
         conversation=body.conversation,

@@ -33,6 +33,9 @@ class RouteBody(BaseModel):
     user_tier: str | None = Field(None, description="Tier of the user, such as premium or free.")
     cost_weight: float | None = Field(None, description="Reward given up to save one dollar, 1/USD.")
     max_cost_usd: float | None = Field(None, description="Most the call may be expected to cost, USD.")
+    min_quality: float | None = Field(
+        None, description="Reward a model must be expected to reach; the best is never left out."
+    )
     require: list[str] = Field(default_factory=list, description="Capabilities the model must have.")
     arms: list[str] | None = Field(None, description="The only arms acceptable.")
     conversation: str | None = Field(None, description="Your id of the conversation; logged.")

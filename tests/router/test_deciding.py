@@ -200,3 +200,25 @@ def test_a_request_without_an_eligible_arm_leaves_nothing_behind(router: Router)
         router.route("a", require=["telepathy"], idempotency_key="k")
     assert router.verify().decisions == 0
     assert router.route("a", idempotency_key="k").arm
+
+
+def test_a_floor_of_quality_leaves_out_what_is_known_to_be_below_it(open_router: OpenRouter) -> None:
+    router = open_router()
+    assert router.route("query", min_quality=0.8).eligible == ("large", "small")  # nothing is known yet
+    for i in range(40):
+        for arm, quality in (("large", 0.9), ("small", 0.4)):
+            router.feedback(router.route(f"query {i}", arms=[arm]).id, quality=quality)
+    router.learn()
+    assert router.route("query", min_quality=0.2).eligible == ("large", "small")
+    made = router.route("query", min_quality=0.7)
+    assert made.eligible == ("large",)
+    assert made.excluded["small"].endswith("is below min_quality 0.7")
+    assert made.expected_costs_usd == (made.expected_cost_usd,)
+    assert router.verify().ok
+    router.close()
+    strict = open_router(router={"min_quality": 0.7})
+    assert strict.route("query").eligible == ("large",)
+    assert strict.route("query", min_quality=0.0).eligible == ("large", "small")
+    for wrong in (-0.1, 1.1, math.nan, "high"):
+        with pytest.raises(InvalidInput, match="min_quality: is"):
+            strict.route("query", min_quality=wrong)  # type: ignore[arg-type]
