@@ -35,6 +35,7 @@ simulations: $(VENV)/simulations.stamp
 	$(BIN)/python -m simulations.regret
 	$(BIN)/python -m simulations.side_by_side
 	$(BIN)/python -m simulations.drift
+	$(BIN)/python -m simulations.warm_start
 
 chromium: # the browser that the tests open pages in
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
