@@ -99,6 +99,15 @@ class PosteriorSection(_Section):
     half_life_s: Positive | None = None
 
 
+class TrialSection(_Section):
+    share: Annotated[float, Field(ge=0.001, le=1)] = Field(
+        0.25, description="Most traffic that new arms get together, beside established ones."
+    )
+    rewards: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        10, description="Rewards counted from which on an arm is established; 0 is from the start."
+    )
+
+
 class RewardSection(_Section):
     weights: dict[str, Positive] = Field(default_factory=lambda: {"quality": 1.0})
 
@@ -162,6 +171,7 @@ class Settings(BaseSettings):
     store: StoreSection = StoreSection()
     learner: LearnerSection = LearnerSection()
     server: ServerSection = ServerSection()
+    trial: TrialSection = TrialSection()
 
     @field_validator("arms")
     @classmethod

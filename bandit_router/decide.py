@@ -50,14 +50,14 @@ def score(
     signals: Signals = NO_SIGNALS,
 ) -> Scores:
     """Score the named arms at x: u = mean − λ · cost, with the posterior's mean and std."""
-    mean, std = posterior.predict(x)
+    (mean, std), counted = posterior.predict(x), posterior.count
     arms = tuple(names)
     if arms != posterior.arms:
         rows = [posterior.index(arm) for arm in arms]
-        mean, std = mean[rows], std[rows]
+        mean, std, counted = mean[rows], std[rows], counted[rows]
     cost = np.array(costs_usd)
     utility = mean - cost_weight * cost if cost_weight else mean
-    return Scores(arms, x, mean, std, cost, utility, signals)
+    return Scores(arms, x, mean, std, cost, utility, signals, counted)
 
 
 def without(scores: Scores, excluded: Collection[str]) -> Scores:

@@ -32,7 +32,7 @@ from bandit_router.errors import (
 from bandit_router.features import Pipeline, build_pipeline, check_text, input_tokens, read_query
 from bandit_router.guards import Limits
 from bandit_router.learner import Learner, encode_snapshot, make_learner, read_snapshot
-from bandit_router.policies import Policy, make_policy
+from bandit_router.policies import Policy, make_policy, put_on_trial
 from bandit_router.reward import check_metric
 from bandit_router.snapshot import decode
 from bandit_router.store.store import Store
@@ -125,7 +125,7 @@ class Router:
             _check_policy(policy, store.arms())
             return cls(
                 settings=settings,
-                policy=policy,
+                policy=put_on_trial(policy, settings.trial.share, settings.trial.rewards),
                 pipeline=pipeline,
                 store=store,
                 learner=learner,

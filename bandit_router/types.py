@@ -97,7 +97,8 @@ class Scores(NamedTuple):
 
     ``mean`` and ``std`` describe the posterior of each arm's reward at the context ``x`` (d,);
     ``cost_usd`` is the expected cost; ``utility`` is ``mean - cost_weight * cost_usd``. ``signals`` are what
-    hand-written policies go by.
+    hand-written policies go by. ``counted`` is how many rewards the posterior has counted of each arm, None
+    where all are established.
     """
 
     arms: tuple[str, ...]
@@ -107,6 +108,7 @@ class Scores(NamedTuple):
     cost_usd: FloatArray
     utility: FloatArray
     signals: Signals = NO_SIGNALS
+    counted: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bandit_router.config import PosteriorSection
+from bandit_router.config import PosteriorSection, TrialSection
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
@@ -21,11 +21,12 @@ from bandit_router.evaluation.simulation.stream import Stream
 from simulations.streams import STREAMS, cost_weight
 
 _TEXTBOOK = PosteriorSection(model="independent", prior_mean=0.5, noise_std=0.3)
+_NO_TRIAL = TrialSection(rewards=0)
 
 OURS: Mapping[str, MakeAgent] = {
     "tempered": RouterMaker("tempered"),
-    "textbook thompson": RouterMaker("thompson", _TEXTBOOK),
-    "textbook linucb, α = 0.3": RouterMaker("linucb:alpha=0.3", _TEXTBOOK),
+    "textbook thompson": RouterMaker("thompson", _TEXTBOOK, trial=_NO_TRIAL),
+    "textbook linucb, α = 0.3": RouterMaker("linucb:alpha=0.3", _TEXTBOOK, trial=_NO_TRIAL),
 }
 """The default of bandit-router, and the textbook's policies on independent arms, all cold."""
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.policies import POLICIES, Policy, make_policy
-from bandit_router.policies.bandit import EpsilonGreedy, Fixed
+from bandit_router.policies import POLICIES, Policy, Trial, make_policy
+from bandit_router.policies.bandit import EpsilonGreedy
 from bandit_router.types import Scores
 from tests.contracts import policy as contract
 from tests.contracts.policy import ORDINARY, make_scores, some_scores
@@ -26,7 +26,7 @@ def takes(name: str) -> list[str]:
 
 
 def every_policy() -> list[Policy]:
-    """Each registered policy, once for every ε where it has one."""
+    """Each registered policy, once for every ε where it has one, with and without a trial of new arms."""
     made = []
     for name in POLICIES:
         needs = NEEDS.get(name, {})
@@ -34,7 +34,7 @@ def every_policy() -> list[Policy]:
             made += [make_policy(name, {**needs, "epsilon": epsilon}) for epsilon in EPSILONS]
         else:
             made.append(make_policy(name, needs))
-    return made
+    return made + [Trial(policy, 0.25, 10) for policy in made]
 
 
 def spec_of(policy: Policy) -> str:
@@ -43,7 +43,7 @@ def spec_of(policy: Policy) -> str:
 
 policies = pytest.mark.parametrize("policy", every_policy(), ids=spec_of)
 tie_breakers = pytest.mark.parametrize(
-    "policy", [p for p in every_policy() if not isinstance(p, Fixed)], ids=spec_of
+    "policy", [p for p in every_policy() if "fixed" not in p.spec], ids=spec_of
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Tempered, Thompson, Uniform
 from bandit_router.policies.base import Policy, sample
+from bandit_router.policies.trial import Trial
 
 POLICIES: Mapping[str, Callable[..., Policy]] = {
     "tempered": Tempered,
@@ -19,7 +21,18 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
     "fixed": Fixed,
 }
 
-__all__ = ["POLICIES", "Policy", "check_arms", "make_policy", "parse_policy", "sample"]
+_TRIAL = re.compile(r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)")
+
+__all__ = [
+    "POLICIES",
+    "Policy",
+    "Trial",
+    "check_arms",
+    "make_policy",
+    "parse_policy",
+    "put_on_trial",
+    "sample",
+]
 
 
 def make_policy(name: str, parameters: Mapping[str, float | str]) -> Policy:
@@ -46,8 +59,13 @@ def make_policy(name: str, parameters: Mapping[str, float | str]) -> Policy:
 
 
 def parse_policy(spec: str) -> Policy:
-    """Read ``name``, ``name:key=value,key=value`` or ``fixed:arm``, as ``Policy.spec`` writes it."""
+    """Read ``name``, ``name:key=value,key=value`` or ``fixed:arm``, as ``Policy.spec`` writes it.
+
+    ``trial:share=0.25,rewards=30|`` before it is a :class:`Trial` of what follows.
+    """
     name, _, rest = spec.partition(":")
+    if name == "trial":
+        return _parse_trial(spec)
     parameters: dict[str, str] = {}
     for part in filter(None, rest.split(",")):
         key, equals, text = part.rpartition("=")
@@ -59,6 +77,23 @@ def parse_policy(spec: str) -> Policy:
             raise ConfigError(f"policy {spec!r}: {key} is given twice; give it once")
         parameters[key] = text
     return make_policy(name, parameters)
+
+
+def _parse_trial(spec: str) -> Trial:
+    own, bar, inner = spec.partition("|")
+    written = _TRIAL.fullmatch(own)
+    if written is None or not bar:
+        raise ConfigError(f"policy {spec!r}: write trial:share=0.25,rewards=30|POLICY")
+    try:
+        return Trial(parse_policy(inner), float(written["share"]), int(written["rewards"]))
+    except ValueError as error:
+        raise ConfigError(f"policy {spec!r}: {error}") from error
+
+
+def put_on_trial(policy: Policy, share: float, rewards: int) -> Policy:
+    """The policy with a share of traffic for new arms; one that never learns, or has it, is left as it is."""
+    as_it_is = isinstance(policy, Fixed | Uniform | Trial) or rewards == 0
+    return policy if as_it_is else Trial(policy, share, rewards)
 
 
 def check_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:

@@ -37,7 +37,7 @@ def with_floor(probabilities: list[float], epsilon: float) -> list[float]:
     """(1 − ε) p + ε/k, rescaled so that rounding cannot move the sum from 1."""
     k = len(probabilities)
     keep, share = 1.0 - epsilon, epsilon / k
-    return _rescaled([keep * p + share for p in probabilities])
+    return rescaled([keep * p + share for p in probabilities])
 
 
 def argmax_pmf(values: list[float], epsilon: float) -> list[float]:
@@ -47,10 +47,11 @@ def argmax_pmf(values: list[float], epsilon: float) -> list[float]:
     winners = [value >= cut for value in values]
     floor = epsilon / len(values)
     top = (1.0 - epsilon) * (1.0 / winners.count(True)) + floor
-    return _rescaled([top if won else floor for won in winners])
+    return rescaled([top if won else floor for won in winners])
 
 
-def _rescaled(probabilities: list[float]) -> list[float]:
+def rescaled(probabilities: list[float]) -> list[float]:
+    """The same, over their sum: rounding cannot move it from 1."""
     total = math.fsum(probabilities)
     return probabilities if total == 1.0 else [p / total for p in probabilities]
 

@@ -18,34 +18,44 @@ from bandit_router.types import Scores
 _ACCURACY = 1e-9  # of a probability that an integral gives
 
 
-def make_scores(utility: npt.ArrayLike, std: npt.ArrayLike, cost_weight: float = 2.0) -> Scores:
-    """Scores of arms a0, a1, … with these utilities and widths."""
+def make_scores(
+    utility: npt.ArrayLike,
+    std: npt.ArrayLike,
+    cost_weight: float = 2.0,
+    counted: Sequence[int] | None = None,
+) -> Scores:
+    """Scores of arms a0, a1, … with these utilities, widths and numbers of rewards."""
     u, width = np.array(utility, dtype=float), np.array(std, dtype=float)
     cost = np.linspace(0.001, 0.1, u.size)
     names = tuple(f"a{k}" for k in range(u.size))
-    return Scores(names, np.array([1.0, 0.5]), u + cost_weight * cost, width, cost, u)
+    rewards = None if counted is None else np.array(counted, dtype=np.int64)
+    return Scores(names, np.array([1.0, 0.5]), u + cost_weight * cost, width, cost, u, rewards)
 
 
 @st.composite
 def some_scores(draw: st.DrawFn) -> Scores:
-    """1 to 8 arms; widths from 0 to 2, many of them far apart, and some utilities tied."""
+    """1 to 8 arms, some of them new; widths from 0 to 2, many far apart, and some utilities tied."""
     arms = draw(st.integers(1, 8))
     utilities = st.floats(-2.0, 2.0) | st.sampled_from([0.0, 0.5])
     widths = st.floats(0.0, 2.0) | st.sampled_from([0.0, 1e-9, 1e-4, 0.1])
     return make_scores(
         draw(st.lists(utilities, min_size=arms, max_size=arms)),
         draw(st.lists(widths, min_size=arms, max_size=arms)),
+        counted=draw(st.none() | st.lists(st.sampled_from([0, 9, 10, 500]), min_size=arms, max_size=arms)),
     )
 
 
-ORDINARY = make_scores([0.50, 0.55, 0.45, 0.60, 0.52], [0.10, 0.20, 0.15, 0.10, 0.30])
+ORDINARY = make_scores(
+    [0.50, 0.55, 0.45, 0.60, 0.52], [0.10, 0.20, 0.15, 0.10, 0.30], counted=[40, 0, 900, 10, 3]
+)
 
 
 def take(scores: Scores, rows: Sequence[int]) -> Scores:
     """The scores of some arms only, in the order given."""
     index = np.array(rows, dtype=int)
-    vectors = (scores.mean, scores.std, scores.cost_usd, scores.utility)
-    return Scores(tuple(scores.arms[row] for row in rows), scores.x, *(v[index] for v in vectors))
+    names = ("mean", "std", "cost_usd", "utility", "counted")
+    vectors = {name: v[index] for name in names if (v := getattr(scores, name)) is not None}
+    return scores._replace(arms=tuple(scores.arms[row] for row in rows), **vectors)
 
 
 def check_distribution(policy: Policy, scores: Scores) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from bandit_router.budget import Pace, advance, affordable_usd, price_of_a_dollar
-from bandit_router.config import PosteriorSection
+from bandit_router.config import PosteriorSection, TrialSection
 from bandit_router.costs import root_of
 from bandit_router.decide import View, expect_costs, score
 from bandit_router.evaluation.partition import BoolArray
@@ -17,7 +17,7 @@ from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.warm_start import roots
 from bandit_router.guards import affordable
 from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs, warmed
-from bandit_router.policies import Policy, parse_policy, sample
+from bandit_router.policies import Policy, parse_policy, put_on_trial, sample
 from bandit_router.posterior import Posterior
 from bandit_router.types import Budget, FloatArray, Signals
 from bandit_router.warm import Evidence, evidence_of_labels
@@ -143,6 +143,7 @@ class RouterMaker:
     posterior: PosteriorSection = field(default_factory=PosteriorSection)
     budget: Budget | None = None
     trust: float | None = None
+    trial: TrialSection = field(default_factory=TrialSection)
 
     def __call__(self, setting: Setting) -> RouterAgent:
         section = self.posterior
@@ -158,7 +159,7 @@ class RouterMaker:
             learned = warmed(learned, _evidence(setting.labelled), self.trust, since=0.0)
         return RouterAgent(
             learned=learned,
-            policy=parse_policy(self.spec),
+            policy=put_on_trial(parse_policy(self.spec), self.trial.share, self.trial.rewards),
             cost_weight=setting.cost_weight,
             rng=setting.rng,
             budget=self.budget,

@@ -1,0 +1,73 @@
+"""A share of traffic for arms that are new: tried at once, and no more than stated until they earned it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bandit_router.policies.base import Policy, check_parameter, rescaled
+from bandit_router.types import Scores
+
+LEAST = 0.2
+"""Of the share, what goes to arms on trial however poor the policy thinks them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A policy, with a share of its traffic set aside for arms on trial beside established ones.
+
+    An arm is on trial while fewer than ``rewards`` of its rewards are counted. With p the policy's PMF over
+    all eligible arms, e its PMF over the established ones alone, T the arms on trial and p(T) their sum::
+
+        m = min(share, max(p(T), l)),    l = LEAST · share
+        PMF(a) = l/|T| + (m − l) · p(a)/p(T)  for a in T,    (1 − m) · e(a)  for the others
+
+    So they get at most ``share`` together and at least l/|T| each, in between what the policy gives them; and
+    what is not theirs is decided as if they were not there. Where all eligible arms are on trial, or none,
+    the PMF is the policy's: at a cold start there is nothing to protect.
+    """
+
+    policy: Policy
+    share: float
+    rewards: int
+    spec: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_parameter("trial", "share", self.share, 0.001, 1.0)
+        check_parameter("trial", "rewards", self.rewards, 0, 1e9)
+        own = f"trial:share={float(self.share)!r},rewards={self.rewards:d}"
+        object.__setattr__(self, "spec", f"{own}|{self.policy.spec}")
+
+    def pmf(self, scores: Scores) -> list[float]:
+        counted = [] if scores.counted is None else scores.counted.tolist()
+        if not counted or not min(counted) < self.rewards <= max(counted):
+            return self.policy.pmf(scores)
+        trial = [k for k, n in enumerate(counted) if n < self.rewards]
+        others = [k for k, n in enumerate(counted) if n >= self.rewards]
+        wanted = self.policy.pmf(scores)
+        total = sum(wanted[k] for k in trial)
+        least = LEAST * self.share
+        given = min(self.share, max(total, least))
+        found = [0.0] * len(counted)
+        for k in trial:
+            found[k] = least / len(trial) + ((given - least) * wanted[k] / total if total else 0.0)
+        for k, p in zip(others, self.policy.pmf(take(scores, others)), strict=True):
+            found[k] = (1.0 - given) * p
+        return rescaled(found)
+
+
+def take(scores: Scores, rows: Sequence[int]) -> Scores:
+    """The scores of some arms only, in the order given."""
+    index = np.array(rows, dtype=int)
+    return Scores(
+        arms=tuple(scores.arms[row] for row in rows),
+        x=scores.x,
+        mean=scores.mean[index],
+        std=scores.std[index],
+        cost_usd=scores.cost_usd[index],
+        utility=scores.utility[index],
+        signals=scores.signals,
+        counted=None if scores.counted is None else scores.counted[index],
+    )
