@@ -25,6 +25,7 @@ from bandit_router.reward import reward
 from bandit_router.snapshot import decode, encode
 from bandit_router.store.fold import Fold, Snapshot
 from bandit_router.store.records import Observation
+from bandit_router.store.reset import forget
 from bandit_router.store.store import Store
 from bandit_router.warm import Evidence, Warm, aligned
 
@@ -47,6 +48,10 @@ class Term(NamedTuple):
     now: Callable[[Observation], float | None]
     counted: Callable[[Observation], float | None]
 
+    def due(self, seen: Observation) -> float | None:
+        """What should be counted: what is known now, and nothing of an arm as it was before a reset."""
+        return None if seen.forgotten else self.now(seen)
+
 
 COST = Term(
     now=lambda seen: root_of(seen.metrics.get("cost_usd"), seen.list_cost_usd),
@@ -57,6 +62,11 @@ COST = Term(
 def reward_term(weights: Mapping[str, float]) -> Term:
     """The reward of these metric weights."""
     return Term(now=lambda seen: reward(seen.metrics, weights), counted=lambda seen: seen.folded)
+
+
+def terms(weights: Mapping[str, float]) -> tuple[Term, ...]:
+    """What is counted in each part of :class:`Learned`, in order."""
+    return reward_term(weights), COST
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +122,23 @@ class Learner:
             counted += len(rewards)
         fold.publish(encode_snapshot(learned), self.weights, keep=self.keep_snapshots)
         return counted
+
+    def reset(self, fold: Fold, arm: str, at: float) -> None:
+        """Publish a posterior that knows nothing of what ``arm`` did before ``at`` (Unix time).
+
+        Its younger rewards are counted anew rather than the older ones subtracted: nothing is left of these.
+        """
+        kept = forget(fold, arm, at)
+        try:
+            learned = read_snapshot(fold.snapshot())
+        except SnapshotCorrupt:
+            log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
+            self.rebuild(fold)
+            return
+        for posterior, term in zip(learned, terms(fold.reward_weights), strict=True):
+            posterior.forget(arm)
+            count(posterior, [(seen, value) for seen in kept if (value := term.counted(seen)) is not None])
+        self.publish(fold, learned)
 
     def adopt(self, fold: Fold) -> None:
         """Make the newest snapshot fit the settings and the arms; publish only when it does not."""
@@ -266,7 +293,7 @@ def add(posterior: Posterior, seen: Iterable[Observation], term: Term) -> dict[s
     changed: dict[str, float | None] = {}
     fresh: list[tuple[Observation, float]] = []
     for observation in seen:
-        new, old = term.now(observation), term.counted(observation)
+        new, old = term.due(observation), term.counted(observation)
         if new == old:
             continue
         problem = obstacle(posterior, observation)

@@ -207,6 +207,12 @@ class Posterior:
         self.count[k] -= 1
         self._stale = True  # a rank-one downdate loses digits that the direct solve keeps
 
+    def forget(self, arm: str) -> None:
+        """Take back everything that was counted of one arm, to the last bit."""
+        k = self._index[arm]
+        self.second[k], self.cross[k], self.square[k], self.count[k] = 0.0, 0.0, 0.0, 0
+        self._stale = True
+
     def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0) -> None:
         """Replace one counted reward by another: m += w (new − old) x."""
         k, w = self._index[arm], self._admit(x, new - old, at)

@@ -405,6 +405,18 @@ class Router:
         if enabled and not self.arm(name).enabled:
             raise InvalidInput("arm", f"{name!r} is off or missing in the settings", "switch it on there")
 
+    def reset_arm(self, name: str) -> None:
+        """Forget what was learned of an arm: its model changed under its name. Others follow in a second.
+
+        Feedback on what it decided before now is logged still, and not learned from. Raises InvalidInput.
+        """
+        self.refresh()
+        self.arm(name)
+        with self._store.folding(wait=True) as fold:
+            assert fold is not None
+            self._learner.reset(fold, name, time.time())
+        self.refresh()
+
     # -- upkeep -----------------------------------------------------------------------------------
 
     def ping(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bandit_router.decide import score
 from bandit_router.errors import RouterError, SnapshotCorrupt
-from bandit_router.learner import COST, Learned, Term, count, obstacle, read_snapshot, reward_term, warm_of
+from bandit_router.learner import Learned, Term, count, obstacle, read_snapshot, terms, warm_of
 from bandit_router.policies import parse_policy
 from bandit_router.posterior import Posterior
 from bandit_router.store.audit import Audit, Unreadable
@@ -43,6 +43,7 @@ class Report:
     rebuild_error: float = 0.0
     spent_usd_in_log: float = 0.0
     spent_usd_booked: float = 0.0
+    forgotten: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -80,15 +81,16 @@ def _check_counts(audit: Audit, weights: Mapping[str, float], live: Learned, rep
     """Counted = in the log − pending, for rewards and costs, and the sums over them equal the live ones."""
     waiting = audit.pending()
     rebuilt = Learned(*(posterior.without_evidence() for posterior in live))
-    terms = reward_term(weights), COST
+    counted_terms = terms(weights)
     in_log = [0, 0]
     for seen in audit.observations():
-        for i, (term, posterior, again) in enumerate(zip(terms, live, rebuilt, strict=True)):
+        for i, (term, posterior, again) in enumerate(zip(counted_terms, live, rebuilt, strict=True)):
             readable = [o for o in seen if term.counted(o) is not None and obstacle(posterior, o) is None]
             count(again, [(o, value) for o in readable if (value := term.counted(o)) is not None])
             for observation in seen:
-                current = term.now(observation)
-                in_log[i] += current is not None
+                current, said = term.due(observation), term.now(observation) is not None
+                in_log[i] += said
+                report.forgotten += i == 0 and said and observation.forgotten
                 if observation.decision_id not in waiting and current != term.counted(observation):
                     _explain(observation, term, posterior, report, count_it=i == 0)
     report.rewards_in_log, report.costs_in_log = in_log
@@ -127,7 +129,7 @@ def _check_warm_start(audit: Audit, live: Learned, report: Report) -> None:
 def _explain(
     observation: Observation, term: Term, live: Posterior, report: Report, *, count_it: bool
 ) -> None:
-    current, counted = term.now(observation), term.counted(observation)
+    current, counted = term.due(observation), term.counted(observation)
     if counted is None and obstacle(live, observation):
         report.left_out += count_it
         return

@@ -46,6 +46,13 @@ def disable(name: str, config: ConfigOption = DEFAULT_CONFIG) -> None:
         router.enable_arm(name, False)
 
 
+@app.command("reset")
+def reset(name: str, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Forget what was learned of an arm: its model changed under the same name."""
+    with quiet_router(config) as router:
+        router.reset_arm(name)
+
+
 @app.command("add")
 def add(
     name: str,

@@ -31,6 +31,7 @@ from bandit_router.errors import SnapshotCorrupt
 from bandit_router.store.engine import INSERT, writing
 from bandit_router.store.records import Observation, unpack
 from bandit_router.store.tables import (
+    arms,
     decisions,
     feedback,
     folded,
@@ -44,7 +45,7 @@ from bandit_router.store.write import VALUES
 
 _CHUNK = 5_000  # ids per statement: both databases bound the number of parameters
 
-_COUNTED: Mapping[str, tuple[Table, str]] = {"reward": (folded, "reward"), "cost": (folded_costs, "root")}
+COUNTED: Mapping[str, tuple[Table, str]] = {"reward": (folded, "reward"), "cost": (folded_costs, "root")}
 """Where it is on record what a snapshot counts, and in which column."""
 
 _UPSERT = {
@@ -52,7 +53,7 @@ _UPSERT = {
         index_elements=["router", "decision_id"],
         set_={column: statement.excluded[column], "version": statement.excluded.version},
     )
-    for what, (table, column) in _COUNTED.items()
+    for what, (table, column) in COUNTED.items()
     for name, into in INSERT.items()
 }
 
@@ -101,7 +102,7 @@ class Fold:
 
     def count(self, what: str, values: Mapping[str, float | None]) -> None:
         """Record the rewards or costs the next snapshot contains; None is one taken out again."""
-        table, column = _COUNTED[what]
+        table, column = COUNTED[what]
         rows = [
             {"router": self.router, "decision_id": i, column: value, "version": self.version + 1}
             for i, value in values.items()
@@ -142,7 +143,10 @@ class Fold:
         row = {"router": self.router, "version": version, "published_at": time.time()}
         self.connection.execute(insert(snapshots), row | snapshot._asdict())
         router = update(routers).where(routers.c.name == self.router)
-        self.connection.execute(router.values(version=version, reward_weights=dict(reward_weights)))
+        changed = {} if reward_weights == self.reward_weights else {"weights_since": version}
+        self.connection.execute(
+            router.values(version=version, reward_weights=dict(reward_weights), **changed)
+        )
         old = snapshots.c.version <= version - keep
         self.connection.execute(delete(snapshots).where(snapshots.c.router == self.router, old))
         return version
@@ -216,6 +220,7 @@ def observations(connection: Connection, router: str, ids: Sequence[str]) -> lis
             folded=row.reward,
             list_cost_usd=row.list_cost_usd,
             folded_root=row.root,
+            reset_at=row.reset_at,
         )
         for row in connection.execute(_OBSERVED, parameters)
     ]
@@ -237,8 +242,13 @@ _OBSERVED: Select[Any] = (
         decisions.c.list_cost_usd,
         folded.c.reward,
         folded_costs.c.root,
+        arms.c.reset_at,
     )
-    .select_from(decisions.outerjoin(folded, _same(folded)).outerjoin(folded_costs, _same(folded_costs)))
+    .select_from(
+        decisions.outerjoin(folded, _same(folded))
+        .outerjoin(folded_costs, _same(folded_costs))
+        .outerjoin(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))
+    )
     .where(decisions.c.router == _ROUTER, decisions.c.id.in_(_IDS))
     .order_by(decisions.c.id)
 )

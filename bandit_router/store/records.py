@@ -13,7 +13,8 @@ from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason
 class Observation(NamedTuple):
     """A decision with what became of it: all the learner needs to count its reward and its cost.
 
-    ``folded`` is the reward that is counted already, ``folded_root`` the cost.
+    ``folded`` is the reward that is counted already, ``folded_root`` the cost; ``reset_at`` is since when its
+    arm is another, None when it always was the same.
     """
 
     decision_id: str
@@ -25,6 +26,12 @@ class Observation(NamedTuple):
     folded: float | None
     list_cost_usd: float | None = None
     folded_root: float | None = None
+    reset_at: float | None = None
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether it is of an arm as it was before a reset, which nothing is learned from any more."""
+        return self.reset_at is not None and self.decided_at < self.reset_at
 
 
 def decision_row(router: str, decision: Decision) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0005_warm_starts"
+SCHEMA_VERSION = "0006_arm_resets"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -51,6 +51,7 @@ routers = Table(
     Column("version", BigInteger, nullable=False, comment="Newest published snapshot"),
     Column("reward_weights", JSON, nullable=False, comment="Metric weights of the rewards it has counted"),
     Column("arms_revision", BigInteger, nullable=False, comment="Grows with every change to its arms"),
+    Column("weights_since", BigInteger, comment="First snapshot of these reward_weights; null: the first"),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
 
@@ -73,6 +74,7 @@ arms = Table(
     Column(
         "runtime", Boolean, nullable=False, comment="Added at run time, so router.toml does not govern it"
     ),
+    Column("reset_at", Double, comment="Unix time; older decisions are not learned from; null: all are"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The models a router can choose; rows are never deleted, so that the log stays readable",
 )

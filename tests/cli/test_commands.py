@@ -106,6 +106,16 @@ def test_arms_are_listed_added_and_switched(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("config")
+def test_an_arm_whose_model_changed_is_reset(call: Run) -> None:
+    decision = json.loads(call("route", "Why?", "--json").out)
+    call("feedback", decision["decision_id"], "quality=1")
+    assert call("arms", "reset", decision["arm"]).code == 0
+    assert {arm["rewards_counted"] for arm in json.loads(call("arms", "list", "--json").out)} == {0}
+    assert "forgotten: 1" in call("verify").out
+    assert "large, small" in call("arms", "reset", "gpt-9").error
+
+
+@pytest.mark.usefixtures("config")
 def test_arms_list_tells_people_what_is_on(call: Run) -> None:
     call("arms", "disable", "small")
     rows = [

@@ -29,7 +29,7 @@ def make_scores(
     cost = np.linspace(0.001, 0.1, u.size)
     names = tuple(f"a{k}" for k in range(u.size))
     rewards = None if counted is None else np.array(counted, dtype=np.int64)
-    return Scores(names, np.array([1.0, 0.5]), u + cost_weight * cost, width, cost, u, rewards)
+    return Scores(names, np.array([1.0, 0.5]), u + cost_weight * cost, width, cost, u, counted=rewards)
 
 
 @st.composite

@@ -10,7 +10,7 @@ import pytest
 
 from bandit_router.errors import InvalidInput
 from bandit_router.router import Router
-from tests.router.conftest import NEW, SMALL, OpenRouter, teach
+from tests.router.conftest import NEW, SMALL, OpenRouter, share, teach
 
 
 def test_an_arm_added_at_run_time_is_chosen_here_and_by_others(open_on_either: OpenRouter) -> None:
@@ -139,3 +139,54 @@ def test_an_arm_added_switched_off_can_be_switched_on(router: Router) -> None:
     assert not router.arm("new").enabled
     router.enable_arm("new")
     assert router.arm("new").enabled
+
+
+# -- what changes -----------------------------------------------------------------------------------
+
+
+def test_a_reset_arm_is_as_new_here_and_for_others_and_stays_so(open_on_either: OpenRouter) -> None:
+    router, other = open_on_either(), open_on_either()
+    teach(router)
+    older = router.route("query", arms=["large"])
+    small = router.counts()["small"]
+    router.reset_arm("large")
+    other.refresh()
+    for one in (router, other):
+        assert one.counts() == {"large": 0, "small": small}
+    router.feedback(older.id, quality=1.0)
+    younger = other.route("query", arms=["large"])
+    other.feedback(younger.id, quality=0.5)
+    other.learn()
+    assert open_on_either().counts() == {"large": 1, "small": small}
+    assert other.rebuild() == small + 1
+    assert other.counts() == {"large": 1, "small": small}
+    assert other.verify().ok
+
+
+def test_a_reset_arm_is_on_trial_beside_the_others(router: Router) -> None:
+    teach(router, rounds=80)
+    assert min(router.counts().values()) >= 10
+    router.reset_arm("small")
+    assert 0.05 - 1e-12 <= share(router.route("query"), "small") <= 0.25 + 1e-12
+
+
+def test_resetting_an_arm_that_does_not_exist_names_those_that_do(router: Router) -> None:
+    with pytest.raises(InvalidInput, match="large, small"):
+        router.reset_arm("gpt-9")
+
+
+def test_a_changed_price_acts_at_the_next_decision(open_on_either: OpenRouter) -> None:
+    router, other = open_on_either(router={"cost_weight": 100.0}), open_on_either()
+    router.put_arm(NEW)
+    other.refresh()
+    before = router.route("query")
+    router.put_arm(replace(NEW, input_usd_per_mtok=10.0, output_usd_per_mtok=20.0))
+    other.refresh()
+    at_once, elsewhere = router.route("query"), other.route("query", cost_weight=100.0)
+    was, now, there = (
+        dict(zip(one.eligible, one.expected_costs_usd, strict=True))["new"]
+        for one in (before, at_once, elsewhere)
+    )
+    assert now == there == pytest.approx(10.0 * was)
+    assert share(at_once, "new") < share(before, "new")
+    assert router.verify().ok
