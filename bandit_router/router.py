@@ -18,6 +18,7 @@ import numpy as np
 import uuid_utils
 
 from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
+from bandit_router.calibration import CalibrationReport, calibrate
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.decide import Request, View, decide, score
 from bandit_router.errors import (
@@ -48,6 +49,12 @@ _KEY_CHARS = 255
 _NAME_CHARS = 128
 _MOST_NAMES = 256
 _LARGEST_NUMBER = 1e9
+_DRIFTED = (
+    "arm %r is not what it was: its newest %d rewards were %.3f on average, %.3f was expected; "
+    "if its model changed, run `bandit-router arms reset %s`"
+)
+_MOST_RECENT = 1_000_000
+_LOOK_S = 60.0  # between two looks at the alarms
 
 
 class RouteOptions(TypedDict, total=False):
@@ -100,6 +107,8 @@ class Router:
         self._refreshing = threading.Lock()
         self._view = self._load_view()
         self._writer = Writer(store, settings.store.queue_size)
+        self._alarms: tuple[str, ...] = ()
+        self._look_at = -math.inf
         self._stopping = threading.Event()
         self._upkeep = threading.Thread(target=self._run, name="bandit-router-learner", daemon=True)
         self._upkeep.start()
@@ -364,6 +373,15 @@ class Router:
         posterior = self._view.posterior
         return dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
 
+    def calibration(self, last: int = 2000) -> CalibrationReport:
+        """The newest ``last`` rewards and costs beside what was expected, and which arms are off.
+
+        Raises InvalidInput.
+        """
+        if isinstance(last, bool) or not isinstance(last, int) or not 1 <= last <= _MOST_RECENT:
+            raise InvalidInput("last", f"is {last!r:.80}", f"give a whole number in [1, {_MOST_RECENT}]")
+        return calibrate(*self._store.recent(last), self.counts())
+
     @property
     def snapshot(self) -> int:
         """Version of the snapshot in use."""
@@ -444,10 +462,23 @@ class Router:
             try:
                 self._learn(wait=False)
                 self._store.checkpoint()
+                self._watch()
             except SnapshotCorrupt:
                 log.exception("the newest snapshot is unusable: keeping the last good one")
             except Exception:  # upkeep must outlive an outage of the database; routing says its own errors
                 log.exception("upkeep failed; trying again in %g s", self.settings.learner.interval_s)
+
+    def _watch(self) -> None:
+        """Warn of each arm whose alarm has gone on since the last look, at most once a minute."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK_S
+        found, before = self.calibration(), self._alarms
+        self._alarms = found.alarms
+        for arm in found.alarms:
+            gap = found.arms[arm].widest
+            if arm not in before and gap is not None:
+                log.warning(_DRIFTED, arm, gap.rewards, gap.mean_reward, gap.mean_expected, arm)
 
 
 def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:

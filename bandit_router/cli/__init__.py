@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from bandit_router.cli import arms, evaluation, routing, upkeep, warm_start
+from bandit_router.cli import arms, calibration, evaluation, routing, upkeep, warm_start
 from bandit_router.errors import RouterError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -25,6 +25,7 @@ for command in (
     evaluation.evaluate,
     evaluation.simulate,
     upkeep.demo,
+    calibration.calibration,
 ):
     app.command()(command)
 app.add_typer(arms.app, name="arms")

@@ -9,6 +9,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
+from bandit_router.calibration import CalibrationReport
 from bandit_router.errors import InvalidInput
 from bandit_router.router import Router
 from bandit_router.server.body import read_body
@@ -74,6 +75,11 @@ def install(app: FastAPI) -> None:
         summary="Why a model was chosen",
     )(decision)
     app.get("/v1/arms", summary="The models that can be chosen")(arms)
+    app.get(
+        "/v1/calibration",
+        responses={422: _PROBLEMS[422], 503: _PROBLEMS[503]},
+        summary="How often what is learned is wrong, and which models drifted",
+    )(calibration)
     app.get("/healthz", summary="The process is alive")(healthz)
     app.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database answers")(readyz)
 
@@ -150,6 +156,11 @@ def arms(request: Request) -> list[ArmAnswer]:
         )
         for arm in router.arms
     ]
+
+
+def calibration(request: Request, last: int = 2000) -> CalibrationReport:
+    router: Router = request.app.state.router
+    return router.calibration(last)
 
 
 async def healthz() -> dict[str, str]:

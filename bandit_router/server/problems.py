@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from functools import singledispatch
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
@@ -78,7 +80,16 @@ def _(error: BadRequest) -> Response:
 @answer.register
 def _(error: ValidationError) -> Response:
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    errors = [{"field": _field(e["loc"]), "detail": e["msg"]} for e in found[:_MOST_ERRORS]]
+    return _invalid([(e["loc"], e["msg"]) for e in found])
+
+
+@answer.register
+def _(error: RequestValidationError) -> Response:
+    return _invalid([(e["loc"][1:], e["msg"]) for e in error.errors()])
+
+
+def _invalid(found: Sequence[tuple[tuple[int | str, ...], str]]) -> Response:
+    errors = [{"field": _field(loc), "detail": message} for loc, message in found[:_MOST_ERRORS]]
     detail = "; ".join(f"{e['field']}: {e['detail']}" for e in errors)
     if len(found) > _MOST_ERRORS:
         detail += f"; and {len(found) - _MOST_ERRORS} more"
@@ -110,5 +121,5 @@ def install(app: FastAPI) -> None:
     async def respond(_request: Request, error: Exception) -> Response:
         return answer(error)
 
-    for kind in (BadRequest, ValidationError, RouterError, HTTPException, Exception):
+    for kind in (BadRequest, ValidationError, RequestValidationError, RouterError, HTTPException, Exception):
         app.add_exception_handler(kind, respond)

@@ -17,6 +17,7 @@ from bandit_router.errors import RouterClosed, RouterError, StoreError, UnknownD
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
 from bandit_router.store.fold import Fold, Snapshot, folding, observations, read_snapshot
+from bandit_router.store.recent import Costed, Rewarded, costed, rewarded
 from bandit_router.store.records import Observation, arm_from, arm_row
 from bandit_router.store.schema import ensure_schema
 from bandit_router.store.spending import Ledger, read_pace, start
@@ -298,6 +299,11 @@ class Store:
         """Read everything from one moment, while others go on writing."""
         with connections.translated(), connections.reading(self._engine) as connection:
             yield Audit(connection, self.router)
+
+    def recent(self, last: int) -> tuple[list[Rewarded], list[Costed]]:
+        """The newest ``last`` rewards and costs that are counted, beside what was expected."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            return rewarded(connection, self.router, last), costed(connection, self.router, last)
 
     def checkpoint(self) -> None:
         """Keep a SQLite write-ahead log short; nothing on other databases."""

@@ -15,6 +15,7 @@ ENDPOINTS = {
     ("/v1/feedback", "post"),
     ("/v1/decisions/{decision_id}", "get"),
     ("/v1/arms", "get"),
+    ("/v1/calibration", "get"),
     ("/healthz", "get"),
     ("/readyz", "get"),
 }

@@ -1,0 +1,79 @@
+"""A router compares what came with what it had expected, and warns of an arm that drifted."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+
+import pytest
+
+from bandit_router.calibration import CalibrationReport, calibrate
+from bandit_router.errors import InvalidInput
+from bandit_router.router import Router
+from tests.router.conftest import OpenRouter
+
+
+def play(router: Router, rounds: int, quality: float, arm: str = "large") -> None:
+    """So many decisions for an arm with this reward on average, in thumbs, each learned at once."""
+    for i in range(rounds):
+        made = router.route(f"query {i % 7}", arms=[arm])
+        up = math.floor((i + 1) * quality) > math.floor(i * quality)
+        router.feedback(made.id, quality=float(up), cost_usd=made.expected_costs_usd[0] * 1.5)
+        router.learn()
+
+
+def test_rewards_and_costs_are_compared_with_what_decisions_expected(open_on_either: OpenRouter) -> None:
+    router = open_on_either()
+    play(router, 45, 0.8)
+    found = router.calibration()
+    large = found.arms["large"]
+    assert large.reward is not None
+    assert large.cost is not None
+    assert large.reward.rewards == 15  # 30 had to be known
+    assert large.reward.mean_reward == pytest.approx(0.8)
+    assert (large.cost.calls, found.arms["small"].reward) == (45, None)
+    assert large.cost.ratio > 0.9
+    assert found.alarms == ()
+    few = router.calibration(last=5).arms["large"].reward
+    assert few is not None
+    assert few.rewards == 5
+
+
+def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
+    router: Router, caplog: pytest.LogCaptureFixture
+) -> None:
+    play(router, 150, 0.9)
+    play(router, 60, 0.1)
+    assert router.calibration().alarms == ("large",)
+    with caplog.at_level(logging.WARNING, logger="bandit_router.router"):
+        for _ in range(3):
+            router._look_at = -math.inf
+            router._watch()
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "'large' is not what it was" in warning
+    assert "arms reset large" in warning
+    router.reset_arm("large")
+    found = router.calibration()
+    assert (found.alarms, found.arms["large"].reward) == ((), None)
+
+
+def test_it_looks_at_most_once_a_minute(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[float] = []
+
+    def look(_: Router) -> CalibrationReport:
+        looked.append(time.monotonic())
+        return calibrate([], [], {})
+
+    monkeypatch.setattr(Router, "calibration", look)
+    for now in (1000.0, 1001.0, 1059.9, 1060.0, 1061.0):
+        with monkeypatch.context() as then:
+            then.setattr("bandit_router.router.time.monotonic", lambda now=now: now)
+            router._watch()
+    assert looked == [1000.0, 1060.0]
+
+
+@pytest.mark.parametrize("last", [0, -1, 1_000_001, 2.5, True, "many"])
+def test_the_number_of_rewards_is_checked(router: Router, last: int) -> None:
+    with pytest.raises(InvalidInput, match="last"):
+        router.calibration(last)
