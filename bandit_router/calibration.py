@@ -47,7 +47,7 @@ _DEAR = 2.0
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gap:
     """Mean reward and mean expectation over so many of the newest rewards, the standard error of their
-    difference, and z as the module says."""
+    difference, z as the module says, and when the oldest was decided (Unix time, seconds)."""
 
     rewards: int
     mean_reward: float
@@ -55,6 +55,7 @@ class Gap:
     difference: float
     standard_error: float
     z: float
+    since: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,12 +91,13 @@ class CalibrationReport:
 
 
 class Residuals(NamedTuple):
-    """What is compared, in the order of the decisions, all (n,): rewards, expectations, V / s², s²."""
+    """What is compared, in the order of the decisions, all (n,): rewards, expectations, V / s², s², times."""
 
     reward: FloatArray
     expected: FloatArray
     terms: FloatArray
     variance: FloatArray
+    decided_at: FloatArray
 
 
 def calibrate(
@@ -134,7 +136,8 @@ def residuals(rows: Sequence[Rewarded], counted: int) -> Residuals:
     reward = np.array([row.reward for row in rows], dtype=float)[usable]
     expected = np.array([row.expected for row in rows], dtype=float)[usable]
     terms = 1.0 + (1.0 + 2.0 * on_the_way[usable]) / known[usable]
-    return Residuals(reward, expected, terms, np.full(len(reward), _variance(reward, expected)))
+    at = np.array([row.decided_at for row in rows], dtype=float)[usable]
+    return Residuals(reward, expected, terms, np.full(len(reward), _variance(reward, expected)), at)
 
 
 def _variance(reward: FloatArray, expected: FloatArray) -> float:
@@ -161,6 +164,7 @@ def gap(seen: Residuals) -> Gap | None:
         difference=mean_reward - mean_expected,
         standard_error=math.sqrt(variance) / n,
         z=total / scale if scale else 0.0,
+        since=float(seen.decided_at.min()),
     )
 
 

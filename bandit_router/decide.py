@@ -50,7 +50,7 @@ def score(
     signals: Signals = NO_SIGNALS,
 ) -> Scores:
     """Score the named arms at x: u = mean − λ · cost, with the posterior's mean and std."""
-    (mean, std), counted = posterior.predict(x), posterior.count
+    (mean, std), counted = posterior.predict(x), posterior.known
     arms = tuple(names)
     if arms != posterior.arms:
         rows = [posterior.index(arm) for arm in arms]

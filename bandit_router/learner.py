@@ -25,7 +25,7 @@ from bandit_router.reward import reward
 from bandit_router.snapshot import decode, encode
 from bandit_router.store.fold import Fold, Snapshot
 from bandit_router.store.records import Observation
-from bandit_router.store.reset import forget
+from bandit_router.store.reset import forget, replace_warm_start
 from bandit_router.store.store import Store
 from bandit_router.warm import Evidence, Warm, aligned
 
@@ -129,6 +129,12 @@ class Learner:
         Its younger rewards are counted anew rather than the older ones subtracted: nothing is left of these.
         """
         kept = forget(fold, arm, at)
+        warm = fold.warm_start()
+        if warm is not None:
+            elsewhere = read_snapshot(warm)
+            for posterior in elsewhere:
+                posterior.forget(arm)
+            replace_warm_start(fold, encode_snapshot(elsewhere))
         try:
             learned = read_snapshot(fold.snapshot())
         except SnapshotCorrupt:

@@ -130,6 +130,13 @@ class Posterior:
         """d, the length of a context."""
         return int(self.prior_mean.shape[1])
 
+    @property
+    def known(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """How many rewards are behind what it says of each arm (K,): counted, and worth of a warm start."""
+        if self.warm is None:
+            return self.count
+        return self.count + (self.warm.weight * self.warm.sums.weight).astype(np.int64)
+
     def index(self, arm: str) -> int:
         """The row of ``arm``; KeyError when this posterior has never heard of it."""
         return self._index[arm]
@@ -208,9 +215,10 @@ class Posterior:
         self._stale = True  # a rank-one downdate loses digits that the direct solve keeps
 
     def forget(self, arm: str) -> None:
-        """Take back everything that was counted of one arm, to the last bit."""
+        """Take back everything that is known of one arm but its prior, to the last bit."""
         k = self._index[arm]
         self.second[k], self.cross[k], self.square[k], self.count[k] = 0.0, 0.0, 0.0, 0
+        self.warm = self.warm and self.warm.without(k)
         self._stale = True
 
     def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0) -> None:

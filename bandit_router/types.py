@@ -97,8 +97,8 @@ class Scores(NamedTuple):
 
     ``mean`` and ``std`` describe the posterior of each arm's reward at the context ``x`` (d,);
     ``cost_usd`` is the expected cost; ``utility`` is ``mean - cost_weight * cost_usd``. ``signals`` are what
-    hand-written policies go by. ``counted`` is how many rewards the posterior has counted of each arm, None
-    where all are established.
+    hand-written policies go by. ``counted`` is how many rewards are behind ``mean`` and ``std``, those that a
+    warm start is worth included; None where all arms are established.
     """
 
     arms: tuple[str, ...]

@@ -64,6 +64,13 @@ class Warm(NamedTuple):
         """The same for our arms, see :func:`aligned`."""
         return self._replace(sums=aligned(self.sums, theirs, ours))
 
+    def without(self, row: int) -> Warm:
+        """The same with nothing of one arm."""
+        sums = Sums(*(part.copy() for part in self.sums))
+        for part in sums:
+            part[row] = 0.0
+        return self._replace(sums=sums)
+
     def same_as(self, other: Warm | None) -> bool:
         """Whether the two say exactly the same."""
         return (

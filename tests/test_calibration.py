@@ -30,7 +30,7 @@ def rows_of(rewards: FloatArray, heap: int = 1, arm: str = "a") -> list[Rewarded
     for i, reward in enumerate(rewards.tolist()):
         told = i - i % heap
         expected = (0.7 + float(rewards[:told].sum())) / (1 + told)
-        rows.append(Rewarded(arm, expected, i // heap, reward, i // heap + 1))
+        rows.append(Rewarded(arm, expected, i // heap, reward, i // heap + 1, float(i)))
     return rows
 
 
@@ -166,7 +166,7 @@ def test_feedback_that_comes_in_one_heap_is_no_drift_though_all_of_it_was_expect
     for _ in range(40):
         rewards = thumbs(rng, 0.5, 1560)
         expected, early = float(rewards[:60].mean()), rows_of(rewards[:60])
-        heap = [Rewarded("a", expected, 60, reward, 61) for reward in rewards[60:].tolist()]
+        heap = [Rewarded("a", expected, 60, reward, 61, 60.0) for reward in rewards[60:].tolist()]
         alarms += bool(calibrated([*early, *heap]).alarms)
         naive += bool(calibrated([row._replace(counted=60) for row in heap], {"a": 10**6}).alarms)
     assert alarms == 0
@@ -194,5 +194,5 @@ def test_the_alarm_is_about_the_window_where_the_gap_is_widest() -> None:
     assert found.alarm
     assert found.reward is not None
     assert found.widest is not None
-    assert found.widest.rewards == 100
+    assert (found.widest.rewards, found.widest.since) == (100, 1000.0)
     assert found.widest.difference < found.reward.difference < 0.0

@@ -18,7 +18,7 @@ LEAST = 0.2
 class Trial:
     """A policy, with a share of its traffic set aside for arms on trial beside established ones.
 
-    An arm is on trial while fewer than ``rewards`` of its rewards are counted. With p the policy's PMF over
+    An arm is on trial while fewer than ``rewards`` of its rewards are known. With p the policy's PMF over
     all eligible arms, e its PMF over the established ones alone, T the arms on trial and p(T) their sum::
 
         m = min(share, max(p(T), l)),    l = LEAST · share

@@ -6,18 +6,19 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Subquery, Table, func, select
 
-from bandit_router.store.tables import decisions, folded, folded_costs, routers
+from bandit_router.store.tables import arms, decisions, folded, folded_costs, routers
 
 
 class Rewarded(NamedTuple):
-    """A decision whose reward is counted: what was expected of it on which snapshot, the reward, and the
-    snapshot that counted it first."""
+    """A decision whose reward is counted: what was expected of it on which snapshot, the reward, the
+    snapshot that counted it first, and when it was made (Unix time, seconds)."""
 
     arm: str
     expected: float
     snapshot: int
     reward: float
     counted: int
+    decided_at: float
 
 
 class Costed(NamedTuple):
@@ -29,8 +30,10 @@ class Costed(NamedTuple):
 
 
 def rewarded(connection: Connection, router: str, last: int) -> list[Rewarded]:
-    """The newest ``last`` decisions with a reward, oldest first; those made to predict other rewards, by
-    other reward_weights, are left out."""
+    """The newest ``last`` decisions with a reward, oldest first.
+
+    Predictions of something else are left out: of rewards by other weights, or of an arm before its reset.
+    """
     newest = _newest(folded, router, last)
     since = select(func.coalesce(routers.c.weights_since, 0)).where(routers.c.name == router)
     rows = connection.execute(
@@ -40,9 +43,14 @@ def rewarded(connection: Connection, router: str, last: int) -> list[Rewarded]:
             decisions.c.snapshot,
             newest.c.reward,
             newest.c.version,
+            decisions.c.decided_at,
         )
         .join_from(newest, decisions, _is(newest, router))
-        .where(decisions.c.snapshot >= since.scalar_subquery())
+        .join(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))
+        .where(
+            decisions.c.snapshot >= since.scalar_subquery(),
+            decisions.c.snapshot >= func.coalesce(arms.c.reset_snapshot, 0),
+        )
         .order_by(decisions.c.id)
     )
     return [Rewarded(*row) for row in rows]

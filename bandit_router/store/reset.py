@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, select, update
 
-from bandit_router.store.fold import COUNTED, Fold, observations
+from bandit_router.store.fold import COUNTED, Fold, Snapshot, observations, read_warm_start
 from bandit_router.store.records import Observation
 from bandit_router.store.tables import arms, decisions
 
@@ -16,8 +16,12 @@ def forget(fold: Fold, arm: str, at: float) -> list[Observation]:
     arm that was reset later than ``at`` stays as it is.
     """
     here = arms.c.router == fold.router, arms.c.name == arm
-    at = max(at, fold.connection.scalar(select(arms.c.reset_at).where(*here)) or at)
-    fold.connection.execute(update(arms).where(*here).values(reset_at=at))
+    before = fold.connection.scalar(select(arms.c.reset_at).where(*here))
+    if before is None or before < at:
+        other = {"reset_at": at, "reset_snapshot": fold.version + 1}
+        fold.connection.execute(update(arms).where(*here).values(other))
+    else:
+        at = before
     mine = select(decisions.c.id).where(decisions.c.router == fold.router, decisions.c.arm == arm)
     kept: set[str] = set()
     for table, _ in COUNTED.values():
@@ -26,3 +30,10 @@ def forget(fold: Fold, arm: str, at: float) -> list[Observation]:
         fold.connection.execute(delete(table).where(ours, decision.in_(older)))
         kept.update(fold.connection.scalars(select(decision).where(ours, decision.in_(mine))))
     return observations(fold.connection, fold.router, sorted(kept))
+
+
+def replace_warm_start(fold: Fold, evidence: Snapshot) -> None:
+    """Put other evidence in force under the name, the trust and the time of that which is."""
+    found = read_warm_start(fold.connection, fold.router)
+    assert found is not None, "there is evidence to replace"
+    fold.put_warm_start(evidence, source=found.source, trust=found.trust, now=found.loaded_at)

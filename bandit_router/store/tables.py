@@ -75,6 +75,7 @@ arms = Table(
         "runtime", Boolean, nullable=False, comment="Added at run time, so router.toml does not govern it"
     ),
     Column("reset_at", Double, comment="Unix time; older decisions are not learned from; null: all are"),
+    Column("reset_snapshot", BigInteger, comment="First snapshot that knows of the reset"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The models a router can choose; rows are never deleted, so that the log stays readable",
 )

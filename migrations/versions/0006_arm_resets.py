@@ -22,6 +22,12 @@ def upgrade() -> None:
         ),
     )
     op.add_column(
+        "arms",
+        sa.Column(
+            "reset_snapshot", sa.BigInteger(), nullable=True, comment="First snapshot that knows of the reset"
+        ),
+    )
+    op.add_column(
         "routers",
         sa.Column(
             "weights_since",
@@ -34,4 +40,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("routers", "weights_since")
+    op.drop_column("arms", "reset_snapshot")
     op.drop_column("arms", "reset_at")

@@ -120,3 +120,32 @@ def test_nothing_that_is_not_finite_reaches_the_posterior(router: Router) -> Non
                 router.warm_start(found._replace(**{name: sums}))
     with pytest.raises(SchemaMismatch):
         router.warm_start(found._replace(rewards=found.rewards._replace(second=np.zeros((2, 3, 3)))))
+
+
+def test_a_reset_arm_is_not_known_from_elsewhere_either(open_on_either: OpenRouter) -> None:
+    router = open_on_either()
+    cold = router.scores(router.route("Why?"))
+    router.warm_start(labels(router))
+    router.reset_arm("small")
+    router.reset_arm("large")
+    forgotten = router.scores(router.route("Why?"))
+    assert cold is not None
+    assert forgotten is not None
+    np.testing.assert_allclose(forgotten.mean, cold.mean)
+    assert router.verify().ok, router.verify().problems
+    router.rebuild()
+    again = router.scores(router.route("Why?"))
+    assert again is not None
+    np.testing.assert_allclose(again.mean, cold.mean)
+
+
+def test_what_is_known_from_elsewhere_is_not_on_trial(router: Router) -> None:
+    router.warm_start(labels(router))
+    for _ in range(12):
+        router.feedback(router.route("Why?", arms=["large"]).id, quality=1.0)
+    router.learn()
+    assert router.counts() == {"large": 12, "small": 0}
+    assert share(router.route("Why?"), "small") < 0.05
+    router.reset_arm("small")
+    assert share(router.route("Why?"), "small") >= 0.05 - 1e-12
+    assert router.verify().ok, router.verify().problems

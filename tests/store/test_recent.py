@@ -7,7 +7,7 @@ import pytest
 from bandit_router.learner import read_snapshot
 from bandit_router.store.recent import Rewarded
 from bandit_router.store.store import Store
-from tests.store.examples import OpenStore, learner_of, logged, said, version_of
+from tests.store.examples import OpenStore, learner_of, logged, posterior_of, said, version_of
 
 
 def taught(store: Store, *rewards: float, snapshot: int = 1) -> list[str]:
@@ -26,8 +26,8 @@ def test_the_newest_rewards_come_with_what_was_expected_and_who_counted_them(sto
     taught(store, 0.2, 0.4, 0.6)
     rewarded, _ = store.recent(2)
     assert rewarded == [
-        Rewarded("cheap", 0.2, 1, 0.4, before + 2),
-        Rewarded("cheap", 0.3, 1, 0.6, before + 3),
+        Rewarded("cheap", 0.2, 1, 0.4, before + 2, 1.7e9),
+        Rewarded("cheap", 0.3, 1, 0.6, before + 3, 1.7e9),
     ]
 
 
@@ -76,3 +76,16 @@ def test_another_router_of_the_same_database_has_its_own(open_store: OpenStore) 
     store, other = open_store(), open_store("other")
     taught(store, 0.2)
     assert other.recent(10) == ([], [])
+
+
+def test_predictions_of_an_arm_as_it_was_are_left_out_though_they_count(store: Store) -> None:
+    (old,) = taught(store, 0.4)
+    with store.folding(wait=True) as fold:
+        assert fold is not None
+        learner_of(store).reset(fold, "cheap", store.decision(old).decided_at)
+    now = version_of(store)
+    taught(store, 0.6, snapshot=now - 1)  # a worker that has not heard of it
+    assert posterior_of(store).count.sum() == 2
+    assert store.recent(10)[0] == []
+    taught(store, 0.8, snapshot=now)
+    assert [row.reward for row in store.recent(10)[0]] == [0.8]
