@@ -22,6 +22,10 @@ Probability 3, 1975): skewed rewards, such as thumbs that are nearly always up, 
 distribution has. Short windows find a large change soon, long ones a small change at all. Simulated with a
 look after every reward, the alarm of an arm that does not change went on in 0 to 3% of runs of 10,000 rewards
 (of mean 0.5 to 0.99); after a fall of 0.2 it was on within 80 rewards in half of the runs, 143 in 90%.
+
+**A reset** when |z| > RESET, where ``posterior.on_drift`` asks for it, keeps what is of the window in
+which the gap is widest. RESET is lower, because a false one costs little: in the same simulation 3 to 26% of
+runs of 10,000 rewards had one; on five real streams none of 50 runs had, over 100,000 queries in all.
 """
 
 from __future__ import annotations
@@ -36,9 +40,11 @@ import numpy as np
 from bandit_router.store.recent import Costed, Rewarded
 from bandit_router.types import FloatArray
 
+NEWEST = 2000
 KNOWN = 30
 SHORTEST = 50
 ALARM = 4.0
+RESET = 3.5
 LEAST = 0.02
 _BOUND_ROWS = 20.0  # rows' worth of m(1 − m) in s²
 _DEAR = 2.0
@@ -123,6 +129,13 @@ def _compare(seen: Residuals, costed: Sequence[Costed]) -> Calibration:
     most = widest(seen)
     alarm = most is not None and abs(most.z) > ALARM and abs(most.difference) >= LEAST
     return Calibration(reward=gap(seen), widest=most, cost=spread(costed), alarm=alarm)
+
+
+def most_drifted(report: CalibrationReport) -> tuple[str, Gap] | None:
+    """The arm that drifted most, and since when, if one did so far as to be reset."""
+    gaps = {arm: one.widest for arm, one in report.arms.items() if one.widest is not None}
+    drifted = {arm: gap for arm, gap in gaps.items() if abs(gap.z) > RESET and abs(gap.difference) >= LEAST}
+    return max(drifted.items(), key=lambda found: abs(found[1].z), default=None)
 
 
 def residuals(rows: Sequence[Rewarded], counted: int) -> Residuals:

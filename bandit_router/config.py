@@ -97,6 +97,10 @@ class PosteriorSection(_Section):
     weight_std: Positive = 0.05
     noise_std: Positive = 0.39
     half_life_s: Positive | None = None
+    on_drift: Literal["alarm", "reset"] = Field(
+        "alarm",
+        description="What to do when the rewards of an arm are not what was expected: warn, or reset.",
+    )
 
 
 class TrialSection(_Section):

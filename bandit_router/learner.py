@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bandit_router.calibration import NEWEST, Gap, calibrate, most_drifted
 from bandit_router.config import PosteriorSection, Settings
 from bandit_router.costs import HYPERPRIOR, prior_of_costs, root_of
 from bandit_router.errors import SnapshotCorrupt
@@ -24,6 +25,7 @@ from bandit_router.posterior import Posterior, Prior
 from bandit_router.reward import reward
 from bandit_router.snapshot import decode, encode
 from bandit_router.store.fold import Fold, Snapshot
+from bandit_router.store.recent import rewarded
 from bandit_router.store.records import Observation
 from bandit_router.store.reset import forget, replace_warm_start
 from bandit_router.store.store import Store
@@ -145,6 +147,23 @@ class Learner:
             posterior.forget(arm)
             count(posterior, [(seen, value) for seen in kept if (value := term.counted(seen)) is not None])
         self.publish(fold, learned)
+
+    def reset_drifted(self) -> tuple[str, Gap] | None:
+        """Reset the arm that drifted most, to when it did, if one did; which, and how far.
+
+        None, too, while another learner is at it.
+        """
+        with self.store.folding(wait=False) as fold:
+            if fold is None:
+                return None
+            posterior = read_snapshot(fold.snapshot()).rewards
+            counts = dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
+            rows = rewarded(fold.connection, fold.router, NEWEST)
+            found = most_drifted(calibrate(rows, [], counts))
+            if found is not None:
+                arm, gap = found
+                self.reset(fold, arm, gap.since)
+            return found
 
     def adopt(self, fold: Fold) -> None:
         """Make the newest snapshot fit the settings and the arms; publish only when it does not."""

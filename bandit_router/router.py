@@ -18,7 +18,7 @@ import numpy as np
 import uuid_utils
 
 from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
-from bandit_router.calibration import CalibrationReport, calibrate
+from bandit_router.calibration import NEWEST, CalibrationReport, Gap, calibrate, most_drifted
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.decide import Request, View, decide, score
 from bandit_router.errors import (
@@ -49,10 +49,10 @@ _KEY_CHARS = 255
 _NAME_CHARS = 128
 _MOST_NAMES = 256
 _LARGEST_NUMBER = 1e9
-_DRIFTED = (
-    "arm %r is not what it was: its newest %d rewards were %.3f on average, %.3f was expected; "
-    "if its model changed, run `bandit-router arms reset %s`"
-)
+_LOOK_TO_RESET_S = 5.0
+_GAP = "arm %r is not what it was: its newest %d rewards were %.3f on average, %.3f was expected; "
+_DRIFTED = _GAP + "if its model changed, run `bandit-router arms reset %s`"
+_RESET = _GAP + "what it earned before is forgotten"
 _MOST_RECENT = 1_000_000
 _LOOK_S = 60.0  # between two looks at the alarms
 
@@ -373,7 +373,7 @@ class Router:
         posterior = self._view.posterior
         return dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
 
-    def calibration(self, last: int = 2000) -> CalibrationReport:
+    def calibration(self, last: int = NEWEST) -> CalibrationReport:
         """The newest ``last`` rewards and costs beside what was expected, and which arms are off.
 
         Raises InvalidInput.
@@ -469,16 +469,29 @@ class Router:
                 log.exception("upkeep failed; trying again in %g s", self.settings.learner.interval_s)
 
     def _watch(self) -> None:
-        """Warn of each arm whose alarm has gone on since the last look, at most once a minute."""
+        """Once in a while, reset the arm that drifted most, or warn of each whose alarm is on."""
         if time.monotonic() < self._look_at:
             return
-        self._look_at = time.monotonic() + _LOOK_S
-        found, before = self.calibration(), self._alarms
-        self._alarms = found.alarms
-        for arm in found.alarms:
-            gap = found.arms[arm].widest
+        resets = self.settings.posterior.on_drift == "reset"
+        self._look_at = time.monotonic() + (_LOOK_TO_RESET_S if resets else _LOOK_S)
+        report = self.calibration()
+        if not resets:
+            self._warn(report)
+        elif most_drifted(report) is not None and (found := self._learner.reset_drifted()):
+            log.warning(_RESET, *_in_words(*found))
+            self.refresh()
+
+    def _warn(self, report: CalibrationReport) -> None:
+        """Warn of each arm whose alarm has gone on since the last look."""
+        before, self._alarms = self._alarms, report.alarms
+        for arm in report.alarms:
+            gap = report.arms[arm].widest
             if arm not in before and gap is not None:
-                log.warning(_DRIFTED, arm, gap.rewards, gap.mean_reward, gap.mean_expected, arm)
+                log.warning(_DRIFTED, *_in_words(arm, gap), arm)
+
+
+def _in_words(arm: str, gap: Gap) -> tuple[str, int, float, float]:
+    return arm, gap.rewards, gap.mean_reward, gap.mean_expected
 
 
 def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:

@@ -14,6 +14,7 @@ from bandit_router.costs import root_of
 from bandit_router.decide import View, expect_costs, score
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.evaluation.simulation.watch import Expected, Watch
 from bandit_router.evaluation.warm_start import roots
 from bandit_router.guards import affordable
 from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs, warmed
@@ -59,6 +60,16 @@ MakeAgent = Callable[[Setting], Agent]
 """Makes an agent that has not seen a query yet."""
 
 
+class Heard(NamedTuple):
+    """An outcome that is counted: whose, and the reward and the root of cost over list price."""
+
+    decision: int
+    arm: str
+    x: FloatArray
+    quality: float
+    root: float | None
+
+
 class Booked(NamedTuple):
     """What a call costs by its price list, and what it was expected to cost, USD."""
 
@@ -72,7 +83,8 @@ class RouterAgent:
 
     Feedback that comes twice counts once, as the store sees to. Where a live router publishes a snapshot
     every second, this one does whenever it knows a twentieth more than the last one. With a ``budget`` the
-    cost weight is paced, and what is too dear for the moment is left out; a query passes in a second.
+    cost weight is paced, and what is too dear for the moment is left out; a query passes in a second. With a
+    ``watch`` it resets arms that drifted.
     """
 
     learned: Learned
@@ -83,6 +95,9 @@ class RouterAgent:
     pace: Pace = field(default_factory=Pace)
     counted: set[int] = field(default_factory=set)
     booked: list[Booked] = field(default_factory=list)
+    watch: Watch | None = None
+    heard: list[Heard] = field(default_factory=list)
+    version: int = 0
     view: View = field(init=False)
     _next: float = field(init=False, default=1.0)
 
@@ -102,7 +117,10 @@ class RouterAgent:
             weight = price_of_a_dollar(self.pace, self.budget)
             costs = affordable(costs, affordable_usd(self.pace, self.budget))
         scores = score(self.view.posterior, list(costs), x, list(costs.values()), weight, signals)
-        arm = scores.arms[sample(self.policy.pmf(scores), self.rng)]
+        chosen = sample(self.policy.pmf(scores), self.rng)
+        arm = scores.arms[chosen]
+        if self.watch is not None:
+            self.watch.expected.append(Expected(float(scores.mean[chosen]), self.version))
         self.booked.append(Booked(there[arm], costs[arm]))
         self._book(1, costs[arm])
         return arms.index(arm)
@@ -111,15 +129,37 @@ class RouterAgent:
         if decision in self.counted:
             return
         self.counted.add(decision)
-        rewards, costs = self.learned
-        name, at = rewards.arms[arm], float(decision)
-        rewards.observe(name, x, quality, at)
-        root = root_of(cost_usd, self.booked[decision].listed_usd)
-        if root is not None:
-            costs.observe(name, x, root, at)
+        name = self.learned.rewards.arms[arm]
+        heard = Heard(decision, name, x, quality, root_of(cost_usd, self.booked[decision].listed_usd))
+        self._count(heard)
         self._book(0, cost_usd - self.booked[decision].expected_usd)
+        if self.watch is not None:
+            self.heard.append(heard)
+            self.watch.hear(decision, name, quality, self.version + 1)
+            self._reset_drifted(self.watch)
         if len(self.counted) >= self._next:
             self._publish()
+
+    def _count(self, heard: Heard) -> None:
+        rewards, costs = self.learned
+        rewards.observe(heard.arm, heard.x, heard.quality, float(heard.decision))
+        if heard.root is not None:
+            costs.observe(heard.arm, heard.x, heard.root, float(heard.decision))
+
+    def _reset_drifted(self, watch: Watch) -> None:
+        rewards = self.learned.rewards
+        found = watch.look(dict(zip(rewards.arms, rewards.count.tolist(), strict=True)))
+        if found is None:
+            return
+        arm, gap = found
+        for posterior in self.learned:
+            posterior.forget(arm)
+        self.heard = [one for one in self.heard if one.arm != arm or one.decision >= gap.since]
+        for one in self.heard:
+            if one.arm == arm:
+                self._count(one)
+        self._publish()
+        watch.since[arm] = self.version
 
     def _book(self, requests: int, spent_usd: float) -> None:
         if self.budget is not None:
@@ -128,7 +168,8 @@ class RouterAgent:
 
     def _publish(self) -> None:
         rewards, costs = (posterior.copy() for posterior in self.learned)
-        self.view = View(version=0, arms_revision=0, posterior=rewards, costs=costs, arms=())
+        self.version += 1
+        self.view = View(version=self.version, arms_revision=0, posterior=rewards, costs=costs, arms=())
         self._next = max(len(self.counted) + 1.0, _GROWTH * len(self.counted))
 
 
@@ -163,6 +204,7 @@ class RouterMaker:
             cost_weight=setting.cost_weight,
             rng=setting.rng,
             budget=self.budget,
+            watch=Watch() if section.on_drift == "reset" else None,
         )
 
 

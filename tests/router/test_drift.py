@@ -1,0 +1,83 @@
+"""posterior.on_drift = "reset": what an arm earned before it changed is forgotten, once, and verifiably."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import pytest
+
+from bandit_router.learner import Learner
+from bandit_router.router import Router
+from tests.router.conftest import OpenRouter, settings_of
+from tests.router.test_calibration import play
+
+RESETTING = {"on_drift": "reset"}
+
+
+def look(router: Router) -> None:
+    """Look after drift now, as upkeep does every few seconds."""
+    router._look_at = -math.inf
+    router._watch()
+
+
+def drifted(open_router: OpenRouter, **posterior: str) -> Router:
+    """A router one of whose arms was good for 150 decisions, and bad for the last 60."""
+    router = open_router(posterior=posterior)
+    play(router, 150, 0.9)
+    play(router, 60, 0.1)
+    return router
+
+
+def test_an_arm_that_drifted_is_reset_to_when_it_did(
+    open_on_either: OpenRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    router = drifted(open_on_either, **RESETTING)
+    with caplog.at_level(logging.WARNING, logger="bandit_router.router"):
+        look(router)
+    assert "forgotten" in caplog.text
+    kept = router.counts()["large"]
+    assert 50 <= kept <= 100
+    quality = router.route("query 1", arms=["large"]).expected_quality
+    assert quality < 0.4
+    assert router.verify().ok
+    assert router.rebuild() == kept
+    assert router.route("query 1", arms=["large"]).expected_quality == pytest.approx(quality)
+    look(router)  # the predictions of before say nothing of the arm as it is
+    assert router.counts()["large"] == kept
+
+
+def test_another_worker_that_saw_the_same_drift_resets_nothing_more(open_on_either: OpenRouter) -> None:
+    router, other = drifted(open_on_either, **RESETTING), open_on_either(posterior=RESETTING)
+    look(router)
+    version = router.snapshot
+    assert other._learner.reset_drifted() is None
+    other.refresh()
+    assert other.snapshot == version
+
+
+def test_a_router_that_only_warns_resets_nothing(open_router: OpenRouter) -> None:
+    router = drifted(open_router)
+    look(router)
+    assert router.counts()["large"] == 210
+
+
+def test_an_arm_that_does_as_expected_is_left_alone(
+    open_router: OpenRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = open_router(posterior=RESETTING)
+    play(router, 150, 0.9)
+    monkeypatch.setattr(Learner, "reset_drifted", lambda _: pytest.fail("took the lock for nothing"))
+    look(router)
+    assert router.counts()["large"] == 150
+
+
+def test_while_another_learner_is_at_it_nothing_happens(postgresql_url: str) -> None:
+    # PostgreSQL only: SQLite has one writer, for which everyone waits
+    settings = settings_of(postgresql_url, posterior=RESETTING)
+    with Router.open(settings) as router, Router.open(settings) as other:
+        play(router, 150, 0.9)
+        play(router, 60, 0.1)
+        with other._store.folding(wait=True):
+            look(router)
+        assert router.counts()["large"] == 210
