@@ -9,9 +9,9 @@ import numpy as np
 
 from bandit_router.costs import cost_ratios
 from bandit_router.guards import Limits, good_enough, narrow
-from bandit_router.policies import Policy, sample
+from bandit_router.policies import Policy, reason_of, sample
 from bandit_router.posterior import Posterior
-from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
+from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Scores, Signals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +107,7 @@ def decide(
         expected_costs_usd=tuple(scores.cost_usd.tolist()),
         arm=scores.arms[chosen],
         propensity=pmf[chosen],
-        reason=Reason.POLICY,
+        reason=reason_of(policy, scores),
         policy=policy.spec,
         snapshot=view.version,
         cost_weight=request.cost_weight,

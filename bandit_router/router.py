@@ -33,13 +33,14 @@ from bandit_router.errors import (
 from bandit_router.features import Pipeline, build_pipeline, check_text, input_tokens, read_query
 from bandit_router.guards import Limits
 from bandit_router.learner import Learner, encode_snapshot, make_learner, read_snapshot
-from bandit_router.policies import Policy, make_policy, put_on_trial
+from bandit_router.policies import Policy, check_arms, make_policy, put_on_trial, signals_needed
 from bandit_router.reward import check_metric
+from bandit_router.signals import Signaller, make_signallers, read_signals
 from bandit_router.snapshot import decode
 from bandit_router.store.store import Store
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
-from bandit_router.types import NO_SIGNALS, Arm, Decision, Feedback, FloatArray, Outcome, Scores
+from bandit_router.types import NO_SIGNALS, TIER, Arm, Decision, Feedback, FloatArray, Outcome, Scores
 from bandit_router.verify import Report, verify
 from bandit_router.warm import Evidence
 
@@ -96,10 +97,12 @@ class Router:
         store: Store,
         learner: Learner,
         rng: np.random.Generator,
+        signallers: Sequence[Signaller] = (),
     ) -> None:
         self.settings = settings
         self.policy = policy
         self.pipeline = pipeline
+        self.signallers = signallers
         self._store = store
         self._learner = learner
         self._rng = rng
@@ -127,6 +130,7 @@ class Router:
             settings = load_settings(settings)
         policy = make_policy(settings.policy.name, settings.policy.parameters)
         pipeline = build_pipeline(**settings.features.model_dump())
+        signallers = make_signallers(settings, signals_needed(policy))
         store = Store.open(settings.store.url, settings.router.name, settings.budget.budget())
         try:
             learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
@@ -139,6 +143,7 @@ class Router:
                 store=store,
                 learner=learner,
                 rng=rng or np.random.default_rng(),
+                signallers=signallers,
             )
         except BaseException:
             store.close()
@@ -190,10 +195,12 @@ class Router:
         check_text("idempotency_key", key, _KEY_CHARS)
         _check_names("require", options.get("require"))
         _check_names("arms", options.get("arms"))
-        text = None
+        text, signals = None, NO_SIGNALS if tier is None else {TIER: tier}
         if query is not None and features is None:
             read = read_query(query, user_tier=tier)
             x, tokens, text = self.pipeline.context(read), input_tokens(read), read.text
+            if self.signallers:
+                signals = {**signals, **read_signals(self.signallers, read, x)}
         elif features is not None and query is None:
             x, tokens = self.pipeline.check_vector(features), 0
         else:
@@ -215,7 +222,7 @@ class Router:
             conversation=options.get("conversation"),
             idempotency_key=key,
             query=text if self.settings.router.log_queries else None,
-            signals=NO_SIGNALS if tier is None else {"tier": tier},
+            signals=signals,
         )
         return request, "" if key is None else _digest("route", query, options)
 
@@ -531,9 +538,10 @@ def _check_evidence(evidence: Evidence, pipeline: Pipeline, arms: Sequence[str])
 
 def _check_policy(policy: Policy, arms: Sequence[Arm]) -> None:
     """Raise ConfigError when the policy names an arm that is not there."""
-    named, names = getattr(policy, "arm", None), [arm.name for arm in arms]
-    if named is not None and named not in names:
-        raise ConfigError(f"policy.arm: {named!r} is not an arm; use one of {', '.join(names)}")
+    try:
+        check_arms({policy.spec: policy}, [arm.name for arm in arms])
+    except InvalidInput as error:
+        raise ConfigError(str(error)) from error
 
 
 def _check_number(field: str, asked: float | None, default: float, most: float = _LARGEST_NUMBER) -> float:

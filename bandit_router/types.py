@@ -17,6 +17,9 @@ Signals = Mapping[str, float | str]
 
 NO_SIGNALS: Signals = {}
 
+TIER = "tier"
+"""The signal that callers give: the user's tier. A query without it is of a user without one."""
+
 METRICS: Mapping[str, float] = {
     "quality": 1.0,
     "satisfaction": 1.0,

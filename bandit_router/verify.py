@@ -11,7 +11,7 @@ import numpy as np
 from bandit_router.decide import score
 from bandit_router.errors import RouterError, SnapshotCorrupt
 from bandit_router.learner import Learned, Term, count, obstacle, read_snapshot, terms, warm_of
-from bandit_router.policies import parse_policy
+from bandit_router.policies import parse_policy, reason_of
 from bandit_router.posterior import Posterior
 from bandit_router.store.audit import Audit, Unreadable
 from bandit_router.store.records import Observation
@@ -24,6 +24,9 @@ _SUM_TOLERANCE = 1e-12
 _PMF_TOLERANCE = 1e-9
 _SPENT_TOLERANCE = 1e-9
 _MOST_PROBLEMS = 20
+
+_CHOSEN = (Reason.POLICY, Reason.TIER)
+"""Reasons of decisions that were their policy's."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -183,15 +186,19 @@ def _check_pmf(decision: Decision, posterior: Posterior | None, report: Report) 
     if posterior is None:
         report.pmfs_without_snapshot += 1
         return
-    if decision.reason is not Reason.POLICY:
+    if decision.reason not in _CHOSEN:
         return
     costs = decision.expected_costs_usd
     scores = score(posterior, decision.eligible, decision.x, costs, decision.cost_weight, decision.signals)
-    again = parse_policy(decision.policy).pmf(scores)
+    policy = parse_policy(decision.policy)
+    again = policy.pmf(scores)
     report.pmfs_recomputed += 1
     gap = max(abs(p - q) for p, q in zip(again, decision.pmf, strict=True))
     if not gap <= _PMF_TOLERANCE:
         report.fail(f"decision {decision.id}: its PMF differs by {gap:.3g} from the recomputed one")
+    reason = reason_of(policy, scores)
+    if reason is not decision.reason:
+        report.fail(f"decision {decision.id}: its reason is {decision.reason}, its policy's is {reason}")
 
 
 def _check_spending(audit: Audit, report: Report) -> None:

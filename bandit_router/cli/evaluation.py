@@ -15,7 +15,7 @@ from bandit_router.cli.checks import LARGEST_WEIGHT, check_page, check_weight, r
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, out, print_json, say, warn
 from bandit_router.config import load_settings
 from bandit_router.errors import InvalidInput, RouterError
-from bandit_router.policies import Policy, check_arms, parse_policy
+from bandit_router.policies import Policy, check_arms, learns, parse_policy
 from bandit_router.store.engine import without_passwords
 from bandit_router.store.store import Store
 from bandit_router.types import Budget
@@ -95,7 +95,7 @@ def evaluate(
     failure: RouterError | None = None
     with workers(jobs, cluster), open_log(log, router) as opened:
         shown = estimator or headline(opened)
-        needs_prior = any(evaluation.learns(one) for one in policies.values())
+        needs_prior = any(learns(one) for one in policies.values())
         prior = opened.posterior() if needs_prior else None
         with _progress("evaluating", evaluation.PASSES * len(opened.pieces), quiet=as_json) as step:
             found = evaluation.evaluate(
@@ -112,7 +112,7 @@ def evaluate(
         if not as_json:
             for part in (*evaluation_tables(found, shown, force=force), *left_out_lines(left_out)):
                 say(part) if isinstance(part, str) else out.print(part)
-        learning = {name: one for name, one in policies.items() if evaluation.learns(one)}
+        learning = {name: one for name, one in policies.items() if learns(one)}
         if replay and not learning:
             warn("--replay: none of the policies learns, so nothing is replayed; add one, as -p thompson")
         try:
@@ -247,8 +247,6 @@ def _traded(dataset: Dataset, trade: float) -> float:
 
 def headline(log: Log) -> str:
     """The estimator whose intervals fit the log: a policy that learned made rows that are not independent."""
-    from bandit_router.evaluation.evaluate import learns
-
     for spec in log.info.get("policies", ()):
         try:
             if learns(parse_policy(spec)):

@@ -27,13 +27,12 @@ from bandit_router.evaluation.partition import OUTCOMES, Partition
 from bandit_router.evaluation.targets import (
     FoldPosteriors,
     believe,
-    is_blind,
     knowing,
     learn_folds,
     sets_of,
     target_pmf,
 )
-from bandit_router.policies import Policy, check_arms
+from bandit_router.policies import Policy, check_arms, learns
 from bandit_router.policies.bandit import Fixed, Uniform
 from bandit_router.posterior import Posterior
 from bandit_router.types import FloatArray
@@ -96,11 +95,6 @@ def evaluate(
     answers += second(blind)[0] if blind else []
     mean_weight = first.cost_weight / rows if cost_weight is None else cost_weight
     return Evaluation(arms=tuple(arms), rows=rows, cost_weight=mean_weight, answers=tuple(answers))
-
-
-def learns(policy: Policy) -> bool:
-    """Whether what the policy does depends on rewards."""
-    return not is_blind(policy)
 
 
 def _always_there(policy: Policy) -> bool:

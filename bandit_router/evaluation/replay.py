@@ -219,7 +219,7 @@ class _Player:
         weight = float(block.cost_weight[i]) if self.cost_weight is None else self.cost_weight
         names = [block.arms[j] for j in k]
         costs = block.expected_cost_usd[i, k].tolist()
-        pmf = self.policy.pmf(score(self.published, names, block.x[i], costs, weight))
+        pmf = self.policy.pmf(score(self.published, names, block.x[i], costs, weight, block.signals_of(i)))
         return pmf[int(np.searchsorted(k, block.action[i]))] / float(block.propensity[i])
 
     def learn(self, block: Block, i: int) -> None:

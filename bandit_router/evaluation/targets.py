@@ -13,15 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.partition import FOLDS, OUTCOMES, IntArray
-from bandit_router.policies import Policy
-from bandit_router.policies.bandit import Fixed, Uniform
+from bandit_router.policies import Policy, learns, signals_needed, signals_read
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.types import FloatArray, Scores
 
@@ -32,6 +31,7 @@ _REWARD = OUTCOMES.index("reward")
 class Mix:
     """The same probabilities for every query with the same eligible arms, which are the keys."""
 
+    learns: ClassVar[bool] = False
     weights: Mapping[tuple[str, ...], tuple[float, ...]]
 
     @property
@@ -44,7 +44,7 @@ class Mix:
 
 def is_blind(policy: Policy) -> bool:
     """Whether the policy looks at nothing but which arms are eligible."""
-    return isinstance(policy, Fixed | Uniform | Mix)
+    return not learns(policy) and not signals_read(policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +117,15 @@ def target_pmf(
 ) -> FloatArray:
     """The policy's PMF at every row (n, K); 0 where an arm is not eligible.
 
-    ``cost_weight`` replaces the logged one (λ, 1/USD). ``beliefs`` may be None for a blind policy.
+    ``cost_weight`` replaces the logged one (λ, 1/USD). ``beliefs`` may be None for a policy that learns
+    nothing. Raises InvalidInput without beliefs that are needed, or where a signal is that is needed.
     """
     pmf = np.zeros(block.eligible.shape)
     names = np.array(block.arms, dtype=object)
-    if beliefs is None:
-        if not is_blind(policy):
-            raise InvalidInput("policy", f"{policy.spec} needs a posterior", "export the log with one")
+    if beliefs is None and learns(policy):
+        raise InvalidInput("policy", f"{policy.spec} needs a posterior", "export the log with one")
+    _check_signals(block, policy)
+    if is_blind(policy):
         nothing = np.zeros(len(block.arms))
         for rows, there in sets_of(block):
             k = np.flatnonzero(there)
@@ -131,6 +133,7 @@ def target_pmf(
             scores = Scores(tuple(names[k]), block.x[rows[0]], zeros, zeros, zeros, zeros)
             pmf[np.ix_(rows, k)] = policy.pmf(scores)
         return pmf
+    beliefs = beliefs or Beliefs(*np.zeros((2, *block.eligible.shape)))
     weight = block.cost_weight if cost_weight is None else np.full(len(block), cost_weight)
     utility = beliefs.mean - weight[:, None] * block.expected_cost_usd
     for rows, there in sets_of(block):
@@ -143,6 +146,14 @@ def target_pmf(
         ]
         pmf[np.ix_(rows, k)] = probabilities
     return pmf
+
+
+def _check_signals(block: Block, policy: Policy) -> None:
+    """InvalidInput where the log has not what a policy goes by: live it would have done something else."""
+    for name in signals_needed(policy):
+        if not all(name in block.signals_of(i) for i in range(len(block))):
+            problem = f"has rows without the signal {name!r}, which {policy.spec} goes by"
+            raise InvalidInput("log", problem, "configure it, and evaluate decisions made since")
 
 
 def sets_of(block: Block) -> Iterator[tuple[IntArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:

@@ -9,7 +9,15 @@ from typing import Any
 
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Tempered, Thompson, Uniform
-from bandit_router.policies.base import Policy, sample
+from bandit_router.policies.base import (
+    Policy,
+    arms_named,
+    learns,
+    reason_of,
+    sample,
+    signals_needed,
+    signals_read,
+)
 from bandit_router.policies.trial import Trial
 
 POLICIES: Mapping[str, Callable[..., Policy]] = {
@@ -27,11 +35,16 @@ __all__ = [
     "POLICIES",
     "Policy",
     "Trial",
+    "arms_named",
     "check_arms",
+    "learns",
     "make_policy",
     "parse_policy",
     "put_on_trial",
+    "reason_of",
     "sample",
+    "signals_needed",
+    "signals_read",
 ]
 
 
@@ -99,9 +112,9 @@ def put_on_trial(policy: Policy, share: float, rewards: int) -> Policy:
 def check_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:
     """InvalidInput for a policy that names an arm which is not there: it would play something else."""
     for name, policy in policies.items():
-        if isinstance(policy, Fixed) and policy.arm not in arms:
+        if unknown := [arm for arm in arms_named(policy) if arm not in arms]:
             known = ", ".join(arms)
-            raise InvalidInput(f"policy {name}", f"{policy.arm!r} is not an arm", f"use one of {known}")
+            raise InvalidInput(f"policy {name}", f"{unknown[0]!r} is not an arm", f"use one of {known}")
 
 
 def _parameters(name: str) -> dict[str, Field[Any]]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from bandit_router.errors import InvalidInput
-from bandit_router.policies.base import argmax_pmf, check_parameter, require_arms, scaled_width, with_floor
+from bandit_router.policies.base import (
+    argmax_pmf,
+    check_name,
+    check_parameter,
+    only,
+    require_arms,
+    scaled_width,
+    with_floor,
+)
 from bandit_router.propensity import argmax_probabilities
 from bandit_router.types import Scores
 
@@ -117,6 +124,8 @@ class EpsilonGreedy:
 class Uniform:
     """1/k on every eligible arm: the best log to evaluate other policies from."""
 
+    learns: ClassVar[bool] = False
+
     @property
     def spec(self) -> str:
         return "uniform"
@@ -130,13 +139,17 @@ class Uniform:
 class Fixed:
     """1 − ε on one named arm; spread evenly where that arm is not eligible."""
 
+    learns: ClassVar[bool] = False
     arm: str
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.arm or set(self.arm) & set(",="):  # the spec could not be read back
-            raise InvalidInput("policy fixed: arm", f"is {self.arm!r}", "name an arm, as in fixed:gpt-4o")
+        check_name("fixed", "arm", self.arm)
         check_parameter("fixed", "epsilon", self.epsilon, 0.0, 1.0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.arm,)
 
     @property
     def spec(self) -> str:
@@ -146,4 +159,4 @@ class Fixed:
         require_arms(scores)
         if self.arm not in scores.arms:
             return Uniform().pmf(scores)
-        return argmax_pmf([0.0 if arm == self.arm else -math.inf for arm in scores.arms], self.epsilon)
+        return only(self.arm, scores, self.epsilon)

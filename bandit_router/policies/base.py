@@ -12,13 +12,25 @@ from typing import Protocol
 import numpy as np
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
-from bandit_router.types import FloatArray, Scores
+from bandit_router.types import TIER, FloatArray, Reason, Scores
 
 _TIE = 1e-12
 
 
 class Policy(Protocol):
-    """Eligible scores -> probabilities."""
+    """Eligible scores -> probabilities.
+
+    What else a policy may say of itself has a default:
+
+    ==========  =================================================================  ====================
+    ``learns``  whether the probabilities depend on the posterior                  it does
+    ``names``   the arms that it names, which must be there                        none
+    ``reads``   the signals that it goes by                                        none
+    ``reason``  why, given the scores: ``reason(scores)``                          ``Reason.POLICY``
+    ==========  =================================================================  ====================
+
+    Ask with :func:`learns`, :func:`arms_named`, :func:`signals_read`, :func:`reason_of`.
+    """
 
     @property
     def spec(self) -> str:
@@ -31,6 +43,32 @@ class Policy(Protocol):
         Raises NoEligibleArm when k = 0. Never changes its input.
         """
         ...
+
+
+def learns(policy: Policy) -> bool:
+    """Whether what the policy does depends on rewards."""
+    return getattr(policy, "learns", True)
+
+
+def arms_named(policy: Policy) -> tuple[str, ...]:
+    """The arms that the policy names."""
+    return getattr(policy, "names", ())
+
+
+def signals_read(policy: Policy) -> tuple[str, ...]:
+    """The signals that the policy goes by."""
+    return getattr(policy, "reads", ())
+
+
+def signals_needed(policy: Policy) -> tuple[str, ...]:
+    """The signals that have to be made for the policy: all it goes by but the tier, which callers give."""
+    return tuple(name for name in signals_read(policy) if name != TIER)
+
+
+def reason_of(policy: Policy, scores: Scores) -> Reason:
+    """Why the policy does what it does: ``POLICY`` where it explores, or could."""
+    reason = getattr(policy, "reason", None)
+    return Reason.POLICY if reason is None else reason(scores)
 
 
 def with_floor(probabilities: list[float], epsilon: float) -> list[float]:
@@ -48,6 +86,11 @@ def argmax_pmf(values: list[float], epsilon: float) -> list[float]:
     floor = epsilon / len(values)
     top = (1.0 - epsilon) * (1.0 / winners.count(True)) + floor
     return rescaled([top if won else floor for won in winners])
+
+
+def only(arm: str, scores: Scores, epsilon: float = 0.0) -> list[float]:
+    """1 − ε on an eligible arm, ε spread over all."""
+    return argmax_pmf([0.0 if name == arm else -math.inf for name in scores.arms], epsilon)
 
 
 def rescaled(probabilities: list[float]) -> list[float]:
@@ -77,6 +120,12 @@ def check_parameter(policy: str, name: str, value: float, low: float, high: floa
     if not low <= value <= high:
         bounds = f"[{low:g}, {high:g}]" if math.isfinite(high) else f"[{low:g}, ∞)"
         raise InvalidInput(f"policy {policy}: {name}", f"is {value:g}", f"give a number in {bounds}")
+
+
+def check_name(policy: str, name: str, arm: str) -> None:
+    """InvalidInput unless the name of an arm can stand in a spec and be read back."""
+    if not arm or set(arm) & set(",=[]"):
+        raise InvalidInput(f"policy {policy}: {name}", f"is {arm!r}", "name an arm, such as gpt-4o")
 
 
 def scaled_width(scores: Scores, factor: float) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from scipy.stats import chisquare
 
 from bandit_router.errors import NoEligibleArm
 from bandit_router.policies import Policy, parse_policy, sample
-from bandit_router.types import Scores
+from bandit_router.types import NO_SIGNALS, Scores, Signals
 
 _ACCURACY = 1e-9  # of a probability that an integral gives
 
@@ -22,6 +23,7 @@ def make_scores(
     utility: npt.ArrayLike,
     std: npt.ArrayLike,
     cost_weight: float = 2.0,
+    signals: Signals = NO_SIGNALS,
     counted: Sequence[int] | None = None,
 ) -> Scores:
     """Scores of arms a0, a1, … with these utilities, widths and numbers of rewards."""
@@ -29,18 +31,25 @@ def make_scores(
     cost = np.linspace(0.001, 0.1, u.size)
     names = tuple(f"a{k}" for k in range(u.size))
     rewards = None if counted is None else np.array(counted, dtype=np.int64)
-    return Scores(names, np.array([1.0, 0.5]), u + cost_weight * cost, width, cost, u, counted=rewards)
+    return Scores(names, np.array([1.0, 0.5]), u + cost_weight * cost, width, cost, u, signals, rewards)
+
+
+SIGNALS: dict[str, st.SearchStrategy[float | str]] = {
+    "tier": st.sampled_from(["premium", "standard", "free"]),
+}
+"""Every signal there is; a query may lack any of them."""
 
 
 @st.composite
 def some_scores(draw: st.DrawFn) -> Scores:
-    """1 to 8 arms, some of them new; widths from 0 to 2, many far apart, and some utilities tied."""
+    """1 to 8 arms, some of them new; widths from 0 to 2, many far apart, some utilities tied, some signals."""
     arms = draw(st.integers(1, 8))
     utilities = st.floats(-2.0, 2.0) | st.sampled_from([0.0, 0.5])
     widths = st.floats(0.0, 2.0) | st.sampled_from([0.0, 1e-9, 1e-4, 0.1])
     return make_scores(
         draw(st.lists(utilities, min_size=arms, max_size=arms)),
         draw(st.lists(widths, min_size=arms, max_size=arms)),
+        signals=draw(st.fixed_dictionaries({}, optional=SIGNALS)),
         counted=draw(st.none() | st.lists(st.sampled_from([0, 9, 10, 500]), min_size=arms, max_size=arms)),
     )
 
@@ -90,10 +99,10 @@ def check_permutation(policy: Policy, scores: Scores, order: Sequence[int]) -> N
 
 def check_input_unchanged(policy: Policy, scores: Scores) -> None:
     """A policy reads its input and no more, even where the arrays could be written to."""
-    before = [np.array(part) for part in scores]
+    before = deepcopy(scores)
     policy.pmf(scores)
     for part, copy in zip(scores, before, strict=True):
-        np.testing.assert_array_equal(np.array(part), copy)
+        np.testing.assert_array_equal(np.array(part), np.array(copy))
 
 
 def check_one_arm(policy: Policy) -> None:

@@ -179,7 +179,9 @@ def test_a_closed_router_refuses_everything(
 
 
 def test_a_policy_that_names_no_arm_is_refused_with_those_there_are(open_router: OpenRouter) -> None:
-    with pytest.raises(ConfigError, match=r"policy\.arm: 'nope' is not an arm; use one of large, small"):
+    with pytest.raises(
+        ConfigError, match=r"policy fixed:nope.*: 'nope' is not an arm; use one of large, small"
+    ):
         open_router(policy={"name": "fixed", "arm": "nope"})
 
 

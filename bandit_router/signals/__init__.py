@@ -1,0 +1,36 @@
+"""Query and context -> signals: what hand-written policies go by, logged with every decision.
+
+A signal is made whenever it is configured, whichever policy is live, so that `evaluate` can judge the
+policy that reads it on the log of another. Policies do no I/O: they read ``scores.signals``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from bandit_router.config import Settings
+from bandit_router.types import NO_SIGNALS, FloatArray, Query, Signals
+
+__all__ = ["Signaller", "make_signallers", "read_signals"]
+
+
+class Signaller(Protocol):
+    """Makes some signals. Thread-safe."""
+
+    def __call__(self, query: Query, x: FloatArray) -> Signals:
+        """The signals of a query whose context is x (d,)."""
+        ...
+
+
+def make_signallers(settings: Settings, wanted: Collection[str] = ()) -> tuple[Signaller, ...]:
+    """What the settings configure, and what the live policy wants of signals by name. Raises ConfigError."""
+    del settings, wanted
+    return ()
+
+
+def read_signals(signallers: Sequence[Signaller], query: Query, x: FloatArray) -> Signals:
+    """The signals of all signallers together."""
+    if not signallers:
+        return NO_SIGNALS
+    return {name: value for signaller in signallers for name, value in signaller(query, x).items()}
