@@ -13,7 +13,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bandit_router.errors import ConfigError, InvalidInput
@@ -23,7 +31,11 @@ ENV_PREFIX = "BANDIT_ROUTER_"
 CONFIG_VARIABLE = "BANDIT_ROUTER_CONFIG"
 """Names the file to read; the command line and the server's workers use it."""
 
+MOST_RULES = 5
+RULE_CONDITIONS = ("longer_than", "keywords", "tier", "follow_up", "pattern")
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/@:+-]*$", max_length=128)]
+Keyword = Annotated[str, Field(min_length=1, max_length=128, pattern=r"\S")]
 Positive = Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False)]  # so that squares are too
 Dollars = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -158,6 +170,38 @@ class ServerSection(_Section):
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
+class RuleSection(_Section):
+    """One rule of the score that the heuristic policy goes by: a weight, and exactly one condition."""
+
+    name: Name
+    weight: Annotated[float, Field(gt=0, le=1)] = Field(description="Added to the score when it fires.")
+    longer_than: Annotated[int, Field(ge=0)] | None = Field(None, description="Characters of the query.")
+    keywords: tuple[Keyword, ...] = Field((), description="Whole words, in any case; one is enough.")
+    tier: Annotated[str, Field(min_length=1)] | None = Field(None, description="The user's tier.")
+    follow_up: Literal[True] | None = Field(None, description="Not the first turn of a conversation.")
+    pattern: str | None = Field(None, description="A regular expression found anywhere in the query.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None, info: ValidationInfo) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            rule = info.data.get("name")
+            raise ValueError(f"rule {rule!r}: is no regular expression: {error}") from None
+        return pattern
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Self:
+        given = [name for name in RULE_CONDITIONS if getattr(self, name) not in (None, ())]
+        if len(given) != 1:
+            has = " and ".join(given) or "no condition"
+            raise ValueError(
+                f"rule {self.name!r} has {has}; give exactly one of {', '.join(RULE_CONDITIONS)}"
+            )
+        return self
+
+
 class Settings(BaseSettings):
     """Everything router.toml can say."""
 
@@ -176,14 +220,24 @@ class Settings(BaseSettings):
     learner: LearnerSection = LearnerSection()
     server: ServerSection = ServerSection()
     trial: TrialSection = TrialSection()
+    rules: tuple[RuleSection, ...] = ()
+
+    @field_validator("rules")
+    @classmethod
+    def _few_rules(cls, rules: tuple[RuleSection, ...]) -> tuple[RuleSection, ...]:
+        if len(rules) > MOST_RULES:
+            raise ValueError(
+                f"there are {len(rules)} rules, allowed are {MOST_RULES}: each is one more thing that nobody "
+                "measures, and there is no end of them (routing creep); merge some, or let a classifier or "
+                "a bandit have the queries that they misjudge"
+            )
+        _check_distinct("rule", [rule.name for rule in rules])
+        return rules
 
     @field_validator("arms")
     @classmethod
     def _distinct(cls, arms: tuple[ArmSection, ...]) -> tuple[ArmSection, ...]:
-        names = [arm.name for arm in arms]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"duplicate arm {', '.join(twice)}; every arm needs a name of its own")
+        _check_distinct("arm", [arm.name for arm in arms])
         return arms
 
     @classmethod
@@ -197,6 +251,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del settings_cls, dotenv_settings, file_secret_settings
         return env_settings, init_settings
+
+
+def _check_distinct(what: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"duplicate {what} {', '.join(twice)}; every {what} needs a name of its own")
 
 
 def check_arm(arm: Arm) -> None:

@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.policies import POLICIES, Policy, Trial, make_policy
+from bandit_router.policies import POLICIES, Policy, Trial, arms_named, make_policy
 from bandit_router.policies.bandit import EpsilonGreedy
 from bandit_router.types import Scores
 from tests.contracts import policy as contract
-from tests.contracts.policy import ORDINARY, make_scores, some_scores
+from tests.contracts.policy import NEEDS, ORDINARY, make_scores, some_scores
 
-NEEDS: dict[str, dict[str, float | str]] = {"fixed": {"arm": "a1"}}  # parameters without a default
 EPSILONS = (0.0, 0.02, 0.5, 1.0)
 
 
@@ -43,7 +42,7 @@ def spec_of(policy: Policy) -> str:
 
 policies = pytest.mark.parametrize("policy", every_policy(), ids=spec_of)
 tie_breakers = pytest.mark.parametrize(
-    "policy", [p for p in every_policy() if "fixed" not in p.spec], ids=spec_of
+    "policy", [p for p in every_policy() if not arms_named(p)], ids=spec_of
 )
 
 

@@ -18,6 +18,9 @@ from bandit_router.policies.base import (
     signals_needed,
     signals_read,
 )
+from bandit_router.policies.heuristic import Heuristic
+from bandit_router.policies.spec import read_pairs
+from bandit_router.policies.tier import Tier, Tiers
 from bandit_router.policies.trial import Trial
 
 POLICIES: Mapping[str, Callable[..., Policy]] = {
@@ -27,6 +30,8 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
     "epsilon-greedy": EpsilonGreedy,
     "uniform": Uniform,
     "fixed": Fixed,
+    "heuristic": Heuristic,
+    "tier": Tier,
 }
 
 _TRIAL = re.compile(r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)")
@@ -48,7 +53,7 @@ __all__ = [
 ]
 
 
-def make_policy(name: str, parameters: Mapping[str, float | str]) -> Policy:
+def make_policy(name: str, parameters: Mapping[str, object]) -> Policy:
     """The named policy with these parameters. ConfigError names what is wrong and what is allowed.
 
     A number may be given as text, as the environment does.
@@ -56,12 +61,12 @@ def make_policy(name: str, parameters: Mapping[str, float | str]) -> Policy:
     if name not in POLICIES:
         raise ConfigError(f"policy.name: no policy {name!r}; use one of {', '.join(POLICIES)}")
     known = _parameters(name)
-    typed: dict[str, float | str] = {}
+    typed: dict[str, Any] = {}
     for key, value in parameters.items():
         if key not in known:
             allowed = ", ".join(known) or "no parameter"
             raise ConfigError(f"policy.{key}: {name} has no such parameter; it takes {allowed}")
-        typed[key] = _text(key, value) if known[key].type == "str" else _number(key, value)
+        typed[key] = _READERS[str(known[key].type)](key, value)
     missing = [k for k, f in known.items() if f.default is MISSING and k not in parameters]
     if missing:
         raise ConfigError(f"policy.{missing[0]}: {name} needs it")
@@ -74,22 +79,15 @@ def make_policy(name: str, parameters: Mapping[str, float | str]) -> Policy:
 def parse_policy(spec: str) -> Policy:
     """Read ``name``, ``name:key=value,key=value`` or ``fixed:arm``, as ``Policy.spec`` writes it.
 
-    ``trial:share=0.25,rewards=30|`` before it is a :class:`Trial` of what follows.
+    A policy inside another stands in brackets: ``tier:premium=large,else=[thompson:v=0.5]``; and
+    ``trial:share=0.25,rewards=30|`` before one is a :class:`Trial` of it.
     """
     name, _, rest = spec.partition(":")
     if name == "trial":
         return _parse_trial(spec)
-    parameters: dict[str, str] = {}
-    for part in filter(None, rest.split(",")):
-        key, equals, text = part.rpartition("=")
-        if not equals and name == "fixed":
-            key = "arm"
-        elif not equals:
-            raise ConfigError(f"policy {spec!r}: {part!r} is not key=value")
-        if key in parameters:
-            raise ConfigError(f"policy {spec!r}: {key} is given twice; give it once")
-        parameters[key] = text
-    return make_policy(name, parameters)
+    if name == "tier":
+        return make_policy(name, {"tiers": rest})
+    return make_policy(name, read_pairs(spec, rest, unnamed="arm" if name == "fixed" else ""))
 
 
 def _parse_trial(spec: str) -> Trial:
@@ -105,7 +103,10 @@ def _parse_trial(spec: str) -> Trial:
 
 def put_on_trial(policy: Policy, share: float, rewards: int) -> Policy:
     """The policy with a share of traffic for new arms; one that never learns, or has it, is left as it is."""
-    as_it_is = isinstance(policy, Fixed | Uniform | Trial) or rewards == 0
+    if isinstance(policy, Tier):
+        tiers = policy.tiers.items()
+        return Tier({k: v if isinstance(v, str) else put_on_trial(v, share, rewards) for k, v in tiers})
+    as_it_is = not learns(policy) or isinstance(policy, Trial) or rewards == 0
     return policy if as_it_is else Trial(policy, share, rewards)
 
 
@@ -114,11 +115,26 @@ def check_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:
     for name, policy in policies.items():
         if unknown := [arm for arm in arms_named(policy) if arm not in arms]:
             known = ", ".join(arms)
+            if unknown[0] in POLICIES:
+                known += f"; the policy of that name is written [{unknown[0]}]"
             raise InvalidInput(f"policy {name}", f"{unknown[0]!r} is not an arm", f"use one of {known}")
 
 
 def _parameters(name: str) -> dict[str, Field[Any]]:
     return {f.name: f for f in fields(POLICIES[name])}  # type: ignore[arg-type]
+
+
+def _tiers(key: str, value: object) -> Tiers:
+    if isinstance(value, str):
+        value = read_pairs(f"tier:{value}", value)
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"policy.{key}: {value!r:.80} is not a table; write [policy.{key}]")
+    return {tier: _arm_or_policy(f"{key}.{tier}", target) for tier, target in value.items()}
+
+
+def _arm_or_policy(key: str, value: object) -> str | Policy:
+    text = _text(key, value)
+    return parse_policy(text[1:-1]) if text[:1] + text[-1:] == "[]" else text
 
 
 def _number(key: str, value: object) -> float:
@@ -134,3 +150,7 @@ def _text(key: str, value: object) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"policy.{key}: {value!r:.80} is not text")
     return value
+
+
+_READERS: Mapping[str, Callable[[str, object], object]] = {"float": _number, "str": _text, "Tiers": _tiers}
+"""How a parameter is read, by the type its policy gives it."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from bandit_router.config import Settings
+from bandit_router.signals.rules import COMPLEXITY, make_rules, shipped_rules
 from bandit_router.types import NO_SIGNALS, FloatArray, Query, Signals
 
 __all__ = ["Signaller", "make_signallers", "read_signals"]
@@ -25,8 +26,10 @@ class Signaller(Protocol):
 
 def make_signallers(settings: Settings, wanted: Collection[str] = ()) -> tuple[Signaller, ...]:
     """What the settings configure, and what the live policy wants of signals by name. Raises ConfigError."""
-    del settings, wanted
-    return ()
+    made: list[Signaller] = []
+    if settings.rules or COMPLEXITY in wanted:
+        made.append(make_rules(settings.rules or shipped_rules()))
+    return tuple(made)
 
 
 def read_signals(signallers: Sequence[Signaller], query: Query, x: FloatArray) -> Signals:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,13 @@ from bandit_router.policies import Policy, parse_policy, sample
 from bandit_router.types import NO_SIGNALS, Scores, Signals
 
 _ACCURACY = 1e-9  # of a probability that an integral gives
+
+NEEDS: dict[str, dict[str, Any]] = {
+    "fixed": {"arm": "a1"},
+    "heuristic": {"cheap": "a0", "expensive": "a1"},
+    "tier": {"tiers": "premium=a1,standard=[heuristic:cheap=a2,expensive=a3],else=[tempered]"},
+}
+"""The parameters without a default, by policy."""
 
 
 def make_scores(
@@ -36,6 +44,7 @@ def make_scores(
 
 SIGNALS: dict[str, st.SearchStrategy[float | str]] = {
     "tier": st.sampled_from(["premium", "standard", "free"]),
+    "complexity": st.floats(0.0, 1.0),
 }
 """Every signal there is; a query may lack any of them."""
 

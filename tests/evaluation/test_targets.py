@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -12,13 +13,18 @@ from bandit_router.decide import score
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.partition import FOLDS
-from bandit_router.evaluation.targets import Mix, believe, knowing, learn_folds, target_pmf
+from bandit_router.evaluation.targets import Mix, believe, is_blind, knowing, learn_folds, target_pmf
 from bandit_router.policies import POLICIES, parse_policy
 from bandit_router.posterior import Posterior
 from tests.evaluation.blocks import a_block, a_prior, split
 from tests.evaluation.worlds import ARMS
 
-SPECS = {"fixed": "fixed:large", **{name: name for name in POLICIES if name != "fixed"}}
+ARMED = {
+    "fixed": "fixed:large",
+    "heuristic": "heuristic:cheap=small,expensive=large",
+    "tier": "tier:premium=large,standard=[heuristic:cheap=small,expensive=huge],else=[thompson]",
+}
+SPECS = {name: ARMED.get(name, name) for name in POLICIES}
 
 
 def some_away(block: Block) -> Block:
@@ -28,6 +34,14 @@ def some_away(block: Block) -> Block:
     block.logged[away, -1] = 0.0
     block.logged[:] /= block.logged.sum(axis=1, keepdims=True)
     return block
+
+
+def signalled(block: Block) -> Block:
+    """The same rows with a score of complexity, and a tier for most."""
+    tiers = ("premium", "standard", "free", None)
+    score = np.random.default_rng(5).random(len(block)).tolist()
+    made = [{"complexity": s} | ({"tier": t} if (t := tiers[i % 4]) else {}) for i, s in enumerate(score)]
+    return replace(block, signals=tuple(made))
 
 
 def held_out_by_hand(block: Block, fold: int) -> Posterior:
@@ -42,7 +56,7 @@ def held_out_by_hand(block: Block, fold: int) -> Posterior:
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 def test_every_policy_does_on_the_log_what_it_does_live(spec: str) -> None:
-    block = some_away(a_block(n=120, cost_weight=40.0))
+    block = signalled(some_away(a_block(n=120, cost_weight=40.0)))
     block.outcomes[::7, 0] = np.nan
     policy = parse_policy(spec)
     folds = reduce(operator.add, (learn_folds(p.read(), a_prior()) for p in split(block, 37)))
@@ -51,7 +65,8 @@ def test_every_policy_does_on_the_log_what_it_does_live(spec: str) -> None:
     for i in range(len(block)):
         k = np.flatnonzero(block.eligible[i])
         names, costs = [ARMS[j] for j in k], block.expected_cost_usd[i, k].tolist()
-        live = policy.pmf(score(by_hand[block.fold[i]], names, block.x[i], costs, 40.0))
+        scores = score(by_hand[block.fold[i]], names, block.x[i], costs, 40.0, block.signals_of(i))
+        live = policy.pmf(scores)
         assert pmf[i, k] == pytest.approx(live, abs=1e-8)
         assert pmf[i, ~block.eligible[i]].sum() == 0.0
 
@@ -87,6 +102,25 @@ def test_blind_policies_need_no_posterior_and_others_do() -> None:
         )
     with pytest.raises(InvalidInput, match="needs a posterior"):
         target_pmf(block, parse_policy("thompson"), None)
+
+
+@pytest.mark.parametrize("spec", [ARMED["heuristic"], "tier:premium=large,else=small"])
+def test_hand_written_policies_need_signals_and_no_posterior(spec: str) -> None:
+    block, policy = signalled(some_away(a_block(n=60))), parse_policy(spec)
+    pmf = target_pmf(block, policy, None)
+    beliefs = believe(block, learn_folds(block, a_prior()).held_out())
+    np.testing.assert_array_equal(pmf, target_pmf(block, policy, beliefs))
+    assert len(np.unique(pmf, axis=0)) > 1
+    assert not is_blind(policy)
+
+
+def test_a_row_without_the_signal_that_a_policy_goes_by_is_refused_and_named() -> None:
+    block = signalled(a_block(n=20))
+    without = replace(block, signals=(*block.signals[:-1], {"tier": "free"}))
+    for spec in (ARMED["heuristic"], f"tier:premium=large,else=[{ARMED['heuristic']}]"):
+        with pytest.raises(InvalidInput, match="rows without the signal 'complexity'"):
+            target_pmf(without, parse_policy(spec), None)
+    target_pmf(without, parse_policy("tier:premium=large,else=small"), None)  # no tier is no gap
 
 
 def test_an_arm_that_the_posterior_has_not_heard_of_is_like_its_first() -> None:

@@ -1,0 +1,77 @@
+"""Two arms and a score: what most teams start with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from bandit_router.errors import InvalidInput
+from bandit_router.policies.bandit import Uniform
+from bandit_router.policies.base import check_name, check_parameter, only, require_arms
+from bandit_router.signals.rules import COMPLEXITY
+from bandit_router.types import Scores, Signals
+
+
+class Verdict(StrEnum):
+    """What a score says of a query."""
+
+    SIMPLE = "simple"
+    UNCERTAIN = "uncertain"
+    COMPLEX = "complex"
+
+
+@dataclass(frozen=True, slots=True)
+class Heuristic:
+    """1 − ε on ``expensive`` where complexity > high, else on ``cheap``; ε spread over the eligible arms.
+
+    Below ``low`` a query counts as simple. Between the two, or without a score (of a caller who sends
+    vectors, no rule can be asked), it is uncertain, and goes to the cheap arm too: :meth:`verdict` tells the
+    two apart. Where the arm is not eligible it is the other one; where neither is, all alike.
+    """
+
+    learns: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = (COMPLEXITY,)
+
+    cheap: str
+    expensive: str
+    low: float = 0.2
+    high: float = 0.8
+    epsilon: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_name("heuristic", "cheap", self.cheap)
+        check_name("heuristic", "expensive", self.expensive)
+        if self.cheap == self.expensive:
+            raise InvalidInput("policy heuristic: expensive", "is the cheap arm too", "name another")
+        check_parameter("heuristic", "low", self.low, 0.0, 1.0)
+        check_parameter("heuristic", "high", self.high, self.low, 1.0)
+        check_parameter("heuristic", "epsilon", self.epsilon, 0.0, 1.0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.cheap, self.expensive
+
+    @property
+    def spec(self) -> str:
+        low, high, epsilon = float(self.low), float(self.high), float(self.epsilon)
+        arms = f"cheap={self.cheap},expensive={self.expensive}"
+        return f"heuristic:{arms},low={low!r},high={high!r},epsilon={epsilon!r}"
+
+    def verdict(self, signals: Signals) -> Verdict:
+        """What the score says."""
+        score = signals.get(COMPLEXITY)
+        if isinstance(score, float | int):
+            if score > self.high:
+                return Verdict.COMPLEX
+            if score < self.low:
+                return Verdict.SIMPLE
+        return Verdict.UNCERTAIN
+
+    def pmf(self, scores: Scores) -> list[float]:
+        require_arms(scores)
+        wanted = self.names
+        if self.verdict(scores.signals) is Verdict.COMPLEX:
+            wanted = self.expensive, self.cheap
+        arm = next((arm for arm in wanted if arm in scores.arms), None)
+        return Uniform().pmf(scores) if arm is None else only(arm, scores, self.epsilon)

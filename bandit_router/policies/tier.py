@@ -1,0 +1,91 @@
+"""Who asks decides: an arm, or a policy, for each tier of user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from bandit_router.errors import InvalidInput
+from bandit_router.policies.bandit import Uniform
+from bandit_router.policies.base import (
+    Policy,
+    arms_named,
+    check_name,
+    learns,
+    only,
+    reason_of,
+    require_arms,
+    signals_read,
+)
+from bandit_router.types import TIER, Reason, Scores
+
+ELSE = "else"
+"""What users of no tier, or of one that is not named, get."""
+
+Tiers = Mapping[str, str | Policy]
+"""By tier, the name of an arm, or a policy."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """All on the arm of the user's tier, or what the tier's policy does: ``tiers[tier].pmf(scores)``.
+
+    ``tiers`` must say what :data:`ELSE` get. Where a tier's arm is not eligible its users get that too;
+    where that is an arm that is not eligible either, all arms alike.
+    A tier that has an arm is not exploration, and its decisions say so: their reason is ``tier``.
+    """
+
+    tiers: Tiers
+
+    def __post_init__(self) -> None:
+        if ELSE not in self.tiers:
+            fix = "say what users of other tiers get, such as else=[tempered]"
+            raise InvalidInput("policy tier: else", "is missing", fix)
+        for tier, target in self.tiers.items():
+            check_name("tier", "name of a tier", tier)
+            if isinstance(target, str):
+                check_name("tier", tier, target)
+
+    @cached_property
+    def spec(self) -> str:
+        parts = (f"{k}={v if isinstance(v, str) else f'[{v.spec}]'}" for k, v in self.tiers.items())
+        return f"tier:{','.join(parts)}"
+
+    @cached_property
+    def learns(self) -> bool:
+        return any(map(learns, self._policies))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        arms = [target for target in self.tiers.values() if isinstance(target, str)]
+        return tuple(
+            dict.fromkeys([*arms, *(arm for policy in self._policies for arm in arms_named(policy))])
+        )
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([TIER, *(name for p in self._policies for name in signals_read(p))]))
+
+    def pmf(self, scores: Scores) -> list[float]:
+        require_arms(scores)
+        target = self.target(scores)
+        return only(target, scores) if isinstance(target, str) else target.pmf(scores)
+
+    def reason(self, scores: Scores) -> Reason:
+        """``TIER`` where the tier has an arm, else the reason of the tier's policy."""
+        target = self.target(scores)
+        return Reason.TIER if isinstance(target, str) else reason_of(target, scores)
+
+    def target(self, scores: Scores) -> str | Policy:
+        """The eligible arm, or the policy, that decides."""
+        tier = scores.signals.get(TIER)
+        for key in (tier, ELSE):
+            target = self.tiers.get(key) if isinstance(key, str) else None
+            if target is not None and (not isinstance(target, str) or target in scores.arms):
+                return target
+        return Uniform()
+
+    @property
+    def _policies(self) -> list[Policy]:
+        return [target for target in self.tiers.values() if not isinstance(target, str)]

@@ -1,0 +1,95 @@
+"""A score of complexity from at most five rules: the signal that the heuristic policy goes by."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bandit_router.config import RuleSection
+from bandit_router.types import FloatArray, Query, Signals
+
+COMPLEXITY, FIRED = "complexity", "rules"
+"""The signals: the score in [0, 1], and the names of the rules that fired, separated by commas."""
+
+MATCHED_CHARS = 2048
+"""Words and patterns are looked for in so many characters of a query.
+
+That keeps all rules under 50 µs, and bounds a pattern that takes quadratic time. One that takes exponential
+time, such as ``(a+)+$``, no bound can help: write none.
+"""
+
+
+def shipped_rules() -> tuple[RuleSection, ...]:
+    """The rules of a heuristic policy whose owner gives none.
+
+    Chosen by hand, not fitted. A strong sign alone is doubt, two are certainty: any two of those of weight
+    0.5, or one of them with any of weight 0.4, make more than 0.8, the shipped threshold.
+    """
+    words = (
+        *("algorithm", "analyze", "code", "compare", "debug", "derive", "design", "essay", "evaluate"),
+        *("explain", "function", "implement", "optimize", "plan", "proof", "prove", "refactor", "why"),
+    )
+    return (
+        RuleSection(name="long", weight=0.4, longer_than=500),
+        RuleSection(name="keywords", weight=0.5, keywords=words),
+        RuleSection(name="premium", weight=0.4, tier="premium"),
+        RuleSection(name="follow-up", weight=0.2, follow_up=True),
+        RuleSection(name="code-or-formula", weight=0.5, pattern=r"```|\$\$|\\[a-z]+\{|;\n|\{\n"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """A rule that can be asked."""
+
+    name: str
+    weight: float
+    fires: Callable[[Query], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Asks every rule: complexity = min(1, Σ weights of those that fired).
+
+    The plainest form that an owner can work out in the head: each weight says what its sign is worth alone,
+    0 means that nothing fired, and the log says what did.
+    """
+
+    rules: tuple[Rule, ...]
+
+    def __call__(self, query: Query, x: FloatArray) -> Signals:
+        del x
+        fired = [rule for rule in self.rules if rule.fires(query)]
+        score = min(1.0, math.fsum([rule.weight for rule in fired]))
+        return {COMPLEXITY: score, FIRED: ",".join([rule.name for rule in fired])}
+
+
+def make_rules(sections: Sequence[RuleSection]) -> Rules:
+    """The rules that the sections describe. Words and patterns are looked for in the first MATCHED_CHARS."""
+    return Rules(tuple(Rule(name=s.name, weight=s.weight, fires=_condition(s)) for s in sections))
+
+
+def _condition(section: RuleSection) -> Callable[[Query], bool]:
+    if section.pattern is not None:
+        search = re.compile(section.pattern).search
+        return lambda query: search(query.text, 0, MATCHED_CHARS) is not None
+    if section.keywords:
+        words = [_word(keyword.casefold()) for keyword in section.keywords]
+        return lambda query: _has_any(query.text[:MATCHED_CHARS].casefold(), words)
+    if section.longer_than is not None:
+        chars = section.longer_than
+        return lambda query: len(query.text) > chars
+    if section.tier is not None:
+        return lambda query: query.user_tier == section.tier
+    return lambda query: query.turn > 1
+
+
+def _word(word: str) -> tuple[str, re.Pattern[str]]:
+    return word, re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+
+
+def _has_any(text: str, words: Sequence[tuple[str, re.Pattern[str]]]) -> bool:
+    # Finding a string is ten times faster than searching for a pattern, and most words are not there.
+    return any(word in text and pattern.search(text) for word, pattern in words)
