@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from bandit_router.cli import arms, calibration, evaluation, routing, upkeep, warm_start
+from bandit_router.cli import arms, calibration, evaluation, routing, rules, upkeep, warm_start
 from bandit_router.errors import RouterError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -29,6 +29,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(arms.app, name="arms")
+app.add_typer(rules.app, name="rules")
 
 
 @app.callback()

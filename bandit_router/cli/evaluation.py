@@ -226,13 +226,17 @@ def simulate(
 def _stream(dataset: Dataset, *, quiet: bool) -> Stream:
     from bandit_router.evaluation.simulation.stream import make_stream
     from bandit_router.features import build_pipeline, read_query
+    from bandit_router.signals.rules import make_rules, shipped_rules
 
-    pipeline, contexts = build_pipeline(), []
+    pipeline, rules = build_pipeline(), make_rules(shipped_rules())
+    contexts, signals = [], []
     with _progress("reading queries", len(dataset.queries), quiet=quiet) as step:
-        for query in dataset.queries:
-            contexts.append(pipeline.context(read_query(query)))
+        for text in dataset.queries:
+            query = read_query(text)
+            contexts.append(pipeline.context(query))
+            signals.append(rules(query))
             step(1)
-    return make_stream(dataset, contexts)
+    return make_stream(dataset, contexts, signals)
 
 
 def _traded(dataset: Dataset, trade: float) -> float:

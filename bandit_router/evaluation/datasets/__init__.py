@@ -5,6 +5,7 @@ from bandit_router.evaluation.datasets.load import load_dataset
 from bandit_router.evaluation.datasets.mixed import mixed_stream
 from bandit_router.evaluation.datasets.paretobandit import load_paretobandit
 from bandit_router.evaluation.datasets.prices import Price, load_prices
+from bandit_router.evaluation.datasets.queries import load_queries
 from bandit_router.evaluation.datasets.routellm import load_routellm
 from bandit_router.evaluation.datasets.routerbench import load_routerbench
 from bandit_router.evaluation.datasets.table import load_parquet, load_table
@@ -17,6 +18,7 @@ __all__ = [
     "load_paretobandit",
     "load_parquet",
     "load_prices",
+    "load_queries",
     "load_routellm",
     "load_routerbench",
     "load_table",

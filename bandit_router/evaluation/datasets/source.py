@@ -44,9 +44,9 @@ def open_source(path: Path) -> Source:
     if suffix in (".pkl", ".pickle"):
         convert = f"pandas.read_pickle(...).to_parquet('{path.stem}.parquet')"
         raise ConfigError(f"{path}: reading a pickle runs the code in it; convert it once: {convert}")
-    if suffix not in _FORMATS:
-        raise ConfigError(f"{path}: unknown extension {suffix!r}, allowed are {', '.join(_FORMATS)}")
-    return _FORMATS[suffix](path)
+    if suffix not in FORMATS:
+        raise ConfigError(f"{path}: unknown extension {suffix!r}, allowed are {', '.join(FORMATS)}")
+    return FORMATS[suffix](path)
 
 
 def open_csv(path: Path) -> Source:
@@ -60,7 +60,7 @@ def open_csv(path: Path) -> Source:
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Every row that is not blank, with the physical line it begins at."""
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text_of(path), newline=""), strict=True)
     begins = 1
     with _fields_of_any_length():
         try:
@@ -99,7 +99,7 @@ def open_jsonl(path: Path) -> Source:
     """One JSON object on every line; a key left out is a gap. Raises ConfigError."""
     objects: list[tuple[int, dict[str, object]]] = []
     broken: list[Problem] = []
-    for line, text in enumerate(_text(path).split("\n"), start=1):
+    for line, text in enumerate(text_of(path).split("\n"), start=1):
         if text.strip():
             try:
                 objects.append((line, _object(text)))
@@ -145,7 +145,8 @@ def open_parquet(path: Path) -> Source:
     return Source(path=path, unit="row", names=names, read=read)
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a UTF-8 file. Raises ConfigError."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -165,7 +166,7 @@ def _unique(path: Path, names: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-_FORMATS = {
+FORMATS = {
     ".csv": open_csv,
     ".jsonl": open_jsonl,
     ".ndjson": open_jsonl,

@@ -1,0 +1,61 @@
+"""Queries without outcomes: a text file with one a line, or a table with a column of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bandit_router.errors import ConfigError, InvalidInput
+from bandit_router.evaluation.datasets.problems import Problem, refuse
+from bandit_router.evaluation.datasets.source import FORMATS, open_source, text_of
+from bandit_router.features import check_text, read_query
+from bandit_router.types import Query
+
+COLUMNS = ("query", "messages", "text", "prompt")
+"""What a column of queries may be called, the first that is there; of chat messages, in whichever column."""
+
+_TIER, _MODEL = "user_tier", "model"
+
+
+def load_queries(path: Path) -> list[Query]:
+    """The queries of a file: CSV, JSON Lines or Parquet by its extension, else one on every line.
+
+    A table may say the ``user_tier`` of each. In one with a row for every query and model, each query
+    counts once. Raises ConfigError, which names lines, for what cannot be read and when there is none.
+    """
+    if path.suffix.lower() in FORMATS:
+        unit, rows = _rows_of_table(path)
+    else:
+        lines = enumerate(text_of(path).splitlines(), start=1)
+        unit, rows = "line", [(n, line, None) for n, line in lines if line.strip()]
+    found, problems = [], []
+    for n, content, tier in rows:
+        try:
+            found.append(_query(content, tier))
+        except InvalidInput as error:
+            problems.append(Problem(n, str(error)))
+    refuse(path, unit, problems, "correct or remove it")
+    if not found:
+        raise ConfigError(f"{path}: has no query; write one a line")
+    return found
+
+
+def _rows_of_table(path: Path) -> tuple[str, list[tuple[int, Any, Any]]]:
+    source = open_source(path)
+    column = next((name for name in COLUMNS if name in source.names), None)
+    if column is None:
+        raise ConfigError(f"{path}: has no column of queries; call it one of {', '.join(COLUMNS)}")
+    table = source.read([name for name in (column, _TIER) if name in source.names])
+    refuse(path, source.unit, table.broken, "correct or remove it")
+    texts = table.columns[column]
+    tiers = table.columns.get(_TIER, [None] * len(texts))
+    rows = list(zip(table.lines, texts, tiers, strict=True))
+    if _MODEL in source.names:
+        rows = list({repr(row[1:]): row for row in reversed(rows)}.values())[::-1]
+    return source.unit, rows
+
+
+def _query(content: Any, tier: Any) -> Query:
+    query = read_query(content, user_tier=tier or None)
+    check_text("query", query.text)
+    return query

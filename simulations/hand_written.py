@@ -1,0 +1,148 @@
+"""How well do hand-written rules know when the cheap model is good enough? Beside a router that learns.
+
+    python -m simulations.hand_written
+
+Two models of each stream: the cheapest, and the one of the highest quality. The cheap one is **good enough**
+for a query when its quality is at least that of the strong one less 0.05, so that nothing is gained by asking
+the strong one, right or wrong as both may be. **Accuracy** is the share of queries that go to the cheap model
+when it is good enough and to the strong one when it is not; always taking the cheap one has the base rate.
+The router starts cold, learns from the outcome of its own choices, and goes for utility (quality − λ · cost),
+not for accuracy; so does its last quarter, when it has learned most.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+from bandit_router.evaluation.datasets import Dataset
+from bandit_router.evaluation.parallel import spread, workers
+from bandit_router.evaluation.report.grid import Grid, Row, draw
+from bandit_router.evaluation.report.words import per_1k
+from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
+from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.simulate import Plan
+from simulations import show
+from simulations.streams import STREAMS, stream_of
+
+MARGIN = 0.05
+CHEAP, STRONG = range(2)
+NAMES = ("cheap", "strong")
+_ARMS = "cheap=cheap,expensive=strong,epsilon=0"
+
+ENTRANTS: Mapping[str, str] = {
+    "always cheap": "fixed:cheap",
+    "always strong": "fixed:strong",
+    "heuristic": f"heuristic:{_ARMS}",
+    "heuristic, doubt → strong": f"heuristic:{_ARMS},low=0.19,high=0.19",
+    "tempered, cold": "tempered",
+}
+"""Who is compared, as policies of the arms ``cheap`` and ``strong``."""
+
+
+class Figures(NamedTuple):
+    """Means over queries; ``late`` is the accuracy of the last quarter. ``over_mix`` is the utility beyond
+    that of taking the strong model at random, so often that it costs the same."""
+
+    accuracy: float
+    late: float
+    strong_share: float
+    quality: float
+    cost_usd: float
+    utility: float
+    over_mix: float
+
+
+def pair(data: Dataset) -> tuple[Dataset, tuple[str, str]]:
+    """The cheapest model, called ``cheap``, and the best of the others, ``strong``; and their real names."""
+    cheap = int(data.cost_usd.mean(axis=0).argmin())
+    quality = data.quality.mean(axis=0)
+    quality[cheap] = -1.0
+    models = data.models[cheap], data.models[int(quality.argmax())]
+    return data.only(models, dict(zip(models, NAMES, strict=True))), models
+
+
+def judge(plan: Plan, spec: str, seed: int) -> Figures:
+    """Play one policy through the stream of one seed."""
+    stream, _, rest = plan.draw(seed)
+    travel, luck = rest.spawn(2)
+    setting = Setting(arms=stream.arms, dim=stream.x.shape[1], cost_weight=plan.cost_weight, rng=luck)
+    run = play(stream, RouterMaker(spec)(setting), plan.channel, travel)
+    enough = stream.quality[:, CHEAP] >= stream.quality[:, STRONG] - MARGIN
+    right = (run.action == CHEAP) == enough
+    utility = float((run.quality - plan.cost_weight * run.cost_usd).mean())
+    costs, qualities = stream.cost_usd.mean(axis=0), stream.quality.mean(axis=0)
+    share = float((run.cost_usd.mean() - costs[CHEAP]) / (costs[STRONG] - costs[CHEAP]))
+    worth = qualities - plan.cost_weight * costs
+    return Figures(
+        accuracy=float(right.mean()),
+        late=float(right[-max(1, len(right) // 4) :].mean()),
+        strong_share=float((run.action == STRONG).mean()),
+        quality=float(run.quality.mean()),
+        cost_usd=float(run.cost_usd.mean()),
+        utility=utility,
+        over_mix=float(utility - worth[CHEAP] - share * (worth[STRONG] - worth[CHEAP])),
+    )
+
+
+def compare(plan: Plan) -> dict[str, Figures]:
+    """The figures of every entrant, means over seeds."""
+    tasks = [partial(judge, plan, spec, seed) for spec in ENTRANTS.values() for seed in range(plan.seeds)]
+    found = np.array(list(spread(tasks))).reshape(len(ENTRANTS), plan.seeds, -1).mean(axis=1)
+    return {name: Figures(*row) for name, row in zip(ENTRANTS, found.tolist(), strict=True)}
+
+
+def grid(title: str, found: Mapping[str, Figures], models: Sequence[str]) -> Grid:
+    best = max(found, key=lambda name: found[name].utility)
+    return Grid(
+        title=title,
+        headings=("", "accuracy", "last ¼", "to strong", "quality", "USD/1k", "utility", "over mix"),
+        rows=tuple(
+            Row(
+                cells=(
+                    name,
+                    f"{one.accuracy:.1%}",
+                    f"{one.late:.1%}",
+                    f"{one.strong_share:.1%}",
+                    f"{one.quality:.4f}",
+                    per_1k(one.cost_usd),
+                    f"{one.utility:.4f}",
+                    f"{round(one.over_mix, 4) + 0.0:+.4f}",
+                ),
+                strong=name == best,
+            )
+            for name, one in found.items()
+        ),
+        notes=(
+            f"cheap: {models[CHEAP]}; strong: {models[STRONG]}; bold: the highest utility",
+            "over mix: utility beyond that of the strong model at random, at the same cost",
+        ),
+    )
+
+
+def options() -> argparse.Namespace:
+    parser = show.parser(__doc__, ("paretobandit", "zeroeval8", "llm_confidence", "routellm", "mixed"))
+    parser.set_defaults(seeds=5)
+    return parser.parse_args()
+
+
+def main() -> None:
+    chosen, console, facts = options(), Console(), {}
+    with workers(chosen.jobs):
+        for name in chosen.streams:
+            data, models = pair(STREAMS[name](chosen.data))
+            plan = show.plan_of(stream_of(data), chosen)
+            found = compare(plan)
+            title = f"{name}: {plan.seeds} × {plan.length:,} queries, λ = {plan.cost_weight:.3g}/USD"
+            console.print(draw(grid(title, found, models)))
+            facts[name] = {"models": models, "entrants": {k: one._asdict() for k, one in found.items()}}
+    show.save(chosen.json, facts)
+
+
+if __name__ == "__main__":
+    show.run(main)
