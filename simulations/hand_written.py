@@ -39,7 +39,7 @@ ENTRANTS: Mapping[str, str] = {
     "always cheap": "fixed:cheap",
     "always strong": "fixed:strong",
     "heuristic": f"heuristic:{_ARMS}",
-    "heuristic, doubt → strong": f"heuristic:{_ARMS},low=0.19,high=0.19",
+    "any sign → strong": f"heuristic:{_ARMS},low=0.19,high=0.19",
     "tempered, cold": "tempered",
 }
 """Who is compared, as policies of the arms ``cheap`` and ``strong``."""
@@ -101,7 +101,7 @@ def grid(title: str, found: Mapping[str, Figures], models: Sequence[str]) -> Gri
     best = max(found, key=lambda name: found[name].utility)
     return Grid(
         title=title,
-        headings=("", "accuracy", "last ¼", "to strong", "quality", "USD/1k", "utility", "over mix"),
+        headings=("", "accuracy", "last ¼", "to strong", "USD/1k", "utility", "over mix"),
         rows=tuple(
             Row(
                 cells=(
@@ -109,7 +109,6 @@ def grid(title: str, found: Mapping[str, Figures], models: Sequence[str]) -> Gri
                     f"{one.accuracy:.1%}",
                     f"{one.late:.1%}",
                     f"{one.strong_share:.1%}",
-                    f"{one.quality:.4f}",
                     per_1k(one.cost_usd),
                     f"{one.utility:.4f}",
                     f"{round(one.over_mix, 4) + 0.0:+.4f}",

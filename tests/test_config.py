@@ -241,6 +241,43 @@ def test_a_variable_that_is_not_json_where_it_must_be_is_refused(
         load(toml, "")
 
 
+# -- rules -----------------------------------------------------------------------------------------
+
+
+def a_rule(condition: str = "", *, name: str = "r", weight: float = 0.5) -> str:
+    return f'[[rules]]\nname = "{name}"\nweight = {weight}\n{condition}\n'
+
+
+FIVE = "".join(a_rule('tier = "t"', name=f"r{i}") for i in range(5))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            FIVE + a_rule("follow_up = true"),
+            "rules: there are 6 rules, allowed are 5: each is one more",
+        ),
+        (a_rule(), "rules[0]: rule 'r' has no condition; give exactly one of longer_than, keywords, tier"),
+        (a_rule('tier = "t"\nlonger_than = 5'), "rule 'r' has longer_than and tier; give exactly one of"),
+        (a_rule("keywords = []"), "rule 'r' has no condition"),
+        (a_rule('keywords = [" "]'), "rules[0].keywords[0]: "),
+        (a_rule("follow_up = false"), "rules[0].follow_up: "),
+        (a_rule('pattern = "("'), "rules[0].pattern: rule 'r': is no regular expression: missing )"),
+        (2 * a_rule('tier = "t"'), "rules: duplicate rule r; every rule needs a name of its own"),
+        (a_rule('tier = "t"', name="a,b"), "rules[0].name: "),
+        (a_rule('tier = "t"', weight=0.0), "rules[0].weight: "),
+        (a_rule('teir = "t"'), "rules[0].teir: unknown key 'teir'; allowed: name, weight, longer_than"),
+    ],
+)
+def test_a_wrong_rule_is_refused_with_what_is_allowed(toml: Path, text: str, says: str) -> None:
+    check_refused(toml, text, says)
+
+
+def test_five_rules_are_allowed(toml: Path) -> None:
+    assert [rule.name for rule in load(toml, FIVE).rules] == ["r0", "r1", "r2", "r3", "r4"]
+
+
 # -- unreadable files ------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from bandit_router.policies import Policy, learns, signals_needed, signals_read
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.types import FloatArray, Scores
 
+_CURE = "have it logged ([[rules]] make 'complexity'), and evaluate the decisions made since"
 _REWARD = OUTCOMES.index("reward")
 
 
@@ -153,7 +154,7 @@ def _check_signals(block: Block, policy: Policy) -> None:
     for name in signals_needed(policy):
         if not all(name in block.signals_of(i) for i in range(len(block))):
             problem = f"has rows without the signal {name!r}, which {policy.spec} goes by"
-            raise InvalidInput("log", problem, "configure it, and evaluate decisions made since")
+            raise InvalidInput("log", problem, _CURE)
 
 
 def sets_of(block: Block) -> Iterator[tuple[IntArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:

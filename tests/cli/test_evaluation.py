@@ -12,18 +12,15 @@ import pytest
 from bandit_router.evaluation.logs import read
 from bandit_router.evaluation.logs.export import ids_of, write_log
 from bandit_router.evaluation.logs.read import open_log
-from bandit_router.policies import POLICIES
 from tests.cli.conftest import Run
-from tests.evaluation.blocks import a_block, a_prior
-from tests.evaluation.worlds import ARMS
-
-SPECS = [f"{name}:small" if name == "fixed" else name for name in POLICIES]
+from tests.evaluation.blocks import a_block, a_prior, signalled
+from tests.evaluation.worlds import ARMED, ARMS, SPECS
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> str:
     """A folder with a log of 600 rows."""
-    write_log(tmp_path / "log", [a_block(cost_weight=20.0)], posterior=a_prior())
+    write_log(tmp_path / "log", [signalled(a_block(cost_weight=20.0))], posterior=a_prior())
     return str(tmp_path / "log")
 
 
@@ -48,18 +45,35 @@ def as_json(call: Run, *arguments: str) -> Any:
 
 
 def test_every_registered_policy_is_evaluated(call: Run, log: str) -> None:
-    found = as_json(call, "evaluate", "--log", log, *(x for spec in SPECS for x in ("--policy", spec)))
+    asked = [x for spec in SPECS.values() for x in ("--policy", spec)]
+    found = as_json(call, "evaluate", "--log", log, *asked)
     names = {one["name"] for one in found["policies"]}
     assert {"logged", "uniform", *(f"fixed:{arm}" for arm in ARMS)} <= names
-    assert {spec for spec in SPECS if not spec.startswith("fixed")} <= names
+    assert {spec for spec in SPECS.values() if not spec.startswith("fixed")} <= names
     assert found["estimator"] == "dr"  # nothing says that the logged policy was learning
 
 
+def test_a_hand_written_policy_needs_signals_and_neither_posterior_nor_replay(
+    call: Run, tmp_path: Path
+) -> None:
+    write_log(tmp_path / "log", [signalled(a_block())])  # no posterior
+    policies = "-p", ARMED["heuristic"], "-p", "tier:free=small,else=huge"
+    asked = "evaluate", "--log", str(tmp_path / "log"), *policies
+    done = call(*asked, "--replay", "2", "--jobs", "1", "--json")
+    assert done.code == 0, done.err
+    assert "none of the policies learns" in done.err
+    assert json.loads(done.out)["replays"] == {}
+    write_log(tmp_path / "without", [a_block()])
+    done = call("evaluate", "--log", str(tmp_path / "without"), "-p", ARMED["heuristic"], "--jobs", "1")
+    assert "rows without the signal 'complexity'" in done.error
+    assert "[[rules]]" in done.error
+
+
 def test_every_registered_policy_is_simulated(call: Run, data: str) -> None:
-    asked = [x for spec in SPECS for x in ("--policy", spec)]
+    asked = [x for spec in SPECS.values() for x in ("--policy", spec)]
     found = as_json(call, "simulate", "--data", data, "--seeds", "2", *asked)
     policies = {one["name"] for one in found["policies"] if one["role"] == "policy"}
-    assert policies == set(SPECS)
+    assert policies == set(SPECS.values())
 
 
 def test_the_table_and_the_page_are_written(call: Run, log: str, data: str, tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ IN_DECISIONS = {
     "another cost weight": ("cost_weight = 1000.0", "its PMF differs by"),
     "other costs": ("costs_usd = '[0.5, 0.0]'", "its PMF differs by"),
     "another policy": ("policy = 'uniform'", "its PMF differs by"),
+    "another reason": ("reason = 'tier'", "its reason is tier, its policy's is policy"),
     "no policy": ("policy = 'magic'", "its PMF cannot be recomputed"),
     "another snapshot": ("snapshot = 2", "its PMF differs by"),
     "other arms": ('eligible = \'["large", "medium"]\'', "its PMF cannot be recomputed"),
@@ -137,6 +138,22 @@ def test_a_decision_that_was_changed_is_named(call: Run, database: Path, change:
     named = problems(call("verify"))
     assert f"decision {decision}: " in named
     assert says in named
+
+
+def test_signals_that_were_changed_are_named(call: Run, tmp_path: Path) -> None:
+    tiers = {"premium": "large", "else": "[heuristic:cheap=small,expensive=large]"}
+    config = write_settings(tmp_path, learner=QUIET, policy={"name": "tier", "tiers": tiers})
+    with Router.open(config, rng=np.random.default_rng(0)) as router:
+        premium = router.route("Hello", user_tier="premium").id
+        other = router.route("Hello").id
+    assert call("verify").code == 0
+    tamper(tmp_path / "router.db", "UPDATE decisions SET signals = NULL WHERE id = ?", premium)
+    scored = "UPDATE decisions SET signals = '{\"complexity\": 1.0}' WHERE id = ?"
+    tamper(tmp_path / "router.db", scored, other)
+    named = problems(call("verify"))
+    assert f"decision {premium}: its PMF differs by" in named
+    assert f"decision {premium}: its reason is tier, its policy's is policy" in named
+    assert f"decision {other}: its PMF differs by" in named
 
 
 FIRST = "(SELECT min(decision_id) FROM feedback)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -62,6 +62,14 @@ def a_block(seed: int = 0, n: int = 600, *, uniform: bool = False, cost_weight: 
     partition = world.log(rng, n, behaviour, always(0, shape[0]))
     assert partition.fold.max() == FOLDS - 1
     return block_of(partition, cost_weight=cost_weight)
+
+
+def signalled(block: Block) -> Block:
+    """The same rows with a score of complexity, and a tier for most."""
+    tiers = ("premium", "standard", "free", None)
+    score = np.random.default_rng(5).random(len(block)).tolist()
+    made = [{"complexity": s} | ({"tier": t} if (t := tiers[i % 4]) else {}) for i, s in enumerate(score)]
+    return replace(block, signals=tuple(made))
 
 
 def a_prior(dim: int = 3) -> Posterior:

@@ -25,7 +25,7 @@ from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.partition import FOLDS, folds_of
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.snapshot import encode
-from tests.evaluation.blocks import a_block, split
+from tests.evaluation.blocks import a_block, signalled, split
 from tests.evaluation.logs import assert_equal, read_all
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -84,7 +84,7 @@ def test_a_block_is_read_back_as_it_was_written(block: Block, rows_per_group: in
 
 
 def test_the_blocks_may_be_written_in_pieces_of_any_size(tmp_path: Path) -> None:
-    block = a_block()
+    block = signalled(a_block())
     for size in (7, 250, 1000):
         folder = tmp_path / str(size)
         written = write_log(folder, (p.block for p in split(block, size)), rows_per_group=100)

@@ -14,17 +14,10 @@ from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.partition import FOLDS
 from bandit_router.evaluation.targets import Mix, believe, is_blind, knowing, learn_folds, target_pmf
-from bandit_router.policies import POLICIES, parse_policy
+from bandit_router.policies import parse_policy
 from bandit_router.posterior import Posterior
-from tests.evaluation.blocks import a_block, a_prior, split
-from tests.evaluation.worlds import ARMS
-
-ARMED = {
-    "fixed": "fixed:large",
-    "heuristic": "heuristic:cheap=small,expensive=large",
-    "tier": "tier:premium=large,standard=[heuristic:cheap=small,expensive=huge],else=[thompson]",
-}
-SPECS = {name: ARMED.get(name, name) for name in POLICIES}
+from tests.evaluation.blocks import a_block, a_prior, signalled, split
+from tests.evaluation.worlds import ARMED, ARMS, SPECS
 
 
 def some_away(block: Block) -> Block:
@@ -34,14 +27,6 @@ def some_away(block: Block) -> Block:
     block.logged[away, -1] = 0.0
     block.logged[:] /= block.logged.sum(axis=1, keepdims=True)
     return block
-
-
-def signalled(block: Block) -> Block:
-    """The same rows with a score of complexity, and a tier for most."""
-    tiers = ("premium", "standard", "free", None)
-    score = np.random.default_rng(5).random(len(block)).tolist()
-    made = [{"complexity": s} | ({"tier": t} if (t := tiers[i % 4]) else {}) for i, s in enumerate(score)]
-    return replace(block, signals=tuple(made))
 
 
 def held_out_by_hand(block: Block, fold: int) -> Posterior:

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandit_router.evaluation.partition import FOLDS, IntArray, Partition
+from bandit_router.policies import POLICIES
 from bandit_router.propensity import argmax_probabilities
 from bandit_router.types import FloatArray
 
 ARMS = ("small", "medium", "large", "huge")
+
+ARMED = {
+    "fixed": "fixed:large",
+    "heuristic": "heuristic:cheap=small,expensive=large",
+    "tier": "tier:premium=large,standard=[heuristic:cheap=small,expensive=medium],else=[thompson]",
+}
+SPECS = {name: ARMED.get(name, name) for name in POLICIES}
+"""A spec of every registered policy, over the first three arms."""
 
 
 @dataclass(frozen=True, kw_only=True)

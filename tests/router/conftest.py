@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,13 @@ OpenRouter = Callable[..., Router]
 """Opens a router on the test's database; keyword arguments are sections of its settings."""
 
 
-def settings_of(url: str, *, arms: tuple[dict[str, Any], ...] = (SMALL, LARGE), **sections: Any) -> Settings:
+def settings_of(
+    url: str,
+    *,
+    arms: tuple[dict[str, Any], ...] = (SMALL, LARGE),
+    rules: Sequence[dict[str, Any]] = (),
+    **sections: Any,
+) -> Settings:
     """Two arms, contexts of text statistics, and no learning that the test does not ask for."""
     usual: dict[str, dict[str, Any]] = {
         "features": {"embedding": "none"},
@@ -31,7 +37,7 @@ def settings_of(url: str, *, arms: tuple[dict[str, Any], ...] = (SMALL, LARGE), 
     merged = {
         name: {**usual.get(name, {}), **sections.get(name, {})} for name in usual.keys() | sections.keys()
     }
-    return make_settings({"arms": list(arms), **merged})
+    return make_settings({"arms": list(arms), "rules": list(rules), **merged})
 
 
 @pytest.fixture

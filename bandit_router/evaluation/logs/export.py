@@ -15,6 +15,7 @@ import numpy as np
 from bandit_router.errors import InvalidInput, SnapshotCorrupt, StoreError
 from bandit_router.evaluation.logs.arrow import pa
 from bandit_router.evaluation.logs.block import Block
+from bandit_router.evaluation.logs.columns import SIGNALS
 from bandit_router.evaluation.logs.folder import (
     FORMAT,
     INFO,
@@ -25,7 +26,7 @@ from bandit_router.evaluation.logs.folder import (
     write_parts,
 )
 from bandit_router.evaluation.logs.left_out import NAMED
-from bandit_router.evaluation.logs.rows import tabulate
+from bandit_router.evaluation.logs.rows import signals_array, tabulate
 from bandit_router.evaluation.logs.schema import SCHEMA
 from bandit_router.evaluation.partition import OUTCOMES, IntArray
 from bandit_router.posterior import Posterior
@@ -195,6 +196,7 @@ def table_of(block: Block, ids: Sequence[str], *, schema_id: str, policy: str = 
         "policy": _constant(policy, n),
         "cost_weight": pa.array(block.cost_weight),
         "expected_cost_usd": pa.array(block.expected_cost_usd[np.arange(n), block.action]),
+        SIGNALS: signals_array(map(block.signals_of, range(n))),
     }
     for m, outcome in enumerate(OUTCOMES):
         values = block.outcomes[:, m]

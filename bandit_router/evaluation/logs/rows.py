@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bandit_router.evaluation.logs.arrow import pa
+from bandit_router.evaluation.logs.columns import SIGNALS
 from bandit_router.evaluation.logs.schema import SCHEMA
 from bandit_router.reward import reward
 from bandit_router.store.audit import Logged, Unreadable
-from bandit_router.types import METRICS, FloatArray
+from bandit_router.types import METRICS, FloatArray, Signals
 
 _YEAR_10000 = 253_402_300_800.0
 _UNFIT = (TypeError, ValueError, OverflowError, pa.ArrowException)
@@ -62,11 +63,17 @@ def _array(name: str, kind: Any, rows: Sequence[Logged], weights: Mapping[str, f
     values = [getattr(row.decision, _RENAMED.get(name, name)) for row in rows]
     if name == "x":
         return _vectors(values)
-    if name == "signals":
-        return pa.array([json.dumps(dict(some), sort_keys=True) if some else None for some in values], kind)
+    if name == SIGNALS:
+        return signals_array(values)
     if name == "decided_at" and not all(0.0 <= at < _YEAR_10000 for at in values):
         raise ValueError("is not a Unix time in seconds")
     return pa.array(values, kind)
+
+
+def signals_array(values: Iterable[Signals]) -> Any:
+    """The column of signals: JSON, null where there are none."""
+    texts = (json.dumps(dict(some), sort_keys=True) if some else None for some in values)
+    return pa.array(texts, SCHEMA.field(SIGNALS).type)
 
 
 def _vectors(vectors: Sequence[FloatArray]) -> Any:
