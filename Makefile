@@ -27,6 +27,7 @@ imports: $(VENV)/dev.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/core.py
 	$(BIN)/python benchmarks/http.py
+	$(BIN)/python benchmarks/rules.py
 
 bench-evaluation: $(VENV)/dev.stamp # 10 million rows: 6 GiB of disk for some ten minutes
 	$(BIN)/python benchmarks/evaluation.py
@@ -36,6 +37,7 @@ simulations: $(VENV)/simulations.stamp
 	$(BIN)/python -m simulations.side_by_side
 	$(BIN)/python -m simulations.drift
 	$(BIN)/python -m simulations.warm_start
+	$(BIN)/python -m simulations.hand_written
 
 chromium: # the browser that the tests open pages in
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \

@@ -16,8 +16,9 @@ from bandit_router.policies import (
     reason_of,
     signals_needed,
     signals_read,
+    verdict_of,
 )
-from bandit_router.types import Reason, Scores
+from bandit_router.types import Reason, Scores, Signals
 from tests.contracts.policy import check_spec, make_scores, take
 
 SPEC = "tier:premium=a2,free=a0,standard=[epsilon-greedy:epsilon=0.3],else=[fixed:a1,epsilon=0.0]"
@@ -71,6 +72,22 @@ def test_tiers_may_be_nested_and_say_what_all_of_them_go_by() -> None:
     assert not learns(policy)
     assert learns(parse_policy("tier:team=[thompson],else=a0"))
     assert reason_of(policy, scores_of("team")) is Reason.POLICY
+
+
+@pytest.mark.parametrize(
+    ("signals", "verdict"),
+    [
+        ({"tier": "team", "complexity": 0.9}, "complex"),
+        ({"tier": "team"}, "uncertain"),
+        ({"tier": "premium", "complexity": 0.9}, None),
+        ({"complexity": 0.1}, None),
+    ],
+)
+def test_what_it_makes_of_a_query_is_up_to_the_policy_of_the_tier(
+    signals: Signals, verdict: str | None
+) -> None:
+    policy = parse_policy("tier:premium=a2,team=[heuristic:cheap=a0,expensive=a2],else=[uniform]")
+    assert verdict_of(policy, signals) == verdict
 
 
 def test_a_table_of_settings_is_the_same_policy() -> None:

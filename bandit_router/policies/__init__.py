@@ -17,6 +17,7 @@ from bandit_router.policies.base import (
     sample,
     signals_needed,
     signals_read,
+    verdict_of,
 )
 from bandit_router.policies.heuristic import Heuristic
 from bandit_router.policies.spec import read_pairs
@@ -50,6 +51,7 @@ __all__ = [
     "sample",
     "signals_needed",
     "signals_read",
+    "verdict_of",
 ]
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
-from bandit_router.types import TIER, FloatArray, Reason, Scores
+from bandit_router.types import TIER, FloatArray, Reason, Scores, Signals
 
 _TIE = 1e-12
 
@@ -27,9 +27,10 @@ class Policy(Protocol):
     ``names``   the arms that it names, which must be there                        none
     ``reads``   the signals that it goes by                                        none
     ``reason``  why, given the scores: ``reason(scores)``                          ``Reason.POLICY``
+    ``verdict`` what it makes of a query: ``verdict(signals)``, such as uncertain  nothing
     ==========  =================================================================  ====================
 
-    Ask with :func:`learns`, :func:`arms_named`, :func:`signals_read`, :func:`reason_of`.
+    Ask with :func:`learns`, :func:`arms_named`, :func:`signals_read`, :func:`reason_of`, :func:`verdict_of`.
     """
 
     @property
@@ -69,6 +70,12 @@ def reason_of(policy: Policy, scores: Scores) -> Reason:
     """Why the policy does what it does: ``POLICY`` where it explores, or could."""
     reason = getattr(policy, "reason", None)
     return Reason.POLICY if reason is None else reason(scores)
+
+
+def verdict_of(policy: Policy, signals: Signals) -> str | None:
+    """What the policy makes of a query with these signals, such as "uncertain"; None if it makes nothing."""
+    verdict = getattr(policy, "verdict", None)
+    return None if verdict is None else verdict(signals)
 
 
 def with_floor(probabilities: list[float], epsilon: float) -> list[float]:

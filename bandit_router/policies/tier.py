@@ -17,8 +17,9 @@ from bandit_router.policies.base import (
     reason_of,
     require_arms,
     signals_read,
+    verdict_of,
 )
-from bandit_router.types import TIER, Reason, Scores
+from bandit_router.types import TIER, Reason, Scores, Signals
 
 ELSE = "else"
 """What users of no tier, or of one that is not named, get."""
@@ -76,6 +77,11 @@ class Tier:
         """``TIER`` where the tier has an arm, else the reason of the tier's policy."""
         target = self.target(scores)
         return Reason.TIER if isinstance(target, str) else reason_of(target, scores)
+
+    def verdict(self, signals: Signals) -> str | None:
+        """That of the tier's policy, if it has one."""
+        target = self.tiers.get(str(signals.get(TIER)), self.tiers[ELSE])
+        return None if isinstance(target, str) else verdict_of(target, signals)
 
     def target(self, scores: Scores) -> str | Policy:
         """The eligible arm, or the policy, that decides."""
