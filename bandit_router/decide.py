@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bandit_router.costs import cost_ratios
 from bandit_router.guards import Limits, good_enough, narrow
-from bandit_router.policies import Policy, reason_of, sample
+from bandit_router.policies import Policy, reason_of, sample, take
 from bandit_router.posterior import Posterior
 from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Scores, Signals
 
@@ -60,15 +60,6 @@ def score(
     return Scores(arms, x, mean, std, cost, utility, signals, counted)
 
 
-def without(scores: Scores, excluded: Collection[str]) -> Scores:
-    """The scores of the other arms."""
-    if not excluded:
-        return scores
-    kept = [k for k, arm in enumerate(scores.arms) if arm not in excluded]
-    mean, std, cost, utility = (vector[kept] for vector in scores[2:6])
-    return Scores(tuple(scores.arms[k] for k in kept), scores.x, mean, std, cost, utility, scores.signals)
-
-
 def expect_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
     """What a call of each arm is expected to cost at x (d,), from its list cost, USD."""
     ratio = cost_ratios(view.costs, x).tolist()
@@ -94,7 +85,8 @@ def decide(
     scores = score(view.posterior, names, request.x, costs, request.cost_weight, request.signals)
     if request.limits.min_quality > 0.0:
         below = good_enough(scores, request.limits.min_quality)
-        scores, excluded = without(scores, below), excluded | below
+        scores = take(scores, [k for k, arm in enumerate(scores.arms) if arm not in below])
+        excluded |= below
     pmf = policy.pmf(scores)
     chosen = sample(pmf, rng)
     return Decision(

@@ -17,6 +17,7 @@ from bandit_router.policies.base import (
     sample,
     signals_needed,
     signals_read,
+    take,
     verdict_of,
 )
 from bandit_router.policies.heuristic import Heuristic
@@ -51,6 +52,7 @@ __all__ = [
     "sample",
     "signals_needed",
     "signals_read",
+    "take",
     "verdict_of",
 ]
 

@@ -7,6 +7,7 @@ over them. The router samples from it, so the logged propensity is exact by cons
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -98,6 +99,21 @@ def argmax_pmf(values: list[float], epsilon: float) -> list[float]:
 def only(arm: str, scores: Scores, epsilon: float = 0.0) -> list[float]:
     """1 − ε on an eligible arm, ε spread over all."""
     return argmax_pmf([0.0 if name == arm else -math.inf for name in scores.arms], epsilon)
+
+
+def take(scores: Scores, rows: Sequence[int]) -> Scores:
+    """The scores of some arms only, in the order given."""
+    index = np.array(rows, dtype=int)
+    return Scores(
+        arms=tuple(scores.arms[row] for row in rows),
+        x=scores.x,
+        mean=scores.mean[index],
+        std=scores.std[index],
+        cost_usd=scores.cost_usd[index],
+        utility=scores.utility[index],
+        signals=scores.signals,
+        counted=None if scores.counted is None else scores.counted[index],
+    )
 
 
 def rescaled(probabilities: list[float]) -> list[float]:

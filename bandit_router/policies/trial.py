@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from bandit_router.policies.base import Policy, check_parameter, rescaled
+from bandit_router.policies.base import (
+    Policy,
+    arms_named,
+    check_parameter,
+    learns,
+    rescaled,
+    signals_read,
+    take,
+)
 from bandit_router.types import Scores
 
 LEAST = 0.2
@@ -40,6 +45,18 @@ class Trial:
         own = f"trial:share={float(self.share)!r},rewards={self.rewards:d}"
         object.__setattr__(self, "spec", f"{own}|{self.policy.spec}")
 
+    @property
+    def learns(self) -> bool:
+        return learns(self.policy)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return arms_named(self.policy)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return signals_read(self.policy)
+
     def pmf(self, scores: Scores) -> list[float]:
         counted = [] if scores.counted is None else scores.counted.tolist()
         if not counted or not min(counted) < self.rewards <= max(counted):
@@ -56,18 +73,3 @@ class Trial:
         for k, p in zip(others, self.policy.pmf(take(scores, others)), strict=True):
             found[k] = (1.0 - given) * p
         return rescaled(found)
-
-
-def take(scores: Scores, rows: Sequence[int]) -> Scores:
-    """The scores of some arms only, in the order given."""
-    index = np.array(rows, dtype=int)
-    return Scores(
-        arms=tuple(scores.arms[row] for row in rows),
-        x=scores.x,
-        mean=scores.mean[index],
-        std=scores.std[index],
-        cost_usd=scores.cost_usd[index],
-        utility=scores.utility[index],
-        signals=scores.signals,
-        counted=None if scores.counted is None else scores.counted[index],
-    )

@@ -51,7 +51,7 @@ SIGNALS: dict[str, st.SearchStrategy[float | str]] = {
 
 @st.composite
 def some_scores(draw: st.DrawFn) -> Scores:
-    """1 to 8 arms, some of them new; widths from 0 to 2, many far apart, some utilities tied, some signals."""
+    """1 to 8 arms, some of them new; widths from 0 to 2, many far apart, some utilities tied, signals."""
     arms = draw(st.integers(1, 8))
     utilities = st.floats(-2.0, 2.0) | st.sampled_from([0.0, 0.5])
     widths = st.floats(0.0, 2.0) | st.sampled_from([0.0, 1e-9, 1e-4, 0.1])
