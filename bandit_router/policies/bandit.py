@@ -144,7 +144,7 @@ class Fixed:
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
-        check_name("fixed", "arm", self.arm)
+        check_name("fixed", "arm", self.arm, ",=")  # a log may have names that settings may not
         check_parameter("fixed", "epsilon", self.epsilon, 0.0, 1.0)
 
     @property

@@ -145,9 +145,9 @@ def check_parameter(policy: str, name: str, value: float, low: float, high: floa
         raise InvalidInput(f"policy {policy}: {name}", f"is {value:g}", f"give a number in {bounds}")
 
 
-def check_name(policy: str, name: str, arm: str) -> None:
+def check_name(policy: str, name: str, arm: str, forbidden: str = ",=[]") -> None:
     """InvalidInput unless the name of an arm can stand in a spec and be read back."""
-    if not arm or set(arm) & set(",=[]"):
+    if not arm or set(arm) & set(forbidden):
         raise InvalidInput(f"policy {policy}: {name}", f"is {arm!r}", "name an arm, such as gpt-4o")
 
 
