@@ -153,6 +153,22 @@ class BudgetSection(_Section):
         return None if self.usd_per_request is None else Budget(usd=self.usd_per_request)
 
 
+class ConversationsSection(_Section):
+    sticky: bool = Field(True, description="A conversation keeps the arm it began with.")
+    ttl_s: Positive = Field(86_400.0, description="It is over when not heard of for so long, seconds.")
+    promote_gain: NonNegative = Field(
+        0.05, description="Utility that a dearer arm must gain for the one promotion; 0 never promotes."
+    )
+    switch_usd_per_mtok: NonNegative = Field(
+        0.0, description="What leaving a prompt cache costs, USD per million prompt tokens."
+    )
+
+
+class WorkflowSection(_Section):
+    name: Name
+    arm: Name
+
+
 class StoreSection(_Section):
     url: str = "sqlite:///router.db"
     queue_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
@@ -221,6 +237,8 @@ class Settings(BaseSettings):
     server: ServerSection = ServerSection()
     trial: TrialSection = TrialSection()
     rules: tuple[RuleSection, ...] = ()
+    conversations: ConversationsSection = ConversationsSection()
+    workflows: tuple[WorkflowSection, ...] = ()
 
     @field_validator("rules")
     @classmethod
@@ -236,9 +254,15 @@ class Settings(BaseSettings):
 
     @field_validator("arms")
     @classmethod
-    def _distinct(cls, arms: tuple[ArmSection, ...]) -> tuple[ArmSection, ...]:
+    def _distinct_arms(cls, arms: tuple[ArmSection, ...]) -> tuple[ArmSection, ...]:
         _check_distinct("arm", [arm.name for arm in arms])
         return arms
+
+    @field_validator("workflows")
+    @classmethod
+    def _distinct_workflows(cls, workflows: tuple[WorkflowSection, ...]) -> tuple[WorkflowSection, ...]:
+        _check_distinct("workflow", [workflow.name for workflow in workflows])
+        return workflows
 
     @classmethod
     def settings_customise_sources(

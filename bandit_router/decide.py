@@ -9,6 +9,7 @@ import numpy as np
 
 from bandit_router.costs import cost_ratios
 from bandit_router.guards import Limits, good_enough, narrow
+from bandit_router.pins import Kept, one_hot, settle
 from bandit_router.policies import Policy, reason_of, sample, take
 from bandit_router.posterior import Posterior
 from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Scores, Signals
@@ -16,7 +17,11 @@ from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Scores, S
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One call to route, checked. ``cost_weight`` is in 1/USD."""
+    """One call to route, checked. ``cost_weight`` is in 1/USD.
+
+    With ``since`` the conversation keeps its arm, unless it was not heard of since that Unix time, seconds;
+    ``kept`` is how it stands, None before it began.
+    """
 
     x: FloatArray
     cost_weight: float
@@ -25,6 +30,9 @@ class Request:
     idempotency_key: str | None = None
     query: str | None = None
     signals: Signals = field(default_factory=dict)
+    parent: str | None = None
+    since: float | None = None
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,19 +84,29 @@ def decide(
     now: float,
     rng: np.random.Generator,
 ) -> Decision:
-    """Narrow, score, ask the policy, sample. Raises NoEligibleArm or InvalidInput."""
+    """Narrow, score, take the arm it is pinned to or else ask the policy and sample.
+
+    Raises NoEligibleArm or InvalidInput.
+    """
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
     expected = expect_costs(view, request.x, listed)
     arms, excluded = narrow(view.arms, request.limits, expected)
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]
     scores = score(view.posterior, names, request.x, costs, request.cost_weight, request.signals)
-    if request.limits.min_quality > 0.0:
+    if request.limits.min_quality > 0.0 and request.limits.pin is None:
         below = good_enough(scores, request.limits.min_quality)
         scores = take(scores, [k for k, arm in enumerate(scores.arms) if arm not in below])
         excluded |= below
-    pmf = policy.pmf(scores)
-    chosen = sample(pmf, rng)
+    kept = request.kept
+    settled = settle(request.limits.pin, kept, scores, request.cost_weight)
+    if settled is None:
+        pmf = policy.pmf(scores)
+        chosen = sample(pmf, rng)
+        reason = reason_of(policy, scores) if kept is None else Reason.FALLBACK
+    else:
+        chosen, reason = settled
+        pmf = one_hot(len(scores.arms), chosen)
     return Decision(
         id=id,
         decided_at=now,
@@ -99,7 +117,7 @@ def decide(
         expected_costs_usd=tuple(scores.cost_usd.tolist()),
         arm=scores.arms[chosen],
         propensity=pmf[chosen],
-        reason=reason_of(policy, scores),
+        reason=reason,
         policy=policy.spec,
         snapshot=view.version,
         cost_weight=request.cost_weight,
@@ -107,6 +125,7 @@ def decide(
         expected_cost_usd=float(scores.cost_usd[chosen]),
         list_cost_usd=listed[scores.arms[chosen]],
         conversation=request.conversation,
+        parent=kept.conversation.choice if kept and reason is Reason.PROMOTION else request.parent,
         idempotency_key=request.idempotency_key,
         query=request.query,
         signals=request.signals,

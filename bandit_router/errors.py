@@ -5,7 +5,9 @@ RouterError
 ├── InvalidInput          a value a caller sent is wrong; names the field and the fix
 │   └── SchemaMismatch    a vector or snapshot belongs to another feature pipeline
 ├── NoEligibleArm         nothing is left to choose from; names what excluded each arm
+│   └── ArmExcluded       the arm that the caller or a workflow names is not eligible
 ├── UnknownDecision       no decision with that id in this router's log
+├── UnknownConversation   no conversation with that id keeps an arm, or not any more
 ├── IdempotencyConflict   the key was used before with a different request
 ├── RouterClosed          the router was used after close()
 └── StoreError            the database cannot do what was asked
@@ -59,12 +61,32 @@ class NoEligibleArm(RouterError):
         self.excluded = dict(excluded)
 
 
+class ArmExcluded(NoEligibleArm):
+    """The arm that the caller or a workflow names is not eligible. ``excluded`` says why, of every arm."""
+
+    def __init__(self, by: str, arm: str, excluded: Mapping[str, str]) -> None:
+        super().__init__(excluded)
+        self.args = (f"{by} arm {arm!r}, which is not eligible: {excluded[arm]}",)
+        self.arm = arm
+
+
 class UnknownDecision(RouterError, LookupError):
     """No decision with that id in this router's log."""
 
     def __init__(self, decision_id: str) -> None:
         super().__init__(f"no decision {decision_id!r} in this router's log")
         self.decision_id = decision_id
+
+
+class UnknownConversation(RouterError, LookupError):
+    """No conversation with that id keeps an arm, or not any more."""
+
+    def __init__(self, conversation: str) -> None:
+        super().__init__(
+            f"no conversation {conversation!r} that keeps an arm: it is unknown, or was not heard of for "
+            "conversations.ttl_s, or conversations.sticky is off; send decision_id instead"
+        )
+        self.conversation = conversation
 
 
 class IdempotencyConflict(RouterError):

@@ -6,7 +6,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from bandit_router.errors import InvalidInput, NoEligibleArm
+from bandit_router.errors import ArmExcluded, InvalidInput, NoEligibleArm
+from bandit_router.pins import Pin
 from bandit_router.types import Arm, Scores
 
 _TOO_DEAR = "expected to cost more than the budget has left for one call"
@@ -19,6 +20,7 @@ class Limits(NamedTuple):
     ``max_cost_usd`` is the caller's, and excludes whatever is expected to cost more. ``affordable_usd`` is
     what the router's budget has left for this call: it excludes too, but never the cheapest arm.
     ``min_quality`` excludes arms that are not good enough for the query, but never the best of them.
+    ``forbid`` names arms the caller does not accept; without the arm of ``pin`` nothing else will do.
     """
 
     input_tokens: int
@@ -27,21 +29,21 @@ class Limits(NamedTuple):
     max_cost_usd: float = math.inf
     affordable_usd: float = math.inf
     min_quality: float = 0.0
+    forbid: Collection[str] = ()
+    pin: Pin | None = None
 
 
 def narrow(
     arms: Sequence[Arm], limits: Limits, costs_usd: Mapping[str, float]
 ) -> tuple[list[Arm], dict[str, str]]:
-    """The arms a query may go to, in order, and what excluded each of the others. Raises NoEligibleArm.
+    """The arms a query may go to, in order, and what excluded each of the others.
 
     ``costs_usd`` is the expected cost of every arm. A model must hold the prompt and the answer expected
     of it in its context window.
+
+    Raises NoEligibleArm, ArmExcluded for the arm of a pin, and InvalidInput for names that are no arms.
     """
-    if limits.allow is not None:
-        unknown = sorted(set(limits.allow) - {arm.name for arm in arms})
-        if unknown:
-            known = ", ".join(arm.name for arm in arms)
-            raise InvalidInput("arms", f"{unknown[0]!r} is not an arm", f"use some of {known}")
+    _check_known(arms, limits)
     excluded = {}
     eligible = []
     for arm in arms:
@@ -50,6 +52,8 @@ def narrow(
             eligible.append(arm)
         else:
             excluded[arm.name] = why
+    if limits.pin is not None and limits.pin.arm in excluded:
+        raise ArmExcluded(limits.pin.by, limits.pin.arm, excluded)
     if not eligible:
         raise NoEligibleArm(excluded)
     if limits.affordable_usd == math.inf:
@@ -79,11 +83,25 @@ def good_enough(scores: Scores, min_quality: float) -> dict[str, str]:
     }
 
 
+def _check_known(arms: Sequence[Arm], limits: Limits) -> None:
+    """Raise InvalidInput for a name that is no arm."""
+    if limits.allow is None and not limits.forbid and limits.pin is None:
+        return
+    known = [arm.name for arm in arms]
+    pinned = {} if limits.pin is None else {limits.pin.reason.value: [limits.pin.arm]}
+    for field, names in {"arms": limits.allow or (), "forbid": limits.forbid, **pinned}.items():
+        unknown = sorted(set(names) - set(known))
+        if unknown:
+            raise InvalidInput(field, f"{unknown[0]!r} is not an arm", f"use some of {', '.join(known)}")
+
+
 def _obstacle(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str | None:
     if not arm.enabled:
         return "disabled"
     if limits.allow is not None and arm.name not in limits.allow:
         return "not among the arms the caller allows"
+    if arm.name in limits.forbid:
+        return "forbidden by the caller"
     lacking = [capability for capability in limits.require if capability not in arm.capabilities]
     if lacking:
         return f"lacks {', '.join(lacking)}"

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from bandit_router.errors import InvalidInput
 from bandit_router.types import METRICS
 
+_BAD = ("error", "override")
+"""Metrics of which less is better."""
+
 
 def check_metric(name: str, value: object, prefix: str = "") -> float:
     """``value`` as a float when it is a legal value of the metric; InvalidInput otherwise."""
@@ -25,8 +28,9 @@ def check_metric(name: str, value: object, prefix: str = "") -> float:
 def reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
     """The weighted mean Σ w_k v_k / Σ w_k over the weighted metrics that are present.
 
-    ``error`` enters as 1 − error: a failed call is worth nothing. A decision with ``error`` = 1 and
-    no weighted metric at all has reward 0. None when nothing was said about quality.
+    ``error`` and ``override`` enter as 1 − value: a failed call is worth nothing, nor is an answer that the
+    caller replaced. A decision with ``error`` = 1 and no weighted metric at all has reward 0. None when
+    nothing was said about quality.
     """
     present = [(w, _goodness(k, metrics[k])) for k, w in weights.items() if k in metrics]
     if not present:
@@ -36,4 +40,4 @@ def reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -> float 
 
 
 def _goodness(metric: str, value: float) -> float:
-    return 1.0 - value if metric == "error" else value
+    return 1.0 - value if metric in _BAD else value

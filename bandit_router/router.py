@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ import uuid_utils
 from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
 from bandit_router.calibration import NEWEST, CalibrationReport, Gap, calibrate, most_drifted
 from bandit_router.config import Settings, check_arm, load_settings
-from bandit_router.decide import Request, View, decide, score
+from bandit_router.decide import Request, View, decide
 from bandit_router.errors import (
     ConfigError,
     InvalidInput,
@@ -29,18 +30,31 @@ from bandit_router.errors import (
     SchemaMismatch,
     SnapshotCorrupt,
     StoreError,
+    UnknownConversation,
 )
+from bandit_router.explain import Explanation, explain, scores_of
 from bandit_router.features import Pipeline, build_pipeline, check_text, input_tokens, read_query
 from bandit_router.guards import Limits
 from bandit_router.learner import Learner, encode_snapshot, make_learner, read_snapshot
+from bandit_router.pins import Kept, Pin, check_workflows, pin_of
 from bandit_router.policies import Policy, check_arms, make_policy, put_on_trial, signals_needed
 from bandit_router.reward import check_metric
 from bandit_router.signals import Signaller, make_signallers, read_signals
-from bandit_router.snapshot import decode
+from bandit_router.store.conversations import Keeping
 from bandit_router.store.store import Store
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
-from bandit_router.types import NO_SIGNALS, TIER, Arm, Decision, Feedback, FloatArray, Outcome, Scores
+from bandit_router.types import (
+    NO_SIGNALS,
+    Arm,
+    Conversation,
+    Decision,
+    Feedback,
+    FloatArray,
+    Outcome,
+    Scores,
+    Signals,
+)
 from bandit_router.verify import Report, verify
 from bandit_router.warm import Evidence
 
@@ -48,6 +62,7 @@ log = logging.getLogger(__name__)
 
 _KEY_CHARS = 255
 _NAME_CHARS = 128
+_ID_CHARS = 36
 _MOST_NAMES = 256
 _LARGEST_NUMBER = 1e9
 _LOOK_TO_RESET_S = 5.0
@@ -76,9 +91,17 @@ class RouteOptions(TypedDict, total=False):
     arms: Sequence[str] | None
     """The only arms acceptable, by name."""
     conversation: str | None
-    """Your id of the conversation, logged."""
+    """Your id of the conversation, which keeps its arm unless ``conversations.sticky`` is off."""
     idempotency_key: str | None
     """The same key with the same request returns the same decision."""
+    forbid: Sequence[str]
+    """Arms that are not acceptable, by name."""
+    override: str | None
+    """The arm it has to be, by name, whatever the policy, a workflow or the conversation would choose."""
+    instead_of: str | None
+    """With ``override``: the decision whose answer would not do. It gets the feedback override = 1."""
+    workflow: str | None
+    """One of the workflows of the settings, which says what arm it has to be."""
 
 
 class Router:
@@ -136,6 +159,11 @@ class Router:
             learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
             _adopt(store, learner, [section.arm() for section in settings.arms])
             _check_policy(policy, store.arms())
+            check_workflows(
+                _workflows(settings),
+                arms=[arm.name for arm in store.arms()],
+                off=[section.name for section in settings.arms if not section.enabled],
+            )
             return cls(
                 settings=settings,
                 policy=put_on_trial(policy, settings.trial.share, settings.trial.rewards),
@@ -177,7 +205,8 @@ class Router:
 
         Raises InvalidInput, NoEligibleArm, IdempotencyConflict, Overloaded or StoreError.
         """
-        decision = self._writer.write(self.decide(*self.prepare(query, **options)))
+        request, digest = self.prepare(query, **options)
+        decision = self._writer.write(self.decide(self.recall(request), digest))
         assert isinstance(decision, Decision)
         return decision
 
@@ -191,11 +220,13 @@ class Router:
         features, key = options.get("features"), options.get("idempotency_key")
         tier = options.get("user_tier")
         check_text("user_tier", tier, _KEY_CHARS)
-        check_text("conversation", options.get("conversation"), _KEY_CHARS)
         check_text("idempotency_key", key, _KEY_CHARS)
         _check_names("require", options.get("require"))
         _check_names("arms", options.get("arms"))
-        text, signals = None, NO_SIGNALS if tier is None else {TIER: tier}
+        _check_names("forbid", options.get("forbid"))
+        pin, conversation = self._pin(options), options.get("conversation")
+        check_text("conversation", conversation, _KEY_CHARS)
+        text, signals = None, _signals(tier=tier, workflow=options.get("workflow"))
         if query is not None and features is None:
             read = read_query(query, user_tier=tier)
             x, tokens, text = self.pipeline.context(read), input_tokens(read), read.text
@@ -217,12 +248,16 @@ class Router:
                 min_quality=_check_number(
                     "min_quality", options.get("min_quality"), self.settings.router.min_quality, most=1.0
                 ),
-                affordable_usd=math.inf if budget is None else affordable_usd(pace, budget),
+                affordable_usd=math.inf if budget is None or pin else affordable_usd(pace, budget),
+                forbid=options.get("forbid") or (),
+                pin=pin,
             ),
-            conversation=options.get("conversation"),
+            conversation=conversation,
             idempotency_key=key,
             query=text if self.settings.router.log_queries else None,
             signals=signals,
+            parent=options.get("instead_of"),
+            since=self._since() if conversation is not None and pin is None else None,
         )
         return request, "" if key is None else _digest("route", query, options)
 
@@ -230,16 +265,15 @@ class Router:
         """Choose an arm now; the decision counts once the Put is committed."""
         if self._stopping.is_set():
             raise RouterClosed
+        view, id, now = self._view, str(uuid_utils.uuid7()), time.time()
+        keeping = None
         try:
-            with self._rng_lock:
-                decision = decide(
-                    self._view,
-                    self.policy,
-                    self.pipeline.schema_id,
-                    request,
-                    id=str(uuid_utils.uuid7()),
-                    now=time.time(),
-                    rng=self._rng,
+            decision = self._decide(view, request, id, now)
+            if request.since is not None:
+                keeping = Keeping(
+                    since=request.since,
+                    known=request.kept and request.kept.conversation.choice,
+                    again=lambda standing: self._decide(view, self._knowing(request, standing), id, now),
                 )
         except NoEligibleArm:
             earlier = self._earlier(request.idempotency_key)  # a retry is owed the answer of then
@@ -247,7 +281,41 @@ class Router:
                 raise
             decision = earlier
         self._store.depart(decision)
-        return Put(what=decision, digest=digest)
+        return Put(what=decision, digest=digest, keeping=keeping)
+
+    def _decide(self, view: View, request: Request, id: str, now: float) -> Decision:
+        with self._rng_lock:
+            return decide(view, self.policy, self.pipeline.schema_id, request, id=id, now=now, rng=self._rng)
+
+    def recall(self, request: Request) -> Request:
+        """The request, knowing how its conversation stands; reads the database if it is to keep its arm."""
+        if request.since is None or request.conversation is None:
+            return request
+        found = self._store.conversation(request.conversation)
+        return self._knowing(request, found if found and found.seen_at >= request.since else None)
+
+    def _knowing(self, request: Request, standing: Conversation | None) -> Request:
+        section = self.settings.conversations
+        switch_usd = section.switch_usd_per_mtok * request.limits.input_tokens / 1e6
+        kept = None if standing is None else Kept(standing, section.promote_gain, switch_usd)
+        return replace(request, kept=kept)
+
+    def _since(self) -> float | None:
+        """A conversation not heard of since then is over; None when none keeps its arm."""
+        section = self.settings.conversations
+        return time.time() - section.ttl_s if section.sticky else None
+
+    def _pin(self, options: RouteOptions) -> Pin | None:
+        override, workflow = options.get("override"), options.get("workflow")
+        replaced = options.get("instead_of")
+        if override is None and workflow is None and replaced is None:
+            return None
+        check_text("override", override, _NAME_CHARS)
+        check_text("workflow", workflow, _NAME_CHARS)
+        check_text("instead_of", replaced, _ID_CHARS)
+        if override is None and replaced is not None:
+            raise InvalidInput("instead_of", "comes without override", "name the arm to use instead")
+        return pin_of(override, workflow, _workflows(self.settings))
 
     def _earlier(self, idempotency_key: str | None) -> Decision | None:
         return None if idempotency_key is None else self._store.decision_of_key(idempotency_key)
@@ -261,25 +329,44 @@ class Router:
     # -- learning ---------------------------------------------------------------------------------
 
     def feedback(
-        self, decision_id: str, *, idempotency_key: str | None = None, **metrics: float | None
+        self,
+        decision_id: str | None = None,
+        *,
+        conversation: str | None = None,
+        idempotency_key: str | None = None,
+        **metrics: float | None,
     ) -> dict[str, Outcome]:
         """Attach metrics to a decision, seconds or days later; returns once they are committed.
 
-        ``metrics`` are any of quality, satisfaction, error (0 to 1), cost_usd and latency_s. The same
-        value again is a duplicate and changes nothing, another value is a revision, None takes the
+        ``metrics`` are any of quality, satisfaction, error, override (0 to 1), cost_usd and latency_s. The
+        same value again is a duplicate and changes nothing, another value is a revision, None takes the
         metric back. Learning follows within ``learner.interval_s``.
 
-        Raises InvalidInput, UnknownDecision, IdempotencyConflict, Overloaded or StoreError.
+        With ``conversation`` instead of an id it is about the decision that chose the arm which that
+        conversation keeps: its first, or after a promotion the promotion.
+
+        Raises InvalidInput, UnknownDecision, UnknownConversation, IdempotencyConflict, Overloaded or
+        StoreError.
         """
-        outcomes = self._writer.write(self.prepare_feedback(decision_id, metrics, idempotency_key))
+        put = self.prepare_feedback(decision_id, metrics, idempotency_key, conversation=conversation)
+        outcomes = self._writer.write(put)
         assert isinstance(outcomes, dict)
         return outcomes
 
     def prepare_feedback(
-        self, decision_id: str, metrics: Mapping[str, float | None], idempotency_key: str | None = None
+        self,
+        decision_id: str | None,
+        metrics: Mapping[str, float | None],
+        idempotency_key: str | None = None,
+        *,
+        conversation: str | None = None,
     ) -> Put:
-        """Check feedback: metric names and ranges; None retracts. Raises InvalidInput."""
-        check_text("decision_id", decision_id, 36)
+        """Check feedback: metric names and ranges; None retracts. Reads the database for a conversation.
+
+        Raises InvalidInput or UnknownConversation.
+        """
+        check_text("decision_id", decision_id, _ID_CHARS)
+        check_text("conversation", conversation, _KEY_CHARS)
         check_text("idempotency_key", idempotency_key, _KEY_CHARS)
         if not metrics:
             raise InvalidInput("metrics", "is empty", "send at least one metric")
@@ -287,14 +374,29 @@ class Router:
             name: check_metric(name, 0.0 if value is None else value, prefix="metrics.")
             for name, value in metrics.items()
         }
+        about: object = decision_id if conversation is None else {"conversation": conversation}
+        if decision_id is None and conversation is not None:
+            decision_id = self._choice_of(conversation, idempotency_key)
+        elif decision_id is None or conversation is not None:
+            raise InvalidInput("decision_id", "is given, or else conversation", "send exactly one of them")
         what = Feedback(
             decision_id=decision_id,
             metrics={name: None if metrics[name] is None else value for name, value in checked.items()},
             received_at=time.time(),
             idempotency_key=idempotency_key,
         )
-        digest = "" if idempotency_key is None else _digest("feedback", decision_id, dict(what.metrics))
+        digest = "" if idempotency_key is None else _digest("feedback", about, dict(what.metrics))
         return Put(what=what, digest=digest)
+
+    def _choice_of(self, conversation: str, idempotency_key: str | None) -> str:
+        """The decision that chose the arm a conversation keeps. Raises UnknownConversation."""
+        found, since = self._store.conversation(conversation), self._since()
+        if found is None:
+            raise UnknownConversation(conversation)
+        over = since is None or found.seen_at < since
+        if over and not self._store.knows_key(idempotency_key):  # a retry is owed the answer of then
+            raise UnknownConversation(conversation)
+        return found.choice
 
     def submit(self, put: Put, done: Done) -> None:
         """Queue a write; ``done`` hears of it on the writer's thread once it is committed or refused.
@@ -353,23 +455,17 @@ class Router:
 
     def decision(self, decision_id: str) -> Decision:
         """The logged decision. Raises UnknownDecision."""
-        check_text("decision_id", decision_id, 36)
+        check_text("decision_id", decision_id, _ID_CHARS)
         return self._store.decision(decision_id)
 
     def scores(self, decision: Decision) -> Scores | None:
         """What the policy saw, recomputed from the decision's snapshot; None when that is pruned."""
-        snapshot = self._store.snapshot(decision.snapshot)
-        if snapshot is None:
-            return None
-        costs = decision.expected_costs_usd
-        return score(
-            decode(snapshot.posterior),
-            decision.eligible,
-            decision.x,
-            costs,
-            decision.cost_weight,
-            decision.signals,
-        )
+        return scores_of(self._store, decision)
+
+    def explain(self, decision_id: str) -> Explanation:
+        """Why a decision has its arm, and what became of it. Raises UnknownDecision."""
+        check_text("decision_id", decision_id, _ID_CHARS)
+        return explain(self._store, decision_id)
 
     def metrics(self, decision_id: str) -> dict[str, float]:
         """The feedback in force for a decision."""
@@ -534,6 +630,16 @@ def _check_evidence(evidence: Evidence, pipeline: Pipeline, arms: Sequence[str])
         raise InvalidInput(
             "evidence", "is empty or not finite", "give at least one query with finite numbers"
         )
+
+
+def _workflows(settings: Settings) -> dict[str, str]:
+    """The arm of every known workflow."""
+    return {workflow.name: workflow.arm for workflow in settings.workflows}
+
+
+def _signals(**known: str | None) -> Signals:
+    """What is known of a query besides its context."""
+    return {name: value for name, value in known.items() if value is not None} or NO_SIGNALS
 
 
 def _check_policy(policy: Policy, arms: Sequence[Arm]) -> None:

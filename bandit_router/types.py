@@ -26,6 +26,7 @@ METRICS: Mapping[str, float] = {
     "error": 1.0,
     "cost_usd": 1e6,
     "latency_s": 1e6,
+    "override": 1.0,
 }
 """Every metric and the largest value it may have; the smallest is 0."""
 
@@ -41,6 +42,7 @@ class Reason(StrEnum):
     ESCALATION = "escalation"
     FALLBACK = "fallback"
     DEGRADED = "degraded"
+    PROMOTION = "promotion"
 
 
 class Outcome(StrEnum):
@@ -154,3 +156,19 @@ class Feedback:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     received_at: float
     idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversation:
+    """A conversation under way: the arm it keeps, and ``choice``, the decision that chose that arm.
+
+    ``promoted`` says that the one change of arm has been made. Times are Unix times, seconds; ``seen_at`` is
+    that of the newest decision.
+    """
+
+    id: str
+    arm: str
+    choice: str
+    promoted: bool = False
+    started_at: float
+    seen_at: float

@@ -36,8 +36,16 @@ def test_a_metric_without_weight_does_not_matter() -> None:
     assert reward({"quality": 0.7, "cost_usd": 5.0, "latency_s": 60.0}, {"quality": 1.0}) == 0.7
 
 
-def test_error_counts_as_its_opposite() -> None:
-    assert reward({"quality": 1.0, "error": 0.75}, {"quality": 1.0, "error": 2.0}) == pytest.approx(0.5)
+@pytest.mark.parametrize("name", ["error", "override"])
+def test_what_is_bad_counts_as_its_opposite(name: str) -> None:
+    assert reward({"quality": 1.0, name: 0.75}, {"quality": 1.0, name: 2.0}) == pytest.approx(0.5)
+
+
+def test_an_override_matters_only_with_a_weight() -> None:
+    metrics = {"quality": 0.8, "override": 1.0}
+    assert reward(metrics, {"quality": 1.0}) == 0.8
+    assert reward(metrics, {"quality": 1.0, "override": 0.5}) == pytest.approx(0.8 / 1.5)
+    assert reward({"override": 1.0}, {"quality": 1.0}) is None
 
 
 def test_a_failed_call_with_no_weighted_metric_is_worth_nothing() -> None:
@@ -54,7 +62,7 @@ def test_the_reward_is_numpys_weighted_average_of_what_is_present(
     metrics: dict[str, float], weights: dict[str, float]
 ) -> None:
     present = [name for name in weights if name in metrics]
-    good = {name: 1 - v if name == "error" else v for name, v in metrics.items()}
+    good = {name: 1 - v if name in ("error", "override") else v for name, v in metrics.items()}
     if present:
         expected = np.average([good[name] for name in present], weights=[weights[name] for name in present])
         assert reward(metrics, weights) == pytest.approx(expected, rel=1e-12, abs=1e-300)

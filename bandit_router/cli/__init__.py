@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from bandit_router.cli import arms, calibration, evaluation, routing, rules, upkeep, warm_start
+from bandit_router.cli import arms, calibration, evaluation, explaining, routing, rules, upkeep, warm_start
 from bandit_router.errors import RouterError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -17,6 +17,7 @@ for command in (
     routing.serve,
     routing.route,
     routing.feedback,
+    explaining.explain,
     warm_start.warm_start,
     upkeep.migrate,
     upkeep.verify,

@@ -12,6 +12,7 @@ import typer
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, print_json, say
 from bandit_router.config import CONFIG_VARIABLE, load_settings
 from bandit_router.errors import RouterError
+from bandit_router.explain import answer
 from bandit_router.reward import check_metric
 from bandit_router.router import Router
 from bandit_router.types import Arm, Decision
@@ -66,33 +67,37 @@ def route(
     user_tier: Annotated[str | None, typer.Option(help="Tier of the user.")] = None,
     cost_weight: Annotated[float | None, typer.Option(help="Reward per dollar saved, 1/USD.")] = None,
     as_json: JsonOption = False,
+    conversation: Annotated[str | None, typer.Option(help="Conversation it belongs to.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Workflow it is a step of.")] = None,
+    override: Annotated[str | None, typer.Option(help="The arm it has to be.")] = None,
+    instead_of: Annotated[str | None, typer.Option(help="Decision whose answer would not do.")] = None,
+    forbid: Annotated[list[str] | None, typer.Option(help="An arm it must not be; repeat.")] = None,
 ) -> None:
     """Choose a model for one query and log the decision."""
     with Router.open(config) as router:
-        decision = router.route(query, user_tier=user_tier, cost_weight=cost_weight)
+        decision = router.route(
+            query,
+            user_tier=user_tier,
+            cost_weight=cost_weight,
+            conversation=conversation,
+            workflow=workflow,
+            override=override,
+            instead_of=instead_of,
+            forbid=forbid or (),
+        )
         _print_decision(decision, router.arm(decision.arm), as_json)
 
 
 def _print_decision(decision: Decision, arm: Arm, as_json: bool) -> None:
-    pmf = dict(zip(decision.eligible, decision.pmf, strict=True))
     if as_json:
-        print_json(
-            {
-                "decision_id": decision.id,
-                "arm": decision.arm,
-                "provider": arm.provider,
-                "model": arm.model,
-                "propensity": decision.propensity,
-                "pmf": pmf,
-                "reason": decision.reason,
-                "snapshot": decision.snapshot,
-            }
-        )
+        print_json(answer(decision, arm))
         return
     say(f"{arm.name} ({arm.provider}/{arm.model})", style="bold")
     say(f"decision {decision.id}, snapshot {decision.snapshot}, {decision.reason}")
-    for name, p in pmf.items():
+    for name, p in zip(decision.eligible, decision.pmf, strict=True):
         say(f"  {p:7.2%} {name}")
+    for name, why in decision.excluded.items():
+        say(f"        – {name}: {why}")
 
 
 def feedback(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 
 from bandit_router.calibration import CalibrationReport
 from bandit_router.errors import InvalidInput
+from bandit_router.explain import answer
 from bandit_router.router import Router
 from bandit_router.server.body import read_body
 from bandit_router.server.schemas import (
     ArmAnswer,
-    ArmScore,
     DecisionAnswer,
     FeedbackAnswer,
     FeedbackBody,
@@ -24,7 +26,7 @@ from bandit_router.server.schemas import (
     RouteBody,
 )
 from bandit_router.server.shortcut import Endpoint
-from bandit_router.types import Arm, Decision
+from bandit_router.types import Arm, Decision, Feedback
 
 _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -34,7 +36,9 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"description": "A field is wrong, or no arm is eligible", **_PROBLEM},
     503: {"description": "The database is away or the queue is full; see Retry-After", **_PROBLEM},
 }
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"description": "No such decision", **_PROBLEM}}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {
+    404: {"description": "No such decision or conversation", **_PROBLEM}
+}
 
 
 def _takes(model: type[BaseModel]) -> dict[str, Any]:
@@ -98,44 +102,34 @@ async def route(request: Request) -> Response:
         arms=body.arms,
         conversation=body.conversation,
         idempotency_key=request.headers.get("idempotency-key"),
+        forbid=body.forbid,
+        override=body.override,
+        instead_of=body.instead_of,
+        workflow=body.workflow,
     )
+    if prepared.since is not None:  # what the database knows of its conversation must not stop the others
+        prepared = await run_in_threadpool(router.recall, prepared)
     decision = await request.app.state.outbox.commit(router.decide(prepared, digest))
-    return _json(_route_answer(decision, _arm_of(router, decision)))
+    return _json(answer(decision, _arm_of(router, decision)))
 
 
 async def feedback(request: Request) -> Response:
     body = await read_body(request, FeedbackBody)
     router: Router = request.app.state.router
-    put = router.prepare_feedback(body.decision_id, body.metrics, request.headers.get("idempotency-key"))
+    key = request.headers.get("idempotency-key")
+    if body.conversation is None:
+        put = router.prepare_feedback(body.decision_id, body.metrics, key)
+    else:
+        about = partial(router.prepare_feedback, conversation=body.conversation)
+        put = await run_in_threadpool(about, body.decision_id, body.metrics, key)
     outcomes = await request.app.state.outbox.commit(put)
-    return _json({"decision_id": body.decision_id, "outcomes": outcomes})
+    assert isinstance(put.what, Feedback)
+    return _json({"decision_id": put.what.decision_id, "outcomes": outcomes})
 
 
 def decision(request: Request, decision_id: str) -> DecisionAnswer:
     router: Router = request.app.state.router
-    found = router.decision(decision_id)
-    scores = router.scores(found)
-    eligible = [
-        ArmScore(
-            arm=arm,
-            probability=found.pmf[i],
-            expected_cost_usd=found.expected_costs_usd[i],
-            mean=None if scores is None else float(scores.mean[i]),
-            std=None if scores is None else float(scores.std[i]),
-            utility=None if scores is None else float(scores.utility[i]),
-        )
-        for i, arm in enumerate(found.eligible)
-    ]
-    return DecisionAnswer(
-        **_route_answer(found, _arm_of(router, found)),
-        decided_at=found.decided_at,
-        schema_id=found.schema_id,
-        cost_weight=found.cost_weight,
-        eligible=eligible,
-        conversation=found.conversation,
-        parent=found.parent,
-        metrics=router.metrics(decision_id),
-    )
+    return DecisionAnswer(**router.explain(decision_id).facts())
 
 
 def arms(request: Request) -> list[ArmAnswer]:
@@ -179,21 +173,6 @@ def _arm_of(router: Router, decision: Decision) -> Arm:
     except InvalidInput:
         router.refresh()
         return router.arm(decision.arm)
-
-
-def _route_answer(decision: Decision, arm: Arm) -> dict[str, Any]:
-    return {
-        "decision_id": decision.id,
-        "arm": decision.arm,
-        "provider": arm.provider,
-        "model": arm.model,
-        "propensity": decision.propensity,
-        "reason": decision.reason,
-        "policy": decision.policy,
-        "snapshot": decision.snapshot,
-        "expected_quality": decision.expected_quality,
-        "expected_cost_usd": decision.expected_cost_usd,
-    }
 
 
 def _json(content: Any) -> Response:

@@ -23,6 +23,7 @@ from bandit_router.errors import (
     RouterClosed,
     RouterError,
     StoreError,
+    UnknownConversation,
     UnknownDecision,
 )
 
@@ -35,6 +36,7 @@ _STATUS: tuple[tuple[type[RouterError], HTTPStatus], ...] = (
     (NoEligibleArm, HTTPStatus.UNPROCESSABLE_ENTITY),
     (IdempotencyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),
     (UnknownDecision, HTTPStatus.NOT_FOUND),
+    (UnknownConversation, HTTPStatus.NOT_FOUND),
     (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
     (RouterClosed, HTTPStatus.SERVICE_UNAVAILABLE),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -38,7 +38,11 @@ class RouteBody(BaseModel):
     )
     require: list[str] = Field(default_factory=list, description="Capabilities the model must have.")
     arms: list[str] | None = Field(None, description="The only arms acceptable.")
-    conversation: str | None = Field(None, description="Your id of the conversation; logged.")
+    conversation: str | None = Field(None, description="Your id of the conversation, which keeps its arm.")
+    forbid: list[str] = Field(default_factory=list, description="Arms that are not acceptable.")
+    override: str | None = Field(None, description="The arm it has to be.")
+    instead_of: str | None = Field(None, description="With override: decision whose answer would not do.")
+    workflow: str | None = Field(None, description="Workflow it is a step of, which says what arm it is.")
 
     @model_validator(mode="after")
     def _one_source(self) -> RouteBody:
@@ -60,6 +64,8 @@ class RouteAnswer(BaseModel):
     snapshot: int
     expected_quality: float
     expected_cost_usd: float
+    pmf: dict[str, float] = Field(description="Probability of every eligible arm.")
+    excluded: dict[str, str] = Field(description="Why each other arm was not eligible.")
 
 
 _METRIC_EXAMPLE: Any = {
@@ -69,21 +75,22 @@ _METRIC_EXAMPLE: Any = {
 
 
 class FeedbackBody(BaseModel):
-    """One or many metrics of one decision; null takes a metric back."""
+    """One or many metrics of one decision, or of the one that chose the arm of a conversation."""
 
     model_config = _STRICT | ConfigDict(json_schema_extra={"examples": [_METRIC_EXAMPLE]})
 
-    decision_id: str
+    decision_id: str | None = None
     metrics: Annotated[
         dict[str, float | None],
         Field(min_length=1, description=f"Any of {', '.join(METRICS)}; null retracts."),
     ]
+    conversation: str | None = Field(None, description="Send this or decision_id.")
 
 
 class FeedbackAnswer(BaseModel):
     """What became of each metric."""
 
-    decision_id: str
+    decision_id: str = Field(description="The decision it was recorded on.")
     outcomes: dict[str, Outcome]
 
 
@@ -98,15 +105,39 @@ class ArmScore(BaseModel):
     utility: float | None
 
 
-class DecisionAnswer(RouteAnswer):
-    """A logged decision: everything it was made from, and the feedback so far."""
+class LinkAnswer(BaseModel):
+    """A decision that another follows, or that follows another."""
 
+    decision_id: str
+    arm: str
+    reason: Reason
+
+
+class ConversationAnswer(BaseModel):
+    """How a conversation stands now."""
+
+    id: str
+    arm: str = Field(description="The arm it keeps.")
+    choice: str = Field(description="Decision that chose it, which gets the conversation's feedback.")
+    promoted: bool
+    started_at: float
+    seen_at: float
+
+
+class DecisionAnswer(RouteAnswer):
+    """A logged decision: everything it was made from, what it follows, and the feedback so far."""
+
+    why: str = Field(description="The reason in a sentence.")
     decided_at: float = Field(description="Unix time, seconds.")
     schema_id: str
     cost_weight: float
     eligible: list[ArmScore]
+    signals: dict[str, float | str]
     conversation: str | None
+    standing: ConversationAnswer | None
     parent: str | None
+    parents: list[LinkAnswer] = Field(description="The decisions it follows, oldest first.")
+    children: list[LinkAnswer] = Field(description="The decisions that follow it.")
     metrics: dict[str, float]
 
 

@@ -16,14 +16,23 @@ from bandit_router.budget import Pace, advance
 from bandit_router.errors import RouterClosed, RouterError, StoreError, UnknownDecision
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
+from bandit_router.store.conversations import read_conversation
 from bandit_router.store.fold import Fold, Snapshot, folding, observations, read_snapshot
 from bandit_router.store.recent import Costed, Rewarded, costed, rewarded
 from bandit_router.store.records import Observation, arm_from, arm_row
 from bandit_router.store.schema import ensure_schema
 from bandit_router.store.spending import Ledger, read_pace, start
 from bandit_router.store.tables import arms, pending, routers, snapshots
-from bandit_router.store.write import Committed, Put, apply, decision_of_key, read_decision
-from bandit_router.types import Arm, Budget, Decision
+from bandit_router.store.write import (
+    Committed,
+    Put,
+    apply,
+    decision_of_key,
+    decisions_after,
+    knows_key,
+    read_decision,
+)
+from bandit_router.types import Arm, Budget, Conversation, Decision
 
 log = logging.getLogger(__name__)
 
@@ -271,6 +280,21 @@ class Store:
         """The decision that a request with this key was answered with, if any."""
         with connections.translated(), connections.reading(self._engine) as connection:
             return decision_of_key(connection, self.router, idempotency_key)
+
+    def knows_key(self, idempotency_key: str | None) -> bool:
+        """Whether a request with this key was answered."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            return knows_key(connection, self.router, idempotency_key)
+
+    def conversation(self, conversation: str) -> Conversation | None:
+        """How a conversation stands, whether or not it is over; None when it never kept an arm."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            return read_conversation(connection, self.router, conversation)
+
+    def decisions_after(self, decision_id: str) -> list[Decision]:
+        """The decisions whose parent is this one, in order."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            return decisions_after(connection, self.router, decision_id)
 
     def observation(self, decision_id: str) -> Observation:
         """What is known of the outcome of a decision. Raises UnknownDecision."""

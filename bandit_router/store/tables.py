@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -23,7 +24,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0006_arm_resets"
+SCHEMA_VERSION = "0007_conversations"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -110,14 +111,22 @@ decisions = Table(
     comment="The log of choices; rows are never changed, and their ids sort by time",
 )
 
+_FOLLOWS = decisions.c.parent.is_not(None)
+Index(
+    "ix_decisions_parent",
+    decisions.c.router,
+    decisions.c.parent,
+    sqlite_where=_FOLLOWS,
+    postgresql_where=_FOLLOWS,
+)
+"""What followed a decision; the many that follow none are not in it."""
+
 feedback = Table(
     "feedback",
     metadata,
     _router(),
     Column("decision_id", _ID, primary_key=True, comment="Decision it is about"),
-    Column(
-        "metric", String(32), primary_key=True, comment="quality, satisfaction, cost_usd, latency_s or error"
-    ),
+    Column("metric", String(32), primary_key=True, comment="Name of a metric, such as quality or cost_usd"),
     Column(
         "revision",
         Integer,
@@ -221,4 +230,18 @@ idempotency = Table(
     Column("created_at", Double, nullable=False, comment="Unix time, seconds"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="Requests that carried a key, inserted in the transaction of their effect",
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    _router(),
+    Column("id", _KEY, primary_key=True, comment="Conversation the caller named"),
+    Column("arm", _NAME, nullable=False, comment="The arm it keeps"),
+    Column("choice", _ID, nullable=False, comment="Decision that chose the arm; gets its feedback"),
+    Column("promoted", Boolean, nullable=False, comment="Its one change of arm has been made"),
+    Column("started_at", Double, nullable=False, comment="Unix time of its first decision, seconds"),
+    Column("seen_at", Double, nullable=False, comment="Unix time of its newest decision, seconds"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="The arm every conversation keeps; changed in the transaction of a decision, never deleted",
 )

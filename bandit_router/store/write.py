@@ -5,24 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, insert, select
 
 from bandit_router.errors import IdempotencyConflict, RouterError, UnknownDecision
+from bandit_router.store.conversations import Keeping, keep
 from bandit_router.store.engine import INSERT
 from bandit_router.store.records import decision_from, decision_row
 from bandit_router.store.spending import Ledger
 from bandit_router.store.tables import decisions, feedback, idempotency, pending
-from bandit_router.types import Decision, Feedback, Outcome
+from bandit_router.types import Decision, Feedback, Outcome, Reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Put:
-    """One decision or one feedback call to commit. ``digest`` identifies the request behind a key."""
+    """One decision or one feedback call to commit. ``digest`` identifies the request behind a key.
+
+    With ``keeping`` the decision that is committed may be another one: the conversation decides.
+    """
 
     what: Decision | Feedback
     digest: str = ""
+    keeping: Keeping | None = None
 
 
 Committed = Decision | dict[str, Outcome]
@@ -38,6 +44,7 @@ a statement, and taking it back for every row would stall the thread that serves
 """
 
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
+_KNOWN = select(decisions.c.id).where(decisions.c.router == bindparam("router"), decisions.c.id.in_(_IDS))
 _LOCK_DECISIONS = (
     select(decisions.c.id, decisions.c.decided_at, decisions.c.expected_cost_usd)
     .where(decisions.c.router == bindparam("router"), decisions.c.id.in_(_IDS))
@@ -68,22 +75,59 @@ def apply(
     answers: list[Committed | RouterError | None] = [None] * len(puts)
     first = _answer_replays(connection, router, puts, answers)
     fresh = [i for i, answer in enumerate(answers) if answer is None and first.get(_key(puts[i]), i) == i]
-    new_decisions = [(i, put.what) for i in fresh if isinstance((put := puts[i]).what, Decision)]
-    if new_decisions:
-        rows = [decision_row(router, decision) for _, decision in new_decisions]
+    made = _decisions(connection, router, [(i, puts[i]) for i in fresh], answers)
+    calls = [(i, what) for i in fresh if isinstance(what := puts[i].what, Feedback)]
+    if made:
+        rows = [decision_row(router, decision) for decision in made.values()]
         inserted = set(connection.scalars(_INSERT_DECISIONS[connection.dialect.name], rows))
-        ledger.book([decision for _, decision in new_decisions if decision.id in inserted])
-        for i, decision in new_decisions:
+        new = [(i, decision) for i, decision in made.items() if decision.id in inserted]
+        ledger.book([decision for _, decision in new])
+        calls += [(i, _dissatisfaction(decision)) for i, decision in new if _replaces(decision)]
+        for i, decision in made.items():
             answers[i] = decision
-    new_feedback = [(i, put.what) for i in fresh if isinstance((put := puts[i]).what, Feedback)]
-    if new_feedback:
-        for i, answer in _record(connection, router, new_feedback, ledger):
-            answers[i] = answer
+    if calls:
+        for i, answer in _record(connection, router, calls, ledger):
+            answers[i] = made.get(i, answer)
     _remember(connection, router, [(puts[i], answers[i]) for i in fresh])
     return [
         answers[first[_key(put)]] if answer is None else answer  # type: ignore[misc]
         for put, answer in zip(puts, answers, strict=True)
     ]
+
+
+def _decisions(
+    connection: Connection,
+    router: str,
+    puts: Sequence[tuple[int, Put]],
+    answers: list[Committed | RouterError | None],
+) -> dict[int, Decision]:
+    """The decisions to insert, as their conversations want them; one that replaces nothing is answered."""
+    made = {i: put.what for i, put in puts if isinstance(put.what, Decision)}
+    keeping = [(i, put.keeping) for i, put in puts if put.keeping is not None]
+    if keeping:
+        logged = partial(read_decision, connection, router)
+        kept = keep(connection, router, [(made[i], how) for i, how in keeping], logged)
+        made |= {i: decision for (i, _), decision in zip(keeping, kept, strict=True)}
+    replacing = {i: decision.parent for i, decision in made.items() if _replaces(decision)}
+    if replacing:
+        known = set(connection.scalars(_KNOWN, {"router": router, "ids": list(replacing.values())}))
+        for i, parent in replacing.items():
+            if parent not in known:
+                answers[i] = UnknownDecision(str(parent))
+                del made[i]
+    return made
+
+
+def _replaces(decision: Decision) -> bool:
+    """Whether the caller named another model because the parent's answer would not do."""
+    return decision.reason is Reason.OVERRIDE and decision.parent is not None
+
+
+def _dissatisfaction(decision: Decision) -> Feedback:
+    """What the decision says of the one it replaces."""
+    return Feedback(
+        decision_id=str(decision.parent), metrics={"override": 1.0}, received_at=decision.decided_at
+    )
 
 
 def _answer_replays(
@@ -113,6 +157,11 @@ def decision_of_key(connection: Connection, router: str, key: str) -> Decision |
     seen = connection.execute(_KEYS, {"router": router, "keys": [key]}).one_or_none()
     found = None if seen is None else _recall(connection, router, seen.answer)
     return found if isinstance(found, Decision) else None
+
+
+def knows_key(connection: Connection, router: str, key: str | None) -> bool:
+    """Whether a request with this idempotency key was answered."""
+    return key is not None and bool(connection.execute(_KEYS, {"router": router, "keys": [key]}).all())
 
 
 def _recall(connection: Connection, router: str, answer: dict[str, Any]) -> Committed:
@@ -190,3 +239,12 @@ def read_decision(connection: Connection, router: str, decision_id: str) -> Deci
     statement = select(decisions).where(decisions.c.router == router, decisions.c.id == decision_id)
     row = connection.execute(statement).one_or_none()
     return None if row is None else decision_from(row)
+
+
+def decisions_after(connection: Connection, router: str, decision_id: str) -> list[Decision]:
+    """The decisions whose parent is this one, in order."""
+    mine = decisions.c.router == router, decisions.c.parent == decision_id
+    return [
+        decision_from(row)
+        for row in connection.execute(select(decisions).where(*mine).order_by(decisions.c.id))
+    ]

@@ -223,5 +223,11 @@ def _reflected_table(inspector: Inspector, table: str) -> dict[str, Any]:
         "foreign keys": inspector.get_foreign_keys(table),
         "unique": inspector.get_unique_constraints(table),
         "checks": inspector.get_check_constraints(table),
-        "indexes": inspector.get_indexes(table),
+        "indexes": [_plain(dict(index)) for index in inspector.get_indexes(table)],
     }
+
+
+def _plain(index: dict[str, Any]) -> dict[str, Any]:
+    """The same with the SQL of its conditions as text, which can be compared."""
+    options = index.get("dialect_options", {})
+    return index | {"dialect_options": {name: str(value) for name, value in options.items()}}
