@@ -21,6 +21,9 @@ import numpy as np
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.types import Conversation, Reason, Scores
 
+CERTAIN = frozenset({Reason.OVERRIDE, Reason.WORKFLOW, Reason.STICKY, Reason.PROMOTION})
+"""The reasons of decisions that no policy drew; their propensity is 1."""
+
 
 class Pin(NamedTuple):
     """The arm that a request must have; ``by`` says who says so, for the error when it cannot."""

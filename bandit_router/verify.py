@@ -11,6 +11,7 @@ import numpy as np
 from bandit_router.decide import score
 from bandit_router.errors import RouterError, SnapshotCorrupt
 from bandit_router.learner import Learned, Term, count, obstacle, read_snapshot, terms, warm_of
+from bandit_router.pins import CERTAIN
 from bandit_router.policies import parse_policy, reason_of
 from bandit_router.posterior import Posterior
 from bandit_router.store.audit import Audit, Unreadable
@@ -77,6 +78,8 @@ def verify(store: Store) -> Report:
             )
         _check_pmfs(audit, report)
         _check_spending(audit, report)
+        for conversation in audit.stray_conversations():
+            report.fail(f"conversation {conversation!r}: its choice is not the decision that chose its arm")
     return report
 
 
@@ -183,6 +186,8 @@ def _check_pmf(decision: Decision, posterior: Posterior | None, report: Report) 
         report.fail(f"decision {decision.id}: its PMF sums to {math.fsum(decision.pmf)!r}")
     if pmf.get(decision.arm) != decision.propensity:
         report.fail(f"decision {decision.id}: propensity {decision.propensity} is not its PMF's")
+    if decision.reason in CERTAIN and decision.propensity != 1.0:
+        report.fail(f"decision {decision.id}: {decision.reason} with propensity {decision.propensity}, not 1")
     if posterior is None:
         report.pmfs_without_snapshot += 1
         return

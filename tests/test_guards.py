@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.errors import InvalidInput, NoEligibleArm
+from bandit_router.errors import ArmExcluded, InvalidInput, NoEligibleArm
 from bandit_router.guards import Limits, good_enough
 from bandit_router.guards import narrow as narrow_by
-from bandit_router.types import Arm, Scores
+from bandit_router.pins import Pin
+from bandit_router.types import Arm, Reason, Scores
 
 SMALL = Arm(
     name="small",
@@ -135,3 +137,33 @@ def test_a_floor_never_leaves_nothing_and_never_excludes_the_best(
     assert max(range(len(arms)), key=lambda k: arms[k][0]) not in ["abcdef".index(arm) for arm in excluded]
     for k, (mean, std) in enumerate(arms):
         assert "abcdef"[k] not in excluded or mean + std < floor
+
+
+def test_arms_the_caller_forbids_are_not_eligible() -> None:
+    assert names(narrow(ARMS, input_tokens=10, forbid=["large"])) == ["small", "plain"]
+
+
+def test_a_pin_leaves_the_others_eligible() -> None:
+    pin = Pin("large", Reason.OVERRIDE, "the override names")
+    assert names(narrow(ARMS, input_tokens=10, pin=pin)) == ["small", "large", "plain"]
+
+
+@pytest.mark.parametrize("require", [["vision"], ["vision", "audio"]])  # others are left, and none is
+def test_a_pinned_arm_that_is_not_eligible_is_an_error_that_says_why(require: list[str]) -> None:
+    pin = Pin("small", Reason.WORKFLOW, "workflow 'w' is pinned to")
+    with pytest.raises(ArmExcluded, match=r"^workflow 'w' is pinned to arm 'small', .*lacks vision") as error:
+        narrow(ARMS, input_tokens=10, require=require, pin=pin)
+    again = pickle.loads(pickle.dumps(error.value))
+    assert str(again) == str(error.value)
+    assert again.excluded == error.value.excluded
+    assert "vision" in again.excluded["plain"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "field"),
+    [({"forbid": ["gpt-9"]}, "forbid"), ({"pin": Pin("gpt-9", Reason.OVERRIDE, "")}, "override")],
+)
+def test_an_arm_that_does_not_exist_is_refused_wherever_it_is_named(limits: Any, field: str) -> None:
+    with pytest.raises(InvalidInput, match="'gpt-9' is not an arm; use some of small, large, plain") as error:
+        narrow(ARMS, input_tokens=10, **limits)
+    assert error.value.field == field

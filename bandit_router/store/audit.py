@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, and_, func, not_, select
 
 from bandit_router.store.fold import Snapshot, WarmStart, all_observations, read_snapshot, read_warm_start
 from bandit_router.store.records import Observation, decision_from
 from bandit_router.store.tables import (
+    conversations,
     decisions,
     feedback,
     folded,
@@ -20,7 +21,7 @@ from bandit_router.store.tables import (
     spending,
 )
 from bandit_router.store.write import VALUES
-from bandit_router.types import Decision
+from bandit_router.types import Decision, Reason
 
 
 class Unreadable(NamedTuple):
@@ -104,6 +105,24 @@ class Audit:
         )
         mine = (decisions.c.router == self.router) & (decisions.c.decided_at >= since)
         return Booked(*self.connection.execute(select(func.count(), *sums).where(mine)).one())
+
+    def stray_conversations(self, most: int = 20) -> list[str]:
+        """Conversations that keep another arm than the decision on record as their choice chose."""
+        chosen = (decisions.c.router == conversations.c.router) & (decisions.c.id == conversations.c.choice)
+        promotes = decisions.c.reason == Reason.PROMOTION.value
+        kept = and_(
+            decisions.c.arm == conversations.c.arm,
+            decisions.c.conversation == conversations.c.id,
+            promotes == conversations.c.promoted,
+        )
+        stray = (
+            select(conversations.c.id)
+            .select_from(conversations.outerjoin(decisions, chosen))
+            .where(conversations.c.router == self.router, decisions.c.id.is_(None) | not_(kept))
+            .order_by(conversations.c.id)
+            .limit(most)
+        )
+        return list(self.connection.scalars(stray))
 
     def observations(self) -> Iterator[list[Observation]]:
         return all_observations(self.connection, self.router)

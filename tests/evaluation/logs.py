@@ -44,8 +44,8 @@ def play(url: str, n: int = 60, seed: int = 0) -> list[str]:
 @contextmanager
 def opened(url: str, policy: str = "thompson", seed: int = 0) -> Iterator[Router]:
     """The router "default" on the database, with three arms and rewards of two metrics."""
-    sections: dict[str, Any] = {"policy": {"name": policy}, "reward": {"weights": WEIGHTS}}
-    settings = settings_of(url, arms=(SMALL, MEDIUM, LARGE), **sections)
+    arms = SMALL, MEDIUM, LARGE
+    settings = settings_of(url, arms=arms, policy={"name": policy}, reward={"weights": WEIGHTS})
     with Router.open(settings, rng=np.random.default_rng(seed)) as router:
         yield router
 

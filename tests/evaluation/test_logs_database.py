@@ -145,7 +145,14 @@ def test_contexts_of_another_pipeline_are_left_out(url: str, tmp_path: Path) -> 
 def test_every_column_is_exported(url: str, tmp_path: Path) -> None:
     ids = play(url, 6)
     everything = add(url, ids[1], id=str(uuid_utils.uuid7()), conversation="c", parent=ids[0], query="Why? ✓")
-    said = {"quality": 0.5, "satisfaction": 0.25, "error": 0.0, "cost_usd": 0.1, "latency_s": 2.0}
+    said = {
+        "quality": 0.5,
+        "satisfaction": 0.25,
+        "error": 0.0,
+        "cost_usd": 0.1,
+        "latency_s": 2.0,
+        "override": 1.0,
+    }
     say(url, everything, **said)
     export_of(url, tmp_path / "log")
     (path,) = (tmp_path / "log").rglob("*.parquet")

@@ -26,6 +26,7 @@ def settings_of(
     *,
     arms: tuple[dict[str, Any], ...] = (SMALL, LARGE),
     rules: Sequence[dict[str, Any]] = (),
+    workflows: tuple[dict[str, str], ...] = (),
     **sections: Any,
 ) -> Settings:
     """Two arms, contexts of text statistics, and no learning that the test does not ask for."""
@@ -37,7 +38,8 @@ def settings_of(
     merged = {
         name: {**usual.get(name, {}), **sections.get(name, {})} for name in usual.keys() | sections.keys()
     }
-    return make_settings({"arms": list(arms), "rules": list(rules), **merged})
+    lists = {"arms": list(arms), "rules": list(rules), "workflows": list(workflows)}
+    return make_settings({**lists, **merged})
 
 
 @pytest.fixture

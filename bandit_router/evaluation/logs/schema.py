@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         "error": _NUMBER,
         "cost_usd": _NUMBER,
         "latency_s": _NUMBER,
+        "override": _NUMBER,
         "reward": _NUMBER,  # of these metrics, by the router's reward weights
     }
 )
