@@ -36,8 +36,8 @@ class Client:
         for connection in self._connections:
             connection.close()
 
-    def route(self, x: list[float]) -> dict[str, Any]:
-        answer = self._call("POST", "/v1/route", {"features": x})
+    def route(self, x: list[float], **options: Any) -> dict[str, Any]:
+        answer = self._call("POST", "/v1/route", {"features": x, **options})
         kept = ("arm", "propensity", "snapshot", "policy", "expected_quality", "expected_cost_usd")
         return {"id": answer["decision_id"], **{name: answer[name] for name in kept}}
 

@@ -1,0 +1,62 @@
+"""`explain`, and the options of `route` that name models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("config")
+
+
+def test_explain_tells_people_why_and_with_what_alternatives(call: Run) -> None:
+    first = json.loads(call("route", "a", "--json", "--conversation", "c", "--forbid", "small").out)
+    again = json.loads(
+        call("route", "a", "--json", "--override", "small", "--instead-of", first["decision_id"]).out
+    )
+    ran = call("explain", first["decision_id"])
+    assert ran.code == 0, ran.err
+    lines = [line.strip() for line in ran.out.splitlines()]
+    assert lines[:2] == ["large (openai/large)", "policy: the policy drew it with probability 1"]
+    assert "not eligible: small: forbidden by the caller" in lines
+    assert f"conversation 'c' keeps large; decision {first['decision_id']} chose it" in lines
+    assert f"followed by {again['decision_id']}: small, override" in lines
+    assert "feedback: override = 1" in lines
+    (row,) = [line for line in lines if line.startswith("│ large")]
+    assert [cell.strip() for cell in row.split("│")[2:4]] == ["100.00%", "0.7000"]
+    followed = call("explain", again["decision_id"]).out
+    assert "override: the caller named it" in followed
+    assert f"follows {first['decision_id']}: large, policy" in followed
+    assert "no feedback so far" in followed
+
+
+def test_explain_gives_programs_what_the_service_gives(call: Run) -> None:
+    routed = json.loads(call("route", "a", "--json", "--user-tier", "free").out)
+    found = json.loads(call("explain", routed["decision_id"], "--json").out)
+    assert {name: found[name] for name in routed} == routed
+    assert [one["arm"] for one in found["eligible"]] == ["large", "small"]
+    assert found["signals"] == {"tier": "free"}
+
+
+def test_explain_of_an_unknown_decision_is_one_clear_error(call: Run) -> None:
+    assert "no decision 'unknown'" in call("explain", "unknown").error
+
+
+def test_route_tells_people_what_was_excluded(call: Run) -> None:
+    assert (
+        call("route", "a", "--forbid", "large")
+        .out.splitlines()[-1]
+        .endswith("large: forbidden by the caller")
+    )
+
+
+def test_route_takes_a_workflow(call: Run, tmp_path: Path) -> None:
+    path = tmp_path / "router.toml"
+    workflow = '[[workflows]]\nname = "w"\narm = "large"\n'
+    path.write_text(path.read_text(encoding="utf-8") + workflow, encoding="utf-8")
+    answer = json.loads(call("route", "a", "--workflow", "w", "--json").out)
+    assert (answer["arm"], answer["reason"]) == ("large", "workflow")
+    assert "use one of w" in call("route", "a", "--workflow", "x").error
