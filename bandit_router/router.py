@@ -226,7 +226,7 @@ class Router:
         _check_names("forbid", options.get("forbid"))
         pin, conversation = self._pin(options), options.get("conversation")
         check_text("conversation", conversation, _KEY_CHARS)
-        text, signals = None, _signals(tier=tier, workflow=options.get("workflow"))
+        text, signals = None, NO_SIGNALS if tier is None and pin is None else _signals(options)
         if query is not None and features is None:
             read = read_query(query, user_tier=tier)
             x, tokens, text = self.pipeline.context(read), input_tokens(read), read.text
@@ -637,9 +637,10 @@ def _workflows(settings: Settings) -> dict[str, str]:
     return {workflow.name: workflow.arm for workflow in settings.workflows}
 
 
-def _signals(**known: str | None) -> Signals:
+def _signals(options: RouteOptions) -> Signals:
     """What is known of a query besides its context."""
-    return {name: value for name, value in known.items() if value is not None} or NO_SIGNALS
+    known = {"tier": options.get("user_tier"), "workflow": options.get("workflow")}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _check_policy(policy: Policy, arms: Sequence[Arm]) -> None:

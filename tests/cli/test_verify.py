@@ -316,3 +316,32 @@ def test_other_reward_weights_are_learned_anew(call: Run, database: Path) -> Non
     with closing(sqlite3.connect(database)) as connection:
         query = "SELECT reward FROM folded WHERE decision_id = ?"
         assert connection.execute(query, (decision,)).fetchone() == (0.5,)
+
+
+IN_CONVERSATIONS = {
+    "another arm": ("arm = CASE arm WHEN 'small' THEN 'large' ELSE 'small' END", "chose its arm"),
+    "a choice that is not in the log": ("choice = 'nobody'", "chose its arm"),
+    "a promotion that never was": ("promoted = TRUE", "chose its arm"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), IN_CONVERSATIONS.values(), ids=IN_CONVERSATIONS)
+def test_a_conversation_that_is_not_what_its_choice_says_is_named(
+    call: Run, tmp_path: Path, change: str, says: str
+) -> None:
+    with Router.open(write_settings(tmp_path, learner=QUIET)) as router:
+        router.route("a", conversation="chat")
+        router.route("b", conversation="chat")
+    assert call("verify").code == 0
+    tamper(tmp_path / "router.db", f"UPDATE conversations SET {change}")
+    found = problems(call("verify"))
+    assert "conversation 'chat'" in found
+    assert says in found
+
+
+def test_a_pinned_decision_that_was_not_certain_is_named(call: Run, tmp_path: Path) -> None:
+    with Router.open(write_settings(tmp_path, learner=QUIET)) as router:
+        made = router.route("a", override="small")
+    values = "pmf = '[0.5, 0.5]', propensity = 0.5"
+    tamper(tmp_path / "router.db", f"UPDATE decisions SET {values} WHERE id = ?", made.id)
+    assert "override with propensity 0.5, not 1" in problems(call("verify"))
