@@ -12,7 +12,7 @@ from bandit_router.guards import Limits, good_enough, narrow
 from bandit_router.pins import Kept, one_hot, settle
 from bandit_router.policies import Policy, reason_of, sample, take
 from bandit_router.posterior import Posterior
-from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Scores, Signals
+from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

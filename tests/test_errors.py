@@ -17,6 +17,8 @@ EXAMPLES: dict[str, RouterError] = {
         errors.InvalidInput("field", "is wrong", "mend it"),
         errors.SchemaMismatch("x", "has 3 dimensions", "give 4"),
         errors.NoEligibleArm({"large": "costs too much"}),
+        errors.ArmExcluded("the override names", "large", {"large": "costs too much"}),
+        errors.UnknownConversation("some-conversation"),
         errors.UnknownDecision("some-id"),
         errors.IdempotencyConflict("some-key"),
         errors.RouterClosed(),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -153,10 +152,7 @@ def test_a_pinned_arm_that_is_not_eligible_is_an_error_that_says_why(require: li
     pin = Pin("small", Reason.WORKFLOW, "workflow 'w' is pinned to")
     with pytest.raises(ArmExcluded, match=r"^workflow 'w' is pinned to arm 'small', .*lacks vision") as error:
         narrow(ARMS, input_tokens=10, require=require, pin=pin)
-    again = pickle.loads(pickle.dumps(error.value))
-    assert str(again) == str(error.value)
-    assert again.excluded == error.value.excluded
-    assert "vision" in again.excluded["plain"]
+    assert "vision" in error.value.excluded["plain"]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,17 @@ def test_what_is_pinned_is_not_held_to_the_budget_and_is_booked(open_router: Ope
     assert report.spent_usd_booked > 1.0 + later - 2 * 0.00018 - 1e-9
 
 
+def test_what_is_pinned_is_not_held_to_the_floor_of_quality(open_router: OpenRouter) -> None:
+    router = open_router()
+    for i in range(30):
+        for arm, quality in (("large", 0.9), ("small", 0.3)):
+            router.feedback(router.route(f"query {i}", arms=[arm]).id, quality=quality)
+    router.learn()
+    assert router.route("query", min_quality=0.7).eligible == ("large",)
+    made = router.route("query", min_quality=0.7, override="small")
+    assert (made.arm, made.eligible) == ("small", ("large", "small"))
+
+
 # -- instead of an earlier answer -----------------------------------------------------------------
 
 
