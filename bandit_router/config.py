@@ -39,6 +39,7 @@ Keyword = Annotated[str, Field(min_length=1, max_length=128, pattern=r"\S")]
 Positive = Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False)]  # so that squares are too
 Dollars = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Level = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Section(BaseModel):
@@ -52,6 +53,7 @@ class RouterSection(_Section):
     min_quality: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="Models that are not expected to reach this reward for a query are left out."
     )
+    deadline_level: Level = Field(0.95, description="How often a request's deadline_s must be met.")
 
 
 class PolicySection(BaseModel):

@@ -9,6 +9,7 @@ import numpy as np
 
 from bandit_router.costs import cost_ratios
 from bandit_router.guards import Limits, good_enough, narrow
+from bandit_router.latency import Latencies
 from bandit_router.pins import Kept, one_hot, settle
 from bandit_router.policies import Policy, reason_of, sample, take
 from bandit_router.posterior import Posterior
@@ -39,7 +40,7 @@ class Request:
 class View:
     """What a worker decides with until the next refresh: one snapshot, solved, and its arms.
 
-    ``costs`` knows the same arms as ``posterior``.
+    ``costs`` and ``latencies`` know the same arms as ``posterior``.
     """
 
     version: int
@@ -47,6 +48,7 @@ class View:
     posterior: Posterior
     costs: Posterior
     arms: tuple[Arm, ...]
+    latencies: Latencies
 
 
 def score(
@@ -90,7 +92,7 @@ def decide(
     """
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
     expected = expect_costs(view, request.x, listed)
-    arms, excluded = narrow(view.arms, request.limits, expected)
+    arms, excluded = narrow(view.arms, request.limits, expected, view.latencies)
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]
     scores = score(view.posterior, names, request.x, costs, request.cost_weight, request.signals)

@@ -1,4 +1,4 @@
-"""What narrows the choice before a policy sees it: switches, capabilities, context windows, costs."""
+"""What narrows the choice before a policy sees it: switches, capabilities, context windows, costs, time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from bandit_router.deadline import Deadline, late
 from bandit_router.errors import ArmExcluded, InvalidInput, NoEligibleArm
+from bandit_router.latency import Latencies
 from bandit_router.pins import Pin
 from bandit_router.types import Arm, Scores
 
@@ -31,15 +33,19 @@ class Limits(NamedTuple):
     min_quality: float = 0.0
     forbid: Collection[str] = ()
     pin: Pin | None = None
+    deadline: Deadline | None = None
 
 
 def narrow(
-    arms: Sequence[Arm], limits: Limits, costs_usd: Mapping[str, float]
+    arms: Sequence[Arm],
+    limits: Limits,
+    costs_usd: Mapping[str, float],
+    latencies: Latencies | None = None,
 ) -> tuple[list[Arm], dict[str, str]]:
     """The arms a query may go to, in order, and what excluded each of the others.
 
-    ``costs_usd`` is the expected cost of every arm. A model must hold the prompt and the answer expected
-    of it in its context window.
+    ``costs_usd`` is the expected cost of every arm, ``latencies`` what is known of them, None if nothing.
+    A model must hold the prompt and the answer expected of it in its context window.
 
     Raises NoEligibleArm, ArmExcluded for the arm of a pin, and InvalidInput for names that are no arms.
     """
@@ -52,6 +58,9 @@ def narrow(
             eligible.append(arm)
         else:
             excluded[arm.name] = why
+    if limits.deadline is not None and latencies is not None:
+        excluded |= late(latencies, [arm.name for arm in eligible], limits.deadline)
+        eligible = [arm for arm in eligible if arm.name not in excluded]
     if limits.pin is not None and limits.pin.arm in excluded:
         raise ArmExcluded(limits.pin.by, limits.pin.arm, excluded)
     if not eligible:

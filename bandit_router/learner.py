@@ -1,4 +1,4 @@
-"""Folds feedback into what is learned: each reward and each cost once, whoever does it and however often.
+"""Folds feedback into what is learned: each value once, whoever does it and however often.
 
 What is now known of a decision is compared with what is on record as counted, and the difference is
 added to the sums. So a retry adds nothing, a revision adds the difference, and what was counted can
@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,14 +21,16 @@ from bandit_router.config import PosteriorSection, Settings
 from bandit_router.costs import HYPERPRIOR, prior_of_costs, root_of
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.hierarchy import Hyperprior
+from bandit_router.latency import Latencies
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.reward import reward
-from bandit_router.snapshot import decode, encode
+from bandit_router.snapshot import decode, decode_latencies, encode, encode_latencies
 from bandit_router.store.fold import Fold, Snapshot
 from bandit_router.store.recent import rewarded
 from bandit_router.store.records import Observation
 from bandit_router.store.reset import forget, replace_warm_start
 from bandit_router.store.store import Store
+from bandit_router.types import FloatArray
 from bandit_router.warm import Evidence, Warm, aligned
 
 log = logging.getLogger(__name__)
@@ -37,16 +39,49 @@ COMMON_VARIANCE, ARM_VARIANCE = 0.01, 0.001
 """Variance of the reward that queries are expected to explain: for all arms alike, and of each arm's own."""
 
 
+class Statistics(Protocol):
+    """What values are added up in: one value at the context x (d,), or values (n,) at contexts (n, d)."""
+
+    def observe_many(self, arm: str, x: FloatArray, values: FloatArray, at: FloatArray, /) -> None: ...
+
+    def retract(self, arm: str, x: FloatArray, value: float, at: float, /) -> None: ...
+
+    def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float, /) -> None: ...
+
+
 class Learned(NamedTuple):
-    """A snapshot: the posterior of rewards, and that of the roots of cost over list cost."""
+    """A snapshot, of the same arms throughout: the posterior of rewards, that of the roots of cost over list
+    cost, and latencies."""
 
     rewards: Posterior
     costs: Posterior
+    latencies: Latencies
+
+    @property
+    def posteriors(self) -> tuple[Posterior, Posterior]:
+        """What predicts from a context."""
+        return self.rewards, self.costs
+
+    @property
+    def parts(self) -> tuple[Posterior | Latencies, ...]:
+        """All of it, in the order of :func:`terms`."""
+        return self
+
+    def copy(self) -> Learned:
+        """The same, to be changed apart."""
+        return Learned(self.rewards.copy(), self.costs.copy(), self.latencies.copy())
+
+    def without_evidence(self) -> Learned:
+        """The same arms and priors, having seen nothing."""
+        return Learned(
+            self.rewards.without_evidence(), self.costs.without_evidence(), self.latencies.without_evidence()
+        )
 
 
 class Term(NamedTuple):
     """What is counted of an observation, and what is on record as counted; None is nothing."""
 
+    what: str
     now: Callable[[Observation], float | None]
     counted: Callable[[Observation], float | None]
 
@@ -56,19 +91,27 @@ class Term(NamedTuple):
 
 
 COST = Term(
+    what="cost",
     now=lambda seen: root_of(seen.metrics.get("cost_usd"), seen.list_cost_usd),
     counted=lambda seen: seen.folded_root,
+)
+LATENCY = Term(
+    what="latency",
+    now=lambda seen: seen.metrics.get("latency_s"),
+    counted=lambda seen: seen.folded_latency_s,
 )
 
 
 def reward_term(weights: Mapping[str, float]) -> Term:
     """The reward of these metric weights."""
-    return Term(now=lambda seen: reward(seen.metrics, weights), counted=lambda seen: seen.folded)
+    return Term(
+        what="reward", now=lambda seen: reward(seen.metrics, weights), counted=lambda seen: seen.folded
+    )
 
 
-def terms(weights: Mapping[str, float]) -> tuple[Term, ...]:
+def terms(weights: Mapping[str, float]) -> tuple[Term, Term, Term]:
     """What is counted in each part of :class:`Learned`, in order."""
-    return reward_term(weights), COST
+    return reward_term(weights), COST, LATENCY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,11 +145,7 @@ class Learner:
                 log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
                 return self.rebuild(fold)
             seen = fold.take(self.batch)
-            rewards = add(learned.rewards, seen, reward_term(fold.reward_weights))
-            costs = add(learned.costs, seen, COST)
-            if rewards or costs:
-                fold.count("reward", rewards)
-                fold.count("cost", costs)
+            if any(learn(fold, learned, seen, fold.reward_weights).values()):
                 self.publish(fold, learned)
             return len(seen)
 
@@ -118,10 +157,7 @@ class Learner:
             learned.rewards.warm, learned.costs.warm = warm_of(read_snapshot(warm), learned.rewards.arms)
         counted = 0
         for seen in fold.take_everything():
-            rewards = add(learned.rewards, seen, reward_term(self.weights))
-            fold.count("reward", rewards)
-            fold.count("cost", add(learned.costs, seen, COST))
-            counted += len(rewards)
+            counted += learn(fold, learned, seen, self.weights)["reward"]
         fold.publish(encode_snapshot(learned), self.weights, keep=self.keep_snapshots)
         return counted
 
@@ -134,7 +170,7 @@ class Learner:
         warm = fold.warm_start()
         if warm is not None:
             elsewhere = read_snapshot(warm)
-            for posterior in elsewhere:
+            for posterior in elsewhere.posteriors:
                 posterior.forget(arm)
             replace_warm_start(fold, encode_snapshot(elsewhere))
         try:
@@ -143,9 +179,9 @@ class Learner:
             log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
             self.rebuild(fold)
             return
-        for posterior, term in zip(learned, terms(fold.reward_weights), strict=True):
-            posterior.forget(arm)
-            count(posterior, [(seen, value) for seen in kept if (value := term.counted(seen)) is not None])
+        for part, term in zip(learned.parts, terms(fold.reward_weights), strict=True):
+            part.forget(arm)
+            count(part, [(seen, value) for seen in kept if (value := term.counted(seen)) is not None])
         self.publish(fold, learned)
 
     def reset_drifted(self) -> tuple[str, Gap] | None:
@@ -186,6 +222,7 @@ class Learner:
             learned = Learned(
                 rewards=learned.rewards.with_arm(arm, self.priors(arm)),
                 costs=learned.costs.with_arm(arm, prior_of_costs(self.dim)),
+                latencies=learned.latencies.with_arm(arm),
             )
         if new:
             self.publish(fold, learned)
@@ -195,7 +232,7 @@ class Learner:
         learned = warmed(read_snapshot(fold.snapshot()), evidence, trust, now)
         stored = None
         if evidence is not None:
-            stored = encode_snapshot(Learned(*(posterior.without_evidence() for posterior in learned)))
+            stored = encode_snapshot(learned.without_evidence())
         source = "" if evidence is None else evidence.source
         fold.put_warm_start(stored, source=source, trust=trust, now=now)
         return self.publish(fold, learned)
@@ -210,7 +247,7 @@ class Learner:
             hyperprior=self.hyperprior,
             dim=self.dim,
         )
-        return Learned(rewards, no_costs(rewards))
+        return Learned(rewards, no_costs(rewards), no_latencies(rewards))
 
     def publish(self, fold: Fold, learned: Learned) -> int:
         """Publish what was learned, all of it from rewards made with the weights on record."""
@@ -242,9 +279,14 @@ def no_costs(rewards: Posterior) -> Posterior:
     )
 
 
+def no_latencies(rewards: Posterior) -> Latencies:
+    """The same arms before any was timed."""
+    return Latencies.empty(rewards.arms, rewards.half_life_s)
+
+
 def warmed(learned: Learned, evidence: Evidence | None, trust: float | None, since: float) -> Learned:
     """The same with this warm start and no other; None for without. ``since`` is Unix time, seconds."""
-    found = Learned(*(posterior.copy() for posterior in learned))
+    found = learned.copy()
     found.rewards.warm = found.costs.warm = None
     if evidence is not None:
         weight, theirs, ours = evidence.weight(trust), evidence.arms, found.rewards.arms
@@ -255,19 +297,24 @@ def warmed(learned: Learned, evidence: Evidence | None, trust: float | None, sin
 
 def warm_of(source: Learned, arms: Sequence[str]) -> tuple[Warm | None, Warm | None]:
     """The warm start of rewards and of costs, for these arms."""
-    rewards, costs = (p.warm and p.warm.aligned(p.arms, arms) for p in source)
+    rewards, costs = (p.warm and p.warm.aligned(p.arms, arms) for p in source.posteriors)
     return rewards, costs
 
 
 def read_snapshot(snapshot: Snapshot) -> Learned:
     """What a snapshot says. Raises SnapshotCorrupt."""
     rewards = decode(snapshot.posterior)
-    return Learned(rewards, no_costs(rewards) if snapshot.costs is None else decode(snapshot.costs))
+    return Learned(
+        rewards,
+        no_costs(rewards) if snapshot.costs is None else decode(snapshot.costs),
+        no_latencies(rewards) if snapshot.latencies is None else decode_latencies(snapshot.latencies),
+    )
 
 
 def encode_snapshot(learned: Learned) -> Snapshot:
     """The inverse of :func:`read_snapshot`."""
-    return Snapshot(encode(learned.rewards), encode(learned.costs))
+    latencies = encode_latencies(learned.latencies) if learned.latencies.count.any() else None
+    return Snapshot(encode(learned.rewards), encode(learned.costs), latencies)
 
 
 def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> Learner:
@@ -310,10 +357,26 @@ def make_hyperprior(section: PosteriorSection) -> Hyperprior | None:
     )
 
 
-def add(posterior: Posterior, seen: Iterable[Observation], term: Term) -> dict[str, float | None]:
+def learn(
+    fold: Fold, learned: Learned, seen: Sequence[Observation], weights: Mapping[str, float]
+) -> dict[str, int]:
+    """Bring all that is learned up to date with what was seen, and the record; how many values changed."""
+    changes = {
+        term.what: add(part, seen, term, learned.rewards)
+        for term, part in zip(terms(weights), learned.parts, strict=True)
+    }
+    for what, changed in changes.items():
+        fold.count(what, changed)
+    return {what: len(changed) for what, changed in changes.items()}
+
+
+def add(
+    statistics: Statistics, seen: Iterable[Observation], term: Term, posterior: Posterior
+) -> dict[str, float | None]:
     """Bring the sums up to date with what was seen, in place; the values that changed, by decision.
 
-    A row that cannot be learned from is left out and named in the log: it must not stop the others.
+    A row that cannot be learned from, as :func:`obstacle` says of ``posterior``, is left out and named in
+    the log: it must not stop the others.
     """
     changed: dict[str, float | None] = {}
     fresh: list[tuple[Observation, float]] = []
@@ -331,20 +394,20 @@ def add(posterior: Posterior, seen: Iterable[Observation], term: Term) -> dict[s
             assert new is not None
             fresh.append((observation, new))
         elif new is None:
-            posterior.retract(*where, old, observation.decided_at)
+            statistics.retract(*where, old, observation.decided_at)
         else:
-            posterior.revise(*where, old, new, observation.decided_at)
-    count(posterior, fresh)
+            statistics.revise(*where, old, new, observation.decided_at)
+    count(statistics, fresh)
     return changed
 
 
-def count(posterior: Posterior, rewards: Iterable[tuple[Observation, float]]) -> None:
-    """Count rewards that are not in the sums yet, arm by arm, in place."""
+def count(statistics: Statistics, values: Iterable[tuple[Observation, float]]) -> None:
+    """Count values that are not in the sums yet, arm by arm, in place."""
     by_arm: dict[str, list[tuple[Observation, float]]] = defaultdict(list)
-    for observation, value in rewards:
+    for observation, value in values:
         by_arm[observation.arm].append((observation, value))
     for arm, rows in by_arm.items():
-        posterior.observe_many(
+        statistics.observe_many(
             arm,
             np.array([observation.x for observation, _ in rows]),
             np.array([value for _, value in rows]),

@@ -194,6 +194,11 @@ class Posterior:
 
     # -- the sums ---------------------------------------------------------------------------------
 
+    @property
+    def sums(self) -> tuple[FloatArray, ...]:
+        """What adds up: S, m and Σ w r²."""
+        return self.second, self.cross, self.square
+
     def observe(self, arm: str, x: FloatArray, reward: float, at: float = 0.0) -> None:
         """Count one reward: S += w x xᵀ, m += w r x, n += 1, in O(d²).
 

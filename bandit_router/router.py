@@ -21,6 +21,7 @@ import uuid_utils
 from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
 from bandit_router.calibration import NEWEST, CalibrationReport, Gap, calibrate, most_drifted
 from bandit_router.config import Settings, check_arm, load_settings
+from bandit_router.deadline import Deadline
 from bandit_router.decide import Request, View, decide
 from bandit_router.errors import (
     ConfigError,
@@ -102,6 +103,10 @@ class RouteOptions(TypedDict, total=False):
     """With ``override``: the decision whose answer would not do. It gets the feedback override = 1."""
     workflow: str | None
     """One of the workflows of the settings, which says what arm it has to be."""
+    deadline_s: float | None
+    """Seconds within which the call is to be answered."""
+    deadline_level: float | None
+    """How often, in (0, 1); the router's own by default."""
 
 
 class Router:
@@ -251,6 +256,7 @@ class Router:
                 affordable_usd=math.inf if budget is None or pin else affordable_usd(pace, budget),
                 forbid=options.get("forbid") or (),
                 pin=pin,
+                deadline=self._deadline(options),
             ),
             conversation=conversation,
             idempotency_key=key,
@@ -325,6 +331,22 @@ class Router:
         if asked is None and budget is not None:
             return price_of_a_dollar(pace, budget)
         return _check_number("cost_weight", asked, self.settings.router.cost_weight)
+
+    def _deadline(self, options: RouteOptions) -> Deadline | None:
+        seconds, level = options.get("deadline_s"), options.get("deadline_level")
+        if level is not None and seconds is None:
+            raise InvalidInput("deadline_level", "is there without deadline_s", "send both, or neither")
+        if seconds is None:
+            return None
+        asked = Deadline(
+            _check_number("deadline_s", seconds, math.inf),
+            _check_number("deadline_level", level, self.settings.router.deadline_level, most=1.0),
+        )
+        if asked.seconds == 0.0:
+            raise InvalidInput("deadline_s", "is 0", "give seconds above 0, or leave it out")
+        if not 0.0 < asked.level < 1.0:
+            raise InvalidInput("deadline_level", f"is {asked.level:g}", "give a number above 0 and below 1")
+        return asked
 
     # -- learning ---------------------------------------------------------------------------------
 
@@ -485,6 +507,13 @@ class Router:
             raise InvalidInput("last", f"is {last!r:.80}", f"give a whole number in [1, {_MOST_RECENT}]")
         return calibrate(*self._store.recent(last), self.counts())
 
+    def latency_s(self, arm: str, q: float) -> float | None:
+        """What a share q of the arm's calls do not exceed, seconds, within 2.5%; None when none was timed.
+
+        Raises InvalidInput for an arm that is not known.
+        """
+        return self._view.latencies.quantile(self.arm(arm).name, q)
+
     @property
     def snapshot(self) -> int:
         """Version of the snapshot in use."""
@@ -554,11 +583,17 @@ class Router:
 
     def _load_view(self) -> View:
         version, arms_revision, snapshot, arms = self._store.published()
-        rewards, costs = read_snapshot(snapshot)
+        rewards, costs, latencies = read_snapshot(snapshot)
         rewards.solve()
         costs.solve()
-        known = tuple(arm for arm in arms if arm.name in rewards)
-        return View(version=version, arms_revision=arms_revision, posterior=rewards, costs=costs, arms=known)
+        return View(
+            version=version,
+            arms_revision=arms_revision,
+            posterior=rewards,
+            costs=costs,
+            arms=tuple(arm for arm in arms if arm.name in rewards),
+            latencies=latencies,
+        )
 
     def _run(self) -> None:
         while not self._stopping.wait(self.settings.learner.interval_s):

@@ -1,12 +1,12 @@
-"""The binary form of a posterior: fixed, versioned, checksummed, no pickle.
+"""The binary form of what is learned: fixed, versioned, checksummed, no pickle.
 
-    magic "BRPS" | u16 format | u32 header length | header | arrays | SHA-256 of all before it
+    magic | u16 format | u32 header length | header | arrays | SHA-256 of all before it
 
-Little-endian throughout. The header is JSON with sorted keys; the arrays are float64: prior means
-(K, d), prior precisions (K, d), m (K, d), then the lower triangle of S, row by row, for each arm
-(K, d(d+1)/2), then Σ w r² (K,), and after a warm start its m, triangles, Σ w r² and Σ w (K,). Equal
-posteriors have equal bytes. Format 1 had neither Σ w r² nor a hyperprior, format 2 no warm start; both are
-still read.
+Little-endian throughout. The header is JSON with sorted keys; the arrays are float64. A posterior (magic
+"BRPS") has prior means (K, d), prior precisions (K, d), m (K, d), then the lower triangle of S, row by row,
+for each arm (K, d(d+1)/2), then Σ w r² (K,), and after a warm start its m, triangles, Σ w r² and Σ w (K,).
+Its format 1 had neither Σ w r² nor a hyperprior, format 2 no warm start; both are still read. Latencies
+(magic "BRLS") have their bins (K, B). What is equal has equal bytes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import hashlib
 import json
 import math
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.hierarchy import Hyperprior, Sums
+from bandit_router.latency import BINS, Latencies
 from bandit_router.posterior import Posterior
 from bandit_router.types import FloatArray
 from bandit_router.warm import Warm
@@ -29,26 +31,28 @@ from bandit_router.warm import Warm
 MAGIC = b"BRPS"
 FORMAT = 3
 _READABLE = (1, 2, 3)
+_LATENCIES = b"BRLS"
+_LATENCIES_FORMAT = 1
 _PREFIX = struct.Struct("<4sHI")
 _DIGEST_BYTES = hashlib.sha256().digest_size
+
+_Header = dict[str, Any]
+_T = TypeVar("_T")
 
 
 def encode(posterior: Posterior) -> bytes:
     """Serialise the statistics and the prior; what is derived from them is left out."""
-    header = json.dumps(
-        {
-            "arms": posterior.arms,
-            "as_of": posterior.as_of if math.isfinite(posterior.as_of) else None,
-            "count": posterior.count.tolist(),
-            "dim": posterior.dim,
-            "half_life_s": posterior.half_life_s,
-            "hyperprior": posterior.hyperprior and asdict(posterior.hyperprior),
-            "noise_variance": posterior.noise_variance,
-            "schema_id": posterior.schema_id,
-            "warm": posterior.warm and {"weight": posterior.warm.weight, "since": posterior.warm.since},
-        },
-        sort_keys=True,
-    ).encode()
+    header = {
+        "arms": posterior.arms,
+        "as_of": posterior.as_of if math.isfinite(posterior.as_of) else None,
+        "count": posterior.count.tolist(),
+        "dim": posterior.dim,
+        "half_life_s": posterior.half_life_s,
+        "hyperprior": posterior.hyperprior and asdict(posterior.hyperprior),
+        "noise_variance": posterior.noise_variance,
+        "schema_id": posterior.schema_id,
+        "warm": posterior.warm and {"weight": posterior.warm.weight, "since": posterior.warm.since},
+    }
     arrays: list[FloatArray] = [
         posterior.prior_mean,
         posterior.prior_precision,
@@ -59,26 +63,56 @@ def encode(posterior: Posterior) -> bytes:
     if posterior.warm is not None:
         second, cross, square, weight = posterior.warm.sums
         arrays += [cross, _packed(second), square, weight]
-    body = b"".join(np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays)
-    content = _PREFIX.pack(MAGIC, FORMAT, len(header)) + header + body
-    return content + hashlib.sha256(content).digest()
+    return _seal(MAGIC, FORMAT, header, arrays)
 
 
 def decode(blob: bytes) -> Posterior:
     """The posterior that :func:`encode` was given. Raises SnapshotCorrupt when it cannot be."""
+    return _unseal(blob, MAGIC, _READABLE, _assemble)
+
+
+def encode_latencies(latencies: Latencies) -> bytes:
+    """The same of latencies."""
+    header = {
+        "arms": latencies.arms,
+        "as_of": latencies.as_of if math.isfinite(latencies.as_of) else None,
+        "count": latencies.count.tolist(),
+        "half_life_s": latencies.half_life_s,
+    }
+    return _seal(_LATENCIES, _LATENCIES_FORMAT, header, [latencies.bins])
+
+
+def decode_latencies(blob: bytes) -> Latencies:
+    """The latencies that :func:`encode_latencies` was given. Raises SnapshotCorrupt when it cannot be."""
+    return _unseal(blob, _LATENCIES, (_LATENCIES_FORMAT,), _assemble_latencies)
+
+
+def _seal(magic: bytes, version: int, header: _Header, arrays: Sequence[FloatArray]) -> bytes:
+    text = json.dumps(header, sort_keys=True).encode()
+    body = b"".join(np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays)
+    content = _PREFIX.pack(magic, version, len(text)) + text + body
+    return content + hashlib.sha256(content).digest()
+
+
+def _unseal(
+    blob: bytes,
+    expected: bytes,
+    readable: tuple[int, ...],
+    assemble: Callable[[int, _Header, FloatArray], _T],
+) -> _T:
     content, digest = blob[:-_DIGEST_BYTES], blob[-_DIGEST_BYTES:]
     if len(content) < _PREFIX.size or hashlib.sha256(content).digest() != digest:
         raise SnapshotCorrupt("the snapshot fails its checksum; run `bandit-router rebuild`")
     magic, version, header_length = _PREFIX.unpack_from(content)
-    if magic != MAGIC or version not in _READABLE:
+    if magic != expected or version not in readable:
         raise SnapshotCorrupt(
-            f"the snapshot has format {magic!r} {version}, this package reads {MAGIC!r} {_READABLE}; "
+            f"the snapshot has format {magic!r} {version}, this package reads {expected!r} {readable}; "
             "run `bandit-router rebuild`"
         )
     try:
-        header: dict[str, Any] = json.loads(content[_PREFIX.size : _PREFIX.size + header_length])
+        header: _Header = json.loads(content[_PREFIX.size : _PREFIX.size + header_length])
         numbers = np.frombuffer(content, "<f8", offset=_PREFIX.size + header_length)
-        return _assemble(version, header, numbers)
+        return assemble(version, header, numbers)
     except (KeyError, TypeError, ValueError) as error:  # a faulty writer; chance cannot get past the digest
         raise SnapshotCorrupt(f"the snapshot is malformed: {error!r}; run `bandit-router rebuild`") from error
 
@@ -97,7 +131,7 @@ def _unpacked(triangles: FloatArray, dim: int) -> FloatArray:
     return second
 
 
-def _assemble(version: int, header: dict[str, Any], numbers: FloatArray) -> Posterior:
+def _assemble(version: int, header: _Header, numbers: FloatArray) -> Posterior:
     k, d = len(header["arms"]), header["dim"]
     triangle = d * (d + 1) // 2
     shapes = [(k, d), (k, d), (k, d), (k, triangle), (k,), (k, d), (k, triangle), (k,), (k,)]
@@ -120,7 +154,7 @@ def _assemble(version: int, header: dict[str, Any], numbers: FloatArray) -> Post
         count=np.array(header["count"], dtype=np.int64).reshape(k),
         hyperprior=None if hyperprior is None else Hyperprior(**hyperprior),
         half_life_s=header["half_life_s"],
-        as_of=-math.inf if header["as_of"] is None else header["as_of"],
+        as_of=_time(header),
         warm=None if not warm else _warm(more[1:], d, **warm),
     )
 
@@ -128,3 +162,18 @@ def _assemble(version: int, header: dict[str, Any], numbers: FloatArray) -> Post
 def _warm(parts: list[FloatArray], dim: int, weight: float, since: float) -> Warm:
     cross, packed, square, rows = parts
     return Warm(Sums(_unpacked(packed, dim), cross, square, rows), weight, since)
+
+
+def _assemble_latencies(_version: int, header: _Header, numbers: FloatArray) -> Latencies:
+    k = len(header["arms"])
+    return Latencies(
+        arms=tuple(header["arms"]),
+        bins=numbers.reshape(k, BINS).copy(),
+        count=np.array(header["count"], dtype=np.int64).reshape(k),
+        half_life_s=header["half_life_s"],
+        as_of=_time(header),
+    )
+
+
+def _time(header: _Header) -> float:
+    return -math.inf if header["as_of"] is None else header["as_of"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from bandit_router.decide import score
 from bandit_router.errors import RouterError, SnapshotCorrupt
+from bandit_router.latency import Latencies
 from bandit_router.learner import Learned, Term, count, obstacle, read_snapshot, terms, warm_of
 from bandit_router.pins import CERTAIN
 from bandit_router.policies import parse_policy, reason_of
@@ -40,6 +41,8 @@ class Report:
     rewards_counted: int = 0
     costs_in_log: int = 0
     costs_counted: int = 0
+    latencies_in_log: int = 0
+    latencies_counted: int = 0
     pending: int = 0
     left_out: int = 0
     pmfs_recomputed: int = 0
@@ -84,31 +87,30 @@ def verify(store: Store) -> Report:
 
 
 def _check_counts(audit: Audit, weights: Mapping[str, float], live: Learned, report: Report) -> None:
-    """Counted = in the log − pending, for rewards and costs, and the sums over them equal the live ones."""
+    """Counted = in the log − pending, for all that is learned, and the sums over it equal the live ones."""
     waiting = audit.pending()
-    rebuilt = Learned(*(posterior.without_evidence() for posterior in live))
+    rebuilt = live.without_evidence()
     counted_terms = terms(weights)
-    in_log = [0, 0]
+    in_log = dict.fromkeys((term.what for term in counted_terms), 0)
     for seen in audit.observations():
-        for i, (term, posterior, again) in enumerate(zip(counted_terms, live, rebuilt, strict=True)):
-            readable = [o for o in seen if term.counted(o) is not None and obstacle(posterior, o) is None]
+        for term, again in zip(counted_terms, rebuilt.parts, strict=True):
+            readable = [o for o in seen if term.counted(o) is not None and obstacle(live.rewards, o) is None]
             count(again, [(o, value) for o in readable if (value := term.counted(o)) is not None])
             for observation in seen:
                 current, said = term.due(observation), term.now(observation) is not None
-                in_log[i] += said
-                report.forgotten += i == 0 and said and observation.forgotten
+                in_log[term.what] += said
+                report.forgotten += term.what == "reward" and said and observation.forgotten
                 if observation.decision_id not in waiting and current != term.counted(observation):
-                    _explain(observation, term, posterior, report, count_it=i == 0)
-    report.rewards_in_log, report.costs_in_log = in_log
+                    _explain(observation, term, live.rewards, report)
+    report.rewards_in_log, report.costs_in_log, report.latencies_in_log = in_log.values()
     report.pending = len(waiting)
-    report.rewards_counted, report.costs_counted = (int(posterior.count.sum()) for posterior in live)
+    counts = [int(part.count.sum()) for part in live.parts]
+    report.rewards_counted, report.costs_counted, report.latencies_counted = counts
     on_record = audit.counted()
-    for what, counted, recorded in zip(
-        ("rewards", "costs"), (report.rewards_counted, report.costs_counted), on_record, strict=True
-    ):
-        if counted != recorded:
-            report.fail(f"the posterior counts {counted} {what}, {recorded} are on record")
-    for posterior, again in zip(live, rebuilt, strict=True):
+    for what, term, counted in zip(Learned._fields, counted_terms, counts, strict=True):
+        if counted != on_record[term.what]:
+            report.fail(f"the posterior counts {counted} {what}, {on_record[term.what]} are on record")
+    for posterior, again in zip(live.parts, rebuilt.parts, strict=True):
         again.advance(posterior.as_of)
         report.rebuild_error = max(report.rebuild_error, _distance(posterior, again))
     if not report.rebuild_error <= _REBUILD_TOLERANCE:
@@ -125,35 +127,28 @@ def _check_warm_start(audit: Audit, live: Learned, report: Report) -> None:
     except SnapshotCorrupt as error:
         report.fail(f"the warm start on record: {error}")
         return
-    for posterior, warm in zip(live, on_record, strict=True):
+    for posterior, warm in zip(live.posteriors, on_record, strict=True):
         if posterior.warm is not warm and (warm is None or not warm.same_as(posterior.warm)):
             report.fail(
                 "the posterior has another warm start than the one on record; run `bandit-router rebuild`"
             )
 
 
-def _explain(
-    observation: Observation, term: Term, live: Posterior, report: Report, *, count_it: bool
-) -> None:
+def _explain(observation: Observation, term: Term, live: Posterior, report: Report) -> None:
     current, counted = term.due(observation), term.counted(observation)
     if counted is None and obstacle(live, observation):
-        report.left_out += count_it
+        report.left_out += term.what == "reward"
         return
     found = "nothing" if counted is None else f"{counted:g}"
     logged = "nothing" if current is None else f"{current:g}"
     report.fail(f"decision {observation.decision_id}: counted {found}, the log says {logged}")
 
 
-def _distance(live: Posterior, rebuilt: Posterior) -> float:
+def _distance(live: Posterior | Latencies, rebuilt: Posterior | Latencies) -> float:
     """The largest difference between two sets of sums, relative to their largest entry."""
     if (live.count != rebuilt.count).any():
         return math.inf
-    pairs = (
-        (live.second, rebuilt.second),
-        (live.cross, rebuilt.cross),
-        (live.square, rebuilt.square),
-    )
-    return max((_relative(a, b) for a, b in pairs), default=0.0)
+    return max(_relative(a, b) for a, b in zip(live.sums, rebuilt.sums, strict=True))
 
 
 def _relative(a: FloatArray, b: FloatArray) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,17 @@ def plan_of(stream: Stream, options: argparse.Namespace) -> Plan:
 
 def played(plan: Plan, agents: Mapping[str, MakeAgent], jobs: int, title: str) -> Simulation:
     """Simulate with a progress bar, on standard error so that the tables can be kept."""
+    with progress(title, plan.seeds * (1 + len(agents))) as step, workers(jobs):
+        return simulate(plan, agents, progress=step)
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar; what it yields is told of how much more is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar, workers(jobs):
-        task = bar.add_task(title, total=plan.seeds * (1 + len(agents)))
-        return simulate(plan, agents, progress=lambda done: bar.advance(task, done))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 def save(file: Path | None, facts: Mapping[str, Any]) -> None:

@@ -17,18 +17,33 @@ app = typer.Typer(no_args_is_help=True, help="List arms, and add or switch them 
 
 @app.command("list")
 def list_arms(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """The arms, whether they are on, and how many rewards each has earned."""
+    """The arms, whether they are on, how many rewards each has earned, and how long its calls take."""
     with quiet_router(config) as router:
         counts = router.counts()
-        rows = [(arm, counts.get(arm.name, 0)) for arm in router.arms]
+        rows = [
+            (arm, counts.get(arm.name, 0), [router.latency_s(arm.name, q) for q in (0.5, 0.95)])
+            for arm in router.arms
+        ]
     if as_json:
         print_json(
-            [{"name": a.name, "model": a.model, "enabled": a.enabled, "rewards_counted": n} for a, n in rows]
+            [
+                {
+                    "name": arm.name,
+                    "model": arm.model,
+                    "enabled": arm.enabled,
+                    "rewards_counted": count,
+                    "p50_latency_s": p50,
+                    "p95_latency_s": p95,
+                }
+                for arm, count, (p50, p95) in rows
+            ]
         )
         return
-    table = Table("arm", "model", "enabled", "rewards counted")
-    for arm, n in rows:
-        table.add_row(arm.name, f"{arm.provider}/{arm.model}", "yes" if arm.enabled else "no", str(n))
+    table = Table("arm", "model", "enabled", "rewards counted", "p50 s", "p95 s")
+    for arm, count, latencies in rows:
+        shown = ("–" if latency is None else f"{latency:.3g}" for latency in latencies)
+        on = "yes" if arm.enabled else "no"
+        table.add_row(arm.name, f"{arm.provider}/{arm.model}", on, str(count), *shown)
     out.print(table)
 
 

@@ -66,6 +66,8 @@ def route(
     config: ConfigOption = DEFAULT_CONFIG,
     user_tier: Annotated[str | None, typer.Option(help="Tier of the user.")] = None,
     cost_weight: Annotated[float | None, typer.Option(help="Reward per dollar saved, 1/USD.")] = None,
+    deadline_s: Annotated[float | None, typer.Option(help="Seconds until the answer must be there.")] = None,
+    deadline_level: Annotated[float | None, typer.Option(help="How often, between 0 and 1.")] = None,
     as_json: JsonOption = False,
     conversation: Annotated[str | None, typer.Option(help="Conversation it belongs to.")] = None,
     workflow: Annotated[str | None, typer.Option(help="Workflow it is a step of.")] = None,
@@ -84,6 +86,8 @@ def route(
             override=override,
             instead_of=instead_of,
             forbid=forbid or (),
+            deadline_s=deadline_s,
+            deadline_level=deadline_level,
         )
         _print_decision(decision, router.arm(decision.arm), as_json)
 

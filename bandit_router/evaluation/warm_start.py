@@ -14,7 +14,7 @@ from bandit_router.evaluation.logs.read import Log
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.features import Pipeline, input_tokens, read_query
 from bandit_router.hierarchy import Sums, plus
-from bandit_router.learner import Learned, read_snapshot
+from bandit_router.learner import read_snapshot
 from bandit_router.posterior import Posterior
 from bandit_router.store.store import Store
 from bandit_router.types import Arm, FloatArray
@@ -70,7 +70,7 @@ def of_log(log: Log, prior: Posterior, names: Mapping[str, str] | None = None) -
         for k, arm in enumerate(block.arms):
             rows = ~np.isnan(reward) & (block.action == k)
             learned.observe_many(arm, block.x[rows], reward[rows], block.decided_at[rows])
-    return _evidence(Learned(learned, nothing), names, f"the log of router {log.info['router']}")
+    return _evidence(learned, nothing, names, f"the log of router {log.info['router']}")
 
 
 def of_router(url: str, router: str, names: Mapping[str, str] | None = None) -> Evidence:
@@ -80,17 +80,18 @@ def of_router(url: str, router: str, names: Mapping[str, str] | None = None) -> 
         snapshot = None if head is None else audit.snapshot(head[0])
     if snapshot is None:
         raise StoreError(f"there is no router {router!r} with a snapshot in this database")
-    return _evidence(read_snapshot(snapshot), names, f"what router {router} has learned")
+    learned = read_snapshot(snapshot)
+    return _evidence(*learned.posteriors, names, f"what router {router} has learned")
 
 
-def _evidence(learned: Learned, names: Mapping[str, str] | None, source: str) -> Evidence:
-    rewards, costs = (_everything(posterior) for posterior in learned)
+def _evidence(rewards: Posterior, costs: Posterior, names: Mapping[str, str] | None, source: str) -> Evidence:
+    of_rewards = _everything(rewards)
     return Evidence(
-        arms=tuple((names or {}).get(arm, arm) for arm in learned.rewards.arms),
-        schema_id=learned.rewards.schema_id,
-        rewards=rewards,
-        costs=costs,
-        queries=float(rewards.weight.sum()),
+        arms=tuple((names or {}).get(arm, arm) for arm in rewards.arms),
+        schema_id=rewards.schema_id,
+        rewards=of_rewards,
+        costs=_everything(costs),
+        queries=float(of_rewards.weight.sum()),
         worth=1.0,
         source=source,
     )

@@ -106,6 +106,8 @@ async def route(request: Request) -> Response:
         override=body.override,
         instead_of=body.instead_of,
         workflow=body.workflow,
+        deadline_s=body.deadline_s,
+        deadline_level=body.deadline_level,
     )
     if prepared.since is not None:  # what the database knows of its conversation must not stop the others
         prepared = await run_in_threadpool(router.recall, prepared)
@@ -147,6 +149,8 @@ def arms(request: Request) -> list[ArmAnswer]:
             context_window=arm.context_window,
             capabilities=sorted(arm.capabilities),
             rewards_counted=counts.get(arm.name, 0),
+            p50_latency_s=router.latency_s(arm.name, 0.5),
+            p95_latency_s=router.latency_s(arm.name, 0.95),
         )
         for arm in router.arms
     ]

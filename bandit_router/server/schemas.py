@@ -43,6 +43,8 @@ class RouteBody(BaseModel):
     override: str | None = Field(None, description="The arm it has to be.")
     instead_of: str | None = Field(None, description="With override: decision whose answer would not do.")
     workflow: str | None = Field(None, description="Workflow it is a step of, which says what arm it is.")
+    deadline_s: float | None = Field(None, description="Seconds within which the call is to be answered.")
+    deadline_level: float | None = Field(None, description="How often, between 0 and 1.")
 
     @model_validator(mode="after")
     def _one_source(self) -> RouteBody:
@@ -154,6 +156,8 @@ class ArmAnswer(BaseModel):
     context_window: int | None
     capabilities: list[str]
     rewards_counted: int = Field(description="Rewards the posterior in use has counted.")
+    p50_latency_s: float | None = Field(description="Median of the latencies reported, seconds.")
+    p95_latency_s: float | None = Field(description="What 95% of them do not exceed, seconds.")
 
 
 class Problem(BaseModel):

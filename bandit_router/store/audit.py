@@ -8,14 +8,19 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, func, not_, select
 
-from bandit_router.store.fold import Snapshot, WarmStart, all_observations, read_snapshot, read_warm_start
+from bandit_router.store.fold import (
+    COUNTED,
+    Snapshot,
+    WarmStart,
+    all_observations,
+    read_snapshot,
+    read_warm_start,
+)
 from bandit_router.store.records import Observation, decision_from
 from bandit_router.store.tables import (
     conversations,
     decisions,
     feedback,
-    folded,
-    folded_costs,
     pending,
     routers,
     spending,
@@ -78,15 +83,13 @@ class Audit:
         marks = select(pending.c.decision_id).where(pending.c.router == self.router).distinct()
         return set(self.connection.scalars(marks))
 
-    def counted(self) -> tuple[int, int]:
-        """How many rewards, and how many costs, the newest snapshot is on record to contain."""
-        rewards, costs = (
-            self.connection.scalar(
-                select(func.count()).select_from(table).where(table.c.router == self.router)
-            )
-            for table in (folded, folded_costs)
-        )
-        return rewards or 0, costs or 0
+    def counted(self) -> dict[str, int]:
+        """How many rewards, costs and latencies the newest snapshot is on record to contain."""
+        found = {}
+        for what, (table, _) in COUNTED.items():
+            some = select(func.count()).select_from(table).where(table.c.router == self.router)
+            found[what] = self.connection.scalar(some) or 0
+        return found
 
     def spending(self) -> tuple[Booked, Booked] | None:
         """What is booked and what should be, from the log; None when this router has no budget."""

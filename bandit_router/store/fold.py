@@ -36,6 +36,7 @@ from bandit_router.store.tables import (
     feedback,
     folded,
     folded_costs,
+    folded_latencies,
     pending,
     routers,
     snapshots,
@@ -45,7 +46,11 @@ from bandit_router.store.write import VALUES
 
 _CHUNK = 5_000  # ids per statement: both databases bound the number of parameters
 
-COUNTED: Mapping[str, tuple[Table, str]] = {"reward": (folded, "reward"), "cost": (folded_costs, "root")}
+COUNTED: Mapping[str, tuple[Table, str]] = {
+    "reward": (folded, "reward"),
+    "cost": (folded_costs, "root"),
+    "latency": (folded_latencies, "latency_s"),
+}
 """Where it is on record what a snapshot counts, and in which column."""
 
 _UPSERT = {
@@ -59,10 +64,11 @@ _UPSERT = {
 
 
 class Snapshot(NamedTuple):
-    """A published posterior of rewards, and that of costs; None: no cost was ever counted."""
+    """A published posterior of rewards, that of costs, and latencies; None: none was ever counted."""
 
     posterior: bytes
     costs: bytes | None = None
+    latencies: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +102,12 @@ class Fold:
 
     def take_everything(self) -> Iterator[list[Observation]]:
         """Forget all marks and all that is counted, then read the whole log in pieces."""
-        for table in (pending, folded, folded_costs):
+        for table in (pending, *(table for table, _ in COUNTED.values())):
             self.connection.execute(delete(table).where(table.c.router == self.router))
         return all_observations(self.connection, self.router)
 
     def count(self, what: str, values: Mapping[str, float | None]) -> None:
-        """Record the rewards or costs the next snapshot contains; None is one taken out again."""
+        """Record what the next snapshot contains of rewards, costs or latencies; None is one taken out."""
         table, column = COUNTED[what]
         rows = [
             {"router": self.router, "decision_id": i, column: value, "version": self.version + 1}
@@ -131,8 +137,8 @@ class Fold:
             "source": source,
             "trust": trust,
         }
-        blobs = {"posterior": None, "costs": None} if evidence is None else evidence._asdict()
-        self.connection.execute(insert(warm_starts), row | blobs)
+        posterior, costs, _ = evidence or (None, None, None)
+        self.connection.execute(insert(warm_starts), row | {"posterior": posterior, "costs": costs})
 
     def publish(self, snapshot: Snapshot, reward_weights: Mapping[str, float], *, keep: int) -> int:
         """Make ``snapshot`` the next one and prune all but the newest ``keep``.
@@ -163,7 +169,8 @@ def folding(engine: Engine, router: str, *, wait: bool) -> Iterator[Fold | None]
 
 def read_snapshot(connection: Connection, router: str, version: int) -> Snapshot | None:
     here = snapshots.c.router == router, snapshots.c.version == version
-    row = connection.execute(select(snapshots.c.posterior, snapshots.c.costs).where(*here)).one_or_none()
+    columns = (snapshots.c[name] for name in Snapshot._fields)
+    row = connection.execute(select(*columns).where(*here)).one_or_none()
     return None if row is None else Snapshot(*row)
 
 
@@ -221,6 +228,7 @@ def observations(connection: Connection, router: str, ids: Sequence[str]) -> lis
             list_cost_usd=row.list_cost_usd,
             folded_root=row.root,
             reset_at=row.reset_at,
+            folded_latency_s=row.latency_s,
         )
         for row in connection.execute(_OBSERVED, parameters)
     ]
@@ -242,11 +250,13 @@ _OBSERVED: Select[Any] = (
         decisions.c.list_cost_usd,
         folded.c.reward,
         folded_costs.c.root,
+        folded_latencies.c.latency_s,
         arms.c.reset_at,
     )
     .select_from(
         decisions.outerjoin(folded, _same(folded))
         .outerjoin(folded_costs, _same(folded_costs))
+        .outerjoin(folded_latencies, _same(folded_latencies))
         .outerjoin(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))
     )
     .where(decisions.c.router == _ROUTER, decisions.c.id.in_(_IDS))

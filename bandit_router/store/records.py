@@ -11,10 +11,10 @@ from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason
 
 
 class Observation(NamedTuple):
-    """A decision with what became of it: all the learner needs to count its reward and its cost.
+    """A decision with what became of it: all the learner needs to count its reward, cost and latency.
 
-    ``folded`` is the reward that is counted already, ``folded_root`` the cost; ``reset_at`` is since when its
-    arm is another, None when it always was the same.
+    ``folded`` is the reward that is counted already, ``folded_root`` the cost, ``folded_latency_s`` the
+    latency; ``reset_at`` is since when its arm is another, None when it always was the same.
     """
 
     decision_id: str
@@ -27,6 +27,7 @@ class Observation(NamedTuple):
     list_cost_usd: float | None = None
     folded_root: float | None = None
     reset_at: float | None = None
+    folded_latency_s: float | None = None
 
     @property
     def forgotten(self) -> bool:

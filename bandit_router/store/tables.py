@@ -24,7 +24,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0007_conversations"
+SCHEMA_VERSION = "0008_latencies"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -175,6 +175,17 @@ folded_costs = Table(
     comment="Exactly the costs the newest snapshot has counted; changed only in the fold's transaction",
 )
 
+folded_latencies = Table(
+    "folded_latencies",
+    metadata,
+    _router(),
+    Column("decision_id", _ID, primary_key=True, comment="Decision whose latency is counted"),
+    Column("latency_s", Double, nullable=False, comment="The latency counted, seconds"),
+    Column("version", BigInteger, nullable=False, comment="Snapshot that first contained this latency"),
+    ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
+    comment="Exactly the latencies the newest snapshot has counted; changed only in the fold",
+)
+
 snapshots = Table(
     "snapshots",
     metadata,
@@ -183,6 +194,7 @@ snapshots = Table(
     Column("published_at", Double, nullable=False, comment="Unix time of publication, seconds"),
     Column("posterior", LargeBinary, nullable=False, comment="bandit_router.snapshot format, checksummed"),
     Column("costs", LargeBinary, comment="The same of costs beside list prices; null: nothing"),
+    Column("latencies", LargeBinary, comment="The same of latencies, as counts in bins; null: nothing"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="Published posteriors; the oldest are pruned",
 )

@@ -121,8 +121,22 @@ def test_arms_list_tells_people_what_is_on(call: Run) -> None:
     rows = [
         [cell.strip() for cell in line.split("│")[1:-1]] for line in call("arms", "list").out.splitlines()
     ]
-    assert ["large", "openai/large", "yes", "0"] in rows
-    assert ["small", "openai/small", "no", "0"] in rows
+    assert ["large", "openai/large", "yes", "0", "–", "–"] in rows
+    assert ["small", "openai/small", "no", "0", "–", "–"] in rows
+
+
+@pytest.mark.usefixtures("config")
+def test_latencies_are_listed_and_keep_slow_arms_from_hasty_queries(call: Run) -> None:
+    timed = set()
+    for _ in range(4):  # the first late call is forgiven: the second puts the other arm's turn
+        decision = json.loads(call("route", "Why?", "--json", "--deadline-s", "1").out)
+        call("feedback", decision["decision_id"], "latency_s=9")
+        timed.add(decision["arm"])
+    assert timed == {"small", "large"}
+    for arm in json.loads(call("arms", "list", "--json").out):
+        assert arm["p50_latency_s"] == arm["p95_latency_s"] == pytest.approx(9, rel=0.025)
+    wrong = call("route", "Why?", "--deadline-s", "1", "--deadline-level", "2")
+    assert "deadline_level: is out of range; give a number in [0, 1]" in wrong.error
 
 
 def test_an_added_arm_has_what_it_was_given(call: Run, config: Path) -> None:

@@ -45,6 +45,8 @@ route_bodies = st.fixed_dictionaries(
         "require": st.lists(names, max_size=3) | values,
         "arms": st.lists(names, max_size=3) | values,
         "conversation": st.text(characters, max_size=300) | values,
+        "deadline_s": numbers | values,
+        "deadline_level": numbers | values,
     },
 )
 metrics = st.dictionaries(names, numbers | st.none(), max_size=4)

@@ -100,13 +100,23 @@ def test_a_wrong_start_is_told_that_each_model_is_the_one_before_it() -> None:
 
 
 @needs_data
+def test_deadlines_are_judged_case_by_case(tmp_path: Path) -> None:
+    shown, found = figures("deadlines", tmp_path, "--levels", "0.9", "0.95")
+    assert set(found["runs"]["mixed"]) == {"0.9", "0.95"}
+    assert "the best is just too slow" in shown
+    assert "95% of answers are to be there within 2 s" in " ".join(shown.split())
+    missed = f"{len(found['missed'])} missed" if found["missed"] else "all met"
+    assert f"bars: {missed}" in shown
+
+
+@needs_data
 def test_prior_widths_are_compared() -> None:
     done = call("prior_width", str(DATA / "paretobandit.parquet"), "--queries", "60", "--seeds", "1")
     assert done.returncode == 0, done.stderr
     assert "weight_std" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["regret", "side_by_side", "drift", "warm_start"])
+@pytest.mark.parametrize("script", ["regret", "side_by_side", "drift", "warm_start", "deadlines"])
 def test_a_missing_folder_is_one_line(script: str, tmp_path: Path) -> None:
     done = call(script, "--data", str(tmp_path))
     assert done.returncode == 1

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from bandit_router.learner import add, encode_snapshot, read_snapshot, reward_term
+from bandit_router.learner import encode_snapshot, learn, read_snapshot
 from bandit_router.store.fold import Fold
 from bandit_router.store.store import Store
 from bandit_router.store.tables import feedback, pending
@@ -36,7 +36,7 @@ def _fold_forgetfully(fold: Fold) -> None:
     """What Learner.fold does, but for the comparison with what is on record as counted."""
     learned = read_snapshot(fold.snapshot())
     taken = [seen._replace(folded=None) for seen in fold.take(10)]
-    fold.count("reward", add(learned.rewards, taken, reward_term({"quality": 1.0})))
+    learn(fold, learned, taken, {"quality": 1.0})
     fold.publish(encode_snapshot(learned), fold.reward_weights, keep=5)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text, update
 
 from bandit_router.errors import StoreError
-from bandit_router.learner import Learner, add, read_snapshot, reward_term
+from bandit_router.learner import Learner, learn, read_snapshot
 from bandit_router.store.fold import all_observations
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, folded, pending, snapshots
@@ -105,7 +105,7 @@ def test_a_fold_that_fails_leaves_everything_as_it_was(store: Store) -> None:
         with store.folding(wait=True) as fold:
             assert fold is not None
             learned = read_snapshot(fold.snapshot())
-            fold.count("reward", add(learned.rewards, fold.take(10), reward_term(learner.weights)))
+            learn(fold, learned, fold.take(10), learner.weights)
             learner.publish(fold, learned)
             raise ZeroDivisionError
 

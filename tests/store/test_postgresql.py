@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 
 from bandit_router.errors import StoreError
-from bandit_router.learner import Learner, add, read_snapshot, reward_term
+from bandit_router.learner import Learner, learn, read_snapshot
 from bandit_router.store.fold import Fold, Snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, routers
@@ -52,7 +52,7 @@ def _finish(store: Store, fold: Fold) -> None:
     """Take, count and publish, as Learner.fold does."""
     learner = learner_of(store)
     learned = read_snapshot(fold.snapshot())
-    fold.count("reward", add(learned.rewards, fold.take(10), reward_term(learner.weights)))
+    learn(fold, learned, fold.take(10), learner.weights)
     learner.publish(fold, learned)
 
 

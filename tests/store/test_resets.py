@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bandit_router.learner import read_snapshot
 from bandit_router.store.store import Store
-from bandit_router.store.tables import folded, folded_costs
+from bandit_router.store.tables import folded, folded_costs, folded_latencies
 from bandit_router.types import Decision
 from bandit_router.verify import verify
 from tests.store.examples import OpenStore, learner_of, logged, posterior_of, rows, said, version_of
@@ -42,12 +42,12 @@ def decided(store: Store, arm: str = "cheap", at: float = OLDER, **changes: Any)
 
 
 def taught(store: Store, arm: str = "cheap", at: float = OLDER, rewards: int = 3) -> list[Decision]:
-    """Decisions with a reward and a cost, folded."""
+    """Decisions with a reward, a cost and a latency, folded."""
     known = [
         decided(store, arm, at, x=np.array([1.0, 0.1 * i, -0.3]), list_cost_usd=0.002) for i in range(rewards)
     ]
     for i, one in enumerate(known):
-        said(store, one, quality=0.1 + 0.2 * i, cost_usd=0.001 * (1 + i))
+        said(store, one, quality=0.1 + 0.2 * i, cost_usd=0.001 * (1 + i), latency_s=1.0 + i)
     learner_of(store).fold()
     return known
 
@@ -57,16 +57,14 @@ def test_nothing_is_left_of_what_was_learned_and_the_other_arm_keeps_its_own(sto
     taught(store, arm="dear")
     before = read_snapshot(store.published()[2])
     reset(store)
-    for old, new in zip(before, read_snapshot(store.published()[2]), strict=True):
-        cheap, dear = new.index("cheap"), new.index("dear")
-        assert new.count[cheap] == 0
-        assert not new.second[cheap].any()
-        assert not new.cross[cheap].any()
-        assert new.square[cheap] == 0.0
-        assert new.count[dear] == 3
-        for ours, theirs in ((new.second, old.second), (new.cross, old.cross), (new.square, old.square)):
+    after = read_snapshot(store.published()[2])
+    cheap, dear = (after.rewards.index(arm) for arm in ("cheap", "dear"))
+    for old, new in zip(before.parts, after.parts, strict=True):
+        assert (new.count[cheap], new.count[dear]) == (0, 3)
+        for ours, theirs in zip(new.sums, old.sums, strict=True):
+            assert not ours[cheap].any()
             np.testing.assert_array_equal(ours[dear], theirs[dear])
-    assert (rows(store, folded), rows(store, folded_costs)) == (3, 3)
+    assert [rows(store, table) for table in (folded, folded_costs, folded_latencies)] == [3, 3, 3]
     report = verify(store)
     assert report.ok
     assert (report.rewards_in_log, report.rewards_counted, report.forgotten) == (6, 3, 3)
@@ -127,8 +125,10 @@ def test_a_rebuild_from_the_log_equals_the_reset_posterior(store: Store) -> None
     reset(store)
     live = read_snapshot(store.published()[2])
     rebuild(store)
-    for one, other in zip(live, read_snapshot(store.published()[2]), strict=True):
+    again = read_snapshot(store.published()[2])
+    for one, other in zip(live.posteriors, again.posteriors, strict=True):
         assert_same(one, other)
+    np.testing.assert_array_equal(live.latencies.bins, again.latencies.bins)
     assert verify(store).ok
 
 
@@ -201,8 +201,8 @@ def test_a_reset_that_leaves_the_record_is_noticed(store: Store) -> None:
     with store.folding(wait=True) as fold:
         assert fold is not None
         learned = read_snapshot(fold.snapshot())
-        for posterior in learned:
-            posterior.forget("cheap")
+        for part in learned.parts:
+            part.forget("cheap")
         learner_of(store).publish(fold, learned)
     assert "on record" in " ".join(verify(store).problems)
 

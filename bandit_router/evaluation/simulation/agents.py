@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from bandit_router.budget import Pace, advance, affordable_usd, price_of_a_dollar
 from bandit_router.config import PosteriorSection, TrialSection
 from bandit_router.costs import root_of
+from bandit_router.deadline import Deadline, late
 from bandit_router.decide import View, expect_costs, score
+from bandit_router.errors import NoEligibleArm
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.watch import Expected, Watch
 from bandit_router.evaluation.warm_start import roots
 from bandit_router.guards import affordable
-from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs, warmed
+from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs, no_latencies, warmed
 from bandit_router.policies import Policy, parse_policy, put_on_trial, sample
 from bandit_router.posterior import Posterior
 from bandit_router.types import Budget, FloatArray, Signals
@@ -42,6 +44,15 @@ class Agent(Protocol):
         ...
 
 
+@runtime_checkable
+class Timekeeper(Protocol):
+    """An agent that also wants to hear how long calls took."""
+
+    def time(self, decision: int, latency_s: float) -> None:
+        """The latency of decision number ``decision``, before the rest of its outcome."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
     """What an agent may know before the first query: nothing of the stream but its shape.
@@ -61,13 +72,14 @@ MakeAgent = Callable[[Setting], Agent]
 
 
 class Heard(NamedTuple):
-    """An outcome that is counted: whose, and the reward and the root of cost over list price."""
+    """An outcome that is counted: whose, the reward, the root of cost over list price, and the latency."""
 
     decision: int
     arm: str
     x: FloatArray
     quality: float
     root: float | None
+    latency_s: float | None
 
 
 class Booked(NamedTuple):
@@ -84,7 +96,8 @@ class RouterAgent:
     Feedback that comes twice counts once, as the store sees to. Where a live router publishes a snapshot
     every second, this one does whenever it knows a twentieth more than the last one. With a ``budget`` the
     cost weight is paced, and what is too dear for the moment is left out; a query passes in a second. With a
-    ``watch`` it resets arms that drifted.
+    ``watch`` it resets arms that drifted. With a ``deadline``, which every query then has, arms that are late
+    are left out; NoEligibleArm if all of them are.
     """
 
     learned: Learned
@@ -98,6 +111,8 @@ class RouterAgent:
     watch: Watch | None = None
     heard: list[Heard] = field(default_factory=list)
     version: int = 0
+    deadline: Deadline | None = None
+    latencies_s: dict[int, float] = field(default_factory=dict)
     view: View = field(init=False)
     _next: float = field(init=False, default=1.0)
 
@@ -111,6 +126,11 @@ class RouterAgent:
         there = {
             arm: cost for arm, cost, on in zip(arms, expected_cost_usd.tolist(), eligible, strict=True) if on
         }
+        if self.deadline is not None:
+            excluded = late(self.view.latencies, list(there), self.deadline)
+            there = {arm: cost for arm, cost in there.items() if arm not in excluded}
+            if not there:
+                raise NoEligibleArm(excluded)
         costs = expect_costs(self.view, x, there)
         weight = self.cost_weight
         if self.budget is not None:
@@ -130,7 +150,8 @@ class RouterAgent:
             return
         self.counted.add(decision)
         name = self.learned.rewards.arms[arm]
-        heard = Heard(decision, name, x, quality, root_of(cost_usd, self.booked[decision].listed_usd))
+        root = root_of(cost_usd, self.booked[decision].listed_usd)
+        heard = Heard(decision, name, x, quality, root, self.latencies_s.pop(decision, None))
         self._count(heard)
         self._book(0, cost_usd - self.booked[decision].expected_usd)
         if self.watch is not None:
@@ -140,11 +161,17 @@ class RouterAgent:
         if len(self.counted) >= self._next:
             self._publish()
 
+    def time(self, decision: int, latency_s: float) -> None:
+        if decision not in self.counted:
+            self.latencies_s[decision] = latency_s
+
     def _count(self, heard: Heard) -> None:
-        rewards, costs = self.learned
+        rewards, costs, latencies = self.learned
         rewards.observe(heard.arm, heard.x, heard.quality, float(heard.decision))
         if heard.root is not None:
             costs.observe(heard.arm, heard.x, heard.root, float(heard.decision))
+        if heard.latency_s is not None:
+            latencies.observe(heard.arm, heard.x, heard.latency_s, float(heard.decision))
 
     def _reset_drifted(self, watch: Watch) -> None:
         rewards = self.learned.rewards
@@ -152,8 +179,8 @@ class RouterAgent:
         if found is None:
             return
         arm, gap = found
-        for posterior in self.learned:
-            posterior.forget(arm)
+        for part in self.learned.parts:
+            part.forget(arm)
         self.heard = [one for one in self.heard if one.arm != arm or one.decision >= gap.since]
         for one in self.heard:
             if one.arm == arm:
@@ -167,9 +194,16 @@ class RouterAgent:
             self.pace = advance(self.pace, self.budget, requests=requests, spent_usd=spent_usd, now=now)
 
     def _publish(self) -> None:
-        rewards, costs = (posterior.copy() for posterior in self.learned)
+        rewards, costs, latencies = self.learned.copy()
         self.version += 1
-        self.view = View(version=self.version, arms_revision=0, posterior=rewards, costs=costs, arms=())
+        self.view = View(
+            version=self.version,
+            arms_revision=0,
+            posterior=rewards,
+            costs=costs,
+            arms=(),
+            latencies=latencies,
+        )
         self._next = max(len(self.counted) + 1.0, _GROWTH * len(self.counted))
 
 
@@ -185,6 +219,7 @@ class RouterMaker:
     budget: Budget | None = None
     trust: float | None = None
     trial: TrialSection = field(default_factory=TrialSection)
+    deadline: Deadline | None = None
 
     def __call__(self, setting: Setting) -> RouterAgent:
         section = self.posterior
@@ -195,7 +230,7 @@ class RouterMaker:
             half_life_s=section.half_life_s,
             hyperprior=make_hyperprior(section),
         )
-        learned = Learned(rewards, no_costs(rewards))
+        learned = Learned(rewards, no_costs(rewards), no_latencies(rewards))
         if setting.labelled is not None:
             learned = warmed(learned, _evidence(setting.labelled), self.trust, since=0.0)
         return RouterAgent(
@@ -205,6 +240,7 @@ class RouterMaker:
             rng=setting.rng,
             budget=self.budget,
             watch=Watch() if section.on_drift == "reset" else None,
+            deadline=self.deadline,
         )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.partition import IntArray
-from bandit_router.evaluation.simulation.agents import Agent
+from bandit_router.evaluation.simulation.agents import Agent, Timekeeper
 from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import FloatArray
@@ -37,6 +37,9 @@ def play(stream: Stream, agent: Agent, channel: Channel, rng: np.random.Generato
             raise InvalidInput("agent", f"chose {arm!r} at query {t}", "choose an eligible arm")
         for i in arrivals[t]:
             k = int(action[i])
+            latency = stream.latency_of(i, k)
+            if latency is not None and isinstance(agent, Timekeeper):
+                agent.time(i, latency)
             agent.learn(i, stream.x[i], k, float(stream.quality[i, k]), float(stream.cost_usd[i, k]))
     rows = np.arange(n)
     return Run(action=action, quality=stream.quality[rows, action], cost_usd=stream.cost_usd[rows, action])

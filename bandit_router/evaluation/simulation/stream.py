@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ class Stream:
     ``expected_cost_usd``  (n, K) what the price list says before the call
     ``eligible``           (n, K) which arms there are
     ``signals``            what is known of each query besides x; nothing where there are none
+    ``latency_s``          (n, K) how long the call of each arm takes, NaN where not known; None: nowhere
     """
 
     name: str
@@ -33,6 +35,7 @@ class Stream:
     expected_cost_usd: FloatArray
     eligible: BoolArray
     signals: tuple[Signals, ...] = ()
+    latency_s: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if not len(self.x):
@@ -54,11 +57,18 @@ class Stream:
         """Some of the queries, in the order of ``rows``."""
         names = ("x", "quality", "cost_usd", "expected_cost_usd", "eligible")
         signals = tuple(self.signals[i] for i in rows) if self.signals else ()
-        return replace(self, signals=signals, **{name: getattr(self, name)[rows] for name in names})
+        latency = None if self.latency_s is None else self.latency_s[rows]
+        taken = {name: getattr(self, name)[rows] for name in names}
+        return replace(self, signals=signals, latency_s=latency, **taken)
 
     def signals_of(self, query: int) -> Signals:
         """What is known of one query besides its context."""
         return self.signals[query] if self.signals else NO_SIGNALS
+
+    def latency_of(self, query: int, arm: int) -> float | None:
+        """How long the call of one arm takes, seconds, where that is known."""
+        latency = math.nan if self.latency_s is None else float(self.latency_s[query, arm])
+        return None if math.isnan(latency) else latency
 
 
 def make_stream(
@@ -81,4 +91,17 @@ def make_stream(
         expected_cost_usd=np.broadcast_to(dataset.cost_usd.mean(axis=0), shape),
         eligible=np.ones(shape, dtype=np.bool_),
         signals=tuple(signals),
+        latency_s=dataset.latency_s,
     )
+
+
+def with_latencies(
+    stream: Stream, medians_s: Sequence[float], sigmas: Sequence[float], rng: np.random.Generator
+) -> Stream:
+    """The stream with simulated latencies: log-normal, by arm, whatever the query.
+
+    The logarithm of the latency of arm k is normal with mean log(medians_s[k]) and standard deviation
+    sigmas[k].
+    """
+    normal = rng.standard_normal(stream.quality.shape)
+    return replace(stream, latency_s=np.asarray(medians_s) * np.exp(np.asarray(sigmas) * normal))
