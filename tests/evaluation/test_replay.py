@@ -314,9 +314,9 @@ def test_a_hierarchy_is_solved_when_it_knows_a_twentieth_more(monkeypatch: pytes
     solved: list[float] = []
     solve = hierarchy.solve
 
-    def counted(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior) -> Solution:
+    def counted(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | None) -> Solution:
         solved.append(float(sums.weight.sum()))
-        return solve(sums, prior_mean, hyper)
+        return solve(sums, prior_mean, hyper, warm)
 
     monkeypatch.setattr(hierarchy, "solve", counted)
     prior = prior_of(*ARMS)
