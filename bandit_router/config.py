@@ -220,6 +220,10 @@ class RuleSection(_Section):
         return self
 
 
+class ClassifierSection(_Section):
+    artifact: str | None = Field(None, description="The file that `train-classifier` wrote.")
+
+
 class Settings(BaseSettings):
     """Everything router.toml can say."""
 
@@ -241,6 +245,7 @@ class Settings(BaseSettings):
     rules: tuple[RuleSection, ...] = ()
     conversations: ConversationsSection = ConversationsSection()
     workflows: tuple[WorkflowSection, ...] = ()
+    classifier: ClassifierSection = ClassifierSection()
 
     @field_validator("rules")
     @classmethod

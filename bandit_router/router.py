@@ -158,7 +158,7 @@ class Router:
             settings = load_settings(settings)
         policy = make_policy(settings.policy.name, settings.policy.parameters)
         pipeline = build_pipeline(**settings.features.model_dump())
-        signallers = make_signallers(settings, signals_needed(policy))
+        signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, signals_needed(policy))
         store = Store.open(settings.store.url, settings.router.name, settings.budget.budget())
         try:
             learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
@@ -231,16 +231,16 @@ class Router:
         _check_names("forbid", options.get("forbid"))
         pin, conversation = self._pin(options), options.get("conversation")
         check_text("conversation", conversation, _KEY_CHARS)
-        text, signals = None, NO_SIGNALS if tier is None and pin is None else _signals(options)
+        read, signals = None, NO_SIGNALS if tier is None and pin is None else _signals(options)
         if query is not None and features is None:
             read = read_query(query, user_tier=tier)
-            x, tokens, text = self.pipeline.context(read), input_tokens(read), read.text
-            if self.signallers:
-                signals = {**signals, **read_signals(self.signallers, read, x)}
+            x, tokens = self.pipeline.context(read), input_tokens(read)
         elif features is not None and query is None:
             x, tokens = self.pipeline.check_vector(features), 0
         else:
             raise InvalidInput("query", "and features exclude each other", "send exactly one of them")
+        if self.signallers:
+            signals = {**signals, **read_signals(self.signallers, read, x)}
         budget, pace = self._store.budget, self._store.pace
         request = Request(
             x=x,
@@ -260,7 +260,7 @@ class Router:
             ),
             conversation=conversation,
             idempotency_key=key,
-            query=text if self.settings.router.log_queries else None,
+            query=read.text if read is not None and self.settings.router.log_queries else None,
             signals=signals,
             parent=options.get("instead_of"),
             since=self._since() if conversation is not None and pin is None else None,

@@ -20,6 +20,7 @@ from bandit_router.policies.base import (
     take,
     verdict_of,
 )
+from bandit_router.policies.classifier import Classified
 from bandit_router.policies.heuristic import Heuristic
 from bandit_router.policies.spec import read_pairs
 from bandit_router.policies.tier import Tier, Tiers
@@ -34,6 +35,7 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
     "fixed": Fixed,
     "heuristic": Heuristic,
     "tier": Tier,
+    "classifier": Classified,
 }
 
 _TRIAL = re.compile(r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)")

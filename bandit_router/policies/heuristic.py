@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from bandit_router.errors import InvalidInput
-from bandit_router.policies.bandit import Uniform
-from bandit_router.policies.base import check_name, check_parameter, only, require_arms
+from bandit_router.policies.base import check_parameter
+from bandit_router.policies.pair import check_pair, first_eligible
 from bandit_router.signals.rules import COMPLEXITY
 from bandit_router.types import Scores, Signals
 
@@ -40,10 +39,7 @@ class Heuristic:
     epsilon: float = 0.02
 
     def __post_init__(self) -> None:
-        check_name("heuristic", "cheap", self.cheap)
-        check_name("heuristic", "expensive", self.expensive)
-        if self.cheap == self.expensive:
-            raise InvalidInput("policy heuristic: expensive", "is the cheap arm too", "name another")
+        check_pair("heuristic", self.cheap, self.expensive)
         check_parameter("heuristic", "low", self.low, 0.0, 1.0)
         check_parameter("heuristic", "high", self.high, self.low, 1.0)
         check_parameter("heuristic", "epsilon", self.epsilon, 0.0, 1.0)
@@ -69,9 +65,5 @@ class Heuristic:
         return Verdict.UNCERTAIN
 
     def pmf(self, scores: Scores) -> list[float]:
-        require_arms(scores)
-        wanted = self.names
-        if self.verdict(scores.signals) is Verdict.COMPLEX:
-            wanted = self.expensive, self.cheap
-        arm = next((arm for arm in wanted if arm in scores.arms), None)
-        return Uniform().pmf(scores) if arm is None else only(arm, scores, self.epsilon)
+        is_complex = self.verdict(scores.signals) is Verdict.COMPLEX
+        return first_eligible(self.names[::-1] if is_complex else self.names, scores, self.epsilon)

@@ -10,6 +10,8 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from bandit_router.config import Settings
+from bandit_router.errors import ConfigError
+from bandit_router.signals.classifier import P_COMPLEX, load_classifier
 from bandit_router.signals.rules import COMPLEXITY, make_rules, shipped_rules
 from bandit_router.types import NO_SIGNALS, FloatArray, Query, Signals
 
@@ -19,20 +21,34 @@ __all__ = ["Signaller", "make_signallers", "read_signals"]
 class Signaller(Protocol):
     """Makes some signals. Thread-safe."""
 
-    def __call__(self, query: Query, x: FloatArray) -> Signals:
-        """The signals of a query whose context is x (d,)."""
+    def __call__(self, query: Query | None, x: FloatArray) -> Signals:
+        """The signals of a query whose context is x (d,); of a caller who sends vectors there is no query."""
         ...
 
 
-def make_signallers(settings: Settings, wanted: Collection[str] = ()) -> tuple[Signaller, ...]:
-    """What the settings configure, and what the live policy wants of signals by name. Raises ConfigError."""
+def make_signallers(
+    settings: Settings, schema_id: str, dim: int, wanted: Collection[str] = ()
+) -> tuple[Signaller, ...]:
+    """What the settings configure, and what the live policy wants of signals by name.
+
+    ``schema_id`` and ``dim`` are those of the router's contexts. Raises ConfigError or SchemaMismatch.
+    """
     made: list[Signaller] = []
     if settings.rules or COMPLEXITY in wanted:
         made.append(make_rules(settings.rules or shipped_rules()))
+    if settings.classifier.artifact is not None:
+        classifier = load_classifier(settings.classifier.artifact)
+        classifier.check_schema(schema_id, dim, settings.classifier.artifact)
+        made.append(classifier)
+    elif P_COMPLEX in wanted:
+        raise ConfigError(
+            "classifier.artifact: is missing, and the policy goes by it; name the file that "
+            "`bandit-router train-classifier` wrote"
+        )
     return tuple(made)
 
 
-def read_signals(signallers: Sequence[Signaller], query: Query, x: FloatArray) -> Signals:
+def read_signals(signallers: Sequence[Signaller], query: Query | None, x: FloatArray) -> Signals:
     """The signals of all signallers together."""
     if not signallers:
         return NO_SIGNALS

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bandit_router.config import RuleSection
-from bandit_router.types import FloatArray, Query, Signals
+from bandit_router.types import NO_SIGNALS, FloatArray, Query, Signals
 
 COMPLEXITY, FIRED = "complexity", "rules"
 """The signals: the score in [0, 1], and the names of the rules that fired, separated by commas."""
@@ -59,8 +59,10 @@ class Rules:
 
     rules: tuple[Rule, ...]
 
-    def __call__(self, query: Query, x: FloatArray | None = None) -> Signals:
+    def __call__(self, query: Query | None, x: FloatArray | None = None) -> Signals:
         del x
+        if query is None:
+            return NO_SIGNALS
         fired = [rule for rule in self.rules if rule.fires(query)]
         score = min(1.0, math.fsum([rule.weight for rule in fired]))
         return {COMPLEXITY: score, FIRED: ",".join([rule.name for rule in fired])}

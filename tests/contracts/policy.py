@@ -22,6 +22,7 @@ _ACCURACY = 1e-9  # of a probability that an integral gives
 NEEDS: dict[str, dict[str, Any]] = {
     "fixed": {"arm": "a1"},
     "heuristic": {"cheap": "a0", "expensive": "a1"},
+    "classifier": {"cheap": "a0", "expensive": "a1"},
     "tier": {"tiers": "premium=a1,standard=[heuristic:cheap=a2,expensive=a3],else=[tempered]"},
 }
 """The parameters without a default, by policy."""
@@ -45,6 +46,7 @@ def make_scores(
 SIGNALS: dict[str, st.SearchStrategy[float | str]] = {
     "tier": st.sampled_from(["premium", "standard", "free"]),
     "complexity": st.floats(0.0, 1.0),
+    "p_complex": st.floats(0.0, 1.0),
 }
 """Every signal there is; a query may lack any of them."""
 

@@ -17,6 +17,7 @@ from bandit_router.signals.rules import COMPLEXITY, FIRED, MATCHED_CHARS, make_r
 from bandit_router.types import NO_SIGNALS, Query, Signals
 
 X = np.ones(3)
+SCHEMA = ("vector/2", 3)
 
 
 def ask(query: Query | str, *rules: dict[str, Any]) -> Signals:
@@ -126,9 +127,9 @@ def test_the_shipped_rules_are_rules_that_an_owner_could_write() -> None:
 def test_rules_are_asked_where_they_are_configured_or_wanted() -> None:
     mine = make_settings({"rules": [{"name": "mine", "weight": 0.3, "tier": "gold"}]})
     gold = Query(text="Explain it.", user_tier="gold")
-    assert read_signals(make_signallers(make_settings({})), gold, X) is NO_SIGNALS
+    assert read_signals(make_signallers(make_settings({}), *SCHEMA), gold, X) is NO_SIGNALS
     for wanted in ((), (COMPLEXITY,)):
-        found = read_signals(make_signallers(mine, wanted), gold, X)
+        found = read_signals(make_signallers(mine, *SCHEMA, wanted), gold, X)
         assert found == {COMPLEXITY: 0.3, FIRED: "mine"}
-    shipped = read_signals(make_signallers(make_settings({}), (COMPLEXITY,)), gold, X)
+    shipped = read_signals(make_signallers(make_settings({}), *SCHEMA, (COMPLEXITY,)), gold, X)
     assert shipped == {COMPLEXITY: 0.5, FIRED: "keywords"}

@@ -1,0 +1,48 @@
+"""Two arms and a classifier: the expensive model where a query is probably complex."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bandit_router.policies.base import check_parameter
+from bandit_router.policies.pair import check_pair, first_eligible
+from bandit_router.signals.classifier import P_COMPLEX
+from bandit_router.types import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """1 − ε on ``expensive`` where P(complex | x) > threshold, else on ``cheap``; ε over the eligible arms.
+
+    Where the arm is not eligible it is the other one; where neither is, all alike. A router is not opened
+    without a classifier, and no log is judged where its probability is missing; so a query without one is
+    of neither, and cheap.
+    """
+
+    learns: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = (P_COMPLEX,)
+
+    cheap: str
+    expensive: str
+    threshold: float = 0.7
+    epsilon: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_pair("classifier", self.cheap, self.expensive)
+        check_parameter("classifier", "threshold", self.threshold, 0.0, 1.0)
+        check_parameter("classifier", "epsilon", self.epsilon, 0.0, 1.0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.cheap, self.expensive
+
+    @property
+    def spec(self) -> str:
+        arms = f"cheap={self.cheap},expensive={self.expensive}"
+        return f"classifier:{arms},threshold={float(self.threshold)!r},epsilon={float(self.epsilon)!r}"
+
+    def pmf(self, scores: Scores) -> list[float]:
+        p = scores.signals.get(P_COMPLEX)
+        is_complex = isinstance(p, float | int) and p > self.threshold
+        return first_eligible(self.names[::-1] if is_complex else self.names, scores, self.epsilon)
