@@ -1,0 +1,1 @@
+"""Training the classifier: labelled examples, logistic regression, cross-validation, the threshold."""
