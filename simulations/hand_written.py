@@ -1,4 +1,4 @@
-"""How well do hand-written rules know when the cheap model is good enough? Beside a router that learns.
+"""How well do rules and a classifier know when the cheap model is good enough? Beside a router that learns.
 
     python -m simulations.hand_written
 
@@ -6,6 +6,7 @@ Two models of each stream: the cheapest, and the one of the highest quality. The
 for a query when its quality is at least that of the strong one less 0.05, so that nothing is gained by asking
 the strong one, right or wrong as both may be. **Accuracy** is the share of queries that go to the cheap model
 when it is good enough and to the strong one when it is not; always taking the cheap one has the base rate.
+The classifier is trained on the labels of four fifths of the stream to predict the last, and so on for each.
 The router starts cold, learns from the outcome of its own choices, and goes for utility (quality − λ · cost),
 not for accuracy; so does its last quarter, when it has learned most.
 """
@@ -14,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.parallel import spread, workers
@@ -27,6 +30,11 @@ from bandit_router.evaluation.report.words import per_1k
 from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
 from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.simulate import Plan
+from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.evaluation.training.examples import LOW
+from bandit_router.evaluation.training.logistic import Labelled
+from bandit_router.evaluation.training.train import hold_out
+from bandit_router.signals.classifier import P_COMPLEX
 from simulations import show
 from simulations.streams import STREAMS, stream_of
 
@@ -40,6 +48,8 @@ ENTRANTS: Mapping[str, str] = {
     "always strong": "fixed:strong",
     "heuristic": f"heuristic:{_ARMS}",
     "any sign → strong": f"heuristic:{_ARMS},low=0.19,high=0.19",
+    "classifier, p > 0.7": f"classifier:{_ARMS},threshold=0.7",
+    "classifier, p > 0.5": f"classifier:{_ARMS},threshold=0.5",
     "tempered, cold": "tempered",
 }
 """Who is compared, as policies of the arms ``cheap`` and ``strong``."""
@@ -65,6 +75,14 @@ def pair(data: Dataset) -> tuple[Dataset, tuple[str, str]]:
     quality[cheap] = -1.0
     models = data.models[cheap], data.models[int(quality.argmax())]
     return data.only(models, dict(zip(models, NAMES, strict=True))), models
+
+
+def classified(stream: Stream, seed: int = 0) -> Stream:
+    """The stream with what a classifier says that was trained on other queries."""
+    data = Labelled(stream.x, stream.quality[:, CHEAP] < LOW, np.ones(len(stream)))
+    with threadpool_limits(1, "blas"):
+        p = hold_out(data, np.random.default_rng(seed)).p.tolist()
+    return replace(stream, signals=tuple({**stream.signals_of(i), P_COMPLEX: p[i]} for i in range(len(p))))
 
 
 def judge(plan: Plan, spec: str, seed: int) -> Figures:
@@ -135,7 +153,7 @@ def main() -> None:
     with workers(chosen.jobs):
         for name in chosen.streams:
             data, models = pair(STREAMS[name](chosen.data))
-            plan = show.plan_of(stream_of(data), chosen)
+            plan = show.plan_of(classified(stream_of(data)), chosen)
             found = compare(plan)
             title = f"{name}: {plan.seeds} × {plan.length:,} queries, λ = {plan.cost_weight:.3g}/USD"
             console.print(draw(grid(title, found, models)))

@@ -12,9 +12,9 @@ from bandit_router.features import build_pipeline
 from bandit_router.signals.classifier import Classifier, save_classifier
 
 
-def a_classifier(seed: int = 0, **changes: Any) -> Classifier:
-    """Of the 15 text statistics, with random coefficients."""
-    pipeline, rng = build_pipeline(embedding="none"), np.random.default_rng(seed)
+def a_classifier(seed: int = 0, embedding: str = "none", **changes: Any) -> Classifier:
+    """With random coefficients; of the 15 text statistics, or of those and an embedding."""
+    pipeline, rng = build_pipeline(embedding=embedding), np.random.default_rng(seed)
     made = Classifier(
         schema_id=pipeline.schema_id,
         mean=rng.random(pipeline.dim),

@@ -8,7 +8,17 @@ import typer
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from bandit_router.cli import arms, calibration, evaluation, explaining, routing, rules, upkeep, warm_start
+from bandit_router.cli import (
+    arms,
+    calibration,
+    evaluation,
+    explaining,
+    routing,
+    rules,
+    training,
+    upkeep,
+    warm_start,
+)
 from bandit_router.errors import RouterError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -27,6 +37,7 @@ for command in (
     evaluation.simulate,
     upkeep.demo,
     calibration.calibration,
+    training.train_classifier,
 ):
     app.command()(command)
 app.add_typer(arms.app, name="arms")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,13 +15,15 @@ from bandit_router.cli.checks import LARGEST_WEIGHT, check_page, check_weight, r
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, out, print_json, say, warn
 from bandit_router.config import load_settings
 from bandit_router.errors import InvalidInput, RouterError
-from bandit_router.policies import Policy, check_arms, learns, parse_policy
+from bandit_router.policies import Policy, check_arms, learns, parse_policy, signals_needed
+from bandit_router.signals.classifier import P_COMPLEX, Classifier, load_classifier
 from bandit_router.store.engine import without_passwords
 from bandit_router.store.store import Store
 from bandit_router.types import Budget
 
 if TYPE_CHECKING:
     from bandit_router.evaluation.datasets import Dataset
+    from bandit_router.evaluation.logs.block import BlockSource
     from bandit_router.evaluation.logs.read import Log
     from bandit_router.evaluation.replay import Replayed
     from bandit_router.evaluation.simulation.stream import Stream
@@ -32,6 +34,9 @@ PolicyOption = Annotated[
 ]
 ReportOption = Annotated[Path | None, typer.Option(help="Write one HTML page that works offline.")]
 JobsOption = Annotated[int, typer.Option(help="Processes to work with; -1 is one for each core.")]
+ClassifierOption = Annotated[
+    Path | None, typer.Option(help="A file of `train-classifier`, to ask of every query.")
+]
 ClusterOption = Annotated[
     str | None, typer.Option(help="A Dask scheduler to work on instead, tcp://host:8786.")
 ]
@@ -74,6 +79,7 @@ def evaluate(
     jobs: JobsOption = -1,
     cluster: ClusterOption = None,
     as_json: JsonOption = False,
+    classifier: ClassifierOption = None,
 ) -> None:
     """Say from a log what policies would have earned and cost, and when not to believe it."""
     from bandit_router.evaluation import evaluate as evaluation
@@ -94,12 +100,13 @@ def evaluate(
     played: dict[str, list[Replayed]] = {}
     failure: RouterError | None = None
     with workers(jobs, cluster), open_log(log, router) as opened:
+        pieces = opened.pieces if classifier is None else _classified(opened, classifier)
         shown = estimator or headline(opened)
         needs_prior = any(learns(one) for one in policies.values())
         prior = opened.posterior() if needs_prior else None
-        with _progress("evaluating", evaluation.PASSES * len(opened.pieces), quiet=as_json) as step:
+        with progress_bar("evaluating", evaluation.PASSES * len(pieces), quiet=as_json) as step:
             found = evaluation.evaluate(
-                opened.pieces,
+                pieces,
                 opened.arms,
                 policies,
                 rows=opened.rows,
@@ -116,9 +123,9 @@ def evaluate(
         if replay and not learning:
             warn("--replay: none of the policies learns, so nothing is replayed; add one, as -p thompson")
         try:
-            with _progress("replaying", replay * len(learning), quiet=as_json) as step:
+            with progress_bar("replaying", replay * len(learning), quiet=as_json) as step:
                 played = replays(
-                    opened.pieces,
+                    pieces,
                     learning,
                     prior,
                     seeds=replay,
@@ -138,7 +145,7 @@ def evaluate(
         title = f"What {without_passwords(log) if '://' in log else log} says"
         lines = left_out_lines(left_out)
         page = evaluation_page(found, shown, title=title, left_out=lines, replays=played)
-        _write(report, page, quiet=as_json)
+        write_page(report, page, quiet=as_json)
     if failure is not None:
         raise failure
 
@@ -175,6 +182,7 @@ def simulate(
     jobs: JobsOption = -1,
     cluster: ClusterOption = None,
     as_json: JsonOption = False,
+    classifier: ClassifierOption = None,
 ) -> None:
     """Play policies, cold, on data where the outcome of every model is known."""
     from bandit_router.evaluation.datasets import load_dataset, load_prices
@@ -194,6 +202,9 @@ def simulate(
     events = tuple(parse_event(text) for text in event or [])
     channel = Channel(delay=delay, missing=missing, duplicated=duplicated)
     policies = _policies(policy or ["tempered"])
+    for name, one in policies.items():
+        if classifier is None and P_COMPLEX in signals_needed(one):
+            raise InvalidInput(f"policy {name}", "needs a classifier", "give --classifier FILE")
     with workers(jobs, cluster):
         dataset = load_dataset(
             data,
@@ -204,14 +215,14 @@ def simulate(
         )
         check_arms(policies, dataset.models)
         plan = simulation.Plan(
-            stream=_stream(dataset, quiet=as_json),
+            stream=_stream(dataset, classifier, quiet=as_json),
             cost_weight=_traded(dataset, trade) if cost_weight is None else cost_weight,
             seeds=seeds,
             queries=queries,
             events=events,
             channel=channel,
         )
-        with _progress("playing", seeds * (1 + len(policies)), quiet=as_json) as step:
+        with progress_bar("playing", seeds * (1 + len(policies)), quiet=as_json) as step:
             found = simulation.simulate(
                 plan, {spec: RouterMaker(spec, budget=budget) for spec in policies}, step
             )
@@ -220,23 +231,41 @@ def simulate(
     else:
         out.print(simulation_table(found))
     if report is not None:
-        _write(report, simulation_page(found, title=f"Policies on {found.name}"), quiet=as_json)
+        write_page(report, simulation_page(found, title=f"Policies on {found.name}"), quiet=as_json)
 
 
-def _stream(dataset: Dataset, *, quiet: bool) -> Stream:
+def _classified(log: Log, path: Path) -> Sequence[BlockSource]:
+    from bandit_router.evaluation.classified import classified_pieces
+
+    return classified_pieces(log, _load(path), path)
+
+
+def _load(path: Path) -> Classifier:
+    """The classifier in a file; says what it learned from."""
+    found = load_classifier(path)
+    warn(f"classifier {found.digest} learned from {found.source}: of those it knows more than of others")
+    return found
+
+
+def _stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> Stream:
+    from bandit_router.evaluation.classified import classified_stream
     from bandit_router.evaluation.simulation.stream import make_stream
     from bandit_router.features import build_pipeline, read_query
     from bandit_router.signals.rules import make_rules, shipped_rules
 
     pipeline, rules = build_pipeline(), make_rules(shipped_rules())
+    judge = None if classifier is None else _load(classifier)
+    if judge is not None:
+        judge.check_schema(pipeline.schema_id, pipeline.dim, str(classifier))
     contexts, signals = [], []
-    with _progress("reading queries", len(dataset.queries), quiet=quiet) as step:
+    with progress_bar("reading queries", len(dataset.queries), quiet=quiet) as step:
         for text in dataset.queries:
             query = read_query(text)
             contexts.append(pipeline.context(query))
             signals.append(rules(query))
             step(1)
-    return make_stream(dataset, contexts, signals)
+    stream = make_stream(dataset, contexts, signals)
+    return stream if judge is None else classified_stream(stream, judge)
 
 
 def _traded(dataset: Dataset, trade: float) -> float:
@@ -270,7 +299,8 @@ def _policies(specs: list[str]) -> dict[str, Policy]:
 
 
 @contextmanager
-def _progress(what: str, steps: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+def progress_bar(what: str, steps: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """What takes a while, on stderr, in so many steps; the callable hears of those done."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=quiet or not steps) as bar:
@@ -278,7 +308,8 @@ def _progress(what: str, steps: int, *, quiet: bool) -> Iterator[Callable[[int],
         yield lambda done: bar.advance(task, done)
 
 
-def _write(path: Path, page: str, *, quiet: bool) -> None:
+def write_page(path: Path, page: str, *, quiet: bool) -> None:
+    """Write the page and say so. Raises RouterError."""
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:

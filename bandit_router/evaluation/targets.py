@@ -22,9 +22,10 @@ from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.partition import FOLDS, OUTCOMES, IntArray
 from bandit_router.policies import Policy, learns, signals_needed, signals_read
 from bandit_router.posterior import Posterior, Prior
+from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import FloatArray, Scores
 
-_CURE = "have it logged ([[rules]] make 'complexity'), and evaluate the decisions made since"
+_CURE = "have it logged ([[rules]] or [classifier] make it), and evaluate the decisions made since"
 _REWARD = OUTCOMES.index("reward")
 
 
@@ -154,7 +155,8 @@ def _check_signals(block: Block, policy: Policy) -> None:
     for name in signals_needed(policy):
         if not all(name in block.signals_of(i) for i in range(len(block))):
             problem = f"has rows without the signal {name!r}, which {policy.spec} goes by"
-            raise InvalidInput("log", problem, _CURE)
+            cure = f"give --classifier FILE, or {_CURE}" if name == P_COMPLEX else _CURE
+            raise InvalidInput("log", problem, cure)
 
 
 def sets_of(block: Block) -> Iterator[tuple[IntArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:

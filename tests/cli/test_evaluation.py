@@ -12,6 +12,7 @@ import pytest
 from bandit_router.evaluation.logs import read
 from bandit_router.evaluation.logs.export import ids_of, write_log
 from bandit_router.evaluation.logs.read import open_log
+from tests.classifiers import a_classifier, saved
 from tests.cli.conftest import Run
 from tests.evaluation.blocks import a_block, a_prior, signalled
 from tests.evaluation.worlds import ARMED, ARMS, SPECS
@@ -69,8 +70,9 @@ def test_a_hand_written_policy_needs_signals_and_neither_posterior_nor_replay(
     assert "[[rules]]" in done.error
 
 
-def test_every_registered_policy_is_simulated(call: Run, data: str) -> None:
+def test_every_registered_policy_is_simulated(call: Run, data: str, tmp_path: Path) -> None:
     asked = [x for spec in SPECS.values() for x in ("--policy", spec)]
+    asked += ["--classifier", str(saved(a_classifier(embedding="wordllama"), tmp_path))]
     found = as_json(call, "simulate", "--data", data, "--seeds", "2", *asked)
     policies = {one["name"] for one in found["policies"] if one["role"] == "policy"}
     assert policies == set(SPECS.values())

@@ -65,10 +65,13 @@ def a_block(seed: int = 0, n: int = 600, *, uniform: bool = False, cost_weight: 
 
 
 def signalled(block: Block) -> Block:
-    """The same rows with a score of complexity, and a tier for most."""
+    """The same rows with a score of complexity, what a classifier says, and a tier for most."""
     tiers = ("premium", "standard", "free", None)
     score = np.random.default_rng(5).random(len(block)).tolist()
-    made = [{"complexity": s} | ({"tier": t} if (t := tiers[i % 4]) else {}) for i, s in enumerate(score)]
+    made = [
+        {"complexity": s, "p_complex": 1.0 - s} | ({"tier": t} if (t := tiers[i % 4]) else {})
+        for i, s in enumerate(score)
+    ]
     return replace(block, signals=tuple(made))
 
 

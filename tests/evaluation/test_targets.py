@@ -89,7 +89,7 @@ def test_blind_policies_need_no_posterior_and_others_do() -> None:
         target_pmf(block, parse_policy("thompson"), None)
 
 
-@pytest.mark.parametrize("spec", [ARMED["heuristic"], "tier:premium=large,else=small"])
+@pytest.mark.parametrize("spec", [ARMED["heuristic"], ARMED["classifier"], "tier:premium=large,else=small"])
 def test_hand_written_policies_need_signals_and_no_posterior(spec: str) -> None:
     block, policy = signalled(some_away(a_block(n=60))), parse_policy(spec)
     pmf = target_pmf(block, policy, None)

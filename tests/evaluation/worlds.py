@@ -16,6 +16,7 @@ ARMS = ("small", "medium", "large", "huge")
 ARMED = {
     "fixed": "fixed:large",
     "heuristic": "heuristic:cheap=small,expensive=large",
+    "classifier": "classifier:cheap=small,expensive=large",
     "tier": "tier:premium=large,standard=[heuristic:cheap=small,expensive=medium],else=[thompson]",
 }
 SPECS = {name: ARMED.get(name, name) for name in POLICIES}
