@@ -3,11 +3,12 @@
 from bandit_router.config import Settings, load_settings, make_settings
 from bandit_router.errors import RouterError
 from bandit_router.router import Router
-from bandit_router.types import Arm, Decision, Outcome, Reason
+from bandit_router.types import Arm, Decision, Escalation, Outcome, Reason
 
 __all__ = [
     "Arm",
     "Decision",
+    "Escalation",
     "Outcome",
     "Reason",
     "Router",

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.types import METRICS, Arm, Budget
+from bandit_router.types import CONFIDENCE, METRICS, Arm, Budget
 
 ENV_PREFIX = "BANDIT_ROUTER_"
 CONFIG_VARIABLE = "BANDIT_ROUTER_CONFIG"
@@ -132,7 +132,7 @@ class RewardSection(_Section):
     @field_validator("weights")
     @classmethod
     def _bounded_metrics(cls, weights: dict[str, float]) -> dict[str, float]:
-        allowed = [name for name, largest in METRICS.items() if largest == 1.0]
+        allowed = [name for name, largest in METRICS.items() if largest == 1.0 and name != CONFIDENCE]
         unknown = [name for name in weights if name not in allowed]
         if unknown or not weights:
             raise ValueError(f"{unknown or 'nothing'} cannot be a reward; use some of {', '.join(allowed)}")
@@ -224,6 +224,19 @@ class ClassifierSection(_Section):
     artifact: str | None = Field(None, description="The file that `train-classifier` wrote.")
 
 
+class CascadeSection(_Section):
+    enabled: bool = Field(False, description="Answers may be retried on the expensive arm.")
+    expensive: Name | None = Field(
+        None, description="The arm that retries; that of the cascade policy if left out."
+    )
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="Retry below this confidence; by expected utility if left out."
+    )
+    epsilon: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.05, description="Share of answers about which a coin decides, to learn."
+    )
+
+
 class Settings(BaseSettings):
     """Everything router.toml can say."""
 
@@ -246,6 +259,7 @@ class Settings(BaseSettings):
     conversations: ConversationsSection = ConversationsSection()
     workflows: tuple[WorkflowSection, ...] = ()
     classifier: ClassifierSection = ClassifierSection()
+    cascade: CascadeSection = CascadeSection()
 
     @field_validator("rules")
     @classmethod

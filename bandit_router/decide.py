@@ -40,7 +40,8 @@ class Request:
 class View:
     """What a worker decides with until the next refresh: one snapshot, solved, and its arms.
 
-    ``costs`` and ``latencies`` know the same arms as ``posterior``.
+    ``costs`` and ``latencies`` know the same arms as ``posterior``, and so do ``calibrators``, which are None
+    where no cascade is on.
     """
 
     version: int
@@ -49,6 +50,7 @@ class View:
     costs: Posterior
     arms: tuple[Arm, ...]
     latencies: Latencies
+    calibrators: Posterior | None = None
 
 
 def score(

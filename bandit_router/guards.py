@@ -12,7 +12,7 @@ from bandit_router.latency import Latencies
 from bandit_router.pins import Pin
 from bandit_router.types import Arm, Scores
 
-_TOO_DEAR = "expected to cost more than the budget has left for one call"
+TOO_DEAR = "expected to cost more than the budget has left for one call"
 
 
 class Limits(NamedTuple):
@@ -68,7 +68,7 @@ def narrow(
     if limits.affordable_usd == math.inf:
         return eligible, excluded
     left = affordable({arm.name: costs_usd[arm.name] for arm in eligible}, limits.affordable_usd)
-    excluded |= {arm.name: _TOO_DEAR for arm in eligible if arm.name not in left}
+    excluded |= {arm.name: TOO_DEAR for arm in eligible if arm.name not in left}
     return [arm for arm in eligible if arm.name in left], excluded
 
 

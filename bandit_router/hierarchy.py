@@ -64,6 +64,8 @@ class Hyperprior:
 
     ``level_std`` is of the common intercept around its mean and ``arm_std`` of an arm's own around that;
     ``common_variance`` and ``arm_variance`` are what x is expected to explain, in common and of each arm.
+    The last ``apart`` features are directions of their own, expected to explain as much once more, whatever
+    the scale of the others.
     """
 
     level_std: float
@@ -71,6 +73,7 @@ class Hyperprior:
     common_variance: float
     arm_variance: float
     noise_std: float
+    apart: int = 0
 
 
 class Sums(NamedTuple):
@@ -113,7 +116,7 @@ def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | No
     ``warm`` are sums of another origin, which count for as much as the others bear out.
     """
     everything = sums if warm is None else plus(sums, warm)
-    transform = directions(everything.second, everything.weight)
+    transform = directions(everything.second, everything.weight, hyper.apart)
     mu = float(prior_mean.mean()) if prior_mean.size else 0.0
     offset = prior_mean - mu
     own = _centred(_projected(sums, transform), offset)
@@ -151,20 +154,29 @@ def _solution(
     return Solution(transform, theta, np.sqrt(covariance[:, 0, 0]), noise)
 
 
-def directions(second: FloatArray, weight: FloatArray) -> FloatArray:
-    """T (D, d): φ = T x = [1, leading directions of x − x̄], scaled so that E|φ|² = 2. x[0] = 1."""
+def directions(second: FloatArray, weight: FloatArray, apart: int = 0) -> FloatArray:
+    """T (D, d): φ = T x = [1, leading directions of x − x̄], scaled so that E|φ|² = 2. x[0] = 1.
+
+    The last ``apart`` features are left out of that and follow, each standardised, with E|·|² = 1 together.
+    """
     pooled, n = second.sum(axis=0), float(weight.sum())
     features = pooled.shape[0] - 1
-    kept = min(DIRECTIONS, features)
+    mixed = features - apart
+    kept = min(DIRECTIONS, mixed)
     mean = pooled[0, 1:] / n if n > 0 else np.zeros(features)
     spread = pooled[1:, 1:] - n * np.outer(mean, mean) + np.eye(features) * (_CONTEXTS / max(1, features))
-    transform = np.zeros((1 + kept, 1 + features))
-    transform[0, 0] = 1.0
+    spread /= n + _CONTEXTS
+    scaled = np.zeros((kept + apart, features))
     if kept:
-        values, vectors = np.linalg.eigh(spread / (n + _CONTEXTS))
+        values, vectors = np.linalg.eigh(spread[:mixed, :mixed])
         values, vectors = np.maximum(values[-kept:], _TINY), vectors[:, -kept:]
-        scaled = (vectors * np.sqrt(values / (values**2).sum())).T
-        transform[1:, 1:], transform[1:, 0] = scaled, -scaled @ mean
+        scaled[:kept, :mixed] = (vectors * np.sqrt(values / (values**2).sum())).T
+    if apart:
+        variance = np.maximum(spread.diagonal()[mixed:], _TINY)
+        scaled[kept:, mixed:] = np.diag(1.0 / np.sqrt(apart * variance))
+    transform = np.zeros((1 + kept + apart, 1 + features))
+    transform[0, 0] = 1.0
+    transform[1:, 1:], transform[1:, 0] = scaled, -scaled @ mean
     return transform
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from bandit_router.calibration import NEWEST, Gap, calibrate, most_drifted
+from bandit_router.calibrators import no_calibrators, prior_of, with_confidence
 from bandit_router.config import PosteriorSection, Settings
 from bandit_router.costs import HYPERPRIOR, prior_of_costs, root_of
 from bandit_router.errors import SnapshotCorrupt
@@ -30,7 +31,7 @@ from bandit_router.store.recent import rewarded
 from bandit_router.store.records import Observation
 from bandit_router.store.reset import forget, replace_warm_start
 from bandit_router.store.store import Store
-from bandit_router.types import FloatArray
+from bandit_router.types import CONFIDENCE, FloatArray, Reason
 from bandit_router.warm import Evidence, Warm, aligned
 
 log = logging.getLogger(__name__)
@@ -51,30 +52,30 @@ class Statistics(Protocol):
 
 class Learned(NamedTuple):
     """A snapshot, of the same arms throughout: the posterior of rewards, that of the roots of cost over list
-    cost, and latencies."""
+    cost, latencies, and the posterior of rewards given a confidence, which is None where no cascade is on."""
 
     rewards: Posterior
     costs: Posterior
     latencies: Latencies
+    calibrators: Posterior | None = None
 
     @property
-    def posteriors(self) -> tuple[Posterior, Posterior]:
-        """What predicts from a context."""
-        return self.rewards, self.costs
-
-    @property
-    def parts(self) -> tuple[Posterior | Latencies, ...]:
-        """All of it, in the order of :func:`terms`."""
-        return self
+    def everything(self) -> tuple[Posterior | Latencies, ...]:
+        """All that there is."""
+        return tuple(part for part in self if part is not None)
 
     def copy(self) -> Learned:
         """The same, to be changed apart."""
-        return Learned(self.rewards.copy(), self.costs.copy(), self.latencies.copy())
+        calibrators = self.calibrators and self.calibrators.copy()
+        return Learned(self.rewards.copy(), self.costs.copy(), self.latencies.copy(), calibrators)
 
     def without_evidence(self) -> Learned:
         """The same arms and priors, having seen nothing."""
         return Learned(
-            self.rewards.without_evidence(), self.costs.without_evidence(), self.latencies.without_evidence()
+            self.rewards.without_evidence(),
+            self.costs.without_evidence(),
+            self.latencies.without_evidence(),
+            self.calibrators and self.calibrators.without_evidence(),
         )
 
 
@@ -103,15 +104,64 @@ LATENCY = Term(
 
 
 def reward_term(weights: Mapping[str, float]) -> Term:
-    """The reward of these metric weights."""
+    """The reward of these metric weights.
+
+    Not that of a retry: only queries that an answer was unsure of are retried, which x does not tell.
+    """
     return Term(
-        what="reward", now=lambda seen: reward(seen.metrics, weights), counted=lambda seen: seen.folded
+        what="reward",
+        now=lambda seen: None if seen.reason == Reason.ESCALATION else reward(seen.metrics, weights),
+        counted=lambda seen: seen.folded,
     )
 
 
-def terms(weights: Mapping[str, float]) -> tuple[Term, Term, Term]:
-    """What is counted in each part of :class:`Learned`, in order."""
-    return reward_term(weights), COST, LATENCY
+def confident_term(weights: Mapping[str, float]) -> Term:
+    """The reward of these metric weights, where there is a confidence to judge it by."""
+    return Term(
+        what="confident",
+        now=lambda seen: reward(seen.metrics, weights) if CONFIDENCE in seen.metrics else None,
+        counted=lambda seen: seen.folded_confident,
+    )
+
+
+class Part(NamedTuple):
+    """One part of what is learned: what is counted in which statistics, and the posterior whose arms and
+    contexts are theirs."""
+
+    term: Term
+    statistics: Posterior | Latencies
+    posterior: Posterior
+
+    def sees(self, seen: Iterable[Observation]) -> list[Observation]:
+        """The observations that are of use to it, with the contexts that it knows them by."""
+        if self.term.what != "confident":
+            return list(seen)
+        return [
+            one._replace(x=with_confidence(one.x, one.metrics[CONFIDENCE]))
+            for one in seen
+            if CONFIDENCE in one.metrics
+        ]
+
+    def recount(self, seen: Iterable[Observation]) -> None:
+        """Count what is on record as counted of these, as far as it can be learned from."""
+        readable = [one for one in self.sees(seen) if obstacle(self.posterior, one) is None]
+        count(
+            self.statistics,
+            [(one, value) for one in readable if (value := self.term.counted(one)) is not None],
+        )
+
+
+def parts(learned: Learned, weights: Mapping[str, float]) -> list[Part]:
+    """All that is learned."""
+    rewards, costs, latencies, calibrators = learned
+    found = [
+        Part(reward_term(weights), rewards, rewards),
+        Part(COST, costs, costs),
+        Part(LATENCY, latencies, rewards),
+    ]
+    if calibrators is not None:
+        found.append(Part(confident_term(weights), calibrators, calibrators))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +178,7 @@ class Learner:
     schema_id: str
     batch: int
     keep_snapshots: int
+    cascades: bool = False
 
     def fold(self, *, wait: bool = False) -> int | None:
         """Fold pending feedback and publish; how many decisions.
@@ -170,7 +221,7 @@ class Learner:
         warm = fold.warm_start()
         if warm is not None:
             elsewhere = read_snapshot(warm)
-            for posterior in elsewhere.posteriors:
+            for posterior in elsewhere.everything:
                 posterior.forget(arm)
             replace_warm_start(fold, encode_snapshot(elsewhere))
         try:
@@ -179,9 +230,9 @@ class Learner:
             log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
             self.rebuild(fold)
             return
-        for part, term in zip(learned.parts, terms(fold.reward_weights), strict=True):
-            part.forget(arm)
-            count(part, [(seen, value) for seen in kept if (value := term.counted(seen)) is not None])
+        for part in parts(learned, fold.reward_weights):
+            part.statistics.forget(arm)
+            part.recount(kept)
         self.publish(fold, learned)
 
     def reset_drifted(self) -> tuple[str, Gap] | None:
@@ -213,16 +264,22 @@ class Learner:
             log.warning("the settings of the posterior or the reward changed: rebuilding from the log")
             self.rebuild(fold)
             return
+        if self.cascades and learned.calibrators is None:
+            log.warning("cascades are on: learning from the log what confidence is worth")
+            self.rebuild(fold)
+            return
         self.include(fold, learned)
 
     def include(self, fold: Fold, learned: Learned) -> None:
         """Give every arm that the newest snapshot does not know its prior; publish if there is one."""
         new = [arm.name for arm in self.store.arms_in(fold) if arm.name not in learned.rewards]
         for arm in new:
+            prior, calibrators = self.priors(arm), learned.calibrators
             learned = Learned(
-                rewards=learned.rewards.with_arm(arm, self.priors(arm)),
+                rewards=learned.rewards.with_arm(arm, prior),
                 costs=learned.costs.with_arm(arm, prior_of_costs(self.dim)),
                 latencies=learned.latencies.with_arm(arm),
+                calibrators=calibrators and calibrators.with_arm(arm, prior_of(prior.mean)),
             )
         if new:
             self.publish(fold, learned)
@@ -232,7 +289,7 @@ class Learner:
         learned = warmed(read_snapshot(fold.snapshot()), evidence, trust, now)
         stored = None
         if evidence is not None:
-            stored = encode_snapshot(learned.without_evidence())
+            stored = encode_snapshot(learned._replace(calibrators=None).without_evidence())
         source = "" if evidence is None else evidence.source
         fold.put_warm_start(stored, source=source, trust=trust, now=now)
         return self.publish(fold, learned)
@@ -247,7 +304,8 @@ class Learner:
             hyperprior=self.hyperprior,
             dim=self.dim,
         )
-        return Learned(rewards, no_costs(rewards), no_latencies(rewards))
+        calibrators = no_calibrators(rewards) if self.cascades else None
+        return Learned(rewards, no_costs(rewards), no_latencies(rewards), calibrators)
 
     def publish(self, fold: Fold, learned: Learned) -> int:
         """Publish what was learned, all of it from rewards made with the weights on record."""
@@ -297,7 +355,7 @@ def warmed(learned: Learned, evidence: Evidence | None, trust: float | None, sin
 
 def warm_of(source: Learned, arms: Sequence[str]) -> tuple[Warm | None, Warm | None]:
     """The warm start of rewards and of costs, for these arms."""
-    rewards, costs = (p.warm and p.warm.aligned(p.arms, arms) for p in source.posteriors)
+    rewards, costs = (p.warm and p.warm.aligned(p.arms, arms) for p in (source.rewards, source.costs))
     return rewards, costs
 
 
@@ -308,13 +366,15 @@ def read_snapshot(snapshot: Snapshot) -> Learned:
         rewards,
         no_costs(rewards) if snapshot.costs is None else decode(snapshot.costs),
         no_latencies(rewards) if snapshot.latencies is None else decode_latencies(snapshot.latencies),
+        None if snapshot.calibrators is None else decode(snapshot.calibrators),
     )
 
 
 def encode_snapshot(learned: Learned) -> Snapshot:
     """The inverse of :func:`read_snapshot`."""
     latencies = encode_latencies(learned.latencies) if learned.latencies.count.any() else None
-    return Snapshot(encode(learned.rewards), encode(learned.costs), latencies)
+    calibrators = None if learned.calibrators is None else encode(learned.calibrators)
+    return Snapshot(encode(learned.rewards), encode(learned.costs), latencies, calibrators)
 
 
 def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> Learner:
@@ -332,6 +392,7 @@ def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> 
         schema_id=schema_id,
         batch=settings.learner.batch,
         keep_snapshots=settings.store.keep_snapshots,
+        cascades=settings.cascade.enabled,
     )
 
 
@@ -361,13 +422,12 @@ def learn(
     fold: Fold, learned: Learned, seen: Sequence[Observation], weights: Mapping[str, float]
 ) -> dict[str, int]:
     """Bring all that is learned up to date with what was seen, and the record; how many values changed."""
-    changes = {
-        term.what: add(part, seen, term, learned.rewards)
-        for term, part in zip(terms(weights), learned.parts, strict=True)
-    }
-    for what, changed in changes.items():
-        fold.count(what, changed)
-    return {what: len(changed) for what, changed in changes.items()}
+    changed = {}
+    for part in parts(learned, weights):
+        values = add(part.statistics, part.sees(seen), part.term, part.posterior)
+        fold.count(part.term.what, values)
+        changed[part.term.what] = len(values)
+    return changed
 
 
 def add(

@@ -21,7 +21,7 @@ import numpy as np
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.types import Conversation, Reason, Scores
 
-CERTAIN = frozenset({Reason.OVERRIDE, Reason.WORKFLOW, Reason.STICKY, Reason.PROMOTION})
+CERTAIN = frozenset({Reason.OVERRIDE, Reason.WORKFLOW, Reason.STICKY, Reason.PROMOTION, Reason.ESCALATION})
 """The reasons of decisions that no policy drew; their propensity is 1."""
 
 

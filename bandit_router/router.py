@@ -20,6 +20,16 @@ import uuid_utils
 
 from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
 from bandit_router.calibration import NEWEST, CalibrationReport, Gap, calibrate, most_drifted
+from bandit_router.cascade import (
+    INPUT_TOKENS,
+    Answered,
+    Chain,
+    Rule,
+    chain,
+    escalate,
+    make_rule,
+    unasked,
+)
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.deadline import Deadline
 from bandit_router.decide import Request, View, decide
@@ -46,13 +56,16 @@ from bandit_router.store.store import Store
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
 from bandit_router.types import (
+    CONFIDENCE,
     NO_SIGNALS,
     Arm,
     Conversation,
     Decision,
+    Escalation,
     Feedback,
     FloatArray,
     Outcome,
+    Reason,
     Scores,
     Signals,
 )
@@ -126,11 +139,13 @@ class Router:
         learner: Learner,
         rng: np.random.Generator,
         signallers: Sequence[Signaller] = (),
+        rule: Rule | None = None,
     ) -> None:
         self.settings = settings
         self.policy = policy
         self.pipeline = pipeline
         self.signallers = signallers
+        self.rule = rule
         self._store = store
         self._learner = learner
         self._rng = rng
@@ -177,6 +192,7 @@ class Router:
                 learner=learner,
                 rng=rng or np.random.default_rng(),
                 signallers=signallers,
+                rule=make_rule(settings, policy, store.arms()),
             )
         except BaseException:
             store.close()
@@ -261,7 +277,7 @@ class Router:
             conversation=conversation,
             idempotency_key=key,
             query=read.text if read is not None and self.settings.router.log_queries else None,
-            signals=signals,
+            signals=signals if self.rule is None else {**signals, INPUT_TOKENS: float(tokens)},
             parent=options.get("instead_of"),
             since=self._since() if conversation is not None and pin is None else None,
         )
@@ -322,6 +338,60 @@ class Router:
         if override is None and replaced is not None:
             raise InvalidInput("instead_of", "comes without override", "name the arm to use instead")
         return pin_of(override, workflow, _workflows(self.settings))
+
+    # -- cascades ---------------------------------------------------------------------------------
+
+    def escalate(
+        self, decision: Decision | str, *, confidence: float, deadline_s: float | None = None
+    ) -> Escalation:
+        """Whether the answer to a decision will do, given how sure of it its model was.
+
+        When it will not, the result has a ``decision``: send the original query, and nothing of the answer,
+        to its arm. Once per decision: whoever asks again hears the same. ``deadline_s`` is counted from the
+        first decision; there is no retry past it.
+
+        Raises InvalidInput when cascades are off or the decision is a retry itself, UnknownDecision,
+        Overloaded or StoreError.
+        """
+        if self.rule is None:
+            raise InvalidInput("cascade", "is off", "set enabled = true under [cascade] in the settings")
+        confidence = check_metric(CONFIDENCE, confidence)
+        deadline = _check_number("deadline_s", deadline_s, math.inf)
+        first = self.decision(decision.id if isinstance(decision, Decision) else decision)
+        if first.reason is Reason.ESCALATION:
+            raise InvalidInput("decision_id", "is a retry already", "accept it: a query is retried once")
+        now = time.time()
+        earlier = self._store.escalation(first.id) or unasked(first, self.rule, confidence, now)
+        if earlier is not None:
+            return earlier
+        budget, pace = self._store.budget, self._store.pace
+        answered = Answered(
+            decision=first,
+            confidence=confidence,
+            left_s=deadline - (now - first.decided_at),
+            affordable_usd=math.inf if budget is None else affordable_usd(pace, budget),
+        )
+        with self._rng_lock:
+            id = str(uuid_utils.uuid7())
+            found = escalate(self._view, answered, self.rule, id=id, now=now, rng=self._rng)
+        if found.decision is not None:
+            self._store.depart(found.decision)
+        settled = self._writer.write(Put(what=found))
+        assert isinstance(settled, Escalation)
+        return settled
+
+    def chain(self, decision_id: str) -> Chain:
+        """The calls of a decision's query, its retry included, with their costs and latencies added up.
+
+        Raises UnknownDecision.
+        """
+        first = self.decision(decision_id)
+        if first.reason is Reason.ESCALATION and first.parent is not None:
+            first = self.decision(first.parent)
+        escalation = self._store.escalation(first.id)
+        retry = None if escalation is None else escalation.decision
+        calls = [first] if retry is None else [first, retry]
+        return chain(calls, [self.metrics(call.id) for call in calls])
 
     def _earlier(self, idempotency_key: str | None) -> Decision | None:
         return None if idempotency_key is None else self._store.decision_of_key(idempotency_key)
@@ -396,6 +466,8 @@ class Router:
             name: check_metric(name, 0.0 if value is None else value, prefix="metrics.")
             for name, value in metrics.items()
         }
+        if CONFIDENCE in metrics:  # what was decided by it must stay what it was
+            raise InvalidInput(f"metrics.{CONFIDENCE}", "is not feedback", "say it when you escalate")
         about: object = decision_id if conversation is None else {"conversation": conversation}
         if decision_id is None and conversation is not None:
             decision_id = self._choice_of(conversation, idempotency_key)
@@ -583,16 +655,18 @@ class Router:
 
     def _load_view(self) -> View:
         version, arms_revision, snapshot, arms = self._store.published()
-        rewards, costs, latencies = read_snapshot(snapshot)
-        rewards.solve()
-        costs.solve()
+        learned = read_snapshot(snapshot)
+        for posterior in (learned.rewards, learned.costs, learned.calibrators):
+            if posterior is not None:
+                posterior.solve()
         return View(
             version=version,
             arms_revision=arms_revision,
-            posterior=rewards,
-            costs=costs,
-            arms=tuple(arm for arm in arms if arm.name in rewards),
-            latencies=latencies,
+            posterior=learned.rewards,
+            costs=learned.costs,
+            arms=tuple(arm for arm in arms if arm.name in learned.rewards),
+            latencies=learned.latencies,
+            calibrators=learned.calibrators,
         )
 
     def _run(self) -> None:

@@ -20,6 +20,9 @@ NO_SIGNALS: Signals = {}
 TIER = "tier"
 """The signal that callers give: the user's tier. A query without it is of a user without one."""
 
+CONFIDENCE = "confidence"
+"""How sure of the first answer to a query its model was: a metric of that decision and of the retry."""
+
 METRICS: Mapping[str, float] = {
     "quality": 1.0,
     "satisfaction": 1.0,
@@ -27,6 +30,7 @@ METRICS: Mapping[str, float] = {
     "cost_usd": 1e6,
     "latency_s": 1e6,
     "override": 1.0,
+    CONFIDENCE: 1.0,
 }
 """Every metric and the largest value it may have; the smallest is 0."""
 
@@ -172,3 +176,27 @@ class Conversation:
     promoted: bool = False
     started_at: float
     seen_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Escalation:
+    """What was done about the answer of the decision ``parent``: accepted, or ``decision``, which retries it.
+
+    ``p_good`` is the expected reward of that answer given the ``confidence`` in it, ``p_retry_good`` that of
+    a retry, None where there could be none; ``propensity`` is the probability of what was done.
+    """
+
+    parent: str
+    asked_at: float
+    confidence: float
+    p_good: float
+    p_retry_good: float | None
+    propensity: float
+    snapshot: int
+    why: str
+    decision: Decision | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the answer is to be kept."""
+        return self.decision is None

@@ -11,7 +11,7 @@ import numpy as np
 from bandit_router.decide import score
 from bandit_router.errors import RouterError, SnapshotCorrupt
 from bandit_router.latency import Latencies
-from bandit_router.learner import Learned, Term, count, obstacle, read_snapshot, terms, warm_of
+from bandit_router.learner import Learned, Part, obstacle, parts, read_snapshot, warm_of
 from bandit_router.pins import CERTAIN
 from bandit_router.policies import parse_policy, reason_of
 from bandit_router.posterior import Posterior
@@ -26,6 +26,9 @@ _SUM_TOLERANCE = 1e-12
 _PMF_TOLERANCE = 1e-9
 _SPENT_TOLERANCE = 1e-9
 _MOST_PROBLEMS = 20
+
+_COUNTS = {"reward": "rewards", "cost": "costs", "latency": "latencies", "confident": "confidences"}
+"""What a snapshot counts, in words."""
 
 _CHOSEN = (Reason.POLICY, Reason.TIER)
 """Reasons of decisions that were their policy's."""
@@ -43,6 +46,8 @@ class Report:
     costs_counted: int = 0
     latencies_in_log: int = 0
     latencies_counted: int = 0
+    confidences_in_log: int = 0
+    confidences_counted: int = 0
     pending: int = 0
     left_out: int = 0
     pmfs_recomputed: int = 0
@@ -83,36 +88,49 @@ def verify(store: Store) -> Report:
         _check_spending(audit, report)
         for conversation in audit.stray_conversations():
             report.fail(f"conversation {conversation!r}: its choice is not the decision that chose its arm")
+        for decision_id in audit.lost_escalations():
+            report.fail(f"decision {decision_id}: a retry and the escalation it came from do not agree")
     return report
 
 
 def _check_counts(audit: Audit, weights: Mapping[str, float], live: Learned, report: Report) -> None:
     """Counted = in the log − pending, for all that is learned, and the sums over it equal the live ones."""
     waiting = audit.pending()
-    rebuilt = live.without_evidence()
-    counted_terms = terms(weights)
-    in_log = dict.fromkeys((term.what for term in counted_terms), 0)
-    for seen in audit.observations():
-        for term, again in zip(counted_terms, rebuilt.parts, strict=True):
-            readable = [o for o in seen if term.counted(o) is not None and obstacle(live.rewards, o) is None]
-            count(again, [(o, value) for o in readable if (value := term.counted(o)) is not None])
+    learned, rebuilt = parts(live, weights), parts(live.without_evidence(), weights)
+    in_log = dict.fromkeys(_COUNTS, 0)
+    for observations in audit.observations():
+        for part, again in zip(learned, rebuilt, strict=True):
+            again.recount(observations)
+            seen, term = part.sees(observations), part.term
             for observation in seen:
                 current, said = term.due(observation), term.now(observation) is not None
                 in_log[term.what] += said
                 report.forgotten += term.what == "reward" and said and observation.forgotten
                 if observation.decision_id not in waiting and current != term.counted(observation):
-                    _explain(observation, term, live.rewards, report)
-    report.rewards_in_log, report.costs_in_log, report.latencies_in_log = in_log.values()
+                    _explain(observation, part, report)
     report.pending = len(waiting)
-    counts = [int(part.count.sum()) for part in live.parts]
-    report.rewards_counted, report.costs_counted, report.latencies_counted = counts
-    on_record = audit.counted()
-    for what, term, counted in zip(Learned._fields, counted_terms, counts, strict=True):
-        if counted != on_record[term.what]:
-            report.fail(f"the posterior counts {counted} {what}, {on_record[term.what]} are on record")
-    for posterior, again in zip(live.parts, rebuilt.parts, strict=True):
-        again.advance(posterior.as_of)
-        report.rebuild_error = max(report.rebuild_error, _distance(posterior, again))
+    on_record, counted = audit.counted(), dict.fromkeys(_COUNTS, 0)
+    for part, again in zip(learned, rebuilt, strict=True):
+        what = part.term.what
+        counted[what] = int(part.statistics.count.sum())
+        if counted[what] != on_record[what]:
+            report.fail(
+                f"the posterior counts {counted[what]} {_COUNTS[what]}, {on_record[what]} are on record"
+            )
+        again.statistics.advance(part.statistics.as_of)
+        report.rebuild_error = max(report.rebuild_error, _distance(part.statistics, again.statistics))
+    (
+        report.rewards_in_log,
+        report.costs_in_log,
+        report.latencies_in_log,
+        report.confidences_in_log,
+    ) = in_log.values()
+    (
+        report.rewards_counted,
+        report.costs_counted,
+        report.latencies_counted,
+        report.confidences_counted,
+    ) = counted.values()
     if not report.rebuild_error <= _REBUILD_TOLERANCE:
         report.fail(f"rebuilt from the log, the posterior differs by {report.rebuild_error:.3g} (relative)")
 
@@ -127,17 +145,17 @@ def _check_warm_start(audit: Audit, live: Learned, report: Report) -> None:
     except SnapshotCorrupt as error:
         report.fail(f"the warm start on record: {error}")
         return
-    for posterior, warm in zip(live.posteriors, on_record, strict=True):
+    for posterior, warm in zip((live.rewards, live.costs), on_record, strict=True):
         if posterior.warm is not warm and (warm is None or not warm.same_as(posterior.warm)):
             report.fail(
                 "the posterior has another warm start than the one on record; run `bandit-router rebuild`"
             )
 
 
-def _explain(observation: Observation, term: Term, live: Posterior, report: Report) -> None:
-    current, counted = term.due(observation), term.counted(observation)
-    if counted is None and obstacle(live, observation):
-        report.left_out += term.what == "reward"
+def _explain(observation: Observation, part: Part, report: Report) -> None:
+    current, counted = part.term.due(observation), part.term.counted(observation)
+    if counted is None and obstacle(part.posterior, observation):
+        report.left_out += part.term.what == "reward"
         return
     found = "nothing" if counted is None else f"{counted:g}"
     logged = "nothing" if current is None else f"{current:g}"

@@ -81,7 +81,7 @@ def of_router(url: str, router: str, names: Mapping[str, str] | None = None) -> 
     if snapshot is None:
         raise StoreError(f"there is no router {router!r} with a snapshot in this database")
     learned = read_snapshot(snapshot)
-    return _evidence(*learned.posteriors, names, f"what router {router} has learned")
+    return _evidence(learned.rewards, learned.costs, names, f"what router {router} has learned")
 
 
 def _evidence(rewards: Posterior, costs: Posterior, names: Mapping[str, str] | None, source: str) -> Evidence:

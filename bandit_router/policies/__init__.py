@@ -20,6 +20,7 @@ from bandit_router.policies.base import (
     take,
     verdict_of,
 )
+from bandit_router.policies.cascade import Cascade
 from bandit_router.policies.classifier import Classified
 from bandit_router.policies.heuristic import Heuristic
 from bandit_router.policies.spec import read_pairs
@@ -36,6 +37,7 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
     "heuristic": Heuristic,
     "tier": Tier,
     "classifier": Classified,
+    "cascade": Cascade,
 }
 
 _TRIAL = re.compile(r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)")

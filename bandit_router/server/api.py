@@ -18,7 +18,10 @@ from bandit_router.router import Router
 from bandit_router.server.body import read_body
 from bandit_router.server.schemas import (
     ArmAnswer,
+    ChainAnswer,
     DecisionAnswer,
+    EscalateAnswer,
+    EscalateBody,
     FeedbackAnswer,
     FeedbackBody,
     Problem,
@@ -78,6 +81,18 @@ def install(app: FastAPI) -> None:
         responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
         summary="Why a model was chosen",
     )(decision)
+    app.post(
+        "/v1/decisions/{decision_id}/escalate",
+        response_model=EscalateAnswer,
+        responses=_PROBLEMS | _UNKNOWN,
+        openapi_extra={"requestBody": _takes(EscalateBody)["requestBody"]},
+        summary="Accept an answer, or retry the query on the expensive model: once, whoever asks",
+    )(escalate)
+    app.get(
+        "/v1/decisions/{decision_id}/chain",
+        responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
+        summary="What a query has cost, its retry included",
+    )(chain)
     app.get("/v1/arms", summary="The models that can be chosen")(arms)
     app.get(
         "/v1/calibration",
@@ -132,6 +147,37 @@ async def feedback(request: Request) -> Response:
 def decision(request: Request, decision_id: str) -> DecisionAnswer:
     router: Router = request.app.state.router
     return DecisionAnswer(**router.explain(decision_id).facts())
+
+
+async def escalate(request: Request, decision_id: str) -> Response:
+    body = await read_body(request, EscalateBody)
+    router: Router = request.app.state.router
+    ask = partial(router.escalate, decision_id, confidence=body.confidence, deadline_s=body.deadline_s)
+    found = await run_in_threadpool(ask)
+    retry = found.decision
+    return _json(
+        {
+            "decision_id": found.parent,
+            "accept": found.accepted,
+            "confidence": found.confidence,
+            "p_good": found.p_good,
+            "p_retry_good": found.p_retry_good,
+            "propensity": found.propensity,
+            "why": found.why,
+            "retry": retry and {**answer(retry, _arm_of(router, retry)), "parent": retry.parent},
+        }
+    )
+
+
+def chain(request: Request, decision_id: str) -> ChainAnswer:
+    router: Router = request.app.state.router
+    calls, expected_cost_usd, cost_usd, latency_s = router.chain(decision_id)
+    return ChainAnswer(
+        decision_ids=[call.id for call in calls],
+        expected_cost_usd=expected_cost_usd,
+        cost_usd=cost_usd,
+        latency_s=latency_s,
+    )
 
 
 def arms(request: Request) -> list[ArmAnswer]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bandit_router.types import METRICS, Outcome, Reason
+from bandit_router.types import CONFIDENCE, METRICS, Outcome, Reason
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
@@ -70,6 +70,7 @@ class RouteAnswer(BaseModel):
     excluded: dict[str, str] = Field(description="Why each other arm was not eligible.")
 
 
+_FEEDBACK = [name for name in METRICS if name != CONFIDENCE]
 _METRIC_EXAMPLE: Any = {
     "decision_id": "01890a5d-ac96-774b-bcce-b302099a8057",
     "metrics": {"quality": 0.9, "cost_usd": 0.00042, "latency_s": 1.3},
@@ -84,7 +85,7 @@ class FeedbackBody(BaseModel):
     decision_id: str | None = None
     metrics: Annotated[
         dict[str, float | None],
-        Field(min_length=1, description=f"Any of {', '.join(METRICS)}; null retracts."),
+        Field(min_length=1, description=f"Any of {', '.join(_FEEDBACK)}; null retracts."),
     ]
     conversation: str | None = Field(None, description="Send this or decision_id.")
 
@@ -158,6 +159,45 @@ class ArmAnswer(BaseModel):
     rewards_counted: int = Field(description="Rewards the posterior in use has counted.")
     p50_latency_s: float | None = Field(description="Median of the latencies reported, seconds.")
     p95_latency_s: float | None = Field(description="What 95% of them do not exceed, seconds.")
+
+
+class EscalateBody(BaseModel):
+    """How sure the model is of its answer. There is no place for the answer: none of it is to be sent on."""
+
+    model_config = _STRICT | ConfigDict(
+        json_schema_extra={"examples": [{"confidence": 0.62}, {"confidence": 0.62, "deadline_s": 5.0}]}
+    )
+
+    confidence: float = Field(description="How sure the model is of its answer, from 0 to 1.")
+    deadline_s: float | None = Field(None, description="Seconds, from the first decision, to have an answer.")
+
+
+class RetryAnswer(RouteAnswer):
+    """Which model to send the original query to, and nothing of the answer."""
+
+    parent: str = Field(description="The decision whose answer would not do.")
+
+
+class EscalateAnswer(BaseModel):
+    """Whether to accept an answer, or else the decision to retry."""
+
+    decision_id: str = Field(description="The decision whose answer was judged.")
+    accept: bool
+    confidence: float
+    p_good: float = Field(description="Expected reward of the answer, given the confidence.")
+    p_retry_good: float | None = Field(description="That of a retry; null where there can be none.")
+    propensity: float = Field(description="Probability of what was done.")
+    why: str
+    retry: RetryAnswer | None = Field(description="Null when the answer is accepted.")
+
+
+class ChainAnswer(BaseModel):
+    """The calls of one query, added up; null is what no feedback said of every call."""
+
+    decision_ids: list[str]
+    expected_cost_usd: float
+    cost_usd: float | None
+    latency_s: float | None
 
 
 class Problem(BaseModel):

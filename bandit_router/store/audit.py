@@ -20,6 +20,7 @@ from bandit_router.store.records import Observation, decision_from
 from bandit_router.store.tables import (
     conversations,
     decisions,
+    escalations,
     feedback,
     pending,
     routers,
@@ -84,12 +85,22 @@ class Audit:
         return set(self.connection.scalars(marks))
 
     def counted(self) -> dict[str, int]:
-        """How many rewards, costs and latencies the newest snapshot is on record to contain."""
+        """How many values of each kind the newest snapshot is on record to contain."""
         found = {}
         for what, (table, _) in COUNTED.items():
             some = select(func.count()).select_from(table).where(table.c.router == self.router)
             found[what] = self.connection.scalar(some) or 0
         return found
+
+    def lost_escalations(self) -> list[str]:
+        """Retries that no escalation on record led to, and escalations whose retry is not in the log."""
+        mine = decisions.c.router == self.router, decisions.c.reason == Reason.ESCALATION.value
+        retries = set(self.connection.execute(select(decisions.c.parent, decisions.c.id).where(*mine)))
+        led_to = escalations.c.router == self.router, escalations.c.decision_id.is_not(None)
+        on_record = set(
+            self.connection.execute(select(escalations.c.parent, escalations.c.decision_id).where(*led_to))
+        )
+        return sorted(str(decision_id) for _, decision_id in retries ^ on_record)
 
     def spending(self) -> tuple[Booked, Booked] | None:
         """What is booked and what should be, from the log; None when this router has no budget."""

@@ -35,6 +35,7 @@ from bandit_router.store.tables import (
     decisions,
     feedback,
     folded,
+    folded_confidences,
     folded_costs,
     folded_latencies,
     pending,
@@ -50,6 +51,7 @@ COUNTED: Mapping[str, tuple[Table, str]] = {
     "reward": (folded, "reward"),
     "cost": (folded_costs, "root"),
     "latency": (folded_latencies, "latency_s"),
+    "confident": (folded_confidences, "reward"),
 }
 """Where it is on record what a snapshot counts, and in which column."""
 
@@ -64,11 +66,13 @@ _UPSERT = {
 
 
 class Snapshot(NamedTuple):
-    """A published posterior of rewards, that of costs, and latencies; None: none was ever counted."""
+    """A published posterior of rewards, that of costs, latencies, and the posterior of rewards given a
+    confidence; None: there is none."""
 
     posterior: bytes
     costs: bytes | None = None
     latencies: bytes | None = None
+    calibrators: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class Fold:
         return all_observations(self.connection, self.router)
 
     def count(self, what: str, values: Mapping[str, float | None]) -> None:
-        """Record what the next snapshot contains of rewards, costs or latencies; None is one taken out."""
+        """Record what the next snapshot contains of one kind; None is a value taken out again."""
         table, column = COUNTED[what]
         rows = [
             {"router": self.router, "decision_id": i, column: value, "version": self.version + 1}
@@ -130,15 +134,15 @@ class Fold:
     ) -> None:
         """Put other evidence in force, or None."""
         last = select(func.max(warm_starts.c.id)).where(warm_starts.c.router == self.router)
-        row = {
+        row: dict[str, Any] = {
             "router": self.router,
             "id": (self.connection.scalar(last) or 0) + 1,
             "loaded_at": now,
             "source": source,
             "trust": trust,
         }
-        posterior, costs, _ = evidence or (None, None, None)
-        self.connection.execute(insert(warm_starts), row | {"posterior": posterior, "costs": costs})
+        row["posterior"], row["costs"] = (None, None) if evidence is None else evidence[:2]
+        self.connection.execute(insert(warm_starts), row)
 
     def publish(self, snapshot: Snapshot, reward_weights: Mapping[str, float], *, keep: int) -> int:
         """Make ``snapshot`` the next one and prune all but the newest ``keep``.
@@ -229,6 +233,8 @@ def observations(connection: Connection, router: str, ids: Sequence[str]) -> lis
             folded_root=row.root,
             reset_at=row.reset_at,
             folded_latency_s=row.latency_s,
+            reason=row.reason,
+            folded_confident=row.confident,
         )
         for row in connection.execute(_OBSERVED, parameters)
     ]
@@ -252,11 +258,14 @@ _OBSERVED: Select[Any] = (
         folded_costs.c.root,
         folded_latencies.c.latency_s,
         arms.c.reset_at,
+        decisions.c.reason,
+        folded_confidences.c.reward.label("confident"),
     )
     .select_from(
         decisions.outerjoin(folded, _same(folded))
         .outerjoin(folded_costs, _same(folded_costs))
         .outerjoin(folded_latencies, _same(folded_latencies))
+        .outerjoin(folded_confidences, _same(folded_confidences))
         .outerjoin(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))
     )
     .where(decisions.c.router == _ROUTER, decisions.c.id.in_(_IDS))

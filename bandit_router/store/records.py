@@ -14,7 +14,8 @@ class Observation(NamedTuple):
     """A decision with what became of it: all the learner needs to count its reward, cost and latency.
 
     ``folded`` is the reward that is counted already, ``folded_root`` the cost, ``folded_latency_s`` the
-    latency; ``reset_at`` is since when its arm is another, None when it always was the same.
+    latency, ``folded_confident`` the reward that is counted with its confidence; ``reset_at`` is since when
+    its arm is another, None when it always was the same.
     """
 
     decision_id: str
@@ -28,6 +29,8 @@ class Observation(NamedTuple):
     folded_root: float | None = None
     reset_at: float | None = None
     folded_latency_s: float | None = None
+    reason: str = Reason.POLICY
+    folded_confident: float | None = None
 
     @property
     def forgotten(self) -> bool:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Self
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -17,6 +18,7 @@ from bandit_router.errors import RouterClosed, RouterError, StoreError, UnknownD
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
 from bandit_router.store.conversations import read_conversation
+from bandit_router.store.escalations import read_escalation
 from bandit_router.store.fold import Fold, Snapshot, folding, observations, read_snapshot
 from bandit_router.store.recent import Costed, Rewarded, costed, rewarded
 from bandit_router.store.records import Observation, arm_from, arm_row
@@ -32,7 +34,7 @@ from bandit_router.store.write import (
     knows_key,
     read_decision,
 )
-from bandit_router.types import Arm, Budget, Conversation, Decision
+from bandit_router.types import Arm, Budget, Conversation, Decision, Escalation
 
 log = logging.getLogger(__name__)
 
@@ -138,8 +140,8 @@ class Store:
     def land(self, puts: Sequence[Put]) -> None:
         """These are committed, or will never be."""
         for put in puts:
-            if isinstance(put.what, Decision):
-                self._flying.pop(put.what.id, None)
+            if put.decision is not None:
+                self._flying.pop(put.decision.id, None)
 
     def _head(self, connection: Connection) -> tuple[str, int, int] | None:
         columns = routers.c.schema_id, routers.c.version, routers.c.arms_revision
@@ -295,6 +297,12 @@ class Store:
         """The decisions whose parent is this one, in order."""
         with connections.translated(), connections.reading(self._engine) as connection:
             return decisions_after(connection, self.router, decision_id)
+
+    def escalation(self, parent: str) -> Escalation | None:
+        """What was done about the answer of a decision; None when nobody asked."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            read = partial(read_decision, connection, self.router)
+            return read_escalation(connection, self.router, parent, read)
 
     def observation(self, decision_id: str) -> Observation:
         """What is known of the outcome of a decision. Raises UnknownDecision."""

@@ -24,7 +24,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0008_latencies"
+SCHEMA_VERSION = "0009_cascade"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -186,6 +186,17 @@ folded_latencies = Table(
     comment="Exactly the latencies the newest snapshot has counted; changed only in the fold",
 )
 
+folded_confidences = Table(
+    "folded_confidences",
+    metadata,
+    _router(),
+    Column("decision_id", _ID, primary_key=True, comment="Decision whose reward is counted by confidence"),
+    Column("reward", Double, nullable=False, comment="The reward counted, in [0, 1]"),
+    Column("version", BigInteger, nullable=False, comment="Snapshot that first contained this reward"),
+    ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
+    comment="Exactly what the newest snapshot's calibrators have counted; changed only in the fold",
+)
+
 snapshots = Table(
     "snapshots",
     metadata,
@@ -195,6 +206,7 @@ snapshots = Table(
     Column("posterior", LargeBinary, nullable=False, comment="bandit_router.snapshot format, checksummed"),
     Column("costs", LargeBinary, comment="The same of costs beside list prices; null: nothing"),
     Column("latencies", LargeBinary, comment="The same of latencies, as counts in bins; null: nothing"),
+    Column("calibrators", LargeBinary, comment="The same of rewards given a confidence; null: no cascade"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="Published posteriors; the oldest are pruned",
 )
@@ -256,4 +268,21 @@ conversations = Table(
     Column("seen_at", Double, nullable=False, comment="Unix time of its newest decision, seconds"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The arm every conversation keeps; changed in the transaction of a decision, never deleted",
+)
+
+escalations = Table(
+    "escalations",
+    metadata,
+    _router(),
+    Column("parent", _ID, primary_key=True, comment="Decision whose answer was judged; at most once"),
+    Column("asked_at", Double, nullable=False, comment="Unix time, seconds"),
+    Column("confidence", Double, nullable=False, comment="How sure of its answer the model was, in [0, 1]"),
+    Column("p_good", Double, nullable=False, comment="Expected reward of the answer, given that"),
+    Column("p_retry_good", Double, comment="Expected reward of a retry; null: there could be none"),
+    Column("propensity", Double, nullable=False, comment="Probability of what was done"),
+    Column("snapshot", BigInteger, nullable=False, comment="Version of the snapshot that was read"),
+    Column("why", Text, nullable=False, comment="Why it was done, in words"),
+    Column("decision_id", _ID, comment="Decision that retries the query; null: the answer was accepted"),
+    ForeignKeyConstraint(["router", "parent"], ["decisions.router", "decisions.id"]),
+    comment="Answers accepted or retried; inserted in the transaction of the retry, never changed",
 )

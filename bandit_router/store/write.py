@@ -1,4 +1,4 @@
-"""The write path: decisions and feedback of many callers in one transaction, each exactly once."""
+"""The write path: what many callers have to say in one transaction, each thing exactly once."""
 
 from __future__ import annotations
 
@@ -13,26 +13,34 @@ from sqlalchemy import BindParameter, Connection, bindparam, insert, select
 from bandit_router.errors import IdempotencyConflict, RouterError, UnknownDecision
 from bandit_router.store.conversations import Keeping, keep
 from bandit_router.store.engine import INSERT
+from bandit_router.store.escalations import confidences, judge_once
 from bandit_router.store.records import decision_from, decision_row
 from bandit_router.store.spending import Ledger
 from bandit_router.store.tables import decisions, feedback, idempotency, pending
-from bandit_router.types import Decision, Feedback, Outcome, Reason
+from bandit_router.types import Decision, Escalation, Feedback, Outcome, Reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Put:
-    """One decision or one feedback call to commit. ``digest`` identifies the request behind a key.
+    """One decision, feedback call or escalation to commit. ``digest`` identifies the request behind a key.
 
     With ``keeping`` the decision that is committed may be another one: the conversation decides.
     """
 
-    what: Decision | Feedback
+    what: Decision | Feedback | Escalation
     digest: str = ""
     keeping: Keeping | None = None
 
+    @property
+    def decision(self) -> Decision | None:
+        """The decision that it would add to the log."""
+        if isinstance(self.what, Escalation):
+            return self.what.decision
+        return self.what if isinstance(self.what, Decision) else None
 
-Committed = Decision | dict[str, Outcome]
-"""What a Put comes to: the decision in force, or what became of each metric."""
+
+Committed = Decision | dict[str, Outcome] | Escalation
+"""What a Put comes to: the decision or escalation in force, or what became of each metric."""
 
 _INSERT_DECISIONS = {
     name: into(decisions).on_conflict_do_nothing().returning(decisions.c.id) for name, into in INSERT.items()
@@ -76,18 +84,22 @@ def apply(
     first = _answer_replays(connection, router, puts, answers)
     fresh = [i for i, answer in enumerate(answers) if answer is None and first.get(_key(puts[i]), i) == i]
     made = _decisions(connection, router, [(i, puts[i]) for i in fresh], answers)
+    judged, new = _escalations(connection, router, [(i, puts[i]) for i in fresh])
     calls = [(i, what) for i in fresh if isinstance(what := puts[i].what, Feedback)]
-    if made:
-        rows = [decision_row(router, decision) for decision in made.values()]
+    calls += [(i, said) for i, escalation in new for said in confidences(escalation)]
+    adding = [*made.items(), *((i, retry) for i, one in new if (retry := one.decision) is not None)]
+    if adding:
+        rows = [decision_row(router, decision) for _, decision in adding]
         inserted = set(connection.scalars(_INSERT_DECISIONS[connection.dialect.name], rows))
-        new = [(i, decision) for i, decision in made.items() if decision.id in inserted]
-        ledger.book([decision for _, decision in new])
-        calls += [(i, _dissatisfaction(decision)) for i, decision in new if _replaces(decision)]
-        for i, decision in made.items():
-            answers[i] = decision
+        added = [(i, decision) for i, decision in adding if decision.id in inserted]
+        ledger.book([decision for _, decision in added])
+        calls += [(i, _dissatisfaction(decision)) for i, decision in added if _replaces(decision)]
+    settled: dict[int, Committed] = {**made, **judged}
+    for i, committed in settled.items():
+        answers[i] = committed
     if calls:
         for i, answer in _record(connection, router, calls, ledger):
-            answers[i] = made.get(i, answer)
+            answers[i] = settled.get(i, answer)
     _remember(connection, router, [(puts[i], answers[i]) for i in fresh])
     return [
         answers[first[_key(put)]] if answer is None else answer  # type: ignore[misc]
@@ -116,6 +128,16 @@ def _decisions(
                 answers[i] = UnknownDecision(str(parent))
                 del made[i]
     return made
+
+
+def _escalations(
+    connection: Connection, router: str, puts: Sequence[tuple[int, Put]]
+) -> tuple[dict[int, Escalation], list[tuple[int, Escalation]]]:
+    """The escalations in force, and those of them that are new."""
+    asked = {i: put.what for i, put in puts if isinstance(put.what, Escalation)}
+    if not asked:
+        return {}, []
+    return judge_once(connection, router, asked, partial(read_decision, connection, router))
 
 
 def _replaces(decision: Decision) -> bool:
@@ -232,7 +254,7 @@ def _outcome(revision: int, before: float | None, value: float | None) -> Outcom
 
 
 def _key(put: Put) -> str | None:
-    return put.what.idempotency_key
+    return None if isinstance(put.what, Escalation) else put.what.idempotency_key
 
 
 def read_decision(connection: Connection, router: str, decision_id: str) -> Decision | None:

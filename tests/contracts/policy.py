@@ -21,6 +21,7 @@ _ACCURACY = 1e-9  # of a probability that an integral gives
 
 NEEDS: dict[str, dict[str, Any]] = {
     "fixed": {"arm": "a1"},
+    "cascade": {"cheap": "a1", "expensive": "a2"},
     "heuristic": {"cheap": "a0", "expensive": "a1"},
     "classifier": {"cheap": "a0", "expensive": "a1"},
     "tier": {"tiers": "premium=a1,standard=[heuristic:cheap=a2,expensive=a3],else=[tempered]"},

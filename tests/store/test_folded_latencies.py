@@ -78,7 +78,7 @@ def test_rewards_costs_and_latencies_are_counted_apart(store: Store) -> None:
     said(store, two, quality=0.5)
     said(store, three, latency_s=0.25)
     learner_of(store).fold()
-    assert [part.count.sum() for part in read_snapshot(store.published()[2]).parts] == [1, 1, 1]
+    assert [part.count.sum() for part in read_snapshot(store.published()[2]).everything] == [1, 1, 1]
     assert_latencies_counted_once(store, {one.id: (one, None), two.id: (two, None), three.id: (three, 0.25)})
 
 

@@ -59,7 +59,7 @@ def test_nothing_is_left_of_what_was_learned_and_the_other_arm_keeps_its_own(sto
     reset(store)
     after = read_snapshot(store.published()[2])
     cheap, dear = (after.rewards.index(arm) for arm in ("cheap", "dear"))
-    for old, new in zip(before.parts, after.parts, strict=True):
+    for old, new in zip(before.everything, after.everything, strict=True):
         assert (new.count[cheap], new.count[dear]) == (0, 3)
         for ours, theirs in zip(new.sums, old.sums, strict=True):
             assert not ours[cheap].any()
@@ -126,7 +126,7 @@ def test_a_rebuild_from_the_log_equals_the_reset_posterior(store: Store) -> None
     live = read_snapshot(store.published()[2])
     rebuild(store)
     again = read_snapshot(store.published()[2])
-    for one, other in zip(live.posteriors, again.posteriors, strict=True):
+    for one, other in ((live.rewards, again.rewards), (live.costs, again.costs)):
         assert_same(one, other)
     np.testing.assert_array_equal(live.latencies.bins, again.latencies.bins)
     assert verify(store).ok
@@ -201,7 +201,7 @@ def test_a_reset_that_leaves_the_record_is_noticed(store: Store) -> None:
     with store.folding(wait=True) as fold:
         assert fold is not None
         learned = read_snapshot(fold.snapshot())
-        for part in learned.parts:
+        for part in learned.everything:
             part.forget("cheap")
         learner_of(store).publish(fold, learned)
     assert "on record" in " ".join(verify(store).problems)

@@ -36,6 +36,7 @@ SCHEMA = pa.schema(
         "cost_usd": _NUMBER,
         "latency_s": _NUMBER,
         "override": _NUMBER,
+        "confidence": _NUMBER,
         "reward": _NUMBER,  # of these metrics, by the router's reward weights
     }
 )

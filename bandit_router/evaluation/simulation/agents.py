@@ -166,7 +166,7 @@ class RouterAgent:
             self.latencies_s[decision] = latency_s
 
     def _count(self, heard: Heard) -> None:
-        rewards, costs, latencies = self.learned
+        rewards, costs, latencies, _ = self.learned
         rewards.observe(heard.arm, heard.x, heard.quality, float(heard.decision))
         if heard.root is not None:
             costs.observe(heard.arm, heard.x, heard.root, float(heard.decision))
@@ -179,7 +179,7 @@ class RouterAgent:
         if found is None:
             return
         arm, gap = found
-        for part in self.learned.parts:
+        for part in self.learned.everything:
             part.forget(arm)
         self.heard = [one for one in self.heard if one.arm != arm or one.decision >= gap.since]
         for one in self.heard:
@@ -194,7 +194,7 @@ class RouterAgent:
             self.pace = advance(self.pace, self.budget, requests=requests, spent_usd=spent_usd, now=now)
 
     def _publish(self) -> None:
-        rewards, costs, latencies = self.learned.copy()
+        rewards, costs, latencies, _ = self.learned.copy()
         self.version += 1
         self.view = View(
             version=self.version,

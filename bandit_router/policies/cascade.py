@@ -1,0 +1,45 @@
+"""The first step of a cascade: cheap first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bandit_router.errors import InvalidInput
+from bandit_router.policies.bandit import Uniform
+from bandit_router.policies.base import check_name, check_parameter, only, require_arms
+from bandit_router.types import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """1 − ε on ``cheap``, on ``expensive`` where that is not eligible; ε spread over the eligible arms.
+
+    Where neither is eligible, all arms alike. Whether the answer will do is asked when it is there: see
+    :mod:`bandit_router.cascade`.
+    """
+
+    learns: ClassVar[bool] = False
+    cheap: str
+    expensive: str
+    epsilon: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_name("cascade", "cheap", self.cheap)
+        check_name("cascade", "expensive", self.expensive)
+        if self.cheap == self.expensive:
+            raise InvalidInput("policy cascade: expensive", "is the cheap arm", "name another one")
+        check_parameter("cascade", "epsilon", self.epsilon, 0.0, 1.0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.cheap, self.expensive
+
+    @property
+    def spec(self) -> str:
+        return f"cascade:cheap={self.cheap},expensive={self.expensive},epsilon={float(self.epsilon)!r}"
+
+    def pmf(self, scores: Scores) -> list[float]:
+        require_arms(scores)
+        first = next((arm for arm in self.names if arm in scores.arms), None)
+        return Uniform().pmf(scores) if first is None else only(first, scores, self.epsilon)
