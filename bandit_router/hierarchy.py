@@ -164,7 +164,7 @@ def directions(second: FloatArray, weight: FloatArray, apart: int = 0) -> FloatA
     mixed = features - apart
     kept = min(DIRECTIONS, mixed)
     mean = pooled[0, 1:] / n if n > 0 else np.zeros(features)
-    spread = pooled[1:, 1:] - n * np.outer(mean, mean) + np.eye(features) * (_CONTEXTS / max(1, features))
+    spread = pooled[1:, 1:] - n * np.outer(mean, mean) + np.eye(features) * (_CONTEXTS / max(1, mixed))
     spread /= n + _CONTEXTS
     scaled = np.zeros((kept + apart, features))
     if kept:

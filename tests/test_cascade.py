@@ -17,6 +17,7 @@ from bandit_router.cascade import Answered, Rule, chain, escalate, judge, make_r
 from bandit_router.config import Settings, make_settings
 from bandit_router.decide import View
 from bandit_router.errors import ConfigError, InvalidInput
+from bandit_router.learner import no_latencies
 from bandit_router.policies import Policy, parse_policy
 from bandit_router.policies.cascade import Cascade
 from bandit_router.posterior import Posterior
@@ -38,6 +39,7 @@ def view(**changes: Any) -> View:
         "arms_revision": 0,
         "posterior": rewards,
         "costs": rewards,
+        "latencies": no_latencies(rewards),
         "arms": ARMS,
         "calibrators": no_calibrators(rewards),
     }

@@ -185,3 +185,18 @@ def test_a_warm_start_of_other_models_is_unlearned() -> None:
     assert believed.theta[:, 0].argmax() == 0
     np.testing.assert_allclose(found.theta[:, 0], alone.theta[:, 0], atol=0.02)
     np.testing.assert_allclose(found.width, alone.width, rtol=0.02)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_features_apart_are_directions_of_their_own_whatever_the_scale_of_the_others(scale: float) -> None:
+    rng = np.random.default_rng(2)
+    x = np.column_stack([np.ones(5_000), scale * rng.standard_normal((5_000, 3)), rng.random((5_000, 2))])
+    transform = directions((x.T @ x)[None], np.array([5_000.0]), 2)
+    phi = x @ transform.T
+    assert transform.shape == (6, 6)
+    np.testing.assert_allclose(phi[:, 4:].mean(axis=0), 0.0, atol=1e-9)
+    np.testing.assert_allclose((phi[:, 4:] ** 2).mean(axis=0), 0.5, rtol=0.05)  # 1 together
+    assert not transform[1:4, 4:].any()
+    assert not transform[4:, 1:4].any()
+    alone = directions((x[:, :4].T @ x[:, :4])[None], np.array([5_000.0]))
+    np.testing.assert_allclose(np.abs(transform[1:4, :4]), np.abs(alone[1:]), rtol=1e-6, atol=1e-9 / scale)

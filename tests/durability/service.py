@@ -46,6 +46,11 @@ class Client:
         outcome: str = self._call("POST", "/v1/feedback", body)["outcomes"]["quality"]
         return outcome
 
+    def escalate(self, decision_id: str, confidence: float) -> dict[str, Any]:
+        path = f"/v1/decisions/{decision_id}/escalate"
+        answer: dict[str, Any] = self._call("POST", path, {"confidence": confidence})
+        return answer
+
     def counts(self) -> dict[str, int]:
         return {arm["name"]: arm["rewards_counted"] for arm in self._call("GET", "/v1/arms")}
 

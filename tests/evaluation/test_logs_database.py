@@ -152,6 +152,7 @@ def test_every_column_is_exported(url: str, tmp_path: Path) -> None:
         "cost_usd": 0.1,
         "latency_s": 2.0,
         "override": 1.0,
+        "confidence": 0.75,
     }
     say(url, everything, **said)
     export_of(url, tmp_path / "log")

@@ -14,6 +14,8 @@ ENDPOINTS = {
     ("/v1/route", "post"),
     ("/v1/feedback", "post"),
     ("/v1/decisions/{decision_id}", "get"),
+    ("/v1/decisions/{decision_id}/escalate", "post"),
+    ("/v1/decisions/{decision_id}/chain", "get"),
     ("/v1/arms", "get"),
     ("/v1/calibration", "get"),
     ("/healthz", "get"),

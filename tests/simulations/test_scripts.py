@@ -116,7 +116,7 @@ def test_prior_widths_are_compared() -> None:
     assert "weight_std" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["regret", "side_by_side", "drift", "warm_start", "deadlines"])
+@pytest.mark.parametrize("script", ["regret", "side_by_side", "drift", "warm_start", "cascade", "deadlines"])
 def test_a_missing_folder_is_one_line(script: str, tmp_path: Path) -> None:
     done = call(script, "--data", str(tmp_path))
     assert done.returncode == 1

@@ -16,7 +16,7 @@ from bandit_router.learner import Learner, encode_snapshot, read_snapshot
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.store.store import Store
 from bandit_router.store.write import Committed, Put
-from bandit_router.types import Arm, Decision, Feedback, Outcome, Reason
+from bandit_router.types import Arm, Decision, Escalation, Feedback, Outcome, Reason
 
 DIM = 3
 SCHEMA = f"vector/{DIM}"
@@ -98,7 +98,7 @@ def fields(decision: Decision) -> dict[str, Any]:
     return values | {"x": (decision.x.dtype, decision.x.tobytes())}
 
 
-def put(store: Store, what: Decision | Feedback, digest: str = "") -> Committed:
+def put(store: Store, what: Decision | Feedback | Escalation, digest: str = "") -> Committed:
     """Write one thing; raises the error that answers it."""
     (answer,) = store.write([Put(what=what, digest=digest)])
     if isinstance(answer, Exception):
