@@ -34,7 +34,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from bandit_router.cli.routing import template
+from bandit_router.cli.routing import text_of
 from bandit_router.config import CONFIG_VARIABLE
 from bandit_router.evaluation.datasets import load_paretobandit
 from bandit_router.server.schemas import RouteBody
@@ -190,7 +190,7 @@ def main() -> int:
     measured: dict[str, list[tuple[float, list[float]]]] = {"empty": [], "route": []}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         config = Path(folder) / "router.toml"
-        config.write_text(template(), encoding="utf-8")
+        config.write_text(text_of(), encoding="utf-8")
         environment = {
             CONFIG_VARIABLE: str(config),
             "BANDIT_ROUTER_STORE__URL": f"sqlite:///{folder}/router.db",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -18,23 +19,40 @@ from bandit_router.router import Router
 from bandit_router.types import Arm, Decision
 
 
+class Template(StrEnum):
+    """The architectures that `init` can begin with."""
+
+    BANDIT = "bandit"
+    HEURISTIC_CASCADE = "heuristic-cascade"
+    CLASSIFIER = "classifier"
+    TIERS = "tiers"
+
+
 def init(
     path: Annotated[Path, typer.Argument(help="Where to write the settings.")] = DEFAULT_CONFIG,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    template: Annotated[Template, typer.Option(help="What decides.")] = Template.BANDIT,
 ) -> None:
-    """Write a commented router.toml that works as it is."""
+    """Write a commented router.toml: the learned router, or one of the classics."""
     if path.exists() and not force:
         raise RouterError(f"{path} is there already; use --force to replace it")
     try:
-        path.write_text(template(), encoding="utf-8")
+        path.write_text(text_of(template), encoding="utf-8")
     except OSError as error:
         raise RouterError(f"{path} cannot be written: {error.strerror}") from error
-    say(f"wrote {path}; next: bandit-router serve")
+    first = "train-classifier --help" if template is Template.CLASSIFIER else "serve"
+    say(f"wrote {path}; next: bandit-router {first}")
 
 
-def template() -> str:
+def text_of(template: Template = Template.BANDIT) -> str:
     """The text of the settings file that `init` writes."""
-    return (files("bandit_router") / "template.toml").read_text(encoding="utf-8")
+    package = files("bandit_router")
+    whole = (package / "template.toml").read_text(encoding="utf-8")
+    if template is Template.BANDIT:
+        return whole
+    policy = (package / "templates" / f"{template}.toml").read_text(encoding="utf-8")
+    start, end = whole.index("[policy]"), whole.index("[trial]")
+    return whole[:start] + policy + whole[end:]
 
 
 def serve(

@@ -200,3 +200,19 @@ def test_the_installed_script_is_the_same_command(tmp_path: Path) -> None:
 def test_settings_with_one_arm_choose_it(call: Run, tmp_path: Path) -> None:
     write_settings(tmp_path, arms=(SMALL,))
     assert json.loads(call("route", "a", "--json").out)["pmf"] == {"small": 1.0}
+
+
+@pytest.mark.parametrize("template", ["bandit", "heuristic-cascade", "tiers"])
+def test_every_architecture_routes_a_query_as_it_is(call: Run, template: str) -> None:
+    assert call("init", "--template", template).code == 0
+    for tier, arm in (("premium", "large"), ("free", "small")):
+        answer = json.loads(call("route", "Explain and debug this code.", "--user-tier", tier, "--json").out)
+        assert template != "tiers" or (answer["arm"], answer["reason"]) == (arm, "tier")
+        assert template != "heuristic-cascade" or max(answer["pmf"], key=answer["pmf"].get) == arm
+    assert call("verify").code == 0
+
+
+def test_the_classifier_says_what_it_needs_first(call: Run) -> None:
+    ran = call("init", "--template", "classifier")
+    assert "next: bandit-router train-classifier" in ran.out
+    assert "classifier.json" in call("route", "Why?").error
