@@ -25,18 +25,19 @@ import numpy as np
 
 from bandit_router.calibrators import no_calibrators, with_confidence
 from bandit_router.config import Settings
+from bandit_router.deadline import Deadline
 from bandit_router.decide import View, score
 from bandit_router.errors import ConfigError
 from bandit_router.guards import TOO_DEAR
+from bandit_router.latency import Latencies
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Thompson
 from bandit_router.policies.base import with_floor
 from bandit_router.policies.cascade import Cascade
 from bandit_router.posterior import Posterior
-from bandit_router.types import Arm, Decision, Escalation, FloatArray, Reason, Scores
+from bandit_router.types import Arm, Decision, Escalation, FloatArray, Reason, Scores, Signals
 
-INPUT_TOKENS = "input_tokens"
-DEADLINE_S = "deadline_s"
+INPUT_TOKENS, DEADLINE_S, DEADLINE_LEVEL = "input_tokens", "deadline_s", "deadline_level"
 """Signals of first decisions, while cascades are on, that a retry goes by."""
 
 _PINNED: Mapping[Reason, str] = {
@@ -68,12 +69,12 @@ class Rule:
 class Answered:
     """A first decision whose answer is there, and how sure of it its model was.
 
-    ``left_s`` is what remains of its deadline, seconds; ``affordable_usd`` of the budget, for one call.
+    ``deadline`` is what remains of it for a retry; ``affordable_usd`` of the budget, for one call.
     """
 
     decision: Decision
     confidence: float
-    left_s: float = math.inf
+    deadline: Deadline | None = None
     affordable_usd: float = math.inf
 
 
@@ -83,7 +84,7 @@ def escalate(
     """Keep the answer or retry, and why; ``id`` is the retry's, if it comes to one."""
     first = answered.decision
     calibrators = view.calibrators or no_calibrators(view.posterior)
-    excluded = obstacle(view.arms, answered, rule.expensive)
+    excluded = obstacle(view, answered, rule.expensive)
     costs = dict(zip(first.eligible, first.expected_costs_usd, strict=True))
     scores = judge(
         calibrators,
@@ -182,7 +183,7 @@ def judge(
     return score(calibrators, arms, with_confidence(x, confidence), (0.0, cost_usd), cost_weight)
 
 
-def obstacle(arms: Sequence[Arm], answered: Answered, expensive: str) -> str | None:
+def obstacle(view: View, answered: Answered, expensive: str) -> str | None:
     """Why there can be no retry; None when there can.
 
     What the query may go to was settled when it was first asked; what may have changed since is looked at
@@ -193,12 +194,41 @@ def obstacle(arms: Sequence[Arm], answered: Answered, expensive: str) -> str | N
         return _PINNED[first.reason]
     if expensive not in first.eligible:
         return f"{expensive}: {first.excluded.get(expensive, 'not among the eligible arms')}"
-    if not any(arm.name == expensive and arm.enabled for arm in arms):
+    if not any(arm.name == expensive and arm.enabled for arm in view.arms):
         return f"{expensive}: disabled"
-    if answered.left_s <= 0.0:
-        return f"{expensive}: the deadline has passed"
+    late = None if answered.deadline is None else _late(view.latencies, expensive, answered.deadline)
+    if late is not None:
+        return f"{expensive}: {late}"
     cost = first.expected_costs_usd[first.eligible.index(expensive)]
     return f"{expensive}: {TOO_DEAR}" if cost > answered.affordable_usd else None
+
+
+def signals_of(input_tokens: int, deadline: Deadline | None) -> Signals:
+    """What has to be logged of a first decision, so that it can be retried."""
+    tokens = {INPUT_TOKENS: float(input_tokens)}
+    if deadline is None:
+        return tokens
+    return {**tokens, DEADLINE_S: deadline.seconds, DEADLINE_LEVEL: deadline.level}
+
+
+def deadline_of(first: Decision, asked_s: float | None, level: float, now: float) -> Deadline | None:
+    """What remains of the deadline, counted from the first decision: the one asked for, or else its own."""
+    seconds = first.signals.get(DEADLINE_S) if asked_s is None else asked_s
+    if seconds is None:
+        return None
+    left = float(seconds) - max(0.0, now - first.decided_at)
+    return Deadline(left, float(first.signals.get(DEADLINE_LEVEL, level)))
+
+
+def _late(latencies: Latencies, arm: str, left: Deadline) -> str | None:
+    """Why there is no time for a call; an arm that was never timed is given what there is."""
+    if left.seconds <= 0.0:
+        return "the deadline has passed"
+    share = latencies.p_within(arm, left.seconds)
+    if share is None or share >= left.level:
+        return None
+    within = f"{share:.1%} of its calls took at most the {left.seconds:.3g} s that are left"
+    return f"{within}, deadline_level is {left.level:g}"
 
 
 def _retry(view: View, answered: Answered, expensive: str, scores: Scores, id: str, now: float) -> Decision:

@@ -21,13 +21,14 @@ import uuid_utils
 from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
 from bandit_router.calibration import NEWEST, CalibrationReport, Gap, calibrate, most_drifted
 from bandit_router.cascade import (
-    INPUT_TOKENS,
     Answered,
     Chain,
     Rule,
     chain,
+    deadline_of,
     escalate,
     make_rule,
+    signals_of,
     unasked,
 )
 from bandit_router.config import Settings, check_arm, load_settings
@@ -257,6 +258,9 @@ class Router:
             raise InvalidInput("query", "and features exclude each other", "send exactly one of them")
         if self.signallers:
             signals = {**signals, **read_signals(self.signallers, read, x)}
+        deadline = self._deadline(options)
+        if self.rule is not None:
+            signals = {**signals, **signals_of(tokens, deadline)}
         budget, pace = self._store.budget, self._store.pace
         request = Request(
             x=x,
@@ -272,12 +276,12 @@ class Router:
                 affordable_usd=math.inf if budget is None or pin else affordable_usd(pace, budget),
                 forbid=options.get("forbid") or (),
                 pin=pin,
-                deadline=self._deadline(options),
+                deadline=deadline,
             ),
             conversation=conversation,
             idempotency_key=key,
             query=read.text if read is not None and self.settings.router.log_queries else None,
-            signals=signals if self.rule is None else {**signals, INPUT_TOKENS: float(tokens)},
+            signals=signals,
             parent=options.get("instead_of"),
             since=self._since() if conversation is not None and pin is None else None,
         )
@@ -348,7 +352,7 @@ class Router:
 
         When it will not, the result has a ``decision``: send the original query, and nothing of the answer,
         to its arm. Once per decision: whoever asks again hears the same. ``deadline_s`` is counted from the
-        first decision; there is no retry past it.
+        first decision, and is the one it was routed with by default; there is no retry that would miss it.
 
         Raises InvalidInput when cascades are off or the decision is a retry itself, UnknownDecision,
         Overloaded or StoreError.
@@ -356,7 +360,7 @@ class Router:
         if self.rule is None:
             raise InvalidInput("cascade", "is off", "set enabled = true under [cascade] in the settings")
         confidence = check_metric(CONFIDENCE, confidence)
-        deadline = _check_number("deadline_s", deadline_s, math.inf)
+        asked_s = None if deadline_s is None else _check_number("deadline_s", deadline_s, 0.0)
         first = self.decision(decision.id if isinstance(decision, Decision) else decision)
         if first.reason is Reason.ESCALATION:
             raise InvalidInput("decision_id", "is a retry already", "accept it: a query is retried once")
@@ -368,7 +372,7 @@ class Router:
         answered = Answered(
             decision=first,
             confidence=confidence,
-            left_s=deadline - (now - first.decided_at),
+            deadline=deadline_of(first, asked_s, self.settings.router.deadline_level, now),
             affordable_usd=math.inf if budget is None else affordable_usd(pace, budget),
         )
         with self._rng_lock:

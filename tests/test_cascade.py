@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from bandit_router.calibrators import no_calibrators, with_confidence
-from bandit_router.cascade import Answered, Rule, chain, escalate, judge, make_rule, obstacle
+from bandit_router.cascade import Answered, Rule, chain, deadline_of, escalate, judge, make_rule, obstacle
 from bandit_router.config import Settings, make_settings
+from bandit_router.deadline import Deadline
 from bandit_router.decide import View
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.learner import no_latencies
@@ -39,8 +40,8 @@ def view(**changes: Any) -> View:
         "arms_revision": 0,
         "posterior": rewards,
         "costs": rewards,
-        "latencies": no_latencies(rewards),
         "arms": ARMS,
+        "latencies": no_latencies(rewards),
         "calibrators": no_calibrators(rewards),
     }
     return View(**(usual | changes))
@@ -172,7 +173,7 @@ MASKED: dict[str, tuple[dict[str, Any], tuple[Arm, ...], str]] = {
         "dear: lacks vision",
     ),
     "disabled since": ({}, DISABLED, "dear: disabled"),
-    "deadline": ({"left_s": 0.0}, ARMS, "dear: the deadline has passed"),
+    "deadline": ({"deadline": Deadline(0.0, 0.9)}, ARMS, "dear: the deadline has passed"),
     "budget": ({"affordable_usd": 0.005}, ARMS, "dear: expected to cost more than the budget has left"),
     "override": ({"decision": decision(reason=Reason.OVERRIDE)}, ARMS, "the caller named the model"),
     "workflow": ({"decision": decision(reason=Reason.WORKFLOW)}, ARMS, "the workflow is pinned"),
@@ -193,13 +194,33 @@ def test_what_masks_the_expensive_arm_is_named_and_the_answer_kept(
 
 
 def test_nothing_masks_it_when_nothing_does() -> None:
-    assert obstacle(ARMS, Answered(decision=decision(), confidence=0.1), "dear") is None
+    assert obstacle(view(), Answered(decision=decision(), confidence=0.1), "dear") is None
 
 
-@given(st.floats(0, 10), st.floats(0, 10))
-def test_there_is_no_retry_past_a_deadline(deadline_s: float, elapsed_s: float) -> None:
-    answered = Answered(decision=decision(), confidence=0.1, left_s=deadline_s - elapsed_s)
-    assert (obstacle(ARMS, answered, "dear") is None) == (elapsed_s < deadline_s)
+@given(st.none() | st.floats(0, 10), st.none() | st.floats(0, 10), st.floats(0, 10))
+def test_there_is_no_retry_past_a_deadline(
+    asked_s: float | None, routed_s: float | None, elapsed_s: float
+) -> None:
+    first = decision(signals={} if routed_s is None else {"deadline_s": routed_s})
+    left = deadline_of(first, asked_s, 0.9, first.decided_at + elapsed_s)
+    seconds = routed_s if asked_s is None else asked_s
+    found = obstacle(view(), Answered(decision=first, confidence=0.1, deadline=left), "dear")
+    if seconds is None:
+        assert (left, found) == (None, None)
+    elif abs(elapsed_s - seconds) > 1e-6:
+        assert (found is None) == (elapsed_s < seconds)
+
+
+@pytest.mark.parametrize(("left_s", "may"), [(1.0, False), (3.0, True)])
+def test_there_is_no_retry_that_would_miss_the_deadline(left_s: float, may: bool) -> None:
+    """Four calls of five on the expensive arm take 2 s, the fifth 0.5 s; 80% in time are asked for."""
+    timed = view()
+    for latency_s in (0.5, 2.0, 2.0, 2.0, 2.0):
+        timed.latencies.observe("dear", np.ones(DIM), latency_s)
+    answered = Answered(decision=decision(), confidence=0.1, deadline=Deadline(left_s, 0.8))
+    found = obstacle(timed, answered, "dear")
+    says = "dear: 20.0% of its calls took at most the 1 s that are left, deadline_level is 0.8"
+    assert found == (None if may else says)
 
 
 # -- sums -----------------------------------------------------------------------------------------

@@ -193,6 +193,16 @@ def test_there_is_no_retry_past_a_deadline(router: Router) -> None:
         router.escalate(early, confidence=0.1, deadline_s=-1.0)
 
 
+def test_the_deadline_it_was_routed_with_holds_for_the_retry(router: Router) -> None:
+    slow = router.route("a", arms=["large"])
+    router.feedback(slow.id, latency_s=5.0)
+    router.learn()
+    found = router.escalate(router.route("b", deadline_s=2.0, deadline_level=0.5), confidence=0.1)
+    assert found.accepted
+    assert found.why.startswith("large: 0.0% of ")
+    assert not router.escalate(router.route("c", deadline_s=60.0), confidence=0.1).accepted
+
+
 # -- sums, and what is learned --------------------------------------------------------------------
 
 costs = st.floats(0.0, 1.0)

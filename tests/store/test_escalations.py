@@ -317,9 +317,7 @@ def test_counting_without_a_look_at_the_record_is_noticed(cascading: Store) -> N
         learned = read_snapshot(fold.snapshot())
         part = parts(learned, fold.reward_weights)[-1]
         forgetful = [seen._replace(folded_confident=None) for seen in part.sees(fold.take(10))]
-        assert learned.calibrators is not None
-        changed = add(part.statistics, forgetful, part.term, part.posterior)
-        fold.count(part.term.what, changed)
+        fold.count(part.term.what, add(part.statistics, forgetful, part.term, part.posterior))
         learner.publish(fold, learned)
     with pytest.raises(AssertionError):
         assert_counted_once(cascading, {first.id: (first, 0.4, 1.0)})
