@@ -60,13 +60,13 @@ def drifts(stream: Stream, weight: float, queries: int) -> dict[str, Drift]:
 
 
 def contestants(half_lives: Sequence[float]) -> dict[str, MakeAgent]:
-    """Policies that learn an arm anew when it drifts, that do not, and that forget."""
+    """Policies without and with forgetting, and with resets."""
     found: dict[str, MakeAgent] = {}
     for spec in ("tempered", "thompson"):
         found[spec] = RouterMaker(spec)
-        found[f"{spec}, no resets"] = RouterMaker(spec, posterior=PosteriorSection(on_drift="alarm"))
+        found[f"{spec}, resets"] = RouterMaker(spec, posterior=PosteriorSection(on_drift="reset"))
         for life in half_lives:
-            forgetting = PosteriorSection(half_life_s=life, on_drift="alarm")
+            forgetting = PosteriorSection(half_life_s=life)
             found[f"{spec}, half-life {life:g}"] = RouterMaker(spec, posterior=forgetting)
     return {**found, "paretobandit": ParetoBanditMaker()}
 

@@ -14,12 +14,6 @@ from bandit_router.router import Router
 from tests.router.conftest import OpenRouter
 
 
-@pytest.fixture
-def cautious(open_router: OpenRouter) -> Router:
-    """A router that warns of drift and does no more."""
-    return open_router(posterior={"on_drift": "alarm"})
-
-
 def play(router: Router, rounds: int, quality: float, arm: str = "large") -> None:
     """So many decisions for an arm with this reward on average, in thumbs, each learned at once."""
     for i in range(rounds):
@@ -47,9 +41,8 @@ def test_rewards_and_costs_are_compared_with_what_decisions_expected(open_on_eit
 
 
 def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
-    cautious: Router, caplog: pytest.LogCaptureFixture
+    router: Router, caplog: pytest.LogCaptureFixture
 ) -> None:
-    router = cautious
     play(router, 150, 0.9)
     play(router, 60, 0.1)
     assert router.calibration().alarms == ("large",)
@@ -65,7 +58,7 @@ def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
     assert (found.alarms, found.arms["large"].reward) == ((), None)
 
 
-def test_it_looks_at_most_once_a_minute(cautious: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_looks_at_most_once_a_minute(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[float] = []
 
     def look(_: Router) -> CalibrationReport:
@@ -76,7 +69,7 @@ def test_it_looks_at_most_once_a_minute(cautious: Router, monkeypatch: pytest.Mo
     for now in (1000.0, 1001.0, 1059.9, 1060.0, 1061.0):
         with monkeypatch.context() as then:
             then.setattr("bandit_router.router.time.monotonic", lambda now=now: now)
-            cautious._watch()
+            router._watch()
     assert looked == [1000.0, 1060.0]
 
 

@@ -57,7 +57,7 @@ def test_another_worker_that_saw_the_same_drift_resets_nothing_more(open_on_eith
 
 
 def test_a_router_that_only_warns_resets_nothing(open_router: OpenRouter) -> None:
-    router = drifted(open_router, on_drift="alarm")
+    router = drifted(open_router)
     look(router)
     assert router.counts()["large"] == 210
 
