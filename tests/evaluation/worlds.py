@@ -17,6 +17,7 @@ ARMED = {
     "fixed": "fixed:large",
     "heuristic": "heuristic:cheap=small,expensive=large",
     "classifier": "classifier:cheap=small,expensive=large",
+    "cascade": "cascade:cheap=small,expensive=large",
     "tier": "tier:premium=large,standard=[heuristic:cheap=small,expensive=medium],else=[thompson]",
 }
 SPECS = {name: ARMED.get(name, name) for name in POLICIES}
