@@ -30,6 +30,7 @@ from bandit_router.decide import View, score
 from bandit_router.errors import ConfigError
 from bandit_router.guards import TOO_DEAR
 from bandit_router.latency import Latencies
+from bandit_router.pins import one_hot
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Thompson
 from bandit_router.policies.base import with_floor
@@ -241,7 +242,7 @@ def _retry(view: View, answered: Answered, expensive: str, scores: Scores, id: s
         first,
         id=id,
         decided_at=now,
-        pmf=tuple(float(k == chosen) for k in range(len(first.eligible))),
+        pmf=tuple(one_hot(len(first.eligible), chosen)),
         arm=expensive,
         propensity=1.0,
         reason=Reason.ESCALATION,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bandit_router.errors import InvalidInput
-from bandit_router.policies.bandit import Uniform
-from bandit_router.policies.base import check_name, check_parameter, only, require_arms
+from bandit_router.policies.base import check_parameter
+from bandit_router.policies.pair import check_pair, first_eligible
 from bandit_router.types import Scores
 
 
@@ -25,10 +24,7 @@ class Cascade:
     epsilon: float = 0.02
 
     def __post_init__(self) -> None:
-        check_name("cascade", "cheap", self.cheap)
-        check_name("cascade", "expensive", self.expensive)
-        if self.cheap == self.expensive:
-            raise InvalidInput("policy cascade: expensive", "is the cheap arm", "name another one")
+        check_pair("cascade", self.cheap, self.expensive)
         check_parameter("cascade", "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
@@ -40,6 +36,4 @@ class Cascade:
         return f"cascade:cheap={self.cheap},expensive={self.expensive},epsilon={float(self.epsilon)!r}"
 
     def pmf(self, scores: Scores) -> list[float]:
-        require_arms(scores)
-        first = next((arm for arm in self.names if arm in scores.arms), None)
-        return Uniform().pmf(scores) if first is None else only(first, scores, self.epsilon)
+        return first_eligible(self.names, scores, self.epsilon)
