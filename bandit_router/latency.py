@@ -20,6 +20,7 @@ from typing import Self
 import numpy as np
 
 from bandit_router.errors import InvalidInput
+from bandit_router.forgetting import decay, weights
 from bandit_router.types import METRICS, FloatArray
 
 ACCURACY = 0.025
@@ -134,10 +135,9 @@ class Latencies:
         """Move the reference time forward; with a half-life, older evidence decays. Never back."""
         if as_of <= self.as_of:
             return
-        if not math.isfinite(as_of):
-            raise InvalidInput("as_of", f"is {as_of}", "give a time in seconds")
-        if self.half_life_s is not None and math.isfinite(self.as_of):
-            self.bins *= 2.0 ** ((self.as_of - as_of) / self.half_life_s)
+        factor = decay(self.as_of, as_of, self.half_life_s)
+        if self.half_life_s is not None:
+            self.bins *= factor
         self.as_of = as_of
 
     def _add(self, arm: str, latencies_s: FloatArray, at: FloatArray, sign: int) -> None:
@@ -147,11 +147,9 @@ class Latencies:
         if not (np.isfinite(latencies_s).all() and np.isfinite(at).all()):
             raise InvalidInput("latency_s", "is not finite", "drop the row")
         self.advance(float(at.max()))
-        weights = np.ones_like(at)
-        if self.half_life_s is not None:
-            weights = np.exp2((at - self.as_of) / self.half_life_s)
+        w = weights(at, self.as_of, self.half_life_s)
         where = np.clip(np.ceil(_position(latencies_s)), 0, BINS - 1).astype(np.int64)
-        self.bins[k] += sign * np.bincount(where, weights, BINS)
+        self.bins[k] += sign * np.bincount(where, w, BINS)
         self.count[k] += sign * latencies_s.size
 
     # -- what they say ----------------------------------------------------------------------------

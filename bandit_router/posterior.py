@@ -29,6 +29,7 @@ from scipy.linalg import blas, lapack
 
 from bandit_router import hierarchy
 from bandit_router.errors import InvalidInput
+from bandit_router.forgetting import decay, weights
 from bandit_router.hierarchy import Hyperprior, Solution, Sums
 from bandit_router.types import FloatArray
 from bandit_router.warm import Warm
@@ -246,10 +247,11 @@ class Posterior:
         if not (_can_be_squared(x.ravel()) and np.isfinite(rewards).all() and np.isfinite(at).all()):
             raise InvalidInput("observation", "is not finite", "drop the row")
         self.advance(float(at.max()))
-        wx = x * self._weights(at)[:, None]
+        w = weights(at, self.as_of, self.half_life_s)
+        wx = x * w[:, None]
         self.second[k] += wx.T @ x
         self.cross[k] += rewards @ wx
-        self.square[k] += float(rewards**2 @ self._weights(at))
+        self.square[k] += float(rewards**2 @ w)
         self.count[k] += rewards.size
         self._stale = True
 
@@ -281,14 +283,11 @@ class Posterior:
         """Move the reference time forward; with a half-life, older evidence decays. Never back."""
         if as_of <= self.as_of:
             return
-        if not math.isfinite(as_of):
-            raise InvalidInput("as_of", f"is {as_of}", "give a time in seconds")
-        if self.half_life_s is not None and math.isfinite(self.as_of):
-            decay = 2.0 ** ((self.as_of - as_of) / self.half_life_s)
-            self.second *= decay
-            self.cross *= decay
-            self.square *= decay
-        self._stale |= self.half_life_s is not None
+        factor = decay(self.as_of, as_of, self.half_life_s)
+        if self.half_life_s is not None:
+            for part in self.sums:
+                part *= factor
+            self._stale = True
         self.as_of = as_of
 
     # -- the derived part -------------------------------------------------------------------------
@@ -389,14 +388,7 @@ class Posterior:
         if not (math.isfinite(reward) and _can_be_squared(x) and math.isfinite(at)):
             raise InvalidInput("observation", "is not finite", "drop the row")
         self.advance(at)
-        if self.half_life_s is None:
-            return 1.0
-        return float(2.0 ** ((at - self.as_of) / self.half_life_s))
-
-    def _weights(self, at: FloatArray) -> FloatArray:
-        if self.half_life_s is None:
-            return np.ones_like(at)
-        return np.exp2((at - self.as_of) / self.half_life_s)
+        return decay(at, self.as_of, self.half_life_s)
 
 
 def _can_be_squared(x: FloatArray) -> bool:

@@ -6,13 +6,13 @@ evidence for as much as their owner trusts them; how they are unlearned: :mod:`b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from bandit_router.forgetting import decay
 from bandit_router.hierarchy import Sums, times
 from bandit_router.types import FloatArray
 
@@ -55,10 +55,8 @@ class Warm(NamedTuple):
 
     def scaled(self, as_of: float, half_life_s: float | None) -> Sums:
         """The sums as they count at a time."""
-        factor = self.weight
-        if half_life_s is not None and math.isfinite(as_of):
-            factor *= 2.0 ** (min(0.0, self.since - as_of) / half_life_s)
-        return times(factor, self.sums)
+        fresh = 1.0 if as_of <= self.since else decay(self.since, as_of, half_life_s)
+        return times(self.weight * fresh, self.sums)
 
     def aligned(self, theirs: Sequence[str], ours: Sequence[str]) -> Warm:
         """The same for our arms, see :func:`aligned`."""
