@@ -35,6 +35,14 @@ def root_of(cost_usd: float | None, list_cost_usd: float | None) -> float | None
     return min(math.sqrt(cost_usd / list_cost_usd), LARGEST_ROOT)
 
 
+def roots(cost_usd: FloatArray, listed_usd: FloatArray) -> FloatArray:
+    """The same of many calls at once, NaN where the list price is 0."""
+    ratio = np.full(cost_usd.shape, np.nan)
+    np.divide(cost_usd, listed_usd, where=listed_usd > 0, out=ratio)
+    found: FloatArray = np.minimum(np.sqrt(ratio), LARGEST_ROOT)
+    return found
+
+
 def cost_ratios(posterior: Posterior, x: FloatArray) -> FloatArray:
     """E[cost] / list for every arm of the posterior at x (d,), (K,)."""
     mean, _ = posterior.predict(x)

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 
-from bandit_router.costs import LARGEST_ROOT
+from bandit_router.costs import roots
 from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import Log
@@ -17,7 +17,7 @@ from bandit_router.hierarchy import Sums, plus
 from bandit_router.learner import read_snapshot
 from bandit_router.posterior import Posterior
 from bandit_router.store.store import Store
-from bandit_router.types import Arm, FloatArray
+from bandit_router.types import Arm
 from bandit_router.warm import Evidence, evidence_of_labels
 
 _REWARD = OUTCOMES.index("reward")
@@ -47,14 +47,6 @@ def of_labels(
         roots(dataset.cost_usd[:, columns], listed),
         f"{len(queries)} labelled queries of {dataset.name}",
     )
-
-
-def roots(cost_usd: FloatArray, listed_usd: FloatArray) -> FloatArray:
-    """√(cost / list) as :func:`bandit_router.costs.root_of` has it, NaN where the list price is 0."""
-    ratio = np.full(cost_usd.shape, np.nan)
-    np.divide(cost_usd, listed_usd, where=listed_usd > 0, out=ratio)
-    found: FloatArray = np.minimum(np.sqrt(ratio), LARGEST_ROOT)
-    return found
 
 
 def of_log(log: Log, prior: Posterior, names: Mapping[str, str] | None = None) -> Evidence:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bandit_router.costs import root_of
+from bandit_router.costs import root_of, roots
 from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import open_log
-from bandit_router.evaluation.warm_start import of_labels, of_log, of_router, roots
+from bandit_router.evaluation.warm_start import of_labels, of_log, of_router
 from bandit_router.features import build_pipeline, input_tokens, read_query
 from bandit_router.types import Arm
 from tests.evaluation.logs import export_of, opened, play

@@ -10,14 +10,13 @@ import numpy as np
 
 from bandit_router.budget import Pace, advance, affordable_usd, price_of_a_dollar
 from bandit_router.config import PosteriorSection, TrialSection
-from bandit_router.costs import root_of
+from bandit_router.costs import root_of, roots
 from bandit_router.deadline import Deadline, late
 from bandit_router.decide import View, expect_costs, score
 from bandit_router.errors import NoEligibleArm
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.watch import Expected, Watch
-from bandit_router.evaluation.warm_start import roots
 from bandit_router.guards import affordable
 from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs, no_latencies, warmed
 from bandit_router.policies import Policy, parse_policy, put_on_trial, sample
