@@ -190,10 +190,8 @@ class Learner:
         with self.store.folding(wait=wait) as fold:
             if fold is None:
                 return None
-            try:
-                learned = read_snapshot(fold.snapshot())
-            except SnapshotCorrupt:
-                log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
+            learned = _newest(fold)
+            if learned is None:
                 return self.rebuild(fold)
             seen = fold.take(self.batch)
             if any(learn(fold, learned, seen, fold.reward_weights).values()):
@@ -224,10 +222,8 @@ class Learner:
             for posterior in elsewhere.everything:
                 posterior.forget(arm)
             replace_warm_start(fold, encode_snapshot(elsewhere))
-        try:
-            learned = read_snapshot(fold.snapshot())
-        except SnapshotCorrupt:
-            log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
+        learned = _newest(fold)
+        if learned is None:
             self.rebuild(fold)
             return
         for part in parts(learned, fold.reward_weights):
@@ -254,10 +250,8 @@ class Learner:
 
     def adopt(self, fold: Fold) -> None:
         """Make the newest snapshot fit the settings and the arms; publish only when it does not."""
-        try:
-            learned = read_snapshot(fold.snapshot())
-        except SnapshotCorrupt:
-            log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
+        learned = _newest(fold)
+        if learned is None:
             self.rebuild(fold)
             return
         if not self._agrees(learned.rewards) or fold.reward_weights != self.weights:
@@ -368,6 +362,15 @@ def read_snapshot(snapshot: Snapshot) -> Learned:
         no_latencies(rewards) if snapshot.latencies is None else decode_latencies(snapshot.latencies),
         None if snapshot.calibrators is None else decode(snapshot.calibrators),
     )
+
+
+def _newest(fold: Fold) -> Learned | None:
+    """What the newest snapshot says; None when it is unusable, so that the log has to be read again."""
+    try:
+        return read_snapshot(fold.snapshot())
+    except SnapshotCorrupt:
+        log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
+        return None
 
 
 def encode_snapshot(learned: Learned) -> Snapshot:
