@@ -87,11 +87,14 @@ def apply(
     judged, new = _escalations(connection, router, [(i, puts[i]) for i in fresh])
     calls = [(i, what) for i in fresh if isinstance(what := puts[i].what, Feedback)]
     calls += [(i, said) for i, escalation in new for said in confidences(escalation)]
-    adding = [*made.items(), *((i, retry) for i, one in new if (retry := one.decision) is not None)]
+    retries = [(i, escalation.decision) for i, escalation in new if escalation.decision is not None]
+    adding: dict[str, tuple[int, Decision]] = {}  # by id: what is there twice is booked once
+    for i, decision in [*made.items(), *retries]:
+        adding.setdefault(decision.id, (i, decision))
     if adding:
-        rows = [decision_row(router, decision) for _, decision in adding]
+        rows = [decision_row(router, decision) for _, decision in adding.values()]
         inserted = set(connection.scalars(_INSERT_DECISIONS[connection.dialect.name], rows))
-        added = [(i, decision) for i, decision in adding if decision.id in inserted]
+        added = [(i, decision) for i, decision in adding.values() if decision.id in inserted]
         ledger.book([decision for _, decision in added])
         calls += [(i, _dissatisfaction(decision)) for i, decision in added if _replaces(decision)]
     settled: dict[int, Committed] = {**made, **judged}

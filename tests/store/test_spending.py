@@ -279,6 +279,14 @@ _STEP = st.one_of(
 _BATCHES = st.lists(st.lists(_STEP, min_size=1, max_size=8), min_size=1, max_size=8)
 
 
+def test_a_decision_that_is_twice_in_one_batch_is_booked_once(open_paced: OpenPaced, url: str) -> None:
+    store = open_paced()
+    decision = now(expected_cost_usd=0.25)
+    store.write([Put(what=decision), Put(what=decision)])
+    assert_booked_once(url)
+    assert booked(url).requests == 1
+
+
 def test_the_book_is_the_log_whatever_happens(open_paced: OpenPaced, url: str) -> None:
     stores = [open_paced(), open_paced()]
     known: list[Decision] = [made(stores[0])]
