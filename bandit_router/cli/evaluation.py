@@ -12,14 +12,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bandit_router.cli.checks import LARGEST_WEIGHT, check_page, check_weight, read_columns
-from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, out, print_json, say, warn
+from bandit_router.cli.options import (
+    DEFAULT_CONFIG,
+    ColumnsOption,
+    ConfigOption,
+    JsonOption,
+    RouterOption,
+    out,
+    print_json,
+    say,
+    warn,
+)
 from bandit_router.config import load_settings
 from bandit_router.errors import InvalidInput, RouterError
+from bandit_router.features import read_query
 from bandit_router.policies import Policy, check_arms, learns, parse_policy, signals_needed
 from bandit_router.signals.classifier import P_COMPLEX, Classifier, load_classifier
 from bandit_router.store.engine import without_passwords
 from bandit_router.store.store import Store
-from bandit_router.types import Budget
+from bandit_router.types import Budget, Query
 
 if TYPE_CHECKING:
     from bandit_router.evaluation.datasets import Dataset
@@ -72,7 +83,7 @@ def evaluate(
     policy: PolicyOption = None,
     estimator: Annotated[str | None, typer.Option(help="Whose figures to show; see the README.")] = None,
     cost_weight: Annotated[float | None, typer.Option(help="λ, 1/USD; as logged by default.")] = None,
-    router: Annotated[str, typer.Option(help="The router, in a database of several.")] = "default",
+    router: RouterOption = "default",
     replay: Annotated[int, typer.Option(min=0, help="Also replay policies that learn, so many times.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Show refused figures, marked.")] = False,
     report: ReportOption = None,
@@ -171,9 +182,7 @@ def simulate(
     delay: Annotated[float, typer.Option(help="Queries until feedback comes, on average.")] = 0.0,
     missing: Annotated[float, typer.Option(help="Share of feedback that never comes.")] = 0.0,
     duplicated: Annotated[float, typer.Option(help="Share of feedback that comes twice.")] = 0.0,
-    columns: Annotated[
-        str | None, typer.Option(help="What the file calls our columns: text=prompt,model=llm,…")
-    ] = None,
+    columns: ColumnsOption = None,
     prices: Annotated[
         Path | None, typer.Option(help="A file of list prices, for data that records no costs.")
     ] = None,
@@ -250,7 +259,7 @@ def _load(path: Path) -> Classifier:
 def _stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> Stream:
     from bandit_router.evaluation.classified import classified_stream
     from bandit_router.evaluation.simulation.stream import make_stream
-    from bandit_router.features import build_pipeline, read_query
+    from bandit_router.features import build_pipeline
     from bandit_router.signals.rules import make_rules, shipped_rules
 
     pipeline, rules = build_pipeline(), make_rules(shipped_rules())
@@ -258,12 +267,9 @@ def _stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> Stream
     if judge is not None:
         judge.check_schema(pipeline.schema_id, pipeline.dim, str(classifier))
     contexts, signals = [], []
-    with progress_bar("reading queries", len(dataset.queries), quiet=quiet) as step:
-        for text in dataset.queries:
-            query = read_query(text)
-            contexts.append(pipeline.context(query))
-            signals.append(rules(query))
-            step(1)
+    for query in read_queries(dataset, quiet=quiet):
+        contexts.append(pipeline.context(query))
+        signals.append(rules(query))
     stream = make_stream(dataset, contexts, signals)
     return stream if judge is None else classified_stream(stream, judge)
 
@@ -306,6 +312,14 @@ def progress_bar(what: str, steps: int, *, quiet: bool) -> Iterator[Callable[[in
     with Progress(*columns, console=console, transient=True, disable=quiet or not steps) as bar:
         task = bar.add_task(what, total=steps)
         yield lambda done: bar.advance(task, done)
+
+
+def read_queries(dataset: Dataset, *, quiet: bool) -> Iterator[Query]:
+    """The queries of the data, one by one; whoever makes contexts of them takes a while."""
+    with progress_bar("reading queries", len(dataset.queries), quiet=quiet) as step:
+        for text in dataset.queries:
+            yield read_query(text)
+            step(1)
 
 
 def write_page(path: Path, page: str, *, quiet: bool) -> None:

@@ -20,6 +20,16 @@ ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar=CONFIG_VARIABLE, help="The settings file.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+LabelsOption = Annotated[
+    str | None, typer.Option(help="Labelled queries: paretobandit, or a file of what every model did.")
+]
+LogOption = Annotated[
+    str | None, typer.Option(help="Or logged decisions: a database URL or an exported folder.")
+]
+RouterOption = Annotated[str, typer.Option(help="The router, in a database of several.")]
+ColumnsOption = Annotated[
+    str | None, typer.Option(help="What the file calls our columns: text=prompt,model=llm,…")
+]
 DEFAULT_CONFIG = Path("router.toml")
 
 

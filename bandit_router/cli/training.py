@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bandit_router.cli.checks import check_page, read_columns
-from bandit_router.cli.evaluation import ReportOption, progress_bar, write_page
-from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, out, print_json, say
+from bandit_router.cli.evaluation import ReportOption, progress_bar, read_queries, write_page
+from bandit_router.cli.options import (
+    DEFAULT_CONFIG,
+    ColumnsOption,
+    ConfigOption,
+    JsonOption,
+    LabelsOption,
+    LogOption,
+    RouterOption,
+    out,
+    print_json,
+    say,
+)
 from bandit_router.config import load_settings
 from bandit_router.errors import InvalidInput, RouterError
-from bandit_router.features import build_pipeline, read_query
+from bandit_router.features import build_pipeline
 from bandit_router.signals.classifier import Classifier, save_classifier
 from bandit_router.store.engine import without_passwords
 
@@ -25,13 +36,9 @@ if TYPE_CHECKING:
 def train_classifier(
     cheap: Annotated[str, typer.Option(help="The model that simple queries go to.")],
     expensive: Annotated[str, typer.Option(help="The model that complex queries go to.")],
-    data: Annotated[
-        str | None, typer.Option(help="Labelled queries: paretobandit, or a file of what every model did.")
-    ] = None,
-    log: Annotated[
-        str | None, typer.Option(help="Or logged decisions: a database URL or an exported folder.")
-    ] = None,
-    router: Annotated[str, typer.Option(help="The router, in a database of several.")] = "default",
+    data: LabelsOption = None,
+    log: LogOption = None,
+    router: RouterOption = "default",
     low: Annotated[
         float, typer.Option(help="A query is complex when the cheap model's quality is below this.")
     ] = 0.5,
@@ -43,9 +50,7 @@ def train_classifier(
     ] = None,
     target: Annotated[Path, typer.Option("--out", help="Where to write it.")] = Path("classifier.json"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    columns: Annotated[
-        str | None, typer.Option(help="What the file calls our columns: text=prompt,model=llm,…")
-    ] = None,
+    columns: ColumnsOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Which queries are held out together.")] = 0,
     config: ConfigOption = DEFAULT_CONFIG,
     report: ReportOption = None,
@@ -100,11 +105,8 @@ def _labelled(
     features = load_settings(config).features.model_dump() if config.exists() else {}
     dataset = load_dataset(data, columns=read_columns(columns))
     pair.columns(dataset.models)
-    pipeline, contexts = build_pipeline(**features), []
-    with progress_bar("reading queries", len(dataset.queries), quiet=quiet) as step:
-        for query in dataset.queries:
-            contexts.append(pipeline.context(read_query(query)))
-            step(1)
+    pipeline = build_pipeline(**features)
+    contexts = [pipeline.context(query) for query in read_queries(dataset, quiet=quiet)]
     return examples_of_dataset(dataset, np.array(contexts), pair, schema_id=pipeline.schema_id, low=low)
 
 

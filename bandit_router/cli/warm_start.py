@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bandit_router.cli.checks import read_columns, read_pairs
-from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, print_json, quiet_router, say
+from bandit_router.cli.options import (
+    DEFAULT_CONFIG,
+    ColumnsOption,
+    ConfigOption,
+    JsonOption,
+    LabelsOption,
+    LogOption,
+    RouterOption,
+    print_json,
+    quiet_router,
+    say,
+)
 from bandit_router.errors import InvalidInput
 from bandit_router.router import Router
 
@@ -17,25 +28,19 @@ if TYPE_CHECKING:
 
 
 def warm_start(
-    data: Annotated[
-        str | None, typer.Option(help="Labelled queries: paretobandit, or a file of what every model did.")
-    ] = None,
-    log: Annotated[
-        str | None, typer.Option(help="Or logged decisions: a database URL or an exported folder.")
-    ] = None,
+    data: LabelsOption = None,
+    log: LogOption = None,
     snapshot: Annotated[
         str | None, typer.Option(help="Or what a router has learned: the URL of its database.")
     ] = None,
-    router: Annotated[str, typer.Option(help="The router, in a database of several.")] = "default",
+    router: RouterOption = "default",
     trust: Annotated[
         float | None, typer.Option(help="Queries that it may count for; as many as it is of by default.")
     ] = None,
     arms: Annotated[
         str | None, typer.Option(help="Which arm each of their models is: gpt-4o=large,gpt-4o-mini=small.")
     ] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="What the file calls our columns: text=prompt,model=llm,…")
-    ] = None,
+    columns: ColumnsOption = None,
     clear: Annotated[bool, typer.Option("--clear", help="Take the warm start away.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
