@@ -187,7 +187,7 @@ class Router:
             )
             return cls(
                 settings=settings,
-                policy=put_on_trial(policy, settings.trial.share, settings.trial.rewards),
+                policy=put_on_trial(policy, **settings.trial.model_dump()),
                 pipeline=pipeline,
                 store=store,
                 learner=learner,

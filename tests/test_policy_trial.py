@@ -99,6 +99,13 @@ def test_an_arm_is_established_with_its_last_reward() -> None:
     assert policy.pmf(after) == [0.0, 1.0]
 
 
+def test_nothing_is_on_trial_before_some_arm_is_known_well() -> None:
+    policy = Trial(EpsilonGreedy(epsilon=0.0), 0.25, REWARDS, beside=100)
+    early, late = (make_scores([0.5, 0.9], [0.0, 0.0], counted=[n, 0]) for n in (99, 100))
+    assert policy.pmf(early) == [0.0, 1.0]
+    assert policy.pmf(late) == pytest.approx([0.75, 0.25])
+
+
 @pytest.mark.parametrize("policy", [Uniform(), Fixed("a")], ids=["uniform", "fixed"])
 def test_a_policy_that_learns_nothing_has_no_trials(policy: Uniform | Fixed) -> None:
     assert put_on_trial(policy, 0.25, 10) is policy
@@ -111,9 +118,10 @@ def test_zero_rewards_switch_trials_off_and_nothing_is_on_trial_twice() -> None:
     assert put_on_trial(once, 0.5, 20) is once
 
 
-def test_the_spec_says_it_all() -> None:
-    policy = Trial(make_policy("linucb", {}), 0.1, 30)
-    assert policy.spec == "trial:share=0.1,rewards=30|linucb:alpha=1.0,epsilon=0.02"
+@pytest.mark.parametrize(("beside", "said"), [(0, ""), (100, ",beside=100")])
+def test_the_spec_says_it_all(beside: int, said: str) -> None:
+    policy = Trial(make_policy("linucb", {}), 0.1, 30, beside)
+    assert policy.spec == f"trial:share=0.1,rewards=30{said}|linucb:alpha=1.0,epsilon=0.02"
     assert parse_policy(policy.spec) == policy
 
 
@@ -126,6 +134,7 @@ def test_the_spec_says_it_all() -> None:
         "trial:share=x,rewards=3|tempered",
         "trial:share=1e,rewards=3|tempered",
         "trial:share=2,rewards=3|tempered",
+        "trial:share=0.1,rewards=3,beside=-1|tempered",
         "trial:share=0.1,rewards=3|nonsense",
     ],
 )

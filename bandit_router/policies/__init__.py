@@ -40,7 +40,9 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
     "cascade": Cascade,
 }
 
-_TRIAL = re.compile(r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)")
+_TRIAL = re.compile(
+    r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)(?:,beside=(?P<beside>[0-9]+))?"
+)
 
 __all__ = [
     "POLICIES",
@@ -88,7 +90,7 @@ def parse_policy(spec: str) -> Policy:
     """Read ``name``, ``name:key=value,key=value`` or ``fixed:arm``, as ``Policy.spec`` writes it.
 
     A policy inside another stands in brackets: ``tier:premium=large,else=[thompson:v=0.5]``; and
-    ``trial:share=0.25,rewards=30|`` before one is a :class:`Trial` of it.
+    ``trial:share=0.25,rewards=10,beside=100|`` before one is a :class:`Trial` of it.
     """
     name, _, rest = spec.partition(":")
     if name == "trial":
@@ -102,20 +104,24 @@ def _parse_trial(spec: str) -> Trial:
     own, bar, inner = spec.partition("|")
     written = _TRIAL.fullmatch(own)
     if written is None or not bar:
-        raise ConfigError(f"policy {spec!r}: write trial:share=0.25,rewards=30|POLICY")
+        raise ConfigError(f"policy {spec!r}: write trial:share=0.25,rewards=10,beside=100|POLICY")
     try:
-        return Trial(parse_policy(inner), float(written["share"]), int(written["rewards"]))
+        numbers = float(written["share"]), int(written["rewards"]), int(written["beside"] or 0)
+        return Trial(parse_policy(inner), *numbers)
     except ValueError as error:
         raise ConfigError(f"policy {spec!r}: {error}") from error
 
 
-def put_on_trial(policy: Policy, share: float, rewards: int) -> Policy:
+def put_on_trial(policy: Policy, share: float, rewards: int, beside: int = 0) -> Policy:
     """The policy with a share of traffic for new arms; one that never learns, or has it, is left as it is."""
     if isinstance(policy, Tier):
-        tiers = policy.tiers.items()
-        return Tier({k: v if isinstance(v, str) else put_on_trial(v, share, rewards) for k, v in tiers})
+        tried = {
+            k: v if isinstance(v, str) else put_on_trial(v, share, rewards, beside)
+            for k, v in policy.tiers.items()
+        }
+        return Tier(tried)
     as_it_is = not learns(policy) or isinstance(policy, Trial) or rewards == 0
-    return policy if as_it_is else Trial(policy, share, rewards)
+    return policy if as_it_is else Trial(policy, share, rewards, beside)
 
 
 def check_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:

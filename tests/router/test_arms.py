@@ -163,7 +163,8 @@ def test_a_reset_arm_is_as_new_here_and_for_others_and_stays_so(open_on_either: 
     assert other.verify().ok
 
 
-def test_a_reset_arm_is_on_trial_beside_the_others(router: Router) -> None:
+def test_a_reset_arm_is_on_trial_beside_the_others(open_router: OpenRouter) -> None:
+    router = open_router(trial={"beside": 10})
     teach(router, rounds=80)
     assert min(router.counts().values()) >= 10
     router.reset_arm("small")

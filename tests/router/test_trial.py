@@ -15,6 +15,7 @@ from bandit_router.types import Decision
 from tests.router.conftest import NEW, OpenRouter, share, teach
 
 GREEDY = {"name": "epsilon-greedy", "epsilon": 0.0}
+EARLY = {"beside": 10}
 
 
 def reward_new(router: Router, times: int) -> None:
@@ -28,7 +29,7 @@ def reward_new(router: Router, times: int) -> None:
 def test_a_new_arm_gets_the_share_or_the_least_of_it_whatever_is_expected_of_it(
     open_on_either: OpenRouter, expected_quality: float, given: float
 ) -> None:
-    with open_on_either(policy=GREEDY, posterior={"model": "independent"}) as router:
+    with open_on_either(policy=GREEDY, posterior={"model": "independent"}, trial=EARLY) as router:
         for arm in ("small", "large"):
             for i in range(10):
                 router.feedback(router.route(f"query {i}", arms=[arm]).id, quality=0.5)
@@ -39,13 +40,13 @@ def test_a_new_arm_gets_the_share_or_the_least_of_it_whatever_is_expected_of_it(
         {"name": "large", "input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10.0},
         expected | {"expected_quality": expected_quality},
     )
-    router = open_on_either(policy=GREEDY, posterior={"model": "independent"}, arms=arms)
+    router = open_on_either(policy=GREEDY, posterior={"model": "independent"}, trial=EARLY, arms=arms)
     assert share(router.route("query"), "new") == pytest.approx(given)
     assert router.verify().ok
 
 
 def test_a_new_arm_that_earns_it_is_adopted_with_its_tenth_reward(open_on_either: OpenRouter) -> None:
-    router = open_on_either(policy=GREEDY)
+    router = open_on_either(policy=GREEDY, trial=EARLY)
     teach(router)
     router.put_arm(NEW)
     reward_new(router, 9)
@@ -58,7 +59,8 @@ def test_a_new_arm_that_earns_it_is_adopted_with_its_tenth_reward(open_on_either
     assert report.pmfs_recomputed == report.decisions
 
 
-def test_verify_notices_a_pmf_without_the_trial_its_policy_names(router: Router) -> None:
+def test_verify_notices_a_pmf_without_the_trial_its_policy_names(open_router: OpenRouter) -> None:
+    router = open_router(trial=EARLY)
     teach(router)
     router.put_arm(NEW)
     assert isinstance(router.policy, Trial)

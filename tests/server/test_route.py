@@ -17,7 +17,7 @@ def test_a_route_names_the_model_and_how_it_came_about(client: Client) -> None:
     assert (answer["provider"], answer["model"]) == ("openai", answer["arm"])
     assert 0.0 < answer["propensity"] <= 1.0
     assert answer["reason"] == "policy"
-    assert answer["policy"].startswith("trial:share=0.25,rewards=10|tempered:")
+    assert answer["policy"].startswith("trial:share=0.25,rewards=10,beside=100|tempered:")
 
 
 def test_messages_are_a_query(client: Client) -> None:

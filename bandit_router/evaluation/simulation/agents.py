@@ -234,7 +234,7 @@ class RouterMaker:
             learned = warmed(learned, _evidence(setting.labelled), self.trust, since=0.0)
         return RouterAgent(
             learned=learned,
-            policy=put_on_trial(parse_policy(self.spec), self.trial.share, self.trial.rewards),
+            policy=put_on_trial(parse_policy(self.spec), **self.trial.model_dump()),
             cost_weight=setting.cost_weight,
             rng=setting.rng,
             budget=self.budget,
