@@ -1,16 +1,19 @@
 """Fixtures: real databases, fresh for every test, both kinds by one parametrized fixture.
 
 SQLite files live in the test's own directory. One PostgreSQL server, from a wheel, is started for the
-whole session, and every test gets a new database in it.
+whole session, and every test gets a new database in it. Migrations run once for each kind; a test that wants
+their outcome gets a copy of it.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 import psycopg
@@ -20,8 +23,13 @@ from sqlalchemy import Connection
 from bandit_router.store.engine import make_engine
 from bandit_router.store.schema import migrate
 
-MakeUrl = Callable[[], str]
-"""Makes an empty database and says its URL."""
+_TEMPLATE = "migrated"
+
+
+class MakeUrl(Protocol):
+    """Makes a database, empty or at the package's schema, and says its URL."""
+
+    def __call__(self, *, migrated: bool = False) -> str: ...
 
 
 @pytest.fixture(scope="session")
@@ -40,14 +48,32 @@ def postgresql_server() -> Iterator[str]:
         server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str) -> str:
+    """The name of a migrated database that nobody uses but to copy it."""
+    _administer(postgresql_server.format("postgres"), f"CREATE DATABASE {_TEMPLATE}")
+    migrated(postgresql_server.format(_TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file that nobody uses but to copy it; all of it is in the one file."""
+    path = tmp_path_factory.mktemp("sqlite") / f"{_TEMPLATE}.db"
+    migrated(f"sqlite:///{path}")
+    assert not path.with_name(f"{path.name}-wal").exists()
+    return path
+
+
 @pytest.fixture
-def make_postgresql_url(postgresql_server: str) -> Iterator[MakeUrl]:
+def make_postgresql_url(postgresql_server: str, postgresql_template: str) -> Iterator[MakeUrl]:
     """Makes new databases; drops them afterwards, which also shows that nobody is connected any more."""
     admin, made = postgresql_server.format("postgres"), []
 
-    def make() -> str:
+    def make(*, migrated: bool = False) -> str:
         name = f"test_{uuid4().hex}"
-        _administer(admin, f"CREATE DATABASE {name}")
+        template = postgresql_template if migrated else "template1"
+        _administer(admin, f"CREATE DATABASE {name} TEMPLATE {template}")
         made.append(name)
         return postgresql_server.format(name)
 
@@ -57,8 +83,14 @@ def make_postgresql_url(postgresql_server: str) -> Iterator[MakeUrl]:
 
 
 @pytest.fixture
-def make_sqlite_url(tmp_path: Path) -> MakeUrl:
-    return lambda: f"sqlite:///{tmp_path}/{uuid4().hex}.db"
+def make_sqlite_url(tmp_path: Path, sqlite_template: Path) -> MakeUrl:
+    def make(*, migrated: bool = False) -> str:
+        path = tmp_path / f"{uuid4().hex}.db"
+        if migrated:
+            shutil.copyfile(sqlite_template, path)
+        return f"sqlite:///{path}"
+
+    return make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -71,19 +103,19 @@ def make_url(request: pytest.FixtureRequest) -> MakeUrl:
 @pytest.fixture
 def sqlite_url(make_sqlite_url: MakeUrl) -> str:
     """A migrated SQLite file."""
-    return migrated(make_sqlite_url())
+    return make_sqlite_url(migrated=True)
 
 
 @pytest.fixture
 def postgresql_url(make_postgresql_url: MakeUrl) -> str:
     """A migrated PostgreSQL database."""
-    return migrated(make_postgresql_url())
+    return make_postgresql_url(migrated=True)
 
 
 @pytest.fixture
 def url(make_url: MakeUrl) -> str:
     """A migrated database, of each kind in turn."""
-    return migrated(make_url())
+    return make_url(migrated=True)
 
 
 def migrated(url: str) -> str:

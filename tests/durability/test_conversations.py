@@ -18,7 +18,7 @@ from bandit_router.store.conversations import keep
 from bandit_router.store.store import Store
 from bandit_router.types import Decision, Reason
 from tests.conversations import assert_kept
-from tests.databases import MakeUrl, migrated
+from tests.databases import MakeUrl
 from tests.durability.helpers import DIM, context
 from tests.durability.service import all_ready, client_of, workers
 from tests.services import serving, write_settings
@@ -42,7 +42,7 @@ def config(make_url: MakeUrl, tmp_path: Path) -> Path:
             {"name": arm, "input_usd_per_mtok": 0.0, "output_usd_per_mtok": usd}
             for arm, usd in PRICES.items()
         ),
-        store={"url": migrated(make_url())},
+        store={"url": make_url(migrated=True)},
         features={"embedding": "vector", "vector_dim": DIM},
         policy={"name": "uniform"},
         posterior={"noise_std": 0.1},

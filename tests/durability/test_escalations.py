@@ -18,7 +18,7 @@ from bandit_router.store import write
 from bandit_router.store.escalations import judge_once
 from bandit_router.store.tables import decisions
 from bandit_router.types import Escalation, Reason
-from tests.databases import MakeUrl, migrated, sql
+from tests.databases import MakeUrl, sql
 from tests.durability.helpers import DIM, context
 from tests.durability.service import Client, all_ready, client_of, workers
 from tests.services import LARGE, SMALL, serving, write_settings
@@ -35,7 +35,7 @@ def config(make_url: MakeUrl, tmp_path: Path) -> Path:
     return write_settings(
         tmp_path,
         arms=(SMALL, LARGE),
-        store={"url": migrated(make_url())},
+        store={"url": make_url(migrated=True)},
         features={"embedding": "vector", "vector_dim": DIM},
         policy={"name": "cascade", "cheap": "small", "expensive": "large", "epsilon": 0.0},
         cascade={"enabled": True, "epsilon": 1.0},

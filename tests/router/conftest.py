@@ -11,7 +11,7 @@ import pytest
 from bandit_router.config import Settings, make_settings
 from bandit_router.router import Router
 from bandit_router.types import Arm, Decision
-from tests.databases import MakeUrl, migrated
+from tests.databases import MakeUrl
 
 SMALL = {"name": "small", "input_usd_per_mtok": 0.15, "output_usd_per_mtok": 0.6, "capabilities": ["tools"]}
 LARGE = {"name": "large", "input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10.0, "context_window": 1000}
@@ -44,13 +44,13 @@ def settings_of(
 
 @pytest.fixture
 def open_router(make_sqlite_url: MakeUrl) -> Iterator[OpenRouter]:
-    yield from _opening(make_sqlite_url())
+    yield from _opening(make_sqlite_url(migrated=True))
 
 
 @pytest.fixture
 def open_on_either(make_url: MakeUrl) -> Iterator[OpenRouter]:
     """As ``open_router``, on SQLite and on PostgreSQL."""
-    yield from _opening(migrated(make_url()))
+    yield from _opening(make_url(migrated=True))
 
 
 def _opening(url: str) -> Iterator[OpenRouter]:

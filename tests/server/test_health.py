@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url, text
 
-from tests.databases import MakeUrl, migrated, sql
+from tests.databases import MakeUrl, sql
 from tests.server.conftest import Client, assert_problem
 from tests.services import serving, write_settings
 
@@ -45,7 +45,7 @@ def test_without_its_router_in_the_database_it_is_not_ready(tmp_path: Path) -> N
 def test_without_postgresql_it_is_alive_but_not_ready_and_recovers(
     tmp_path: Path, make_postgresql_url: MakeUrl
 ) -> None:
-    url = migrated(make_postgresql_url())
+    url = make_postgresql_url(migrated=True)
     name = make_url(url).database
     admin = make_url(url).set(database="postgres").render_as_string(hide_password=False)
     with (
