@@ -10,7 +10,7 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/bandit-router demo
 
 test: $(VENV)/dev.stamp chromium
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: lint types imports test
 
