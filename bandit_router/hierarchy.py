@@ -17,6 +17,13 @@ of Cov(x), each times the root of its eigenvalue: the prior variance of an effec
 much x varies along it (principal component regression's prior; Zellner's g-prior has the inverse). A few
 directions serve as well as all, and cost a fraction.
 
+**How much arms differ** in which queries they are good at, the common variance of their deviations, is not
+known beforehand: with few outcomes it decides between one model for everything and one for each query. So
+each of ``FACTORS`` times ``arm_variance`` is tried, and θ is their average with weights p(v | outcomes) ∝
+p(outcomes | v) (Bayesian model averaging; Hoeting et al., Statistical Science 1999). The average stays
+linear in φ, and what the candidates disagree on is part of the width. In simulation averaging did better
+than the most probable one, which is too sure of itself early on.
+
 **Noise** is each arm's residual variance, drawn towards that of all arms (Morris, Parametric empirical Bayes
 inference, JASA 1983), in two rounds.
 
@@ -38,7 +45,7 @@ Everything follows from the sums S = Σ w x xᵀ, m = Σ w y x, Σ w y² and n o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +54,9 @@ from bandit_router.types import FloatArray
 
 DIRECTIONS = 12
 """How many directions of x are kept. In simulation 8, 20 and all 79 did as well."""
+
+FACTORS = (0.01, 0.1, 0.3, 1.0, 3.0)
+"""Candidates for how much arms differ, in units of ``arm_variance``, equally likely beforehand."""
 
 TRUST = (1.0, 0.1, 1e-6)
 """κ: all of a warm start, a tenth of it, nothing but its directions."""
@@ -63,7 +73,8 @@ class Hyperprior:
     """What is believed before the first outcome; standard deviations in units of the outcome.
 
     ``level_std`` is of the common intercept around its mean and ``arm_std`` of an arm's own around that;
-    ``common_variance`` and ``arm_variance`` are what x is expected to explain, in common and of each arm.
+    ``common_variance`` and ``arm_variance`` are what x is expected to explain, in common and of each arm;
+    with ``arm_variance_known = False`` the outcomes decide how far ``arm_variance`` is off.
     The last ``apart`` features are directions of their own, expected to explain as much once more, whatever
     the scale of the others.
     """
@@ -74,6 +85,7 @@ class Hyperprior:
     arm_variance: float
     noise_std: float
     apart: int = 0
+    arm_variance_known: bool = True
 
 
 class Sums(NamedTuple):
@@ -135,9 +147,12 @@ def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | No
 def _trust(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> float:
     """κ: how much of the other sums the own ones bear out."""
 
+    def evidence(sums: Sums) -> float:
+        return _log_evidence(_system(sums, noise, mu, hyper), sums, noise, mu)
+
     def borne_out(power: float) -> float:
         prior = times(power, other)
-        return _log_evidence(plus(own, prior), noise, mu, hyper) - _log_evidence(prior, noise, mu, hyper)
+        return evidence(plus(own, prior)) - evidence(prior)
 
     return max(TRUST, key=borne_out)
 
@@ -146,12 +161,31 @@ def _solution(
     sums: Sums, transform: FloatArray, offset: FloatArray, mu: float, hyper: Hyperprior
 ) -> Solution:
     noise = np.full(len(offset), hyper.noise_std**2)
-    theta, covariance = _given_noise(sums, noise, mu, hyper)[:2]
     for _ in range(_ROUNDS if sums.weight.any() else 0):
-        noise = _noise(sums, theta, covariance, noise, hyper.noise_std**2)
-        theta, covariance = _given_noise(sums, noise, mu, hyper)[:2]
+        system = _system(sums, noise, mu, hyper)
+        noise = _noise(sums, _theta(system), system.covariance, noise, hyper.noise_std**2)
+    theta, variance = _averaged(sums, noise, mu, hyper)
     theta[:, 0] += offset
-    return Solution(transform, theta, np.sqrt(covariance[:, 0, 0]), noise)
+    return Solution(transform, theta, np.sqrt(variance), noise)
+
+
+def _averaged(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> tuple[FloatArray, FloatArray]:
+    """θ (K, D) and the variance of each arm's level (K,), averaged over what ``arm_variance`` may be.
+
+    With p_v ∝ p(outcomes | v)::
+
+        θ = Σ_v p_v θ_v,    variance_a = Σ_v p_v (C_v,a[0, 0] + (θ_v,a[0] − θ_a[0])²)
+    """
+    factors = (1.0,) if hyper.arm_variance_known else FACTORS
+    candidates = [replace(hyper, arm_variance=factor * hyper.arm_variance) for factor in factors]
+    systems = [_system(sums, noise, mu, candidate) for candidate in candidates]
+    evidence = np.array([_log_evidence(system, sums, noise, mu) for system in systems])
+    p = np.exp(evidence - evidence.max())
+    p /= p.sum()
+    thetas = np.array([_theta(system) for system in systems])
+    theta = np.einsum("v,vki->ki", p, thetas)
+    variances = np.array([system.covariance[:, 0, 0] for system in systems])
+    return theta, p @ (variances + (thetas[:, :, 0] - theta[:, 0]) ** 2)
 
 
 def directions(second: FloatArray, weight: FloatArray, apart: int = 0) -> FloatArray:
@@ -217,21 +251,19 @@ def _system(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _Sys
     return _System(shared, own, covariance, told, precision, target)
 
 
-def _given_noise(
-    sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior
-) -> tuple[FloatArray, FloatArray]:
-    """θ (K, D) and C (K, D, D), for noise variances (K,)."""
-    _, own, covariance, told, precision, target = _system(sums, noise, mu, hyper)
-    common = np.linalg.solve(precision, target)
-    return told + np.einsum("kij,j->ki", covariance, own * common), covariance
+def _theta(system: _System) -> FloatArray:
+    """θ (K, D)."""
+    common = np.linalg.solve(system.precision, system.target)
+    found: FloatArray = system.told + np.einsum("kij,j->ki", system.covariance, system.own * common)
+    return found
 
 
-def _log_evidence(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> float:
+def _log_evidence(system: _System, sums: Sums, noise: FloatArray, mu: float) -> float:
     """log p(outcomes) of the rows in the sums, with θ integrated out, for noise variances (K,).
 
     Up to Σ w log √(2π), which is the same whatever is believed.
     """
-    shared, own, covariance, told, precision, target = _system(sums, noise, mu, hyper)
+    shared, own, covariance, told, precision, target = system
     common = np.log(shared).sum() - np.linalg.slogdet(precision)[1] - shared[0] * mu * mu
     common += target @ np.linalg.solve(precision, target)
     arms = len(noise) * np.log(own).sum() + np.linalg.slogdet(covariance)[1].sum()

@@ -418,6 +418,7 @@ def make_hyperprior(section: PosteriorSection) -> Hyperprior | None:
         common_variance=COMMON_VARIANCE,
         arm_variance=ARM_VARIANCE,
         noise_std=section.noise_std,
+        arm_variance_known=False,
     )
 
 

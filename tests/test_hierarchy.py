@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 from scipy.stats import multivariate_normal
 
 from bandit_router import hierarchy
-from bandit_router.hierarchy import DIRECTIONS, Hyperprior, Solution, Sums, directions, plus, solve
+from bandit_router.hierarchy import DIRECTIONS, FACTORS, Hyperprior, Solution, Sums, directions, plus, solve
 from bandit_router.types import FloatArray
 
 HYPER = Hyperprior(level_std=0.3, arm_std=0.15, common_variance=0.02, arm_variance=0.005, noise_std=0.3)
@@ -34,15 +37,18 @@ def sums_of(rows: list[tuple[FloatArray, FloatArray]], d: int) -> Sums:
 
 
 def joint(
-    rows: list[tuple[FloatArray, FloatArray]], found: Solution, prior_mean: FloatArray
+    rows: list[tuple[FloatArray, FloatArray]],
+    found: Solution,
+    prior_mean: FloatArray,
+    hyper: Hyperprior = HYPER,
 ) -> tuple[FloatArray, FloatArray]:
     """θ (K, D) and each arm's level std given θ_0, from the joint density of (θ_0, θ_1, …, θ_K).
 
     The noise is the one found: it is what the linear algebra is conditional on.
     """
     k, dim = found.theta.shape
-    shared = np.diag([HYPER.level_std**-2.0] + [1 / HYPER.common_variance] * (dim - 1))
-    own = np.diag([HYPER.arm_std**-2.0] + [1 / HYPER.arm_variance] * (dim - 1))
+    shared = np.diag([hyper.level_std**-2.0] + [1 / hyper.common_variance] * (dim - 1))
+    own = np.diag([hyper.arm_std**-2.0] + [1 / hyper.arm_variance] * (dim - 1))
     precision, target = np.zeros(((k + 1) * dim,) * 2), np.zeros((k + 1) * dim)
     first = np.eye(dim)[0]
     precision[:dim, :dim] = shared + k * own
@@ -126,15 +132,20 @@ def test_rare_contexts_without_spread_are_no_trouble() -> None:
 # -- warm starts ----------------------------------------------------------------------------------
 
 
-def log_density(rows: list[tuple[FloatArray, FloatArray]], transform: FloatArray, noise: FloatArray) -> float:
+def log_density(
+    rows: list[tuple[FloatArray, FloatArray]],
+    transform: FloatArray,
+    noise: FloatArray,
+    hyper: Hyperprior = HYPER,
+) -> float:
     """log N of all outcomes together, θ integrated out; the level expected of every arm is 0.6."""
     if not any(len(y) for _, y in rows):
         return 0.0
     phis = [x @ transform.T for x, _ in rows]
     phi, arm = np.concatenate(phis), np.repeat(np.arange(len(rows)), [len(x) for x, _ in rows])
     d = phi.shape[1]
-    shared = np.diag([HYPER.level_std**2] + [HYPER.common_variance] * (d - 1))
-    own = np.diag([HYPER.arm_std**2] + [HYPER.arm_variance] * (d - 1))
+    shared = np.diag([hyper.level_std**2] + [hyper.common_variance] * (d - 1))
+    own = np.diag([hyper.arm_std**2] + [hyper.arm_variance] * (d - 1))
     covariance = phi @ shared @ phi.T + (phi @ own @ phi.T) * (arm[:, None] == arm) + np.diag(noise[arm])
     y = np.concatenate([y for _, y in rows])
     return float(multivariate_normal(np.full(len(y), 0.6), covariance).logpdf(y))
@@ -150,8 +161,8 @@ def test_what_outcomes_say_of_a_warm_start_is_their_density_under_it(seed: int, 
     ]
     transform = directions(sums_of(both, d).second, sums_of(both, d).weight)
     of_both, of_warm = (
-        hierarchy._log_evidence(hierarchy._projected(sums_of(rows, d), transform), noise, 0.6, HYPER)
-        for rows in (both, warm)
+        hierarchy._log_evidence(hierarchy._system(sums, noise, 0.6, HYPER), sums, noise, 0.6)
+        for sums in (hierarchy._projected(sums_of(rows, d), transform) for rows in (both, warm))
     )
     exact = log_density(both, transform, noise) - log_density(warm, transform, noise)
     constant = 0.5 * np.log(2 * np.pi) * sum(len(y) for _, y in own)
@@ -200,3 +211,50 @@ def test_features_apart_are_directions_of_their_own_whatever_the_scale_of_the_ot
     assert not transform[4:, 1:4].any()
     alone = directions((x[:, :4].T @ x[:, :4])[None], np.array([5_000.0]))
     np.testing.assert_allclose(np.abs(transform[1:4, :4]), np.abs(alone[1:]), rtol=1e-6, atol=1e-9 / scale)
+
+
+# -- how much arms differ -------------------------------------------------------------------------
+
+UNKNOWN = replace(HYPER, arm_variance_known=False)
+
+
+@settings(deadline=None, max_examples=40)
+@given(SEEDS, st.integers(1, 4), st.integers(2, 8))
+def test_what_is_unknown_of_the_arms_is_averaged_over(seed: int, k: int, d: int) -> None:
+    """θ and width are those of a mixture over ``FACTORS`` of the joint density, weighted by its evidence."""
+    rows, prior = rows_of(seed, k, d), np.full(k, 0.6)
+    found = solve(sums_of(rows, d), prior, UNKNOWN)
+    candidates = [replace(HYPER, arm_variance=factor * HYPER.arm_variance) for factor in FACTORS]
+    p = softmax([log_density(rows, found.transform, found.noise, one) for one in candidates])
+    parts = [joint(rows, found, prior, one) for one in candidates]
+    theta = sum(share * each for share, (each, _) in zip(p, parts, strict=True))
+    np.testing.assert_allclose(found.theta, theta, atol=1e-7)
+    mixture = (
+        sum(share * (width**2 + each[:, 0] ** 2) for share, (each, width) in zip(p, parts, strict=True))
+        - found.theta[:, 0] ** 2
+    )
+    np.testing.assert_allclose(found.width**2, mixture, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("differ", "factor"), [(0.0, FACTORS[0]), (0.2, FACTORS[-1])])
+def test_outcomes_say_how_much_arms_differ(differ: float, factor: float) -> None:
+    """Eight arms of 500 rows: θ is at least five times as near to knowing it as to the opposite."""
+    rng, rows = np.random.default_rng(0), []
+    for _ in range(8):
+        x = np.column_stack([np.ones(500), rng.standard_normal((500, 3))])
+        slopes = 0.1 + differ * rng.standard_normal(3)
+        rows.append((x, 0.5 + x[:, 1:] @ slopes + 0.3 * rng.standard_normal(500)))
+    sums, prior = sums_of(rows, 4), np.full(8, 0.5)
+    found = solve(sums, prior, UNKNOWN).theta
+    right, wrong = (
+        solve(sums, prior, replace(HYPER, arm_variance=one * HYPER.arm_variance)).theta
+        for one in (factor, FACTORS[0] if differ else FACTORS[-1])
+    )
+    assert np.abs(found - right).max() < 0.2 * np.abs(wrong - right).max()
+
+
+def test_one_candidate_is_as_if_it_were_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hierarchy, "FACTORS", (1.0,))
+    sums, prior = world(0, [0.3, 0.6], 50), np.full(2, 0.6)
+    for one, other in zip(solve(sums, prior, UNKNOWN), solve(sums, prior, HYPER), strict=True):
+        np.testing.assert_array_equal(one, other)
