@@ -79,7 +79,8 @@ class ArmSection(_Section):
     capabilities: tuple[Name, ...] = ()
     enabled: bool = True
     expected_quality: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None, description="Reward expected of this arm before any feedback; posterior.prior_mean if left out."
+        None,
+        description="Reward expected of this arm before any feedback; by its price if left out.",
     )
 
     def arm(self) -> Arm:
@@ -106,6 +107,10 @@ class FeaturesSection(_Section):
 class PosteriorSection(_Section):
     model: Literal["hierarchical", "independent"] = "hierarchical"
     prior_mean: Annotated[float, Field(ge=0, le=1)] = 0.7
+    price_slope: Annotated[float, Field(ge=-1, le=1)] = Field(
+        0.0,
+        description="What a model of ten times the price is expected to be better by.",
+    )
     prior_std: Positive = 0.3
     arm_std: Positive = 0.15
     weight_std: Positive = 0.05

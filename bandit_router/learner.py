@@ -18,12 +18,13 @@ import numpy as np
 
 from bandit_router.calibration import NEWEST, Gap, calibrate, most_drifted
 from bandit_router.calibrators import no_calibrators, prior_of, with_confidence
-from bandit_router.config import PosteriorSection, Settings
+from bandit_router.config import Settings
 from bandit_router.costs import HYPERPRIOR, prior_of_costs, root_of
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.hierarchy import Hyperprior
 from bandit_router.latency import Latencies
 from bandit_router.posterior import Posterior, Prior
+from bandit_router.priors import expected_of, make_hyperprior, make_prior
 from bandit_router.reward import reward
 from bandit_router.snapshot import decode, decode_latencies, encode, encode_latencies
 from bandit_router.store.fold import Fold, Snapshot
@@ -35,9 +36,6 @@ from bandit_router.types import CONFIDENCE, FloatArray, Reason
 from bandit_router.warm import Evidence, Warm, aligned
 
 log = logging.getLogger(__name__)
-
-COMMON_VARIANCE, ARM_VARIANCE = 0.01, 0.001
-"""Variance of the reward that queries are expected to explain: for all arms alike, and of each arm's own."""
 
 
 class Statistics(Protocol):
@@ -383,7 +381,7 @@ def encode_snapshot(learned: Learned) -> Snapshot:
 def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> Learner:
     """A learner with the settings' priors, noise, forgetting and reward."""
     section = settings.posterior
-    expected = {arm.name: arm.expected_quality for arm in settings.arms}
+    expected = {arm.name: expected_of(section, arm) for arm in settings.arms}
     return Learner(
         store=store,
         priors=lambda arm: make_prior(section, dim, expected.get(arm)),
@@ -396,29 +394,6 @@ def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> 
         batch=settings.learner.batch,
         keep_snapshots=settings.store.keep_snapshots,
         cascades=settings.cascade.enabled,
-    )
-
-
-def make_prior(section: PosteriorSection, dim: int, expected: float | None = None) -> Prior:
-    """Reward ``expected`` whatever the query, give or take: x[0] is the bias, the rest features."""
-    mean = np.zeros(dim)
-    mean[0] = section.prior_mean if expected is None else expected
-    precision = np.full(dim, section.weight_std**-2.0)
-    precision[0] = section.prior_std**-2.0
-    return Prior(mean=mean, precision=precision)
-
-
-def make_hyperprior(section: PosteriorSection) -> Hyperprior | None:
-    """What ties the arms together; None when they are independent."""
-    if section.model == "independent":
-        return None
-    return Hyperprior(
-        level_std=section.prior_std,
-        arm_std=section.arm_std,
-        common_variance=COMMON_VARIANCE,
-        arm_variance=ARM_VARIANCE,
-        noise_std=section.noise_std,
-        arm_variance_known=False,
     )
 
 

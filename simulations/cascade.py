@@ -42,10 +42,10 @@ from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
 from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.stream import Stream, make_stream
-from bandit_router.learner import make_hyperprior, make_prior
 from bandit_router.policies import sample
 from bandit_router.policies.cascade import Cascade
 from bandit_router.posterior import Posterior
+from bandit_router.priors import make_hyperprior, make_prior
 from bandit_router.types import FloatArray
 from simulations import show
 from simulations.streams import cost_weight, stream_of
@@ -115,8 +115,7 @@ def text_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
 
 def text_online(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
     """The same, learned by a router that draws one of the two models for each query."""
-    arms, dim = pair.stream.arms, pair.stream.x.shape[1]
-    agent = RouterMaker("uniform")(Setting(arms=arms, dim=dim, cost_weight=weight, rng=rng))
+    agent = RouterMaker("uniform")(Setting.of(pair.stream, weight, rng))
     play(pair.stream, agent, Channel(), rng)
     return lambda rest: _difference(agent.learned.rewards, rest.stream.x)
 

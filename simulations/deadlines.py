@@ -100,7 +100,7 @@ def contest(plan: Plan, shares: FloatArray, level: float, seed: int) -> dict[str
     found = {}
     for name, (make, its_stream) in contestants.items():
         travel, luck = plan.draw(seed)[2].spawn(2)  # the same luck for both
-        setting = Setting(arms=stream.arms, dim=stream.x.shape[1], cost_weight=plan.cost_weight, rng=luck)
+        setting = Setting.of(stream, plan.cost_weight, luck)
         run = play(its_stream, make(setting), plan.channel, travel)
         found[name] = _played(stream, run.action, plan.cost_weight)
     fixed = np.full(len(stream), best_fixed(known, plan.cost_weight))

@@ -89,7 +89,7 @@ def judge(plan: Plan, spec: str, seed: int) -> Figures:
     """Play one policy through the stream of one seed."""
     stream, _, rest = plan.draw(seed)
     travel, luck = rest.spawn(2)
-    setting = Setting(arms=stream.arms, dim=stream.x.shape[1], cost_weight=plan.cost_weight, rng=luck)
+    setting = Setting.of(stream, plan.cost_weight, luck)
     run = play(stream, RouterMaker(spec)(setting), plan.channel, travel)
     enough = stream.quality[:, CHEAP] >= stream.quality[:, STRONG] - MARGIN
     right = (run.action == CHEAP) == enough

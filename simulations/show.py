@@ -32,8 +32,16 @@ OURS: Mapping[str, MakeAgent] = {
 """The default of bandit-router, and the textbook's policies on independent arms, all cold."""
 
 
-def parser(description: str | None, streams: Sequence[str] = tuple(STREAMS)) -> argparse.ArgumentParser:
-    """The options every script has, with the streams it plays by default."""
+TRADES = (0.1, 0.3)
+"""The weights of cost that bandit-router is judged at."""
+
+_WORTH = "quality that the mean cost of the dearest model is worth"
+
+
+def parser(
+    description: str | None, streams: Sequence[str] = tuple(STREAMS), *, trades: Sequence[float] = ()
+) -> argparse.ArgumentParser:
+    """The options every script has, with the streams, and the trades if several, it plays by default."""
     found = argparse.ArgumentParser(
         description=(description or "").partition("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -42,19 +50,20 @@ def parser(description: str | None, streams: Sequence[str] = tuple(STREAMS)) -> 
     found.add_argument("--streams", nargs="+", choices=tuple(STREAMS), default=list(streams))
     found.add_argument("--seeds", type=int, default=20, help="random orders of each stream")
     found.add_argument("--queries", type=int, default=5000, help="length of each stream, at most")
-    found.add_argument(
-        "--trade", type=float, default=0.1, help="quality that the mean cost of the dearest model is worth"
-    )
+    if trades:
+        found.add_argument("--trades", nargs="+", type=float, default=list(trades), help=_WORTH)
+    else:
+        found.add_argument("--trade", type=float, default=0.1, help=_WORTH)
     found.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one for each core")
     found.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
     return found
 
 
-def plan_of(stream: Stream, options: argparse.Namespace) -> Plan:
-    """The plan that the options describe."""
+def plan_of(stream: Stream, options: argparse.Namespace, trade: float | None = None) -> Plan:
+    """The plan that the options describe, at one of their trades if there are several."""
     return Plan(
         stream=stream,
-        cost_weight=cost_weight(stream, options.trade),
+        cost_weight=cost_weight(stream, options.trade if trade is None else trade),
         seeds=options.seeds,
         queries=options.queries,
     )

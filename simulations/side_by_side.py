@@ -43,7 +43,7 @@ def time_us(plan: Plan, make: MakeAgent) -> float:
     """Mean µs to route one query and learn from it, over the first queries of the first seed."""
     stream, _, rest = replace(plan, queries=min(_TIMED, plan.queries or _TIMED)).draw(0)
     travel, luck = rest.spawn(2)
-    setting = Setting(arms=stream.arms, dim=stream.x.shape[1], cost_weight=plan.cost_weight, rng=luck)
+    setting = Setting.of(stream, plan.cost_weight, luck)
     with threadpool_limits(1, "blas"):
         agent = make(setting)
         start = perf_counter()
@@ -51,7 +51,7 @@ def time_us(plan: Plan, make: MakeAgent) -> float:
     return 1e6 * (perf_counter() - start) / len(stream)
 
 
-def grid(simulation: Simulation, us: Mapping[str, float]) -> Grid:
+def grid(simulation: Simulation, title: str, us: Mapping[str, float]) -> Grid:
     """Everyone by gap, the baselines among them."""
     by_gap = sorted(
         (c for c in simulation.contenders if c.role in ("policy", "best fixed", "uniform")),
@@ -61,8 +61,7 @@ def grid(simulation: Simulation, us: Mapping[str, float]) -> Grid:
         Row(cells=(one.name, *_cells(simulation, one, us)), strong=one.name in show.OURS) for one in by_gap
     ]
     return Grid(
-        title=f"{simulation.name}: {simulation.seeds} × {simulation.queries:,} queries, "
-        f"{len(simulation.arms)} models",
+        title=f"{title}: {simulation.seeds} × {simulation.queries:,} queries, {len(simulation.arms)} models",
         headings=_HEADINGS,
         rows=tuple(rows),
         notes=_NOTES,
@@ -86,18 +85,20 @@ def _cells(simulation: Simulation, one: Contender, us: Mapping[str, float]) -> t
 
 
 def main() -> None:
-    parser = show.parser(__doc__)
+    parser = show.parser(__doc__, trades=show.TRADES)
     parser.add_argument("--without", nargs="+", choices=tuple(PEERS), default=[], help="peers to leave out")
     options = parser.parse_args()
     agents = {**show.OURS, **{name: make for name, make in PEERS.items() if name not in options.without}}
     console = Console()
     found: dict[str, dict[str, Any]] = {}
     for name in options.streams:
-        plan = show.plan_of(load_stream(name, options.data), options)
-        us = {agent: time_us(plan, make) for agent, make in agents.items()}
-        simulation = show.played(plan, agents, options.jobs, name)
-        console.print(draw(grid(simulation, us)))
-        found[name] = {**simulation_json(simulation), "us_per_query": us}
+        stream = load_stream(name, options.data)
+        for trade in options.trades:
+            plan, title = show.plan_of(stream, options, trade), f"{name}, {trade:g}"
+            us = {agent: time_us(plan, make) for agent, make in agents.items()}
+            simulation = show.played(plan, agents, options.jobs, title)
+            console.print(draw(grid(simulation, title, us)))
+            found[title] = {**simulation_json(simulation), "us_per_query": us}
     show.save(options.json, found)
 
 

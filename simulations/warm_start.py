@@ -29,9 +29,8 @@ from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import FloatArray, Signals
 from simulations import show
 from simulations.peers.paretobandit import ParetoBanditMaker
-from simulations.streams import cost_weight, load_stream
+from simulations.streams import load_stream
 
-_TRADES = (0.1, 0.3)
 _FOLDS = 5
 _RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
@@ -138,20 +137,20 @@ def grid(simulation: Simulation, gain: float, trade: float, labelled: int) -> Gr
 
 def main() -> None:
     streams = ("mixed", "paretobandit", "zeroeval8", "llm_confidence", "routellm")
-    parser = show.parser(__doc__, streams=streams)
+    parser = show.parser(__doc__, streams, trades=show.TRADES)
     parser.add_argument("--labelled", type=int, default=300, help="queries that every model answered")
     options = parser.parse_args()
     console = Console()
     found: dict[str, dict[str, Any]] = {}
     for name in options.streams:
         stream = load_stream(name, options.data)
-        for trade in _TRADES:
-            weight = cost_weight(stream, trade)
-            plan = replace(show.plan_of(stream, options), cost_weight=weight, labelled=options.labelled)
-            simulation = show.played(plan, AGENTS, options.jobs, f"{name}, {trade:g}")
-            gain = regression_gain(stream, weight, np.random.default_rng(0))
+        for trade in options.trades:
+            plan = replace(show.plan_of(stream, options, trade), labelled=options.labelled)
+            title = f"{name}, {trade:g}"
+            simulation = show.played(plan, AGENTS, options.jobs, title)
+            gain = regression_gain(stream, plan.cost_weight, np.random.default_rng(0))
             console.print(draw(grid(simulation, gain, trade, options.labelled)))
-            found[f"{name}, {trade:g}"] = {**simulation_json(simulation), "regression_gain": gain}
+            found[title] = {**simulation_json(simulation), "regression_gain": gain}
     show.save(options.json, found)
 
 

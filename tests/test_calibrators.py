@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from bandit_router.calibrators import FEATURES, no_calibrators, with_confidence
 from bandit_router.config import PosteriorSection
-from bandit_router.learner import make_hyperprior, make_prior
 from bandit_router.posterior import Posterior
+from bandit_router.priors import make_hyperprior, make_prior
 
 DIM = 4
 

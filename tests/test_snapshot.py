@@ -173,9 +173,15 @@ def test_a_warm_start_survives() -> None:
     assert not np.array_equal(again.predict(np.ones(2)), other.predict(np.ones(2)))
 
 
-def test_a_hyperprior_survives() -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_a_hyperprior_survives(known: bool) -> None:
     hyperprior = Hyperprior(
-        level_std=0.3, arm_std=0.15, common_variance=0.01, arm_variance=0.001, noise_std=0.4
+        level_std=0.3,
+        arm_std=0.15,
+        common_variance=0.01,
+        arm_variance=0.001,
+        noise_std=0.4,
+        arm_variance_known=known,
     )
     posterior = Posterior.empty(
         dict.fromkeys("ab", Prior(mean=np.array([0.5, 0.0]), precision=np.ones(2))),

@@ -16,7 +16,7 @@ from simulations.peers.vowpal_wabbit import VowpalWabbitMaker
 
 PEERS: Mapping[str, MakeAgent] = {
     "MABWiser LinUCB": MABWiserMaker(policy="LinUCB"),
-    "MABWiser LinUCB, α = 0.3": MABWiserMaker(policy="LinUCB", alpha=0.3),
+    "MABWiser LinUCB, α = 0.1": MABWiserMaker(policy="LinUCB", alpha=0.1),
     "MABWiser LinTS": MABWiserMaker(policy="LinTS"),
     "MABWiser LinTS, α = 0.3": MABWiserMaker(policy="LinTS", alpha=0.3),
     "paretobandit": ParetoBanditMaker(),

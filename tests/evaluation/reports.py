@@ -15,9 +15,9 @@ from bandit_router.evaluation.evaluate import evaluate
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.simulation.agents import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation, simulate
-from bandit_router.learner import make_prior
 from bandit_router.policies import parse_policy
 from bandit_router.posterior import Posterior
+from bandit_router.priors import make_prior
 from tests.evaluation.blocks import a_block, split
 from tests.evaluation.simulation.streams import a_stream
 from tests.evaluation.worlds import ARMS

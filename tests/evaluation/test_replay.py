@@ -19,10 +19,10 @@ from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.replay import Replayed, Survey, log_refusals, replay, replays, survey
 from bandit_router.hierarchy import Hyperprior, Solution, Sums
-from bandit_router.learner import make_hyperprior, make_prior
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Fixed, LinUCB, Uniform
 from bandit_router.posterior import Posterior
+from bandit_router.priors import make_hyperprior, make_prior
 from bandit_router.types import FloatArray, Scores
 from tests.evaluation.blocks import InMemory, a_block, a_prior, block_of, split
 from tests.evaluation.worlds import ARMS, World, always, make_partition, make_world, softmax

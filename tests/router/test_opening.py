@@ -73,6 +73,7 @@ def test_other_features_than_it_learned_from_are_an_error_that_says_what_to_do(
     "changed",
     [
         {"prior_mean": 0.9},
+        {"price_slope": 0.1},
         {"prior_std": 0.6},
         {"weight_std": 0.2},
         {"noise_std": 0.6},
@@ -97,6 +98,14 @@ def test_other_posterior_settings_rebuild_it_from_the_log(
     assert rebuilt is not None
     np.testing.assert_allclose(rebuilt.mean, scores.mean, atol=1e-9)
     np.testing.assert_allclose(rebuilt.std, scores.std, atol=1e-9)
+
+
+def test_before_any_feedback_the_dearer_of_two_is_expected_to_be_better(open_router: OpenRouter) -> None:
+    router = open_router(posterior={"price_slope": 0.1})
+    scores = router.scores(router.route("query"))
+    assert scores is not None
+    large, small = scores.mean
+    assert large - small == pytest.approx(0.1 * np.log10(12.5 / 0.75))
 
 
 def test_unchanged_settings_rebuild_nothing(open_router: OpenRouter) -> None:

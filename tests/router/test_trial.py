@@ -81,5 +81,7 @@ def test_without_trials_the_policy_is_the_inner_one(open_router: OpenRouter) -> 
 
 
 def test_a_simulated_router_has_the_policy_of_a_live_one(router: Router) -> None:
-    setting = Setting(arms=("a", "b"), dim=3, cost_weight=0.0, rng=np.random.default_rng(0))
+    setting = Setting(
+        arms=("a", "b"), dim=3, list_usd=np.ones(2), cost_weight=0.0, rng=np.random.default_rng(0)
+    )
     assert RouterMaker("tempered:epsilon=0.005", PosteriorSection())(setting).policy == router.policy

@@ -48,18 +48,21 @@ def test_everyone_is_there_side_by_side(tmp_path: Path) -> None:
     for module in ("mabwiser", "vowpalwabbit", "contextualbandits"):
         pytest.importorskip(module)
     shown, found = figures("side_by_side", tmp_path, "--streams", "mixed")
-    played = {one["name"] for one in found["mixed"]["policies"] if one["role"] == "policy"}
+    assert set(found) == {"mixed, 0.1", "mixed, 0.3"}
+    played = {one["name"] for one in found["mixed, 0.3"]["policies"] if one["role"] == "policy"}
     assert played == {*OURS, *PEERS}
-    assert all(us > 0 for us in found["mixed"]["us_per_query"].values())
-    assert "mixed: 1 × 60 queries, 4 models" in shown
+    assert all(us > 0 for us in found["mixed, 0.1"]["us_per_query"].values())
+    assert "mixed, 0.3: 1 × 60 queries, 4 models" in shown
 
 
 @needs_data
 def test_a_peer_can_be_left_out(tmp_path: Path) -> None:
     without = [name for name in PEERS if name != "paretobandit"]
-    _, found = figures("side_by_side", tmp_path, "--streams", "mixed", "--without", *without)
-    assert "paretobandit" in found["mixed"]["us_per_query"]
-    assert len(found["mixed"]["us_per_query"]) == len(OURS) + 1
+    _, found = figures(
+        "side_by_side", tmp_path, "--streams", "mixed", "--trades", "0.1", "--without", *without
+    )
+    assert "paretobandit" in found["mixed, 0.1"]["us_per_query"]
+    assert len(found["mixed, 0.1"]["us_per_query"]) == len(OURS) + 1
 
 
 @needs_data

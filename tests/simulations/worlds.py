@@ -35,12 +35,7 @@ def an_easy_stream(n: int) -> Stream:
 
 
 def a_setting(stream: Stream, seed: int = 0, cost_weight: float = LAMBDA) -> Setting:
-    return Setting(
-        arms=stream.arms,
-        dim=stream.x.shape[1],
-        cost_weight=cost_weight,
-        rng=np.random.default_rng(seed),
-    )
+    return Setting.of(stream, cost_weight, np.random.default_rng(seed))
 
 
 def actions(stream: Stream, make: MakeAgent, seed: int = 0, cost_weight: float = LAMBDA) -> IntArray:

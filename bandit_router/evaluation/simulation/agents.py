@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.watch import Expected, Watch
 from bandit_router.guards import affordable
-from bandit_router.learner import Learned, make_hyperprior, make_prior, no_costs, no_latencies, warmed
+from bandit_router.learner import Learned, no_costs, no_latencies, warmed
 from bandit_router.policies import Policy, parse_policy, put_on_trial, sample
-from bandit_router.posterior import Posterior
+from bandit_router.posterior import Posterior, Prior
+from bandit_router.priors import expected_by_price, make_hyperprior, make_prior
 from bandit_router.types import Budget, FloatArray, Signals
 from bandit_router.warm import Evidence, evidence_of_labels
 
@@ -54,16 +55,32 @@ class Timekeeper(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """What an agent may know before the first query: nothing of the stream but its shape.
+    """What an agent may know before the first query: nothing of the stream but its shape and its prices.
 
-    ``cost_weight`` is λ in 1/USD; ``labelled`` are other queries on which every arm was tried, if any.
+    ``list_usd`` (K,) is what a query is listed to cost, ``cost_weight`` is λ in 1/USD; ``labelled`` are other
+    queries on which every arm was tried, if any.
     """
 
     arms: tuple[str, ...]
     dim: int
+    list_usd: FloatArray
     cost_weight: float
     rng: np.random.Generator
     labelled: Stream | None = None
+
+    @classmethod
+    def of(
+        cls, stream: Stream, cost_weight: float, rng: np.random.Generator, labelled: Stream | None = None
+    ) -> Self:
+        """What may be known of this stream."""
+        return cls(
+            arms=stream.arms,
+            dim=stream.x.shape[1],
+            list_usd=stream.expected_cost_usd[0],
+            cost_weight=cost_weight,
+            rng=rng,
+            labelled=labelled,
+        )
 
 
 MakeAgent = Callable[[Setting], Agent]
@@ -223,7 +240,7 @@ class RouterMaker:
     def __call__(self, setting: Setting) -> RouterAgent:
         section = self.posterior
         rewards = Posterior.empty(
-            dict.fromkeys(setting.arms, make_prior(section, setting.dim)),
+            _priors(section, setting),
             schema_id=_SCHEMA,
             noise_variance=section.noise_std**2,
             half_life_s=section.half_life_s,
@@ -241,6 +258,16 @@ class RouterMaker:
             watch=Watch() if section.on_drift == "reset" else None,
             deadline=self.deadline,
         )
+
+
+def _priors(section: PosteriorSection, setting: Setting) -> dict[str, Prior]:
+    """By price, of which the usual one here is the geometric mean."""
+    charged = setting.list_usd[setting.list_usd > 0.0]
+    usual = float(np.exp(np.log(charged).mean())) if charged.size else 1.0
+    expected = [expected_by_price(section, float(usd), usual) for usd in setting.list_usd]
+    return {
+        arm: make_prior(section, setting.dim, one) for arm, one in zip(setting.arms, expected, strict=True)
+    }
 
 
 def _evidence(labelled: Stream) -> Evidence:

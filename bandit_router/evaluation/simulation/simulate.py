@@ -158,15 +158,7 @@ def _fixed_tracks(plan: Plan, seed: int) -> list[Track]:
 def _agent_tracks(plan: Plan, seed: int, make: MakeAgent) -> list[Track]:
     stream, labelled, rest = plan.draw(seed)
     travel, luck = rest.spawn(2)
-    agent = make(
-        Setting(
-            arms=stream.arms,
-            dim=stream.x.shape[1],
-            cost_weight=plan.cost_weight,
-            rng=luck,
-            labelled=labelled,
-        )
-    )
+    agent = make(Setting.of(stream, plan.cost_weight, luck, labelled))
     run = play(stream, agent, plan.channel, travel)
     choice = np.eye(len(stream.arms))[run.action]
     mix = mixed(stream, float(run.cost_usd.mean()))

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from bandit_router.config import PosteriorSection
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.partition import BoolArray
@@ -45,8 +46,14 @@ class Stubborn(Listener):
 
 
 def a_setting(**changes: object) -> Setting:
-    usual = {"arms": ("small", "medium", "large"), "dim": 3, "cost_weight": 0.0}
+    usual = {"arms": ("small", "medium", "large"), "dim": 3, "list_usd": np.ones(3), "cost_weight": 0.0}
     return Setting(**(usual | {"rng": np.random.default_rng(0)} | changes))  # type: ignore[arg-type]
+
+
+def test_a_simulated_router_expects_what_the_prices_say() -> None:
+    make = RouterMaker("tempered", PosteriorSection(price_slope=0.1))
+    agent = make(a_setting(list_usd=np.array([0.01, 0.0, 1.0])))
+    np.testing.assert_allclose(agent.learned.rewards.prior_mean[:, 0], [0.6, 0.7, 0.8])
 
 
 def run(plan: Plan, *specs: str, jobs: int = 1) -> Simulation:
