@@ -80,7 +80,7 @@ class ArmSection(_Section):
     enabled: bool = True
     expected_quality: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None,
-        description="Reward expected of this arm before any feedback; by its price if left out.",
+        description="Reward expected of this arm before any feedback; if left out, see [posterior].",
     )
 
     def arm(self) -> Arm:
