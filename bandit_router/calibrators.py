@@ -36,7 +36,8 @@ FEATURES = 2
 HYPERPRIOR = Hyperprior(
     level_std=0.3, arm_std=0.15, common_variance=0.01, arm_variance=0.001, noise_std=0.39, apart=FEATURES
 )
-"""That of rewards at its defaults, whatever the settings make of those; confidence counts apart from x."""
+"""That of rewards at its defaults but for ``arm_variance``, which is not estimated; the settings have no say.
+Confidence counts apart from x."""
 
 _SUREST = 0.99
 _SCALE = math.log(_SUREST / (1.0 - _SUREST))

@@ -130,7 +130,7 @@ class TrialSection(_Section):
         10, description="Rewards counted from which on an arm is established; 0 is from the start."
     )
     beside: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        100, description="Rewards that some arm must have for others to be new beside it."
+        100, description="Rewards that some eligible arm must have for others to be new beside it."
     )
 
 

@@ -22,8 +22,8 @@ a weak model fails on many a query, and two strong ones hardly differ. With few 
 one model for everything and one for each query. So each of ``FACTORS`` times ``arm_variance`` is tried for
 every arm, and θ_a is their average, weighted by how probable they make its outcomes (Bayesian model
 averaging; Hoeting et al., Statistical Science 1999), around a θ_0 that is the same average for all arms
-together. It stays linear in φ, and what the candidates disagree on is part of the width. In simulation it
-halved the price of warm starts where contexts are worth nothing; the most probable one alone was worse.
+together: linear in φ as each of them. How much the levels of arms differ is not estimated. In simulation the
+most probable candidate alone did worse, and so did one for all arms where two strong ones hardly differed.
 
 **Noise** is each arm's residual variance, drawn towards that of all arms (Morris, Parametric empirical Bayes
 inference, JASA 1983), in two rounds.
@@ -46,11 +46,12 @@ Everything follows from the sums S = Σ w x xᵀ, m = Σ w y x, Σ w y² and n o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 from bandit_router.types import FloatArray
 
@@ -76,7 +77,7 @@ class Hyperprior:
 
     ``level_std`` is of the common intercept around its mean and ``arm_std`` of an arm's own around that;
     ``common_variance`` and ``arm_variance`` are what x is expected to explain, in common and of each arm;
-    with ``arm_variance_known = False`` the outcomes decide how far ``arm_variance`` is off.
+    with ``arm_variance_known = False`` the outcomes decide how far off ``arm_variance`` is.
     The last ``apart`` features are directions of their own, expected to explain as much once more, whatever
     the scale of the others.
     """
@@ -149,12 +150,9 @@ def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | No
 def _trust(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> float:
     """κ: how much of the other sums the own ones bear out."""
 
-    def evidence(sums: Sums) -> float:
-        return _log_evidence(_system(sums, noise, mu, hyper), sums, noise, mu)
-
     def borne_out(power: float) -> float:
         prior = times(power, other)
-        return evidence(plus(own, prior)) - evidence(prior)
+        return _log_evidence(plus(own, prior), noise, mu, hyper) - _log_evidence(prior, noise, mu, hyper)
 
     return max(TRUST, key=borne_out)
 
@@ -163,32 +161,38 @@ def _solution(
     sums: Sums, transform: FloatArray, offset: FloatArray, mu: float, hyper: Hyperprior
 ) -> Solution:
     noise = np.full(len(offset), hyper.noise_std**2)
+    fit = _fit(sums, noise, mu, hyper)
     for _ in range(_ROUNDS if sums.weight.any() else 0):
-        system = _system(sums, noise, mu, hyper)
-        noise = _noise(sums, _theta(system, _common(system)), system.covariance, noise, hyper.noise_std**2)
-    theta, variance = _averaged(sums, noise, mu, hyper)
-    theta[:, 0] += offset
-    return Solution(transform, theta, np.sqrt(variance), noise)
+        noise = _noise(sums, fit, noise, hyper.noise_std**2)
+        fit = _fit(sums, noise, mu, hyper)
+    fit.theta[:, 0] += offset
+    return Solution(transform, fit.theta, np.sqrt(fit.variance), noise)
 
 
-def _averaged(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> tuple[FloatArray, FloatArray]:
-    """θ (K, D) and the variance of each arm's level (K,), averaged over what ``arm_variance`` may be.
+class _Fit(NamedTuple):
+    """θ (K, D), the mean of C (K, D, D), and the variance of each arm's level (K,)."""
+
+    theta: FloatArray
+    covariance: FloatArray
+    variance: FloatArray
+
+
+def _fit(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _Fit:
+    """What follows from the sums, given the noise, averaged over what ``arm_variance`` may be.
 
     θ_0 first, with p_v ∝ p(outcomes | v is that of all arms); given θ_0, every arm for itself, with
-    p_av ∝ p(outcomes of a | θ_0, v)::
+    p_va ∝ p(outcomes of a | θ_0, v)::
 
-        θ_a = Σ_v p_av θ_av,    variance_a = Σ_v p_av (C_av[0, 0] + (θ_av[0] − θ_a[0])²)
+        θ_a = Σ_v p_va θ_va,    variance_a = Σ_v p_va (C_va[0, 0] + (θ_va[0] − θ_a[0])²)
     """
-    factors = (1.0,) if hyper.arm_variance_known else FACTORS
-    candidates = [replace(hyper, arm_variance=factor * hyper.arm_variance) for factor in factors]
-    systems = [_system(sums, noise, mu, candidate) for candidate in candidates]
-    p = softmax([_log_evidence(system, sums, noise, mu) for system in systems])
-    common = p @ np.array([_common(system) for system in systems])
-    p = softmax([_log_evidence_of_arms(system, sums, noise, common) for system in systems], axis=0)
-    thetas = np.array([_theta(system, common) for system in systems])
+    system = _system(sums, noise, mu, hyper)
+    common = softmax(_log_evidences(system, sums, noise, mu)) @ system.common
+    p = softmax(_log_evidences_of_arms(system, sums, noise, common), axis=0)
+    thetas = system.told + np.einsum("vkij,vj->vki", system.covariance, system.own * common)
     theta = np.einsum("vk,vki->ki", p, thetas)
-    variances = np.array([system.covariance[:, 0, 0] for system in systems])
-    return theta, (p * (variances + (thetas[:, :, 0] - theta[:, 0]) ** 2)).sum(axis=0)
+    covariance = np.einsum("vk,vkij->kij", p, system.covariance)
+    apart = (p * (thetas[:, :, 0] - theta[:, 0]) ** 2).sum(axis=0)
+    return _Fit(theta, covariance, covariance[:, 0, 0] + apart)
 
 
 def directions(second: FloatArray, weight: FloatArray, apart: int = 0) -> FloatArray:
@@ -230,8 +234,11 @@ def _centred(sums: Sums, offset: FloatArray) -> Sums:
 
 
 class _System(NamedTuple):
-    """What is solved, given the noise: C (K, D, D) and C m/σ² (K, D) of the arms, and for θ_0 its precision
-    (D, D) and right-hand side (D,); ``shared`` and ``own`` (D,) are the diagonals of L_0 and L_1."""
+    """What is solved, given the noise, for V values that ``arm_variance`` may have.
+
+    C (V, K, D, D) and C m/σ² (V, K, D) of the arms; θ_0 (V, D), its precision (V, D, D) and right-hand side
+    (V, D); ``shared`` (D,) and ``own`` (V, D) are the diagonals of L_0 and L_1.
+    """
 
     shared: FloatArray
     own: FloatArray
@@ -239,58 +246,56 @@ class _System(NamedTuple):
     told: FloatArray
     precision: FloatArray
     target: FloatArray
+    common: FloatArray
 
 
 def _system(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _System:
+    variances = hyper.arm_variance * np.array([1.0] if hyper.arm_variance_known else FACTORS)
     d = sums.cross.shape[1]
-    shared, own = np.full(d, 1.0 / hyper.common_variance), np.full(d, 1.0 / hyper.arm_variance)
-    shared[0], own[0] = hyper.level_std**-2.0, hyper.arm_std**-2.0
-    precisions: FloatArray = sums.second / noise[:, None, None] + np.diag(own)
-    covariance = np.asarray(np.linalg.inv(precisions), dtype=np.float64)
-    told = np.einsum("kij,kj->ki", covariance, sums.cross) / noise[:, None]
-    precision = np.diag(shared) + (np.diag(own) - own[:, None] * covariance * own).sum(axis=0)
-    target = (own * told).sum(axis=0)
-    target[0] += shared[0] * mu
-    return _System(shared, own, covariance, told, precision, target)
+    shared, own = np.full(d, 1.0 / hyper.common_variance), np.repeat(1.0 / variances[:, None], d, axis=1)
+    shared[0], own[:, 0] = hyper.level_std**-2.0, hyper.arm_std**-2.0
+    alone = own[:, None, :, None] * np.eye(d)
+    covariance = np.asarray(np.linalg.inv(sums.second / noise[:, None, None] + alone), dtype=np.float64)
+    told = np.einsum("vkij,kj->vki", covariance, sums.cross) / noise[:, None]
+    eliminated = alone - own[:, None, :, None] * covariance * own[:, None, None, :]
+    precision = np.diag(shared) + eliminated.sum(axis=1)
+    target = (own[:, None] * told).sum(axis=1)
+    target[:, 0] += shared[0] * mu
+    common = np.linalg.solve(precision, target[..., None])[..., 0]
+    return _System(shared, own, covariance, told, precision, target, common)
 
 
-def _common(system: _System) -> FloatArray:
-    """θ_0 (D,)."""
-    return np.asarray(np.linalg.solve(system.precision, system.target), dtype=np.float64)
+def _log_evidence(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> float:
+    """log p(outcomes) of the rows in the sums, with θ and ``arm_variance`` integrated out.
 
-
-def _theta(system: _System, common: FloatArray) -> FloatArray:
-    """θ (K, D), given θ_0."""
-    found: FloatArray = system.told + np.einsum("kij,j->ki", system.covariance, system.own * common)
-    return found
-
-
-def _log_evidence(system: _System, sums: Sums, noise: FloatArray, mu: float) -> float:
-    """log p(outcomes) of the rows in the sums, with θ integrated out, for noise variances (K,).
-
-    Up to Σ w log √(2π), which is the same whatever is believed.
+    Up to Σ w log √(2π), which is the same whatever is believed; ``noise`` are variances (K,).
     """
-    shared, own, covariance, told, precision, target = system
-    common = np.log(shared).sum() - np.linalg.slogdet(precision)[1] - shared[0] * mu * mu
-    common += target @ _common(system)
-    arms = len(noise) * np.log(own).sum() + np.linalg.slogdet(covariance)[1].sum()
-    explained = (sums.cross * told).sum(axis=1)
+    found = _log_evidences(_system(sums, noise, mu, hyper), sums, noise, mu)
+    return float(logsumexp(found)) - math.log(found.size)
+
+
+def _log_evidences(system: _System, sums: Sums, noise: FloatArray, mu: float) -> FloatArray:
+    """The same for each ``arm_variance``, (V,)."""
+    shared, own, covariance, told, precision, target, common = system
+    found = np.log(shared).sum() - np.linalg.slogdet(precision)[1] - shared[0] * mu * mu
+    found += (target * common).sum(axis=1)
+    found += len(noise) * np.log(own).sum(axis=1) + np.linalg.slogdet(covariance)[1].sum(axis=1)
+    explained = (sums.cross * told).sum(axis=2)
     rows = (sums.square - explained) / noise + sums.weight * np.log(noise)
-    return float(0.5 * (common + arms - rows.sum()))
+    return np.asarray(0.5 * (found - rows.sum(axis=1)), dtype=np.float64)
 
 
-def _log_evidence_of_arms(system: _System, sums: Sums, noise: FloatArray, common: FloatArray) -> FloatArray:
-    """log p(outcomes of arm a | θ_0) for each (K,), up to what does not depend on ``arm_variance``."""
+def _log_evidences_of_arms(system: _System, sums: Sums, noise: FloatArray, common: FloatArray) -> FloatArray:
+    """log p(outcomes of arm a | θ_0) for each ``arm_variance``, (V, K), up to what does not depend on it."""
     surprise = (sums.cross - sums.second @ common) / noise[:, None]
-    explained = np.einsum("ki,kij,kj->k", surprise, system.covariance, surprise)
-    volume = np.log(system.own).sum() + np.linalg.slogdet(system.covariance)[1]
+    explained = np.einsum("ki,vkij,kj->vk", surprise, system.covariance, surprise)
+    volume = np.log(system.own).sum(axis=1)[:, None] + np.linalg.slogdet(system.covariance)[1]
     return np.asarray(0.5 * (volume + explained), dtype=np.float64)
 
 
-def _noise(
-    sums: Sums, theta: FloatArray, covariance: FloatArray, noise: FloatArray, prior: float
-) -> FloatArray:
+def _noise(sums: Sums, fit: _Fit, noise: FloatArray, prior: float) -> FloatArray:
     """Residual variances (K,): those of each arm, drawn to those of all, and these to the prior's."""
+    theta, covariance, _ = fit
     fitted = np.einsum("ki,kij,kj->k", theta, sums.second, theta) - 2.0 * (theta * sums.cross).sum(axis=1)
     residual = np.maximum(sums.square + fitted, 0.0)
     used = np.einsum("kij,kij->k", covariance, sums.second) / noise

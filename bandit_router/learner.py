@@ -24,7 +24,7 @@ from bandit_router.errors import SnapshotCorrupt
 from bandit_router.hierarchy import Hyperprior
 from bandit_router.latency import Latencies
 from bandit_router.posterior import Posterior, Prior
-from bandit_router.priors import expected_of, make_hyperprior, make_prior
+from bandit_router.priors import make_hyperprior, prior_of_arm
 from bandit_router.reward import reward
 from bandit_router.snapshot import decode, decode_latencies, encode, encode_latencies
 from bandit_router.store.fold import Fold, Snapshot
@@ -32,7 +32,7 @@ from bandit_router.store.recent import rewarded
 from bandit_router.store.records import Observation
 from bandit_router.store.reset import forget, replace_warm_start
 from bandit_router.store.store import Store
-from bandit_router.types import CONFIDENCE, FloatArray, Reason
+from bandit_router.types import CONFIDENCE, Arm, FloatArray, Reason
 from bandit_router.warm import Evidence, Warm, aligned
 
 log = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class Learner:
     """How rewards are made and learned. Stateless: everything it knows is in the store."""
 
     store: Store
-    priors: Callable[[str], Prior]
+    priors: Callable[[Arm], Prior]
     dim: int
     noise_variance: float
     half_life_s: float | None
@@ -198,7 +198,7 @@ class Learner:
 
     def rebuild(self, fold: Fold) -> int:
         """Publish a posterior made from nothing but the log; how many rewards it counts."""
-        learned = self.empty(arm.name for arm in self.store.arms_in(fold))
+        learned = self.empty(self.store.arms_in(fold))
         warm = fold.warm_start()
         if warm is not None:
             learned.rewards.warm, learned.costs.warm = warm_of(read_snapshot(warm), learned.rewards.arms)
@@ -252,7 +252,7 @@ class Learner:
         if learned is None:
             self.rebuild(fold)
             return
-        if not self._agrees(learned.rewards) or fold.reward_weights != self.weights:
+        if not self._agrees(learned.rewards, self.store.arms_in(fold)) or fold.reward_weights != self.weights:
             log.warning("the settings of the posterior or the reward changed: rebuilding from the log")
             self.rebuild(fold)
             return
@@ -264,14 +264,14 @@ class Learner:
 
     def include(self, fold: Fold, learned: Learned) -> None:
         """Give every arm that the newest snapshot does not know its prior; publish if there is one."""
-        new = [arm.name for arm in self.store.arms_in(fold) if arm.name not in learned.rewards]
+        new = [arm for arm in self.store.arms_in(fold) if arm.name not in learned.rewards]
         for arm in new:
             prior, calibrators = self.priors(arm), learned.calibrators
             learned = Learned(
-                rewards=learned.rewards.with_arm(arm, prior),
-                costs=learned.costs.with_arm(arm, prior_of_costs(self.dim)),
-                latencies=learned.latencies.with_arm(arm),
-                calibrators=calibrators and calibrators.with_arm(arm, prior_of(prior.mean)),
+                rewards=learned.rewards.with_arm(arm.name, prior),
+                costs=learned.costs.with_arm(arm.name, prior_of_costs(self.dim)),
+                latencies=learned.latencies.with_arm(arm.name),
+                calibrators=calibrators and calibrators.with_arm(arm.name, prior_of(prior.mean)),
             )
         if new:
             self.publish(fold, learned)
@@ -286,10 +286,10 @@ class Learner:
         fold.put_warm_start(stored, source=source, trust=trust, now=now)
         return self.publish(fold, learned)
 
-    def empty(self, arms: Iterable[str]) -> Learned:
+    def empty(self, arms: Iterable[Arm]) -> Learned:
         """What is believed of these arms before anything was seen."""
         rewards = Posterior.empty(
-            {arm: self.priors(arm) for arm in arms},
+            {arm.name: self.priors(arm) for arm in arms},
             schema_id=self.schema_id,
             noise_variance=self.noise_variance,
             half_life_s=self.half_life_s,
@@ -303,8 +303,9 @@ class Learner:
         """Publish what was learned, all of it from rewards made with the weights on record."""
         return fold.publish(encode_snapshot(learned), fold.reward_weights, keep=self.keep_snapshots)
 
-    def _agrees(self, posterior: Posterior) -> bool:
-        priors = [self.priors(arm) for arm in posterior.arms]
+    def _agrees(self, posterior: Posterior, arms: Iterable[Arm]) -> bool:
+        known = {arm.name: self.priors(arm) for arm in arms}
+        priors = [known[arm] for arm in posterior.arms]
         return (
             posterior.noise_variance == self.noise_variance
             and posterior.half_life_s == self.half_life_s
@@ -381,10 +382,10 @@ def encode_snapshot(learned: Learned) -> Snapshot:
 def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> Learner:
     """A learner with the settings' priors, noise, forgetting and reward."""
     section = settings.posterior
-    expected = {arm.name: expected_of(section, arm) for arm in settings.arms}
+    expected = {arm.name: arm.expected_quality for arm in settings.arms}
     return Learner(
         store=store,
-        priors=lambda arm: make_prior(section, dim, expected.get(arm)),
+        priors=lambda arm: prior_of_arm(section, dim, arm, expected.get(arm.name)),
         dim=dim,
         noise_variance=section.noise_std**2,
         half_life_s=section.half_life_s,

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from bandit_router.config import ArmSection, PosteriorSection
+from bandit_router.config import PosteriorSection
 from bandit_router.hierarchy import Hyperprior
 from bandit_router.posterior import Prior
+from bandit_router.types import Arm
 
 COMMON_VARIANCE, ARM_VARIANCE = 0.01, 0.001
 """Variance of the reward that queries are expected to explain: for all arms alike, and of each arm's own."""
@@ -17,14 +18,14 @@ USUAL_USD_PER_MTOK = 3.0
 """Input and output price together of a model that is expected to be as good as ``prior_mean``."""
 
 
-def expected_of(section: PosteriorSection, arm: ArmSection) -> float:
-    """The reward expected of a configured arm before any feedback: as configured, or by its price.
+def prior_of_arm(section: PosteriorSection, dim: int, arm: Arm, expected: float | None = None) -> Prior:
+    """What is believed of an arm before any feedback: ``expected``, or what its price says.
 
-    The price is the configured one: a model does not get worse by a price cut.
+    When its price changes so does that, from the next start on.
     """
-    if arm.expected_quality is not None:
-        return arm.expected_quality
-    return expected_by_price(section, arm.input_usd_per_mtok + arm.output_usd_per_mtok)
+    if expected is None:
+        expected = expected_by_price(section, arm.input_usd_per_mtok + arm.output_usd_per_mtok)
+    return make_prior(section, dim, expected)
 
 
 def expected_by_price(section: PosteriorSection, usd: float, usual: float = USUAL_USD_PER_MTOK) -> float:
@@ -36,7 +37,8 @@ def expected_by_price(section: PosteriorSection, usd: float, usual: float = USUA
     """
     if usd <= 0.0:
         return section.prior_mean
-    return min(1.0, max(0.0, section.prior_mean + section.price_slope * math.log10(usd / usual)))
+    decades = math.log10(usd) - math.log10(usual)  # a quotient of tiny numbers may be 0
+    return min(1.0, max(0.0, section.prior_mean + section.price_slope * decades))
 
 
 def make_prior(section: PosteriorSection, dim: int, expected: float | None = None) -> Prior:

@@ -1,8 +1,8 @@
 """Fixtures: real databases, fresh for every test, both kinds by one parametrized fixture.
 
-SQLite files live in the test's own directory. One PostgreSQL server, from a wheel, is started for the
-whole session, and every test gets a new database in it. Migrations run once for each kind; a test that wants
-their outcome gets a copy of it.
+SQLite files live in the test's own directory. Each process that runs tests starts one PostgreSQL server, from
+a wheel, and every test gets a new database in it. Migrations run once for each kind; a test that wants their
+outcome gets a copy of it.
 """
 
 from __future__ import annotations

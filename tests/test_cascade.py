@@ -31,7 +31,7 @@ RULE = Rule(expensive="dear", epsilon=0.1)
 
 def view(**changes: Any) -> View:
     rewards = Posterior.empty(
-        {arm.name: learner_of(None).priors(arm.name) for arm in ARMS},  # type: ignore[arg-type]
+        {arm.name: learner_of(None).priors(arm) for arm in ARMS},  # type: ignore[arg-type]
         schema_id=SCHEMA,
         noise_variance=0.25,
     )

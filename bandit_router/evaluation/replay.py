@@ -53,7 +53,7 @@ from bandit_router.types import FloatArray
 _REWARD = OUTCOMES.index("reward")
 
 _GROWTH = 1.05
-"""A hierarchical posterior is solved as a whole, about 1 ms: it is published anew when it knows this many
+"""A hierarchical posterior is solved as a whole, which takes ms: it is published anew when it knows this many
 times as many rewards as the last one, as by the router in simulation."""
 
 

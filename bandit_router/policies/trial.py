@@ -24,10 +24,10 @@ class Trial:
     """A policy, with a share of its traffic set aside for arms on trial beside established ones.
 
     An arm is on trial while fewer than ``rewards`` of its rewards are known, and at least ``beside`` of some
-    other arm's: a router that has only begun has nothing to protect and explores better by itself (on two
-    streams of eight and seven arms, trials from the tenth reward on cost a sixth of the gap). With p the
-    policy's PMF over all eligible arms, e its PMF over the established ones alone, T the arms on trial and
-    p(T) their sum::
+    other eligible arm's: where little is known there is little to protect, and the policy explores better by
+    itself (on two streams of eight and seven arms, trials from the tenth reward on cost a sixth of the gap).
+    With p the policy's PMF over all eligible arms, e its PMF over the established ones alone, T the arms on
+    trial and p(T) their sum::
 
         m = min(share, max(p(T), l)),    l = LEAST · share
         PMF(a) = l/|T| + (m − l) · p(a)/p(T)  for a in T,    (1 − m) · e(a)  for the others

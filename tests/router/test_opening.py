@@ -106,6 +106,10 @@ def test_before_any_feedback_the_dearer_of_two_is_expected_to_be_better(open_rou
     assert scores is not None
     large, small = scores.mean
     assert large - small == pytest.approx(0.1 * np.log10(12.5 / 0.75))
+    router.put_arm(replace(NEW, input_usd_per_mtok=25.0, output_usd_per_mtok=100.0))
+    scores = router.scores(router.route("query"))
+    assert scores is not None
+    assert dict(zip(scores.arms, scores.mean, strict=True))["new"] == pytest.approx(large + 0.1)
 
 
 def test_unchanged_settings_rebuild_nothing(open_router: OpenRouter) -> None:

@@ -261,7 +261,7 @@ class RouterMaker:
 
 
 def _priors(section: PosteriorSection, setting: Setting) -> dict[str, Prior]:
-    """By price, of which the usual one here is the geometric mean."""
+    """Expected by list cost; the usual one is the geometric mean of the arms that are not free."""
     charged = setting.list_usd[setting.list_usd > 0.0]
     usual = float(np.exp(np.log(charged).mean())) if charged.size else 1.0
     expected = [expected_by_price(section, float(usd), usual) for usd in setting.list_usd]
