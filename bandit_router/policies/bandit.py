@@ -82,8 +82,8 @@ class Tempered:
     price, ε times the regret of the uniform policy, is paid for ever.
     """
 
-    least: float = 0.1
-    slope: float = 8.0
+    least: float = 0.5
+    slope: float = 5.0
     epsilon: float = 0.005
 
     def __post_init__(self) -> None:
