@@ -236,14 +236,15 @@ def _centred(sums: Sums, offset: FloatArray) -> Sums:
 class _System(NamedTuple):
     """What is solved, given the noise, for V values that ``arm_variance`` may have.
 
-    C (V, K, D, D) and C m/σ² (V, K, D) of the arms; θ_0 (V, D), its precision (V, D, D) and right-hand side
-    (V, D); ``shared`` (D,) and ``own`` (V, D) are the diagonals of L_0 and L_1.
+    C (V, K, D, D), C m/σ² (V, K, D) and log |L_1 C| (V, K) of the arms; θ_0 (V, D), its precision (V, D, D)
+    and right-hand side (V, D); ``shared`` (D,) and ``own`` (V, D) are the diagonals of L_0 and L_1.
     """
 
     shared: FloatArray
     own: FloatArray
     covariance: FloatArray
     told: FloatArray
+    volume: FloatArray
     precision: FloatArray
     target: FloatArray
     common: FloatArray
@@ -257,12 +258,13 @@ def _system(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _Sys
     alone = own[:, None, :, None] * np.eye(d)
     covariance = np.asarray(np.linalg.inv(sums.second / noise[:, None, None] + alone), dtype=np.float64)
     told = np.einsum("vkij,kj->vki", covariance, sums.cross) / noise[:, None]
+    volume = np.log(own).sum(axis=1)[:, None] + np.linalg.slogdet(covariance)[1]
     eliminated = alone - own[:, None, :, None] * covariance * own[:, None, None, :]
     precision = np.diag(shared) + eliminated.sum(axis=1)
     target = (own[:, None] * told).sum(axis=1)
     target[:, 0] += shared[0] * mu
     common = np.linalg.solve(precision, target[..., None])[..., 0]
-    return _System(shared, own, covariance, told, precision, target, common)
+    return _System(shared, own, covariance, told, volume, precision, target, common)
 
 
 def _log_evidence(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> float:
@@ -276,10 +278,9 @@ def _log_evidence(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -
 
 def _log_evidences(system: _System, sums: Sums, noise: FloatArray, mu: float) -> FloatArray:
     """The same for each ``arm_variance``, (V,)."""
-    shared, own, covariance, told, precision, target, common = system
+    shared, _, _, told, volume, precision, target, common = system
     found = np.log(shared).sum() - np.linalg.slogdet(precision)[1] - shared[0] * mu * mu
-    found += (target * common).sum(axis=1)
-    found += len(noise) * np.log(own).sum(axis=1) + np.linalg.slogdet(covariance)[1].sum(axis=1)
+    found += (target * common).sum(axis=1) + volume.sum(axis=1)
     explained = (sums.cross * told).sum(axis=2)
     rows = (sums.square - explained) / noise + sums.weight * np.log(noise)
     return np.asarray(0.5 * (found - rows.sum(axis=1)), dtype=np.float64)
@@ -289,8 +290,7 @@ def _log_evidences_of_arms(system: _System, sums: Sums, noise: FloatArray, commo
     """log p(outcomes of arm a | θ_0) for each ``arm_variance``, (V, K), up to what does not depend on it."""
     surprise = (sums.cross - sums.second @ common) / noise[:, None]
     explained = np.einsum("ki,vkij,kj->vk", surprise, system.covariance, surprise)
-    volume = np.log(system.own).sum(axis=1)[:, None] + np.linalg.slogdet(system.covariance)[1]
-    return np.asarray(0.5 * (volume + explained), dtype=np.float64)
+    return np.asarray(0.5 * (system.volume + explained), dtype=np.float64)
 
 
 def _noise(sums: Sums, fit: _Fit, noise: FloatArray, prior: float) -> FloatArray:

@@ -252,7 +252,7 @@ class Learner:
         if learned is None:
             self.rebuild(fold)
             return
-        if not self._agrees(learned.rewards, self.store.arms_in(fold)) or fold.reward_weights != self.weights:
+        if not self._agrees(fold, learned.rewards) or fold.reward_weights != self.weights:
             log.warning("the settings of the posterior or the reward changed: rebuilding from the log")
             self.rebuild(fold)
             return
@@ -303,8 +303,8 @@ class Learner:
         """Publish what was learned, all of it from rewards made with the weights on record."""
         return fold.publish(encode_snapshot(learned), fold.reward_weights, keep=self.keep_snapshots)
 
-    def _agrees(self, posterior: Posterior, arms: Iterable[Arm]) -> bool:
-        known = {arm.name: self.priors(arm) for arm in arms}
+    def _agrees(self, fold: Fold, posterior: Posterior) -> bool:
+        known = {arm.name: self.priors(arm) for arm in self.store.arms_in(fold)}
         priors = [known[arm] for arm in posterior.arms]
         return (
             posterior.noise_variance == self.noise_variance

@@ -106,7 +106,7 @@ def _earned(x: FloatArray, utility: FloatArray, fold: IntArray, ridge: float) ->
     return float(utility[np.arange(len(x)), chosen].mean())
 
 
-def grid(simulation: Simulation, gain: float, trade: float, labelled: int) -> Grid:
+def grid(simulation: Simulation, title: str, gain: float, labelled: int) -> Grid:
     """Everyone, and how the three questions are answered."""
     cold = simulation.named("tempered, cold").values("gap").mean()
     rows = []
@@ -124,7 +124,7 @@ def grid(simulation: Simulation, gain: float, trade: float, labelled: int) -> Gr
         )
         rows.append(Row(cells=cells, strong=name == "tempered, warm"))
     return Grid(
-        title=f"{simulation.name}, {trade:g}: {labelled} labelled, then {simulation.seeds} × "
+        title=f"{title}: {labelled} labelled, then {simulation.seeds} × "
         f"{simulation.queries:,} queries; a regression gains {gain:+.4f}",
         headings=("", "below best ± sd", "worst", "of the gain", "gap", "over cold"),
         rows=tuple(rows),
@@ -149,7 +149,7 @@ def main() -> None:
             title = f"{name}, {trade:g}"
             simulation = show.played(plan, AGENTS, options.jobs, title)
             gain = regression_gain(stream, plan.cost_weight, np.random.default_rng(0))
-            console.print(draw(grid(simulation, gain, trade, options.labelled)))
+            console.print(draw(grid(simulation, title, gain, options.labelled)))
             found[title] = {**simulation_json(simulation), "regression_gain": gain}
     show.save(options.json, found)
 
