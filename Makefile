@@ -39,6 +39,7 @@ simulations: $(VENV)/simulations.stamp
 	$(BIN)/python -m simulations.warm_start
 	$(BIN)/python -m simulations.hand_written
 	$(BIN)/python -m simulations.deadlines
+	$(BIN)/python -m simulations.budgets
 
 chromium: # the browser that the tests open pages in
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \

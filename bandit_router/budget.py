@@ -34,7 +34,7 @@ LEAST_SLACK = 2.0
 """The debt that one call may run up: this share of the requests so far, or so many requests' worth."""
 
 RESERVE = 0.0025
-MOST_RESERVE = 2.5
+MOST_RESERVE = 10.0
 """Held back of the allowance, in the same measures: a call can cost more than expected, never less than 0."""
 
 _SAVED = 100.0

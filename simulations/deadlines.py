@@ -22,7 +22,6 @@ import numpy as np
 from rich.console import Console
 
 from bandit_router.deadline import Deadline
-from bandit_router.evaluation.parallel import spread, workers
 from bandit_router.evaluation.partition import IntArray
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.played import sd
@@ -163,11 +162,7 @@ def contests(
     for level, case in order:
         shares = shares_in_time(plan.stream, plan.cost_weight, CASES[case], level)
         tasks += [partial(contest, plan, shares, level, seed) for seed in range(plan.seeds)]
-    with show.progress(plan.stream.name, len(tasks)) as step, workers(jobs):
-        played = []
-        for one in spread(tasks):
-            played.append(one)
-            step(1)
+    played = show.worked(tasks, jobs, plan.stream.name)
     found: dict[float, dict[str, list[dict[str, Played]]]] = {level: {} for level in levels}
     for i, (level, case) in enumerate(order):
         found[level][case] = played[i * plan.seeds : (i + 1) * plan.seeds]
@@ -189,9 +184,7 @@ def main() -> None:
             f"{level:g}": {case: [_plain(one) for one in seeds] for case, seeds in cases.items()}
             for level, cases in found.items()
         }
-    for one in missed:
-        console.print(f"missed: {one}")
-    console.print(f"bars: {f'{len(missed)} missed' if missed else 'all met'}")
+    show.say_missed(console, missed)
     show.save(options.json, {"missed": missed, "runs": facts})
 
 

@@ -8,18 +8,20 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bandit_router.config import PosteriorSection, TrialSection
 from bandit_router.errors import RouterError
-from bandit_router.evaluation.parallel import workers
+from bandit_router.evaluation.parallel import spread, workers
 from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
 from bandit_router.evaluation.simulation.stream import Stream
 from simulations.streams import STREAMS, cost_weight
+
+T = TypeVar("T")
 
 _TEXTBOOK = PosteriorSection(model="independent", prior_mean=0.5, noise_std=0.3)
 _NO_TRIAL = TrialSection(rewards=0)
@@ -39,9 +41,12 @@ _WORTH = "quality that the mean cost of the dearest model is worth"
 
 
 def parser(
-    description: str | None, streams: Sequence[str] = tuple(STREAMS), *, trades: Sequence[float] = ()
+    description: str | None, streams: Sequence[str] = tuple(STREAMS), *, trades: Sequence[float] | None = ()
 ) -> argparse.ArgumentParser:
-    """The options every script has, with the streams, and the trades if several, it plays by default."""
+    """The options every script has, with the streams, and the trades if several, it plays by default.
+
+    With None for trades, cost has no fixed weight and there is no such option.
+    """
     found = argparse.ArgumentParser(
         description=(description or "").partition("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -52,7 +57,7 @@ def parser(
     found.add_argument("--queries", type=int, default=5000, help="length of each stream, at most")
     if trades:
         found.add_argument("--trades", nargs="+", type=float, default=list(trades), help=_WORTH)
-    else:
+    elif trades is not None:
         found.add_argument("--trade", type=float, default=0.1, help=_WORTH)
     found.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one for each core")
     found.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
@@ -75,6 +80,16 @@ def played(plan: Plan, agents: Mapping[str, MakeAgent], jobs: int, title: str) -
         return simulate(plan, agents, progress=step)
 
 
+def worked(tasks: Sequence[Callable[[], T]], jobs: int, title: str) -> list[T]:
+    """What the tasks return, in their order, with a progress bar."""
+    found = []
+    with progress(title, len(tasks)) as step, workers(jobs):
+        for one in spread(tasks):
+            found.append(one)
+            step(1)
+    return found
+
+
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar; what it yields is told of how much more is done."""
@@ -82,6 +97,13 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda done: bar.advance(task, done)
+
+
+def say_missed(console: Console, missed: Sequence[str]) -> None:
+    """Name every bar that was missed, and how many."""
+    for one in missed:
+        console.print(f"missed: {one}")
+    console.print(f"bars: {f'{len(missed)} missed' if missed else 'all met'}")
 
 
 def save(file: Path | None, facts: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""ParetoBandit's LinUCB (https://github.com/ParetoBandit/ParetoBandit)."""
+"""ParetoBandit's LinUCB and its budget pacer (https://github.com/ParetoBandit/ParetoBandit)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bandit_router.evaluation.partition import BoolArray
@@ -11,6 +11,8 @@ from bandit_router.types import FloatArray, Signals
 from simulations.peers.common import draw_seed, load
 
 _TUNED = {"cold start": "BEST_K3_TABULA_RASA_HPARAMS", "router": "BEST_K3_HPARAMS"}
+_CALL_TOKENS = 1000
+"""A call is listed as so many tokens: a price per token is all that a registry takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,10 +55,8 @@ class ParetoBanditMaker:
     alpha: float | None = None
 
     def __call__(self, setting: Setting) -> ParetoBanditAgent:
-        options = {} if self.alpha is None else {"alpha": self.alpha}
-        if self.setting != "policy":
-            found = getattr(load("pareto_bandit.config"), _TUNED[self.setting])
-            options = {name: found[name] for name in ("alpha", "forgetting_factor")} | options
+        options = {} if self.setting == "policy" else _tuned(self.setting)
+        options |= {} if self.alpha is None else {"alpha": self.alpha}
         bandit = load("pareto_bandit.policy").DisjointLinUCBPolicy(
             list(setting.arms), dim=setting.dim, seed=draw_seed(setting.rng), **options
         )
@@ -65,3 +65,70 @@ class ParetoBanditMaker:
                 for arm, reward in zip(setting.arms, quality.tolist(), strict=True):
                     bandit.update(arm, x, reward, advance_time=False)
         return ParetoBanditAgent(arms=setting.arms, bandit=bandit, cost_weight=setting.cost_weight)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PacedAgent:
+    """``BanditRouter`` with a ``BudgetPacer``. Prices are kept as they are listed."""
+
+    arms: tuple[str, ...]
+    router: Any
+    asked: list[Any] = field(default_factory=list)
+    listed: dict[str, float] = field(default_factory=dict)
+
+    def choose(
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+    ) -> int:
+        del eligible, signals
+        for arm, usd in zip(self.arms, expected_cost_usd.tolist(), strict=True):
+            if self.listed.get(arm) != usd:
+                self.router.update_model_pricing(arm, **_prices(usd))
+                self.listed[arm] = usd
+        chosen, log = self.router.route(x)
+        self.asked.append(log)
+        return self.arms.index(chosen)
+
+    def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
+        del x, arm
+        log = self.asked[decision]
+        log.cost_usd = cost_usd
+        self.router.process_feedback(log.request_id, reward=quality)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PacedMaker:
+    """The router of the package, cold, paced to ``budget_usd`` a request as its demonstrations do.
+
+    The pacer has its defaults, the bandit the parameters found best for a cold start, or another ``alpha``.
+    For streams on which every arm is always eligible: the router takes no list.
+    """
+
+    budget_usd: float
+    alpha: float | None = None
+
+    def __call__(self, setting: Setting) -> PacedAgent:
+        options = _tuned("cold start") | ({} if self.alpha is None else {"alpha": self.alpha})
+        features = load("pareto_bandit.feature_service").FeatureService
+        router = load("pareto_bandit").BanditRouter.create(
+            model_registry={
+                arm: _prices(usd) for arm, usd in zip(setting.arms, setting.list_usd.tolist(), strict=True)
+            },
+            feature_service=features.for_precomputed(setting.dim),
+            priors="none",
+            cost_penalty=0.0,
+            budget_pacer=load("pareto_bandit.budget_pacer").BudgetPacer(self.budget_usd),
+            bandit_seed=draw_seed(setting.rng),
+            **options,
+        )
+        return PacedAgent(arms=setting.arms, router=router)
+
+
+def _tuned(setting: str) -> dict[str, float]:
+    found = getattr(load("pareto_bandit.config"), _TUNED[setting])
+    return {name: found[name] for name in ("alpha", "forgetting_factor")}
+
+
+def _prices(usd: float) -> dict[str, float]:
+    """What the registry is told of a call that costs so much, USD per million tokens."""
+    rate = usd * 1e6 / _CALL_TOKENS
+    return {"input_cost_per_m": rate, "output_cost_per_m": rate}

@@ -15,7 +15,7 @@ from bandit_router.evaluation.simulation.events import happen, parse_event
 from simulations.peers import PEERS
 from simulations.peers.contextual import ContextualBanditsMaker
 from simulations.peers.mabwiser import MABWiserMaker
-from simulations.peers.paretobandit import ParetoBanditMaker
+from simulations.peers.paretobandit import PacedMaker, ParetoBanditMaker
 from simulations.peers.vowpal_wabbit import VowpalWabbitMaker
 from tests.simulations.worlds import ARMS, LAMBDA, a_setting, actions, an_easy_stream
 
@@ -153,6 +153,42 @@ def test_paretobandit_chooses_what_its_policy_chooses(
         expected.append(ARMS.index(arm))
         policy.update(arm, x, float(quality[ARMS.index(arm)]), advance_time=False)
     assert actions(stream, maker, seed=7).tolist() == expected
+
+
+def test_paretobandit_is_paced_as_its_router_is_paced() -> None:
+    """Through a price cut, at prices of calls of 1,000 tokens; unpaced it would choose otherwise."""
+    from pareto_bandit import BanditRouter
+    from pareto_bandit.budget_pacer import BudgetPacer
+    from pareto_bandit.feature_service import FeatureService
+
+    stream = happen(an_easy_stream(300), [parse_event("price:large@150=0.1")])
+    taken = []
+    for pacer in (BudgetPacer(3e-4), None):
+        router = BanditRouter.create(
+            model_registry={
+                arm: {"input_cost_per_m": price, "output_cost_per_m": price}
+                for arm, price in zip(ARMS, (0.1, 1.0, 2.0), strict=True)
+            },
+            priors="none",
+            feature_service=FeatureService.for_precomputed(6),
+            cost_penalty=0.0,
+            alpha=0.3,
+            forgetting_factor=0.997,
+            budget_pacer=pacer,
+            bandit_seed=seed_and_rest(7)[0],
+        )
+        chosen = []
+        for t in range(300):
+            if t == 150:
+                router.update_model_pricing("large", input_cost_per_m=0.2, output_cost_per_m=0.2)
+            arm, log = router.route(stream.x[t])
+            chosen.append(k := ARMS.index(arm))
+            log.cost_usd = float(stream.cost_usd[t, k])
+            router.process_feedback(log.request_id, reward=float(stream.quality[t, k]))
+        taken.append(chosen)
+    expected, unpaced = taken
+    assert actions(stream, PacedMaker(budget_usd=3e-4, alpha=0.3), seed=7).tolist() == expected
+    assert expected[150:] != unpaced[150:]
 
 
 def test_vowpal_wabbit_chooses_what_vowpal_wabbit_chooses() -> None:

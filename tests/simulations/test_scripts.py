@@ -113,13 +113,24 @@ def test_deadlines_are_judged_case_by_case(tmp_path: Path) -> None:
 
 
 @needs_data
+def test_budgets_are_spent_with_and_without_a_price_cut(tmp_path: Path) -> None:
+    shown, found = figures("budgets", tmp_path, "--budgets", "6.6e-4", "5.3e-3")
+    assert set(found["runs"]["paretobandit"]) == {"0.00066", "0.0053"}
+    assert set(found["runs"]["paretobandit"]["0.0053"]) == {"as it is", "price cut"}
+    assert "paretobandit, 0.00066 USD a request: 1 × 60 queries" in " ".join(shown.split())
+    assert "bars: " in shown
+
+
+@needs_data
 def test_prior_widths_are_compared() -> None:
     done = call("prior_width", str(DATA / "paretobandit.parquet"), "--queries", "60", "--seeds", "1")
     assert done.returncode == 0, done.stderr
     assert "weight_std" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["regret", "side_by_side", "drift", "warm_start", "cascade", "deadlines"])
+@pytest.mark.parametrize(
+    "script", ["regret", "side_by_side", "drift", "warm_start", "cascade", "deadlines", "budgets"]
+)
 def test_a_missing_folder_is_one_line(script: str, tmp_path: Path) -> None:
     done = call(script, "--data", str(tmp_path))
     assert done.returncode == 1
