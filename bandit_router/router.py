@@ -71,7 +71,7 @@ from bandit_router.types import (
     Signals,
 )
 from bandit_router.verify import Report, verify
-from bandit_router.warm import Evidence
+from bandit_router.warm import Evidence, check_evidence
 
 log = logging.getLogger(__name__)
 
@@ -538,7 +538,8 @@ class Router:
         if trust is not None and not 0.0 <= trust <= _LARGEST_NUMBER:
             raise InvalidInput("trust", f"is {trust}", f"give queries, a number in [0, {_LARGEST_NUMBER:g}]")
         if evidence is not None:
-            _check_evidence(evidence, self.pipeline, [arm.name for arm in self._store.arms()])
+            arms = [arm.name for arm in self._store.arms()]
+            check_evidence(evidence, self.pipeline.schema_id, self.pipeline.dim, arms)
         with self._store.folding(wait=True) as fold:
             assert fold is not None
             version = self._learner.warm_start(fold, evidence, trust, time.time())
@@ -724,25 +725,6 @@ def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
             )
         store.declare_arms(fold, arms)
         learner.adopt(fold)
-
-
-def _check_evidence(evidence: Evidence, pipeline: Pipeline, arms: Sequence[str]) -> None:
-    """Raise InvalidInput or SchemaMismatch unless the evidence is of these arms and contexts."""
-    dim = evidence.rewards.second.shape[-1]
-    if evidence.schema_id != pipeline.schema_id or dim != pipeline.dim:
-        raise SchemaMismatch(
-            "evidence",
-            f"is of contexts {evidence.schema_id!r}, this router makes {pipeline.schema_id!r}",
-            "use the [features] settings it was made with",
-        )
-    if not set(evidence.arms) & set(arms):
-        theirs, ours = ", ".join(evidence.arms), ", ".join(arms)
-        raise InvalidInput("evidence", f"is of {theirs}", f"name them as the arms are: {ours}")
-    sums = *evidence.rewards, *evidence.costs
-    if not (all(np.isfinite(part).all() for part in sums) and 0.0 < evidence.queries < math.inf):
-        raise InvalidInput(
-            "evidence", "is empty or not finite", "give at least one query with finite numbers"
-        )
 
 
 def _workflows(settings: Settings) -> dict[str, str]:

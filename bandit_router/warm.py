@@ -6,12 +6,14 @@ evidence for as much as their owner trusts them; how they are unlearned: :mod:`b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from bandit_router.errors import InvalidInput, SchemaMismatch
 from bandit_router.forgetting import decay
 from bandit_router.hierarchy import Sums, times
 from bandit_router.types import FloatArray
@@ -41,6 +43,24 @@ class Evidence(NamedTuple):
     def weight(self, trust: float | None) -> float:
         """What each row counts when all together may count for ``trust`` queries; None for all there are."""
         return self.worth * (1.0 if trust is None else min(1.0, trust / self.queries))
+
+
+def check_evidence(evidence: Evidence, schema_id: str, dim: int, arms: Sequence[str]) -> None:
+    """Raise InvalidInput or SchemaMismatch unless the evidence is of these contexts (dim,) and arms."""
+    if evidence.schema_id != schema_id or evidence.rewards.second.shape[-1] != dim:
+        raise SchemaMismatch(
+            "evidence",
+            f"is of contexts {evidence.schema_id!r}, this router makes {schema_id!r}",
+            "use the [features] settings it was made with",
+        )
+    if not set(evidence.arms) & set(arms):
+        theirs, ours = ", ".join(evidence.arms), ", ".join(arms)
+        raise InvalidInput("evidence", f"is of {theirs}", f"name them as the arms are: {ours}")
+    sums = *evidence.rewards, *evidence.costs
+    if not (all(np.isfinite(part).all() for part in sums) and 0.0 < evidence.queries < math.inf):
+        raise InvalidInput(
+            "evidence", "is empty or not finite", "give at least one query with finite numbers"
+        )
 
 
 class Warm(NamedTuple):
