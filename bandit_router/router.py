@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
@@ -18,6 +15,17 @@ from typing import Any, Self, TypedDict, Unpack
 import numpy as np
 import uuid_utils
 
+from bandit_router.arguments import (
+    ID_CHARS,
+    KEY_CHARS,
+    NAME_CHARS,
+    check_feedback,
+    check_last,
+    check_names,
+    check_number,
+    check_trust,
+    digest_of,
+)
 from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
 from bandit_router.calibration import NEWEST, CalibrationReport, Gap, calibrate, most_drifted
 from bandit_router.cascade import (
@@ -75,16 +83,10 @@ from bandit_router.warm import Evidence, check_evidence
 
 log = logging.getLogger(__name__)
 
-_KEY_CHARS = 255
-_NAME_CHARS = 128
-_ID_CHARS = 36
-_MOST_NAMES = 256
-_LARGEST_NUMBER = 1e9
 _LOOK_TO_RESET_S = 5.0
 _GAP = "arm %r is not what it was: its newest %d rewards were %.3f on average, %.3f was expected; "
 _DRIFTED = _GAP + "if its model changed, run `bandit-router arms reset %s`"
 _RESET = _GAP + "what it earned before is forgotten"
-_MOST_RECENT = 1_000_000
 _LOOK_S = 60.0  # between two looks at the alarms
 
 
@@ -241,13 +243,13 @@ class Router:
             raise InvalidInput(min(unknown), "is not an option", f"use some of {allowed}")
         features, key = options.get("features"), options.get("idempotency_key")
         tier = options.get("user_tier")
-        check_text("user_tier", tier, _KEY_CHARS)
-        check_text("idempotency_key", key, _KEY_CHARS)
-        _check_names("require", options.get("require"))
-        _check_names("arms", options.get("arms"))
-        _check_names("forbid", options.get("forbid"))
+        check_text("user_tier", tier, KEY_CHARS)
+        check_text("idempotency_key", key, KEY_CHARS)
+        check_names("require", options.get("require"))
+        check_names("arms", options.get("arms"))
+        check_names("forbid", options.get("forbid"))
         pin, conversation = self._pin(options), options.get("conversation")
-        check_text("conversation", conversation, _KEY_CHARS)
+        check_text("conversation", conversation, KEY_CHARS)
         read, signals = None, NO_SIGNALS if tier is None and pin is None else _signals(options)
         if query is not None and features is None:
             read = read_query(query, user_tier=tier)
@@ -269,8 +271,8 @@ class Router:
                 input_tokens=tokens,
                 require=options.get("require") or (),
                 allow=options.get("arms"),
-                max_cost_usd=_check_number("max_cost_usd", options.get("max_cost_usd"), math.inf),
-                min_quality=_check_number(
+                max_cost_usd=check_number("max_cost_usd", options.get("max_cost_usd"), math.inf),
+                min_quality=check_number(
                     "min_quality", options.get("min_quality"), self.settings.router.min_quality, most=1.0
                 ),
                 affordable_usd=math.inf if budget is None or pin else affordable_usd(pace, budget),
@@ -285,7 +287,7 @@ class Router:
             parent=options.get("instead_of"),
             since=self._since() if conversation is not None and pin is None else None,
         )
-        return request, "" if key is None else _digest("route", query, options)
+        return request, digest_of(key, "route", query, options)
 
     def decide(self, request: Request, digest: str) -> Put:
         """Choose an arm now; the decision counts once the Put is committed."""
@@ -336,9 +338,9 @@ class Router:
         replaced = options.get("instead_of")
         if override is None and workflow is None and replaced is None:
             return None
-        check_text("override", override, _NAME_CHARS)
-        check_text("workflow", workflow, _NAME_CHARS)
-        check_text("instead_of", replaced, _ID_CHARS)
+        check_text("override", override, NAME_CHARS)
+        check_text("workflow", workflow, NAME_CHARS)
+        check_text("instead_of", replaced, ID_CHARS)
         if override is None and replaced is not None:
             raise InvalidInput("instead_of", "comes without override", "name the arm to use instead")
         return pin_of(override, workflow, _workflows(self.settings))
@@ -360,7 +362,7 @@ class Router:
         if self.rule is None:
             raise InvalidInput("cascade", "is off", "set enabled = true under [cascade] in the settings")
         confidence = check_metric(CONFIDENCE, confidence)
-        asked_s = None if deadline_s is None else _check_number("deadline_s", deadline_s, 0.0)
+        asked_s = None if deadline_s is None else check_number("deadline_s", deadline_s, 0.0)
         first = self.decision(decision.id if isinstance(decision, Decision) else decision)
         if first.reason is Reason.ESCALATION:
             raise InvalidInput("decision_id", "is a retry already", "accept it: a query is retried once")
@@ -404,7 +406,7 @@ class Router:
         asked, budget = options.get("cost_weight"), self._store.budget
         if asked is None and budget is not None:
             return price_of_a_dollar(pace, budget)
-        return _check_number("cost_weight", asked, self.settings.router.cost_weight)
+        return check_number("cost_weight", asked, self.settings.router.cost_weight)
 
     def _deadline(self, options: RouteOptions) -> Deadline | None:
         seconds, level = options.get("deadline_s"), options.get("deadline_level")
@@ -413,8 +415,8 @@ class Router:
         if seconds is None:
             return None
         asked = Deadline(
-            _check_number("deadline_s", seconds, math.inf),
-            _check_number("deadline_level", level, self.settings.router.deadline_level, most=1.0),
+            check_number("deadline_s", seconds, math.inf),
+            check_number("deadline_level", level, self.settings.router.deadline_level, most=1.0),
         )
         if asked.seconds == 0.0:
             raise InvalidInput("deadline_s", "is 0", "give seconds above 0, or leave it out")
@@ -461,30 +463,19 @@ class Router:
 
         Raises InvalidInput or UnknownConversation.
         """
-        check_text("decision_id", decision_id, _ID_CHARS)
-        check_text("conversation", conversation, _KEY_CHARS)
-        check_text("idempotency_key", idempotency_key, _KEY_CHARS)
-        if not metrics:
-            raise InvalidInput("metrics", "is empty", "send at least one metric")
-        checked = {
-            name: check_metric(name, 0.0 if value is None else value, prefix="metrics.")
-            for name, value in metrics.items()
-        }
-        if CONFIDENCE in metrics:  # what was decided by it must stay what it was
-            raise InvalidInput(f"metrics.{CONFIDENCE}", "is not feedback", "say it when you escalate")
-        about: object = decision_id if conversation is None else {"conversation": conversation}
-        if decision_id is None and conversation is not None:
+        checked = check_feedback(decision_id, conversation, metrics, idempotency_key)
+        about: object = decision_id
+        if conversation is not None:
+            about = {"conversation": conversation}
             decision_id = self._choice_of(conversation, idempotency_key)
-        elif decision_id is None or conversation is not None:
-            raise InvalidInput("decision_id", "is given, or else conversation", "send exactly one of them")
+        assert decision_id is not None, "feedback is about a decision or else a conversation"
         what = Feedback(
             decision_id=decision_id,
-            metrics={name: None if metrics[name] is None else value for name, value in checked.items()},
+            metrics=checked,
             received_at=time.time(),
             idempotency_key=idempotency_key,
         )
-        digest = "" if idempotency_key is None else _digest("feedback", about, dict(what.metrics))
-        return Put(what=what, digest=digest)
+        return Put(what=what, digest=digest_of(idempotency_key, "feedback", about, checked))
 
     def _choice_of(self, conversation: str, idempotency_key: str | None) -> str:
         """The decision that chose the arm a conversation keeps. Raises UnknownConversation."""
@@ -535,8 +526,7 @@ class Router:
         unlearned as far as rewards contradict it. Returns the version that has it; workers follow within a
         second. Raises InvalidInput, or SchemaMismatch for contexts of another pipeline.
         """
-        if trust is not None and not 0.0 <= trust <= _LARGEST_NUMBER:
-            raise InvalidInput("trust", f"is {trust}", f"give queries, a number in [0, {_LARGEST_NUMBER:g}]")
+        check_trust(trust)
         if evidence is not None:
             arms = [arm.name for arm in self._store.arms()]
             check_evidence(evidence, self.pipeline.schema_id, self.pipeline.dim, arms)
@@ -554,7 +544,7 @@ class Router:
 
     def decision(self, decision_id: str) -> Decision:
         """The logged decision. Raises UnknownDecision."""
-        check_text("decision_id", decision_id, _ID_CHARS)
+        check_text("decision_id", decision_id, ID_CHARS)
         return self._store.decision(decision_id)
 
     def scores(self, decision: Decision) -> Scores | None:
@@ -563,7 +553,7 @@ class Router:
 
     def explain(self, decision_id: str) -> Explanation:
         """Why a decision has its arm, and what became of it. Raises UnknownDecision."""
-        check_text("decision_id", decision_id, _ID_CHARS)
+        check_text("decision_id", decision_id, ID_CHARS)
         return explain(self._store, decision_id)
 
     def metrics(self, decision_id: str) -> dict[str, float]:
@@ -580,8 +570,7 @@ class Router:
 
         Raises InvalidInput.
         """
-        if isinstance(last, bool) or not isinstance(last, int) or not 1 <= last <= _MOST_RECENT:
-            raise InvalidInput("last", f"is {last!r:.80}", f"give a whole number in [1, {_MOST_RECENT}]")
+        check_last(last)
         return calibrate(*self._store.recent(last), self.counts())
 
     def latency_s(self, arm: str, q: float) -> float | None:
@@ -744,40 +733,3 @@ def _check_policy(policy: Policy, arms: Sequence[Arm]) -> None:
         check_arms({policy.spec: policy}, [arm.name for arm in arms])
     except InvalidInput as error:
         raise ConfigError(str(error)) from error
-
-
-def _check_number(field: str, asked: float | None, default: float, most: float = _LARGEST_NUMBER) -> float:
-    """A number from 0 to ``most`` that the caller may give. Raises InvalidInput."""
-    if asked is None:
-        return default
-    fix = f"give a number in [0, {most:g}]"
-    if isinstance(asked, bool) or not isinstance(asked, Real):
-        raise InvalidInput(field, f"is {type(asked).__name__}, not a number", fix)
-    if not 0.0 <= asked <= most:
-        raise InvalidInput(field, "is out of range", fix)
-    return float(asked)
-
-
-def _check_names(field: str, names: object) -> None:
-    """Raise InvalidInput unless ``names`` is None or a list of at most 256 names."""
-    if names is None:
-        return
-    if isinstance(names, str | bytes) or not isinstance(names, Sequence):
-        raise InvalidInput(field, f"is {type(names).__name__}, not a list", "send a list of names")
-    if len(names) > _MOST_NAMES:
-        raise InvalidInput(field, f"has {len(names)} names", f"send at most {_MOST_NAMES}")
-    for i, name in enumerate(names):
-        check_text(f"{field}[{i}]", "" if name is None else name, _NAME_CHARS)
-
-
-def _digest(*content: Any) -> str:
-    try:
-        text = json.dumps(content, sort_keys=True, default=_plain)
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidInput("query", "holds what JSON cannot", "send text, numbers and lists") from None
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """What json.dumps does not know, as something it does: numpy numbers and arrays, other sequences."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else list(value)
