@@ -7,7 +7,6 @@ import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
@@ -40,6 +39,7 @@ from bandit_router.cascade import (
     unasked,
 )
 from bandit_router.config import Settings, check_arm, load_settings
+from bandit_router.conversations import choice_of, knowing, recall, since_of
 from bandit_router.deadline import Deadline
 from bandit_router.decide import Request, View, decide
 from bandit_router.errors import (
@@ -50,13 +50,12 @@ from bandit_router.errors import (
     SchemaMismatch,
     SnapshotCorrupt,
     StoreError,
-    UnknownConversation,
 )
 from bandit_router.explain import Explanation, explain, scores_of
 from bandit_router.features import Pipeline, build_pipeline, check_text, input_tokens, read_query
 from bandit_router.guards import Limits
 from bandit_router.learner import Learner, encode_snapshot, make_learner, read_snapshot
-from bandit_router.pins import Kept, Pin, check_workflows, pin_of
+from bandit_router.pins import Pin, check_workflows, pin_of
 from bandit_router.policies import Policy, check_arms, make_policy, put_on_trial, signals_needed
 from bandit_router.reward import check_metric
 from bandit_router.signals import Signaller, make_signallers, read_signals
@@ -68,7 +67,6 @@ from bandit_router.types import (
     CONFIDENCE,
     NO_SIGNALS,
     Arm,
-    Conversation,
     Decision,
     Escalation,
     Feedback,
@@ -285,7 +283,7 @@ class Router:
             query=read.text if read is not None and self.settings.router.log_queries else None,
             signals=signals,
             parent=options.get("instead_of"),
-            since=self._since() if conversation is not None and pin is None else None,
+            since=None if conversation is None or pin else since_of(self.settings.conversations, time.time()),
         )
         return request, digest_of(key, "route", query, options)
 
@@ -294,14 +292,14 @@ class Router:
         if self._stopping.is_set():
             raise RouterClosed
         view, id, now = self._view, str(uuid_utils.uuid7()), time.time()
-        keeping = None
+        section, keeping = self.settings.conversations, None
         try:
             decision = self._decide(view, request, id, now)
             if request.since is not None:
                 keeping = Keeping(
                     since=request.since,
                     known=request.kept and request.kept.conversation.choice,
-                    again=lambda standing: self._decide(view, self._knowing(request, standing), id, now),
+                    again=lambda standing: self._decide(view, knowing(request, standing, section), id, now),
                 )
         except NoEligibleArm:
             earlier = self._earlier(request.idempotency_key)  # a retry is owed the answer of then
@@ -317,21 +315,7 @@ class Router:
 
     def recall(self, request: Request) -> Request:
         """The request, knowing how its conversation stands; reads the database if it is to keep its arm."""
-        if request.since is None or request.conversation is None:
-            return request
-        found = self._store.conversation(request.conversation)
-        return self._knowing(request, found if found and found.seen_at >= request.since else None)
-
-    def _knowing(self, request: Request, standing: Conversation | None) -> Request:
-        section = self.settings.conversations
-        switch_usd = section.switch_usd_per_mtok * request.limits.input_tokens / 1e6
-        kept = None if standing is None else Kept(standing, section.promote_gain, switch_usd)
-        return replace(request, kept=kept)
-
-    def _since(self) -> float | None:
-        """A conversation not heard of since then is over; None when none keeps its arm."""
-        section = self.settings.conversations
-        return time.time() - section.ttl_s if section.sticky else None
+        return recall(request, self._store, self.settings.conversations)
 
     def _pin(self, options: RouteOptions) -> Pin | None:
         override, workflow = options.get("override"), options.get("workflow")
@@ -467,7 +451,8 @@ class Router:
         about: object = decision_id
         if conversation is not None:
             about = {"conversation": conversation}
-            decision_id = self._choice_of(conversation, idempotency_key)
+            since = since_of(self.settings.conversations, time.time())
+            decision_id = choice_of(self._store, conversation, since, idempotency_key)
         assert decision_id is not None, "feedback is about a decision or else a conversation"
         what = Feedback(
             decision_id=decision_id,
@@ -476,16 +461,6 @@ class Router:
             idempotency_key=idempotency_key,
         )
         return Put(what=what, digest=digest_of(idempotency_key, "feedback", about, checked))
-
-    def _choice_of(self, conversation: str, idempotency_key: str | None) -> str:
-        """The decision that chose the arm a conversation keeps. Raises UnknownConversation."""
-        found, since = self._store.conversation(conversation), self._since()
-        if found is None:
-            raise UnknownConversation(conversation)
-        over = since is None or found.seen_at < since
-        if over and not self._store.knows_key(idempotency_key):  # a retry is owed the answer of then
-            raise UnknownConversation(conversation)
-        return found.choice
 
     def submit(self, put: Put, done: Done) -> None:
         """Queue a write; ``done`` hears of it on the writer's thread once it is committed or refused.
