@@ -97,8 +97,10 @@ def price_of_a_dollar(pace: Pace, budget: Budget) -> float:
     return math.exp(_clip(pace.pressure + PROPORTIONAL * debt(pace, budget))) / per_request(pace, budget)
 
 
-def affordable_usd(pace: Pace, budget: Budget) -> float:
-    """The most that one call may cost now; never below 0."""
+def affordable_usd(pace: Pace, budget: Budget | None) -> float:
+    """The most that one call may cost now; never below 0, and anything without a budget."""
+    if budget is None:
+        return math.inf
     slack = max(LEAST_SLACK, SLACK * pace.requests)
     return max(0.0, (slack + 1.0 - debt(pace, budget)) * per_request(pace, budget))
 

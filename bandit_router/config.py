@@ -269,6 +269,10 @@ class Settings(BaseSettings):
     classifier: ClassifierSection = ClassifierSection()
     cascade: CascadeSection = CascadeSection()
 
+    def workflow_arms(self) -> dict[str, str]:
+        """The arm of every known workflow."""
+        return {workflow.name: workflow.arm for workflow in self.workflows}
+
     @field_validator("rules")
     @classmethod
     def _few_rules(cls, rules: tuple[RuleSection, ...]) -> tuple[RuleSection, ...]:

@@ -9,23 +9,20 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 import uuid_utils
 
 from bandit_router.arguments import (
     ID_CHARS,
-    KEY_CHARS,
-    NAME_CHARS,
     check_feedback,
     check_last,
-    check_names,
     check_number,
     check_trust,
     digest_of,
 )
-from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
+from bandit_router.budget import affordable_usd
 from bandit_router.calibration import NEWEST, CalibrationReport, Gap, calibrate, most_drifted
 from bandit_router.cascade import (
     Answered,
@@ -35,12 +32,10 @@ from bandit_router.cascade import (
     deadline_of,
     escalate,
     make_rule,
-    signals_of,
     unasked,
 )
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.conversations import choice_of, knowing, recall, since_of
-from bandit_router.deadline import Deadline
 from bandit_router.decide import Request, View, decide
 from bandit_router.errors import (
     ConfigError,
@@ -52,32 +47,31 @@ from bandit_router.errors import (
     StoreError,
 )
 from bandit_router.explain import Explanation, explain, scores_of
-from bandit_router.features import Pipeline, build_pipeline, check_text, input_tokens, read_query
-from bandit_router.guards import Limits
+from bandit_router.features import Pipeline, build_pipeline, check_text
 from bandit_router.learner import Learner, encode_snapshot, make_learner, read_snapshot
-from bandit_router.pins import Pin, check_workflows, pin_of
+from bandit_router.pins import check_workflows
 from bandit_router.policies import Policy, check_arms, make_policy, put_on_trial, signals_needed
+from bandit_router.request import RouteOptions, make_request
 from bandit_router.reward import check_metric
-from bandit_router.signals import Signaller, make_signallers, read_signals
+from bandit_router.signals import Signaller, make_signallers
 from bandit_router.store.conversations import Keeping
 from bandit_router.store.store import Store
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
 from bandit_router.types import (
     CONFIDENCE,
-    NO_SIGNALS,
     Arm,
     Decision,
     Escalation,
     Feedback,
-    FloatArray,
     Outcome,
     Reason,
     Scores,
-    Signals,
 )
 from bandit_router.verify import Report, verify
 from bandit_router.warm import Evidence, check_evidence
+
+__all__ = ["RouteOptions", "Router"]
 
 log = logging.getLogger(__name__)
 
@@ -86,41 +80,6 @@ _GAP = "arm %r is not what it was: its newest %d rewards were %.3f on average, %
 _DRIFTED = _GAP + "if its model changed, run `bandit-router arms reset %s`"
 _RESET = _GAP + "what it earned before is forgotten"
 _LOOK_S = 60.0  # between two looks at the alarms
-
-
-class RouteOptions(TypedDict, total=False):
-    """What :meth:`Router.route` takes besides the query. All of it is optional."""
-
-    features: Sequence[float] | FloatArray | None
-    """Your own context instead of a query: d − 1 numbers, the bias is added."""
-    user_tier: str | None
-    """Tier of the user; "premium" and "free" are features."""
-    cost_weight: float | None
-    """Reward given up to save one dollar, 1/USD; the router's own, or its budget's, by default."""
-    max_cost_usd: float | None
-    """Most that the call may be expected to cost, USD."""
-    min_quality: float | None
-    """Reward that a model may be expected to reach; the router's by default. The best stays."""
-    require: Sequence[str]
-    """Capabilities the model must have."""
-    arms: Sequence[str] | None
-    """The only arms acceptable, by name."""
-    conversation: str | None
-    """Your id of the conversation, which keeps its arm unless ``conversations.sticky`` is off."""
-    idempotency_key: str | None
-    """The same key with the same request returns the same decision."""
-    forbid: Sequence[str]
-    """Arms that are not acceptable, by name."""
-    override: str | None
-    """The arm it has to be, by name, whatever the policy, a workflow or the conversation would choose."""
-    instead_of: str | None
-    """With ``override``: the decision whose answer would not do. It gets the feedback override = 1."""
-    workflow: str | None
-    """One of the workflows of the settings, which says what arm it has to be."""
-    deadline_s: float | None
-    """Seconds within which the call is to be answered."""
-    deadline_level: float | None
-    """How often, in (0, 1); the router's own by default."""
 
 
 class Router:
@@ -181,7 +140,7 @@ class Router:
             _adopt(store, learner, [section.arm() for section in settings.arms])
             _check_policy(policy, store.arms())
             check_workflows(
-                _workflows(settings),
+                settings.workflow_arms(),
                 arms=[arm.name for arm in store.arms()],
                 off=[section.name for section in settings.arms if not section.enabled],
             )
@@ -236,56 +195,17 @@ class Router:
         self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
     ) -> tuple[Request, str]:
         """Check the arguments of :meth:`route`: a request, and the digest that identifies it."""
-        if unknown := options.keys() - RouteOptions.__annotations__.keys():
-            allowed = ", ".join(RouteOptions.__annotations__)
-            raise InvalidInput(min(unknown), "is not an option", f"use some of {allowed}")
-        features, key = options.get("features"), options.get("idempotency_key")
-        tier = options.get("user_tier")
-        check_text("user_tier", tier, KEY_CHARS)
-        check_text("idempotency_key", key, KEY_CHARS)
-        check_names("require", options.get("require"))
-        check_names("arms", options.get("arms"))
-        check_names("forbid", options.get("forbid"))
-        pin, conversation = self._pin(options), options.get("conversation")
-        check_text("conversation", conversation, KEY_CHARS)
-        read, signals = None, NO_SIGNALS if tier is None and pin is None else _signals(options)
-        if query is not None and features is None:
-            read = read_query(query, user_tier=tier)
-            x, tokens = self.pipeline.context(read), input_tokens(read)
-        elif features is not None and query is None:
-            x, tokens = self.pipeline.check_vector(features), 0
-        else:
-            raise InvalidInput("query", "and features exclude each other", "send exactly one of them")
-        if self.signallers:
-            signals = {**signals, **read_signals(self.signallers, read, x)}
-        deadline = self._deadline(options)
-        if self.rule is not None:
-            signals = {**signals, **signals_of(tokens, deadline)}
-        budget, pace = self._store.budget, self._store.pace
-        request = Request(
-            x=x,
-            cost_weight=self._cost_weight(options, pace),
-            limits=Limits(
-                input_tokens=tokens,
-                require=options.get("require") or (),
-                allow=options.get("arms"),
-                max_cost_usd=check_number("max_cost_usd", options.get("max_cost_usd"), math.inf),
-                min_quality=check_number(
-                    "min_quality", options.get("min_quality"), self.settings.router.min_quality, most=1.0
-                ),
-                affordable_usd=math.inf if budget is None or pin else affordable_usd(pace, budget),
-                forbid=options.get("forbid") or (),
-                pin=pin,
-                deadline=deadline,
-            ),
-            conversation=conversation,
-            idempotency_key=key,
-            query=read.text if read is not None and self.settings.router.log_queries else None,
-            signals=signals,
-            parent=options.get("instead_of"),
-            since=None if conversation is None or pin else since_of(self.settings.conversations, time.time()),
+        request = make_request(
+            query,
+            options,
+            settings=self.settings,
+            pipeline=self.pipeline,
+            signallers=self.signallers,
+            budget=self._store.budget,
+            pace=self._store.pace,
+            now=time.time(),
         )
-        return request, digest_of(key, "route", query, options)
+        return request, digest_of(request.idempotency_key, "route", query, options)
 
     def decide(self, request: Request, digest: str) -> Put:
         """Choose an arm now; the decision counts once the Put is committed."""
@@ -317,18 +237,6 @@ class Router:
         """The request, knowing how its conversation stands; reads the database if it is to keep its arm."""
         return recall(request, self._store, self.settings.conversations)
 
-    def _pin(self, options: RouteOptions) -> Pin | None:
-        override, workflow = options.get("override"), options.get("workflow")
-        replaced = options.get("instead_of")
-        if override is None and workflow is None and replaced is None:
-            return None
-        check_text("override", override, NAME_CHARS)
-        check_text("workflow", workflow, NAME_CHARS)
-        check_text("instead_of", replaced, ID_CHARS)
-        if override is None and replaced is not None:
-            raise InvalidInput("instead_of", "comes without override", "name the arm to use instead")
-        return pin_of(override, workflow, _workflows(self.settings))
-
     # -- cascades ---------------------------------------------------------------------------------
 
     def escalate(
@@ -354,12 +262,11 @@ class Router:
         earlier = self._store.escalation(first.id) or unasked(first, self.rule, confidence, now)
         if earlier is not None:
             return earlier
-        budget, pace = self._store.budget, self._store.pace
         answered = Answered(
             decision=first,
             confidence=confidence,
             deadline=deadline_of(first, asked_s, self.settings.router.deadline_level, now),
-            affordable_usd=math.inf if budget is None else affordable_usd(pace, budget),
+            affordable_usd=affordable_usd(self._store.pace, self._store.budget),
         )
         with self._rng_lock:
             id = str(uuid_utils.uuid7())
@@ -385,28 +292,6 @@ class Router:
 
     def _earlier(self, idempotency_key: str | None) -> Decision | None:
         return None if idempotency_key is None else self._store.decision_of_key(idempotency_key)
-
-    def _cost_weight(self, options: RouteOptions, pace: Pace) -> float:
-        asked, budget = options.get("cost_weight"), self._store.budget
-        if asked is None and budget is not None:
-            return price_of_a_dollar(pace, budget)
-        return check_number("cost_weight", asked, self.settings.router.cost_weight)
-
-    def _deadline(self, options: RouteOptions) -> Deadline | None:
-        seconds, level = options.get("deadline_s"), options.get("deadline_level")
-        if level is not None and seconds is None:
-            raise InvalidInput("deadline_level", "is there without deadline_s", "send both, or neither")
-        if seconds is None:
-            return None
-        asked = Deadline(
-            check_number("deadline_s", seconds, math.inf),
-            check_number("deadline_level", level, self.settings.router.deadline_level, most=1.0),
-        )
-        if asked.seconds == 0.0:
-            raise InvalidInput("deadline_s", "is 0", "give seconds above 0, or leave it out")
-        if not 0.0 < asked.level < 1.0:
-            raise InvalidInput("deadline_level", f"is {asked.level:g}", "give a number above 0 and below 1")
-        return asked
 
     # -- learning ---------------------------------------------------------------------------------
 
@@ -689,17 +574,6 @@ def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
             )
         store.declare_arms(fold, arms)
         learner.adopt(fold)
-
-
-def _workflows(settings: Settings) -> dict[str, str]:
-    """The arm of every known workflow."""
-    return {workflow.name: workflow.arm for workflow in settings.workflows}
-
-
-def _signals(options: RouteOptions) -> Signals:
-    """What is known of a query besides its context."""
-    known = {"tier": options.get("user_tier"), "workflow": options.get("workflow")}
-    return {name: value for name, value in known.items() if value is not None}
 
 
 def _check_policy(policy: Policy, arms: Sequence[Arm]) -> None:
