@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from bandit_router.arguments import (
     digest_of,
 )
 from bandit_router.budget import affordable_usd
-from bandit_router.calibration import NEWEST, CalibrationReport, Gap, calibrate, most_drifted
+from bandit_router.calibration import NEWEST, CalibrationReport, calibrate
 from bandit_router.cascade import (
     Answered,
     Chain,
@@ -37,6 +36,7 @@ from bandit_router.cascade import (
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.conversations import choice_of, knowing, recall, since_of
 from bandit_router.decide import Request, View, decide
+from bandit_router.drift import Watch
 from bandit_router.errors import (
     ConfigError,
     InvalidInput,
@@ -75,12 +75,6 @@ __all__ = ["RouteOptions", "Router"]
 
 log = logging.getLogger(__name__)
 
-_LOOK_TO_RESET_S = 5.0
-_GAP = "arm %r is not what it was: its newest %d rewards were %.3f on average, %.3f was expected; "
-_DRIFTED = _GAP + "if its model changed, run `bandit-router arms reset %s`"
-_RESET = _GAP + "what it earned before is forgotten"
-_LOOK_S = 60.0  # between two looks at the alarms
-
 
 class Router:
     """A contextual-bandit router on one database. Thread-safe; many processes may share a database.
@@ -113,8 +107,7 @@ class Router:
         self._refreshing = threading.Lock()
         self._view = self._load_view()
         self._writer = Writer(store, settings.store.queue_size)
-        self._alarms: tuple[str, ...] = ()
-        self._look_at = -math.inf
+        self._drift = Watch(learner, resets=settings.posterior.on_drift == "reset")
         self._stopping = threading.Event()
         self._upkeep = threading.Thread(target=self._run, name="bandit-router-learner", daemon=True)
         self._upkeep.start()
@@ -535,29 +528,8 @@ class Router:
                 log.exception("upkeep failed; trying again in %g s", self.settings.learner.interval_s)
 
     def _watch(self) -> None:
-        """Once in a while, reset the arm that drifted most, or warn of each whose alarm is on."""
-        if time.monotonic() < self._look_at:
-            return
-        resets = self.settings.posterior.on_drift == "reset"
-        self._look_at = time.monotonic() + (_LOOK_TO_RESET_S if resets else _LOOK_S)
-        report = self.calibration()
-        if not resets:
-            self._warn(report)
-        elif most_drifted(report) is not None and (found := self._learner.reset_drifted()):
-            log.warning(_RESET, *_in_words(*found))
+        if self._drift.look(self.calibration):
             self.refresh()
-
-    def _warn(self, report: CalibrationReport) -> None:
-        """Warn of each arm whose alarm has gone on since the last look."""
-        before, self._alarms = self._alarms, report.alarms
-        for arm in report.alarms:
-            gap = report.arms[arm].widest
-            if arm not in before and gap is not None:
-                log.warning(_DRIFTED, *_in_words(arm, gap), arm)
-
-
-def _in_words(arm: str, gap: Gap) -> tuple[str, int, float, float]:
-    return arm, gap.rewards, gap.mean_reward, gap.mean_expected
 
 
 def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:

@@ -46,9 +46,9 @@ def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
     play(router, 150, 0.9)
     play(router, 60, 0.1)
     assert router.calibration().alarms == ("large",)
-    with caplog.at_level(logging.WARNING, logger="bandit_router.router"):
+    with caplog.at_level(logging.WARNING, logger="bandit_router.drift"):
         for _ in range(3):
-            router._look_at = -math.inf
+            router._drift.look_at = -math.inf
             router._watch()
     (warning,) = [record.getMessage() for record in caplog.records]
     assert "'large' is not what it was" in warning
@@ -68,7 +68,7 @@ def test_it_looks_at_most_once_a_minute(router: Router, monkeypatch: pytest.Monk
     monkeypatch.setattr(Router, "calibration", look)
     for now in (1000.0, 1001.0, 1059.9, 1060.0, 1061.0):
         with monkeypatch.context() as then:
-            then.setattr("bandit_router.router.time.monotonic", lambda now=now: now)
+            then.setattr("bandit_router.drift.time.monotonic", lambda now=now: now)
             router._watch()
     assert looked == [1000.0, 1060.0]
 

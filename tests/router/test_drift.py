@@ -17,7 +17,7 @@ RESETTING = {"on_drift": "reset"}
 
 def look(router: Router) -> None:
     """Look after drift now, as upkeep does every few seconds."""
-    router._look_at = -math.inf
+    router._drift.look_at = -math.inf
     router._watch()
 
 
@@ -33,7 +33,7 @@ def test_an_arm_that_drifted_is_reset_to_when_it_did(
     open_on_either: OpenRouter, caplog: pytest.LogCaptureFixture
 ) -> None:
     router = drifted(open_on_either, **RESETTING)
-    with caplog.at_level(logging.WARNING, logger="bandit_router.router"):
+    with caplog.at_level(logging.WARNING, logger="bandit_router.drift"):
         look(router)
     assert "forgotten" in caplog.text
     kept = router.counts()["large"]
