@@ -26,11 +26,9 @@ from bandit_router.calibration import NEWEST, CalibrationReport, calibrate
 from bandit_router.cascade import (
     Answered,
     Chain,
-    Rule,
     chain,
     deadline_of,
     escalate,
-    make_rule,
     unasked,
 )
 from bandit_router.config import Settings, check_arm, load_settings
@@ -38,24 +36,19 @@ from bandit_router.conversations import choice_of, knowing, recall, since_of
 from bandit_router.decide import Request, View, decide
 from bandit_router.drift import Watch
 from bandit_router.errors import (
-    ConfigError,
     InvalidInput,
     NoEligibleArm,
     RouterClosed,
-    SchemaMismatch,
     SnapshotCorrupt,
     StoreError,
 )
 from bandit_router.explain import Explanation, explain, scores_of
-from bandit_router.features import Pipeline, build_pipeline, check_text
-from bandit_router.learner import Learner, encode_snapshot, make_learner, read_snapshot
-from bandit_router.pins import check_workflows
-from bandit_router.policies import Policy, check_arms, make_policy, put_on_trial, signals_needed
+from bandit_router.features import check_text
+from bandit_router.learner import read_snapshot
+from bandit_router.opening import Parts, open_parts
 from bandit_router.request import RouteOptions, make_request
 from bandit_router.reward import check_metric
-from bandit_router.signals import Signaller, make_signallers
 from bandit_router.store.conversations import Keeping
-from bandit_router.store.store import Store
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
 from bandit_router.types import (
@@ -83,31 +76,20 @@ class Router:
     ``learner.interval_s`` seconds. Use as a context manager, or call :meth:`close`.
     """
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        policy: Policy,
-        pipeline: Pipeline,
-        store: Store,
-        learner: Learner,
-        rng: np.random.Generator,
-        signallers: Sequence[Signaller] = (),
-        rule: Rule | None = None,
-    ) -> None:
-        self.settings = settings
-        self.policy = policy
-        self.pipeline = pipeline
-        self.signallers = signallers
-        self.rule = rule
-        self._store = store
-        self._learner = learner
+    def __init__(self, parts: Parts, rng: np.random.Generator) -> None:
+        self.settings = parts.settings
+        self.policy = parts.policy
+        self.pipeline = parts.pipeline
+        self.signallers = parts.signallers
+        self.rule = parts.rule
+        self._store = parts.store
+        self._learner = parts.learner
         self._rng = rng
         self._rng_lock = threading.Lock()
         self._refreshing = threading.Lock()
         self._view = self._load_view()
-        self._writer = Writer(store, settings.store.queue_size)
-        self._drift = Watch(learner, resets=settings.posterior.on_drift == "reset")
+        self._writer = Writer(self._store, self.settings.store.queue_size)
+        self._drift = Watch(self._learner, resets=self.settings.posterior.on_drift == "reset")
         self._stopping = threading.Event()
         self._upkeep = threading.Thread(target=self._run, name="bandit-router-learner", daemon=True)
         self._upkeep.start()
@@ -122,33 +104,11 @@ class Router:
 
         Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
         """
-        if not isinstance(settings, Settings):
-            settings = load_settings(settings)
-        policy = make_policy(settings.policy.name, settings.policy.parameters)
-        pipeline = build_pipeline(**settings.features.model_dump())
-        signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, signals_needed(policy))
-        store = Store.open(settings.store.url, settings.router.name, settings.budget.budget())
+        parts = open_parts(settings if isinstance(settings, Settings) else load_settings(settings))
         try:
-            learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
-            _adopt(store, learner, [section.arm() for section in settings.arms])
-            _check_policy(policy, store.arms())
-            check_workflows(
-                settings.workflow_arms(),
-                arms=[arm.name for arm in store.arms()],
-                off=[section.name for section in settings.arms if not section.enabled],
-            )
-            return cls(
-                settings=settings,
-                policy=put_on_trial(policy, **settings.trial.model_dump()),
-                pipeline=pipeline,
-                store=store,
-                learner=learner,
-                rng=rng or np.random.default_rng(),
-                signallers=signallers,
-                rule=make_rule(settings, policy, store.arms()),
-            )
+            return cls(parts, rng or np.random.default_rng())
         except BaseException:
-            store.close()
+            parts.store.close()
             raise
 
     def close(self) -> None:
@@ -530,27 +490,3 @@ class Router:
     def _watch(self) -> None:
         if self._drift.look(self.calibration):
             self.refresh()
-
-
-def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
-    """Make the router's rows if it is new, and bring its arms and posterior in line with the settings."""
-    store.create_router(learner.schema_id, encode_snapshot(learner.empty(())), learner.weights)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        head = store.schema_in(fold)
-        if head != learner.schema_id:
-            raise SchemaMismatch(
-                "features",
-                f"make contexts {learner.schema_id!r}, router {store.router!r} learned from {head!r}",
-                "restore the [features] settings, or give router.name a new name",
-            )
-        store.declare_arms(fold, arms)
-        learner.adopt(fold)
-
-
-def _check_policy(policy: Policy, arms: Sequence[Arm]) -> None:
-    """Raise ConfigError when the policy names an arm that is not there."""
-    try:
-        check_arms({policy.spec: policy}, [arm.name for arm in arms])
-    except InvalidInput as error:
-        raise ConfigError(str(error)) from error
