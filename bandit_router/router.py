@@ -46,6 +46,7 @@ from bandit_router.explain import Explanation, explain, scores_of
 from bandit_router.features import check_text
 from bandit_router.learner import read_snapshot
 from bandit_router.opening import Parts, open_parts
+from bandit_router.published import load_view, newest_view
 from bandit_router.request import RouteOptions, make_request
 from bandit_router.reward import check_metric
 from bandit_router.store.conversations import Keeping
@@ -87,7 +88,7 @@ class Router:
         self._rng = rng
         self._rng_lock = threading.Lock()
         self._refreshing = threading.Lock()
-        self._view = self._load_view()
+        self._view = load_view(self._store)
         self._writer = Writer(self._store, self.settings.store.queue_size)
         self._drift = Watch(self._learner, resets=self.settings.posterior.on_drift == "reset")
         self._stopping = threading.Event()
@@ -456,25 +457,7 @@ class Router:
     def refresh(self) -> None:
         """Pick up the newest snapshot and arms, if there are newer ones."""
         with self._refreshing:  # so that a slow thread never puts an older view over a newer one
-            head = self._store.head()
-            if head is not None and head[1:] != (self._view.version, self._view.arms_revision):
-                self._view = self._load_view()
-
-    def _load_view(self) -> View:
-        version, arms_revision, snapshot, arms = self._store.published()
-        learned = read_snapshot(snapshot)
-        for posterior in (learned.rewards, learned.costs, learned.calibrators):
-            if posterior is not None:
-                posterior.solve()
-        return View(
-            version=version,
-            arms_revision=arms_revision,
-            posterior=learned.rewards,
-            costs=learned.costs,
-            arms=tuple(arm for arm in arms if arm.name in learned.rewards),
-            latencies=learned.latencies,
-            calibrators=learned.calibrators,
-        )
+            self._view = newest_view(self._store, self._view)
 
     def _run(self) -> None:
         while not self._stopping.wait(self.settings.learner.interval_s):
