@@ -1,10 +1,10 @@
-"""What callers say, checked: numbers, names and feedback; and what tells one request from another."""
+"""How what callers say is checked: numbers and names; and what tells one request from another."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -12,8 +12,6 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.features import check_text
-from bandit_router.reward import check_metric
-from bandit_router.types import CONFIDENCE
 
 KEY_CHARS = 255
 NAME_CHARS = 128
@@ -58,32 +56,6 @@ def check_trust(trust: float | None) -> None:
     """Raise InvalidInput unless evidence may count for so many queries, or None."""
     if trust is not None and not 0.0 <= trust <= _LARGEST_NUMBER:
         raise InvalidInput("trust", f"is {trust}", f"give queries, a number in [0, {_LARGEST_NUMBER:g}]")
-
-
-def check_feedback(
-    decision_id: str | None,
-    conversation: str | None,
-    metrics: Mapping[str, float | None],
-    idempotency_key: str | None,
-) -> dict[str, float | None]:
-    """The metrics of feedback on a decision, or else a conversation; None is taken back.
-
-    Raises InvalidInput.
-    """
-    check_text("decision_id", decision_id, ID_CHARS)
-    check_text("conversation", conversation, KEY_CHARS)
-    check_text("idempotency_key", idempotency_key, KEY_CHARS)
-    if not metrics:
-        raise InvalidInput("metrics", "is empty", "send at least one metric")
-    checked = {
-        name: check_metric(name, 0.0 if value is None else value, prefix="metrics.")
-        for name, value in metrics.items()
-    }
-    if CONFIDENCE in metrics:  # what was decided by it must stay what it was
-        raise InvalidInput(f"metrics.{CONFIDENCE}", "is not feedback", "say it when you escalate")
-    if (decision_id is None) == (conversation is None):
-        raise InvalidInput("decision_id", "is given, or else conversation", "send exactly one of them")
-    return {name: None if metrics[name] is None else value for name, value in checked.items()}
 
 
 def digest_of(idempotency_key: str | None, *content: Any) -> str:

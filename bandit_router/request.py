@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from bandit_router.arguments import ID_CHARS, KEY_CHARS, NAME_CHARS, check_names, check_number
+from bandit_router.arguments import ID_CHARS, KEY_CHARS, NAME_CHARS, check_names, check_number, digest_of
 from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
 from bandit_router.cascade import signals_of
 from bandit_router.config import RouterSection, Settings
@@ -66,10 +66,10 @@ def make_request(
     budget: Budget | None,
     pace: Pace,
     now: float,
-) -> Request:
-    """Check what :meth:`Router.route` was given; ``pace`` is how the budget stands at ``now``, Unix time.
+) -> tuple[Request, str]:
+    """Check what :meth:`Router.route` was given: a request, and the digest that tells it from another.
 
-    Raises InvalidInput.
+    ``pace`` is how the budget stands at ``now``, Unix time. Raises InvalidInput.
     """
     _check_options(options)
     pin, conversation = _pin(options, settings), options.get("conversation")
@@ -81,7 +81,7 @@ def make_request(
     deadline = _deadline(options, settings.router)
     if settings.cascade.enabled:
         signals = {**signals, **signals_of(tokens, deadline)}
-    return Request(
+    request = Request(
         x=x,
         cost_weight=_cost_weight(options, settings.router, budget, pace),
         limits=Limits(
@@ -104,6 +104,7 @@ def make_request(
         parent=options.get("instead_of"),
         since=None if conversation is None or pin else since_of(settings.conversations, now),
     )
+    return request, digest_of(request.idempotency_key, "route", query, options)
 
 
 def _check_options(options: RouteOptions) -> None:

@@ -15,11 +15,9 @@ import uuid_utils
 
 from bandit_router.arguments import (
     ID_CHARS,
-    check_feedback,
     check_last,
     check_number,
     check_trust,
-    digest_of,
 )
 from bandit_router.budget import affordable_usd
 from bandit_router.calibration import NEWEST, CalibrationReport, calibrate
@@ -32,7 +30,7 @@ from bandit_router.cascade import (
     unasked,
 )
 from bandit_router.config import Settings, check_arm, load_settings
-from bandit_router.conversations import choice_of, knowing, recall, since_of
+from bandit_router.conversations import knowing, recall
 from bandit_router.decide import Request, View, decide
 from bandit_router.drift import Watch
 from bandit_router.errors import (
@@ -44,6 +42,7 @@ from bandit_router.errors import (
 )
 from bandit_router.explain import Explanation, explain, scores_of
 from bandit_router.features import check_text
+from bandit_router.feedback import make_feedback
 from bandit_router.learner import read_snapshot
 from bandit_router.opening import Parts, open_parts
 from bandit_router.published import load_view, newest_view
@@ -57,7 +56,6 @@ from bandit_router.types import (
     Arm,
     Decision,
     Escalation,
-    Feedback,
     Outcome,
     Reason,
     Scores,
@@ -149,7 +147,7 @@ class Router:
         self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
     ) -> tuple[Request, str]:
         """Check the arguments of :meth:`route`: a request, and the digest that identifies it."""
-        request = make_request(
+        return make_request(
             query,
             options,
             settings=self.settings,
@@ -159,7 +157,6 @@ class Router:
             pace=self._store.pace,
             now=time.time(),
         )
-        return request, digest_of(request.idempotency_key, "route", query, options)
 
     def decide(self, request: Request, digest: str) -> Put:
         """Choose an arm now; the decision counts once the Put is committed."""
@@ -286,20 +283,15 @@ class Router:
 
         Raises InvalidInput or UnknownConversation.
         """
-        checked = check_feedback(decision_id, conversation, metrics, idempotency_key)
-        about: object = decision_id
-        if conversation is not None:
-            about = {"conversation": conversation}
-            since = since_of(self.settings.conversations, time.time())
-            decision_id = choice_of(self._store, conversation, since, idempotency_key)
-        assert decision_id is not None, "feedback is about a decision or else a conversation"
-        what = Feedback(
-            decision_id=decision_id,
-            metrics=checked,
-            received_at=time.time(),
-            idempotency_key=idempotency_key,
+        return make_feedback(
+            decision_id,
+            metrics,
+            idempotency_key,
+            conversation=conversation,
+            store=self._store,
+            section=self.settings.conversations,
+            now=time.time(),
         )
-        return Put(what=what, digest=digest_of(idempotency_key, "feedback", about, checked))
 
     def submit(self, put: Put, done: Done) -> None:
         """Queue a write; ``done`` hears of it on the writer's thread once it is committed or refused.
