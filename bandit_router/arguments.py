@@ -15,8 +15,8 @@ from bandit_router.features import check_text
 
 KEY_CHARS = 255
 NAME_CHARS = 128
-ID_CHARS = 36
 
+_ID_CHARS = 36
 _MOST_NAMES = 256
 _MOST_RECENT = 1_000_000
 _LARGEST_NUMBER = 1e9
@@ -44,6 +44,11 @@ def check_names(field: str, names: object) -> None:
         raise InvalidInput(field, f"has {len(names)} names", f"send at most {_MOST_NAMES}")
     for i, name in enumerate(names):
         check_text(f"{field}[{i}]", "" if name is None else name, NAME_CHARS)
+
+
+def check_id(decision_id: str | None, field: str = "decision_id") -> None:
+    """Raise InvalidInput unless it is None or may be the id of a decision."""
+    check_text(field, decision_id, _ID_CHARS)
 
 
 def check_last(last: int) -> None:

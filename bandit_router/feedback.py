@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bandit_router.arguments import ID_CHARS, KEY_CHARS, digest_of
+from bandit_router.arguments import KEY_CHARS, check_id, digest_of
 from bandit_router.config import ConversationsSection
 from bandit_router.conversations import choice_of, since_of
 from bandit_router.errors import InvalidInput
@@ -52,7 +52,7 @@ def _check(
     idempotency_key: str | None,
 ) -> dict[str, float | None]:
     """The metrics, as numbers; None is taken back."""
-    check_text("decision_id", decision_id, ID_CHARS)
+    check_id(decision_id)
     check_text("conversation", conversation, KEY_CHARS)
     check_text("idempotency_key", idempotency_key, KEY_CHARS)
     if not metrics:

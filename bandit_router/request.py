@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from bandit_router.arguments import ID_CHARS, KEY_CHARS, NAME_CHARS, check_names, check_number, digest_of
+from bandit_router.arguments import KEY_CHARS, NAME_CHARS, check_id, check_names, check_number, digest_of
 from bandit_router.budget import Pace, affordable_usd, price_of_a_dollar
 from bandit_router.cascade import signals_of
 from bandit_router.config import RouterSection, Settings
@@ -125,7 +125,7 @@ def _pin(options: RouteOptions, settings: Settings) -> Pin | None:
         return None
     check_text("override", override, NAME_CHARS)
     check_text("workflow", workflow, NAME_CHARS)
-    check_text("instead_of", replaced, ID_CHARS)
+    check_id(replaced, "instead_of")
     if override is None and replaced is not None:
         raise InvalidInput("instead_of", "comes without override", "name the arm to use instead")
     return pin_of(override, workflow, settings.workflow_arms())

@@ -13,53 +13,25 @@ from typing import Any, Self, Unpack
 import numpy as np
 import uuid_utils
 
-from bandit_router.arguments import (
-    ID_CHARS,
-    check_last,
-    check_number,
-    check_trust,
-)
-from bandit_router.budget import affordable_usd
+from bandit_router.arguments import check_id, check_last, check_trust
 from bandit_router.calibration import NEWEST, CalibrationReport, calibrate
-from bandit_router.cascade import (
-    Answered,
-    Chain,
-    chain,
-    deadline_of,
-    escalate,
-    unasked,
-)
+from bandit_router.cascade import Chain, escalate
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.conversations import knowing, recall
 from bandit_router.decide import Request, View, decide
 from bandit_router.drift import Watch
-from bandit_router.errors import (
-    InvalidInput,
-    NoEligibleArm,
-    RouterClosed,
-    SnapshotCorrupt,
-    StoreError,
-)
+from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, SnapshotCorrupt, StoreError
+from bandit_router.escalating import ask, chain_of
 from bandit_router.explain import Explanation, explain, scores_of
-from bandit_router.features import check_text
 from bandit_router.feedback import make_feedback
 from bandit_router.learner import read_snapshot
 from bandit_router.opening import Parts, open_parts
 from bandit_router.published import load_view, newest_view
 from bandit_router.request import RouteOptions, make_request
-from bandit_router.reward import check_metric
 from bandit_router.store.conversations import Keeping
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
-from bandit_router.types import (
-    CONFIDENCE,
-    Arm,
-    Decision,
-    Escalation,
-    Outcome,
-    Reason,
-    Scores,
-)
+from bandit_router.types import Arm, Decision, Escalation, Outcome, Scores
 from bandit_router.verify import Report, verify
 from bandit_router.warm import Evidence, check_evidence
 
@@ -204,24 +176,21 @@ class Router:
         """
         if self.rule is None:
             raise InvalidInput("cascade", "is off", "set enabled = true under [cascade] in the settings")
-        confidence = check_metric(CONFIDENCE, confidence)
-        asked_s = None if deadline_s is None else check_number("deadline_s", deadline_s, 0.0)
-        first = self.decision(decision.id if isinstance(decision, Decision) else decision)
-        if first.reason is Reason.ESCALATION:
-            raise InvalidInput("decision_id", "is a retry already", "accept it: a query is retried once")
         now = time.time()
-        earlier = self._store.escalation(first.id) or unasked(first, self.rule, confidence, now)
-        if earlier is not None:
-            return earlier
-        answered = Answered(
-            decision=first,
+        asked = ask(
+            self._store,
+            self.rule,
+            decision.id if isinstance(decision, Decision) else decision,
             confidence=confidence,
-            deadline=deadline_of(first, asked_s, self.settings.router.deadline_level, now),
-            affordable_usd=affordable_usd(self._store.pace, self._store.budget),
+            deadline_s=deadline_s,
+            level=self.settings.router.deadline_level,
+            now=now,
         )
+        if isinstance(asked, Escalation):
+            return asked
         with self._rng_lock:
             id = str(uuid_utils.uuid7())
-            found = escalate(self._view, answered, self.rule, id=id, now=now, rng=self._rng)
+            found = escalate(self._view, asked, self.rule, id=id, now=now, rng=self._rng)
         if found.decision is not None:
             self._store.depart(found.decision)
         settled = self._writer.write(Put(what=found))
@@ -233,13 +202,7 @@ class Router:
 
         Raises UnknownDecision.
         """
-        first = self.decision(decision_id)
-        if first.reason is Reason.ESCALATION and first.parent is not None:
-            first = self.decision(first.parent)
-        escalation = self._store.escalation(first.id)
-        retry = None if escalation is None else escalation.decision
-        calls = [first] if retry is None else [first, retry]
-        return chain(calls, [self.metrics(call.id) for call in calls])
+        return chain_of(self._store, self.decision(decision_id))
 
     def _earlier(self, idempotency_key: str | None) -> Decision | None:
         return None if idempotency_key is None else self._store.decision_of_key(idempotency_key)
@@ -350,7 +313,7 @@ class Router:
 
     def decision(self, decision_id: str) -> Decision:
         """The logged decision. Raises UnknownDecision."""
-        check_text("decision_id", decision_id, ID_CHARS)
+        check_id(decision_id)
         return self._store.decision(decision_id)
 
     def scores(self, decision: Decision) -> Scores | None:
@@ -359,7 +322,7 @@ class Router:
 
     def explain(self, decision_id: str) -> Explanation:
         """Why a decision has its arm, and what became of it. Raises UnknownDecision."""
-        check_text("decision_id", decision_id, ID_CHARS)
+        check_id(decision_id)
         return explain(self._store, decision_id)
 
     def metrics(self, decision_id: str) -> dict[str, float]:
