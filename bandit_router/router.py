@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -29,6 +30,7 @@ from bandit_router.opening import Parts, open_parts
 from bandit_router.published import load_view, newest_view
 from bandit_router.request import RouteOptions, make_request
 from bandit_router.store.conversations import Keeping
+from bandit_router.store.fold import Fold
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
 from bandit_router.types import Arm, Decision, Escalation, Outcome, Scores
@@ -145,8 +147,9 @@ class Router:
                     again=lambda standing: self._decide(view, knowing(request, standing, section), id, now),
                 )
         except NoEligibleArm:
-            earlier = self._earlier(request.idempotency_key)  # a retry is owed the answer of then
-            if earlier is None:
+            key = request.idempotency_key
+            earlier = None if key is None else self._store.decision_of_key(key)
+            if earlier is None:  # else it is a retry, which is owed the answer of then
                 raise
             decision = earlier
         self._store.depart(decision)
@@ -203,9 +206,6 @@ class Router:
         Raises UnknownDecision.
         """
         return chain_of(self._store, self.decision(decision_id))
-
-    def _earlier(self, idempotency_key: str | None) -> Decision | None:
-        return None if idempotency_key is None else self._store.decision_of_key(idempotency_key)
 
     # -- learning ---------------------------------------------------------------------------------
 
@@ -282,11 +282,8 @@ class Router:
 
     def rebuild(self) -> int:
         """Rebuild the posterior from nothing but the log; how many rewards it counts."""
-        with self._store.folding(wait=True) as fold:
-            assert fold is not None
-            counted = self._learner.rebuild(fold)
-        self.refresh()
-        return counted
+        with self._folding() as fold:
+            return self._learner.rebuild(fold)
 
     def warm_start(self, evidence: Evidence | None, *, trust: float | None = None) -> int:
         """Learn on top of evidence from elsewhere, instead of any before; None takes it away.
@@ -299,11 +296,16 @@ class Router:
         if evidence is not None:
             arms = [arm.name for arm in self._store.arms()]
             check_evidence(evidence, self.pipeline.schema_id, self.pipeline.dim, arms)
+        with self._folding() as fold:
+            return self._learner.warm_start(fold, evidence, trust, time.time())
+
+    @contextmanager
+    def _folding(self) -> Iterator[Fold]:
+        """The learner's transaction; what it publishes is in use when it is over."""
         with self._store.folding(wait=True) as fold:
-            assert fold is not None
-            version = self._learner.warm_start(fold, evidence, trust, time.time())
+            assert fold is not None, "it waits for its turn"
+            yield fold
         self.refresh()
-        return version
 
     def verify(self) -> Report:
         """Check every invariant of the log, the posterior and the propensities."""
@@ -375,11 +377,9 @@ class Router:
         A new arm is on or off as it says; one that is known stays as :meth:`enable_arm` left it.
         """
         check_arm(arm)
-        with self._store.folding(wait=True) as fold:
-            assert fold is not None
+        with self._folding() as fold:
             self._store.put_arm(fold, arm)
             self._learner.include(fold, read_snapshot(fold.snapshot()))
-        self.refresh()
 
     def enable_arm(self, name: str, enabled: bool = True) -> None:
         """Switch an arm on or off; what was learned of it stays. Raises InvalidInput."""
@@ -397,10 +397,8 @@ class Router:
         """
         self.refresh()
         self.arm(name)
-        with self._store.folding(wait=True) as fold:
-            assert fold is not None
+        with self._folding() as fold:
             self._learner.reset(fold, name, time.time())
-        self.refresh()
 
     # -- upkeep -----------------------------------------------------------------------------------
 
