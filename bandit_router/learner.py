@@ -196,6 +196,15 @@ class Learner:
                 self.publish(fold, learned)
             return len(seen)
 
+    def fold_all(self, *, wait: bool = False) -> int:
+        """Fold until nothing is pending; how many decisions. ``wait`` as for :meth:`fold`."""
+        touched, full = 0, True
+        while full:  # a batch that is not full took all there was; later feedback is for the next call
+            some = self.fold(wait=wait) or 0
+            touched += some
+            full = some >= self.batch
+        return touched
+
     def rebuild(self, fold: Fold) -> int:
         """Publish a posterior made from nothing but the log; how many rewards it counts."""
         learned = self.empty(self.store.arms_in(fold))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.conversations import knowing, recall
 from bandit_router.decide import Request, View, decide
 from bandit_router.drift import Watch
-from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, SnapshotCorrupt, StoreError
+from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, StoreError
 from bandit_router.escalating import ask, chain_of
 from bandit_router.explain import Explanation, explain, scores_of
 from bandit_router.feedback import make_feedback
@@ -34,12 +33,11 @@ from bandit_router.store.fold import Fold
 from bandit_router.store.write import Put
 from bandit_router.store.writer import Done, Writer
 from bandit_router.types import Arm, Decision, Escalation, Outcome, Scores
+from bandit_router.upkeep import Upkeep
 from bandit_router.verify import Report, verify
 from bandit_router.warm import Evidence, check_evidence
 
 __all__ = ["RouteOptions", "Router"]
-
-log = logging.getLogger(__name__)
 
 
 class Router:
@@ -63,9 +61,8 @@ class Router:
         self._view = load_view(self._store)
         self._writer = Writer(self._store, self.settings.store.queue_size)
         self._drift = Watch(self._learner, resets=self.settings.posterior.on_drift == "reset")
-        self._stopping = threading.Event()
-        self._upkeep = threading.Thread(target=self._run, name="bandit-router-learner", daemon=True)
-        self._upkeep.start()
+        self._closed = False
+        self._upkeep = Upkeep(self._round, self.settings.learner.interval_s)
 
     @classmethod
     def open(cls, settings: Settings | str | Path, *, rng: np.random.Generator | None = None) -> Self:
@@ -86,10 +83,10 @@ class Router:
 
     def close(self) -> None:
         """Commit what is queued and let go of the database. Idempotent."""
-        if self._stopping.is_set():
+        if self._closed:
             return
-        self._stopping.set()
-        self._upkeep.join()
+        self._closed = True
+        self._upkeep.stop()
         self._writer.close()
         self._store.close()
 
@@ -134,7 +131,7 @@ class Router:
 
     def decide(self, request: Request, digest: str) -> Put:
         """Choose an arm now; the decision counts once the Put is committed."""
-        if self._stopping.is_set():
+        if self._closed:
             raise RouterClosed
         view, id, now = self._view, str(uuid_utils.uuid7()), time.time()
         section, keeping = self.settings.conversations, None
@@ -268,15 +265,7 @@ class Router:
 
         Waits for a learner that is at it, so what was acknowledged before is in :meth:`counts` after.
         """
-        return self._learn(wait=True)
-
-    def _learn(self, *, wait: bool) -> int:
-        touched = 0
-        full = True
-        while full:  # a batch that is not full took all there was; later feedback is for the next call
-            some = self._learner.fold(wait=wait) or 0
-            touched += some
-            full = some >= self._learner.batch
+        touched = self._learner.fold_all(wait=True)
         self.refresh()
         return touched
 
@@ -412,17 +401,9 @@ class Router:
         with self._refreshing:  # so that a slow thread never puts an older view over a newer one
             self._view = newest_view(self._store, self._view)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self.settings.learner.interval_s):
-            try:
-                self._learn(wait=False)
-                self._store.checkpoint()
-                self._watch()
-            except SnapshotCorrupt:
-                log.exception("the newest snapshot is unusable: keeping the last good one")
-            except Exception:  # upkeep must outlive an outage of the database; routing says its own errors
-                log.exception("upkeep failed; trying again in %g s", self.settings.learner.interval_s)
-
-    def _watch(self) -> None:
+    def _round(self) -> None:
+        self._learner.fold_all()
+        self.refresh()
+        self._store.checkpoint()
         if self._drift.look(self.calibration):
             self.refresh()

@@ -49,7 +49,7 @@ def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
     with caplog.at_level(logging.WARNING, logger="bandit_router.drift"):
         for _ in range(3):
             router._drift.look_at = -math.inf
-            router._watch()
+            router._round()
     (warning,) = [record.getMessage() for record in caplog.records]
     assert "'large' is not what it was" in warning
     assert "arms reset large" in warning
@@ -61,15 +61,14 @@ def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
 def test_it_looks_at_most_once_a_minute(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[float] = []
 
-    def look(_: Router) -> CalibrationReport:
+    def look() -> CalibrationReport:
         looked.append(time.monotonic())
         return calibrate([], [], {})
 
-    monkeypatch.setattr(Router, "calibration", look)
     for now in (1000.0, 1001.0, 1059.9, 1060.0, 1061.0):
         with monkeypatch.context() as then:
             then.setattr("bandit_router.drift.time.monotonic", lambda now=now: now)
-            router._watch()
+            router._drift.look(look)
     assert looked == [1000.0, 1060.0]
 
 

@@ -16,9 +16,9 @@ RESETTING = {"on_drift": "reset"}
 
 
 def look(router: Router) -> None:
-    """Look after drift now, as upkeep does every few seconds."""
+    """A round of upkeep that looks after drift, as one does every few seconds."""
     router._drift.look_at = -math.inf
-    router._watch()
+    router._round()
 
 
 def drifted(open_router: OpenRouter, **posterior: str) -> Router:

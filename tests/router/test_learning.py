@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_the_background_learner_folds_feedback_on_its_own(open_router: OpenRoute
     for _ in range(6000):
         if router.counts()["small"] == 1:
             break
-        router._stopping.wait(0.01)
+        time.sleep(0.01)
     assert router.counts() == {"large": 0, "small": 1}
 
 
