@@ -261,7 +261,8 @@ class Learner:
         if learned is None:
             self.rebuild(fold)
             return
-        if not self._agrees(fold, learned.rewards) or fold.reward_weights != self.weights:
+        arms = self.store.arms_in(fold)
+        if not self._agrees(learned.rewards, arms) or fold.reward_weights != self.weights:
             log.warning("the settings of the posterior or the reward changed: rebuilding from the log")
             self.rebuild(fold)
             return
@@ -269,11 +270,11 @@ class Learner:
             log.warning("cascades are on: learning from the log what confidence is worth")
             self.rebuild(fold)
             return
-        self.include(fold, learned)
+        self.include(fold, learned, arms)
 
-    def include(self, fold: Fold, learned: Learned) -> None:
-        """Give every arm that the newest snapshot does not know its prior; publish if there is one."""
-        new = [arm for arm in self.store.arms_in(fold) if arm.name not in learned.rewards]
+    def include(self, fold: Fold, learned: Learned, arms: Iterable[Arm]) -> None:
+        """Give each of these arms that the newest snapshot lacks its prior; publish if there is one."""
+        new = [arm for arm in arms if arm.name not in learned.rewards]
         for arm in new:
             prior, calibrators = self.priors(arm), learned.calibrators
             learned = Learned(
@@ -312,8 +313,8 @@ class Learner:
         """Publish what was learned, all of it from rewards made with the weights on record."""
         return fold.publish(encode_snapshot(learned), fold.reward_weights, keep=self.keep_snapshots)
 
-    def _agrees(self, fold: Fold, posterior: Posterior) -> bool:
-        known = {arm.name: self.priors(arm) for arm in self.store.arms_in(fold)}
+    def _agrees(self, posterior: Posterior, arms: Iterable[Arm]) -> bool:
+        known = {arm.name: self.priors(arm) for arm in arms}
         priors = [known[arm] for arm in posterior.arms]
         return (
             posterior.noise_variance == self.noise_variance

@@ -368,7 +368,7 @@ class Router:
         check_arm(arm)
         with self._folding() as fold:
             self._store.put_arm(fold, arm)
-            self._learner.include(fold, read_snapshot(fold.snapshot()))
+            self._learner.include(fold, read_snapshot(fold.snapshot()), [arm])
 
     def enable_arm(self, name: str, enabled: bool = True) -> None:
         """Switch an arm on or off; what was learned of it stays. Raises InvalidInput."""
