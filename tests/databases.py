@@ -52,7 +52,7 @@ def postgresql_server() -> Iterator[str]:
 def postgresql_template(postgresql_server: str) -> str:
     """The name of a migrated database that nobody uses but to copy it."""
     _administer(postgresql_server.format("postgres"), f"CREATE DATABASE {_TEMPLATE}")
-    migrated(postgresql_server.format(_TEMPLATE))
+    migrate_url(postgresql_server.format(_TEMPLATE))
     return _TEMPLATE
 
 
@@ -60,7 +60,7 @@ def postgresql_template(postgresql_server: str) -> str:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file that nobody uses but to copy it; all of it is in the one file."""
     path = tmp_path_factory.mktemp("sqlite") / f"{_TEMPLATE}.db"
-    migrated(f"sqlite:///{path}")
+    migrate_url(f"sqlite:///{path}")
     assert not path.with_name(f"{path.name}-wal").exists()
     return path
 
@@ -118,7 +118,7 @@ def url(make_url: MakeUrl) -> str:
     return make_url(migrated=True)
 
 
-def migrated(url: str) -> str:
+def migrate_url(url: str) -> str:
     """Bring the database to the package's schema; the same URL."""
     engine = make_engine(url)
     migrate(engine)

@@ -16,7 +16,7 @@ import pytest
 
 from bandit_router.config import load_settings
 from bandit_router.router import Router
-from tests.databases import MakeUrl, migrated, sql
+from tests.databases import MakeUrl, migrate_url, sql
 from tests.durability.checks import Ledger, check_counted_once
 from tests.durability.helpers import ARMS, context, eventually, quality, write_config
 from tests.durability.service import all_ready, client_of, workers
@@ -71,7 +71,7 @@ def test_two_libraries_and_two_server_workers_count_every_reward_once(
 ) -> None:
     url = make_url()
     if not url.startswith("sqlite"):  # a new file is left for all of them to make at the same time
-        migrated(url)
+        migrate_url(url)
     config = write_config(tmp_path, url)
     rng, ledger, outcomes = random.Random(5), Ledger(), Counter[str]()
     with ExitStack() as stack:

@@ -19,7 +19,7 @@ from bandit_router.store.store import Store
 from bandit_router.store.tables import folded_latencies, pending, snapshots
 from bandit_router.types import Decision
 from bandit_router.verify import verify
-from tests.databases import migrated, sql
+from tests.databases import migrate_url, sql
 from tests.store.examples import OpenStore, learner_of, logged, posterior_of, rows, said, version_of
 
 Truth = Mapping[str, tuple[Decision, float | None]]
@@ -200,7 +200,7 @@ def test_latencies_reported_before_the_migration_are_learned_after_it(
     learner_of(store).fold()
     said(store, three, latency_s=4.0)  # nobody has looked at this one yet
     _downgrade(url, "0006_arm_resets")
-    migrated(url)
+    migrate_url(url)
     learner_of(store).fold()
     assert_latencies_counted_once(store, {one.id: (one, 2.0), two.id: (two, 3.0), three.id: (three, 4.0)})
     assert posterior_of(store).count.sum() == 1

@@ -19,7 +19,7 @@ from bandit_router.store.engine import make_engine
 from bandit_router.store.schema import migrate
 from bandit_router.store.store import Store
 from bandit_router.store.tables import SCHEMA_VERSION, metadata, routers
-from tests.databases import MakeUrl, migrated, sql
+from tests.databases import MakeUrl, migrate_url, sql
 from tests.store.examples import OpenStore, logged, set_up
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
@@ -46,7 +46,7 @@ def test_a_table_the_migrations_lack_is_noticed(url: str) -> None:
 
 
 def test_models_make_what_the_migrations_make(make_url: MakeUrl) -> None:
-    by_migrations, by_models = migrated(make_url()), make_url()
+    by_migrations, by_models = migrate_url(make_url()), make_url()
     with sql(by_models) as connection:
         metadata.create_all(connection)
     assert _reflected(by_migrations) == _reflected(by_models)
@@ -93,12 +93,12 @@ def test_a_downgrade_leaves_nothing_and_an_upgrade_brings_it_back(url: str) -> N
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
     assert _reflected(url) == {}
-    assert _reflected(migrated(url)) == before
+    assert _reflected(migrate_url(url)) == before
 
 
 def test_migrating_again_changes_nothing(url: str, open_store: OpenStore) -> None:
     known, before = logged(open_store()), _reflected(url)
-    migrated(url)
+    migrate_url(url)
     assert _reflected(url) == before
     assert open_store().decision(known.id).id == known.id
 
@@ -167,7 +167,7 @@ def test_processes_that_open_the_same_new_sqlite_file_all_succeed(make_sqlite_ur
 
 def test_processes_that_migrate_the_same_postgresql_all_succeed(make_postgresql_url: MakeUrl) -> None:
     url = make_postgresql_url()
-    _at_once(migrated, url)
+    _at_once(migrate_url, url)
     assert _version(url) == SCHEMA_VERSION
 
 
