@@ -117,8 +117,8 @@ class PosteriorSection(_Section):
     noise_std: Positive = 0.39
     half_life_s: Positive | None = None
     on_drift: Literal["alarm", "reset"] = Field(
-        "alarm",
-        description="What to do when the rewards of an arm are not what was expected: warn, or reset.",
+        "reset",
+        description="When the rewards of an arm are not what was expected: reset it, or warn only.",
     )
 
 

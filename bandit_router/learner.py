@@ -239,7 +239,7 @@ class Learner:
         self.publish(fold, learned)
 
     def reset_drifted(self) -> tuple[str, Gap] | None:
-        """Reset the arm that drifted most, to when it did, if one did; which, and how far.
+        """Reset the arm that drifted most, to what is certainly new, if one did; which, and how far.
 
         None, too, while another learner is at it.
         """
@@ -252,7 +252,7 @@ class Learner:
             found = most_drifted(calibrate(rows, [], counts))
             if found is not None:
                 arm, gap = found
-                self.reset(fold, arm, gap.since)
+                self.reset(fold, arm, gap.late_since)
             return found
 
     def adopt(self, fold: Fold) -> None:

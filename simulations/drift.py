@@ -4,7 +4,7 @@
 
 Each happens in runs of its own. Price: the dearest of the models that are nearly the best costs a tenth
 from then on. Quality: the answers of the best fixed model are from then on worth those of the cheapest.
-Policies play with and without forgetting (half-life in queries), and resetting arms that drifted, with
+Policies reset arms that drifted, as they do by default, or only warn; and forget (half-life in queries), with
 paretobandit, which forgets, beside.
 """
 
@@ -60,11 +60,11 @@ def drifts(stream: Stream, weight: float, queries: int) -> dict[str, Drift]:
 
 
 def contestants(half_lives: Sequence[float]) -> dict[str, MakeAgent]:
-    """Policies without and with forgetting, and with resets."""
+    """Policies as they are, that only warn, and that forget as well."""
     found: dict[str, MakeAgent] = {}
     for spec in ("tempered", "thompson"):
         found[spec] = RouterMaker(spec)
-        found[f"{spec}, resets"] = RouterMaker(spec, posterior=PosteriorSection(on_drift="reset"))
+        found[f"{spec}, warns only"] = RouterMaker(spec, posterior=PosteriorSection(on_drift="alarm"))
         for life in half_lives:
             forgetting = PosteriorSection(half_life_s=life)
             found[f"{spec}, half-life {life:g}"] = RouterMaker(spec, posterior=forgetting)

@@ -23,7 +23,7 @@ from simulations.streams import STREAMS, cost_weight
 
 T = TypeVar("T")
 
-_TEXTBOOK = PosteriorSection(model="independent", prior_mean=0.5, noise_std=0.3)
+_TEXTBOOK = PosteriorSection(model="independent", prior_mean=0.5, noise_std=0.3, on_drift="alarm")
 _NO_TRIAL = TrialSection(rewards=0)
 
 OURS: Mapping[str, MakeAgent] = {

@@ -39,6 +39,7 @@ def write_config(
         store={"url": url, "queue_size": queue_size},
         features={"embedding": "vector", "vector_dim": DIM},
         learner={"interval_s": interval_s},
+        posterior={"on_drift": "alarm"},  # revised rewards are up by 0.5: drift, and arms would be reset
         budget=budget,
     )
 

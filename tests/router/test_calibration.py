@@ -41,8 +41,9 @@ def test_rewards_and_costs_are_compared_with_what_decisions_expected(open_on_eit
 
 
 def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
-    router: Router, caplog: pytest.LogCaptureFixture
+    open_router: OpenRouter, caplog: pytest.LogCaptureFixture
 ) -> None:
+    router = open_router(posterior={"on_drift": "alarm"})
     play(router, 150, 0.9)
     play(router, 60, 0.1)
     assert router.calibration().alarms == ("large",)
@@ -50,7 +51,7 @@ def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
         for _ in range(3):
             router._drift.look_at = -math.inf
             router._round()
-    (warning,) = [record.getMessage() for record in caplog.records]
+    (warning,) = [r.getMessage() for r in caplog.records if r.name == "bandit_router.drift"]
     assert "'large' is not what it was" in warning
     assert "arms reset large" in warning
     router.reset_arm("large")
@@ -58,18 +59,22 @@ def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
     assert (found.alarms, found.arms["large"].reward) == ((), None)
 
 
-def test_it_looks_at_most_once_a_minute(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("on_drift", "apart_s"), [("alarm", 60.0), ("reset", 5.0)])
+def test_it_looks_once_in_a_while(
+    open_router: OpenRouter, monkeypatch: pytest.MonkeyPatch, on_drift: str, apart_s: float
+) -> None:
+    router = open_router(posterior={"on_drift": on_drift})
     looked: list[float] = []
 
     def look() -> CalibrationReport:
         looked.append(time.monotonic())
         return calibrate([], [], {})
 
-    for now in (1000.0, 1001.0, 1059.9, 1060.0, 1061.0):
+    for now in (1000.0, 1001.0, 999.9 + apart_s, 1000.0 + apart_s, 1001.0 + apart_s):
         with monkeypatch.context() as then:
             then.setattr("bandit_router.drift.time.monotonic", lambda now=now: now)
             router._drift.look(look)
-    assert looked == [1000.0, 1060.0]
+    assert looked == [1000.0, 1000.0 + apart_s]
 
 
 @pytest.mark.parametrize("last", [0, -1, 1_000_001, 2.5, True, "many"])

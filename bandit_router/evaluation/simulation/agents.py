@@ -197,7 +197,7 @@ class RouterAgent:
         arm, gap = found
         for part in self.learned.everything:
             part.forget(arm)
-        self.heard = [one for one in self.heard if one.arm != arm or one.decision >= gap.since]
+        self.heard = [one for one in self.heard if one.arm != arm or one.decision >= gap.late_since]
         for one in self.heard:
             if one.arm == arm:
                 self._count(one)

@@ -16,7 +16,8 @@ from tests.evaluation.simulation.streams import a_stream
 from tests.evaluation.simulation.test_simulate import a_setting
 from tests.store.truth import assert_same
 
-RESETTING = PosteriorSection(on_drift="reset")
+WARNING = PosteriorSection(on_drift="alarm")
+RESETTING = PosteriorSection()
 
 
 def thumbs(n: int = 1200) -> Stream:
@@ -42,15 +43,13 @@ def test_a_model_that_degrades_is_left_sooner() -> None:
     bad = replace(stream, quality=np.where(np.array(stream.arms) == "large", 0.1, 1.0) * stream.quality)
     both = np.where(np.arange(len(stream))[:, None] < 800, stream.quality, bad.quality)
     degraded = replace(stream, quality=both)
-    patient, watchful = (
-        share_of_large(degraded, posterior, 860, 960) for posterior in (PosteriorSection(), RESETTING)
-    )
+    patient, watchful = (share_of_large(degraded, posterior, 860, 960) for posterior in (WARNING, RESETTING))
     assert watchful < 0.2 < patient
 
 
 def test_without_drift_it_plays_as_one_that_does_not_look() -> None:
     stream = thumbs()
-    quiet, watchful = (share_of_large(stream, p, 0, 1200) for p in (PosteriorSection(), RESETTING))
+    quiet, watchful = (share_of_large(stream, p, 0, 1200) for p in (WARNING, RESETTING))
     assert quiet == watchful
 
 
@@ -69,6 +68,6 @@ def test_after_a_reset_it_knows_what_is_younger_and_no_more() -> None:
     assert agent.learned.rewards.count.sum() < 1200
 
 
-def test_by_default_it_does_not_look() -> None:
+def test_it_does_not_look_when_it_is_to_warn_only() -> None:
     setting: Setting = a_setting()
-    assert RouterMaker("tempered")(setting).watch is None
+    assert RouterMaker("tempered", WARNING)(setting).watch is None
