@@ -12,6 +12,11 @@ so that feedback which comes a day late and in one heap is no drift. Predictions
 behind them are the prior's and are left out. s² is the variance of the residuals, drawn to m(1 − m): of all
 rewards in [0, 1] with the mean m, none varies more.
 
+Nor is it drift when bad news travels faster than good, or the first part of a reward is higher than the
+whole: decisions younger than the time in which SETTLED of the others were heard of for the last time are left
+out. Before that time is known, only bad news may have come: so only an arm that has ESTABLISHED rewards
+older than the window is ever reset.
+
 **The alarm** of an arm is on when, over all of its rewards or the newest 50, 100, 200, …, the sum S of its
 residuals has::
 
@@ -45,6 +50,8 @@ from bandit_router.types import FloatArray
 
 NEWEST = 2000
 KNOWN = 30
+SETTLED = 0.95
+ESTABLISHED = 200
 SHORTEST = 50
 ALARM = 4.0
 RESET = 3.25
@@ -118,13 +125,19 @@ def calibrate(
 
     ``counts`` is how many rewards are counted of each arm, those older than ``rewarded`` included.
     """
-    own = {arm: residuals([r for r in rewarded if r.arm == arm], counts[arm]) for arm in sorted(counts)}
+    until = settled_until(rewarded)
+    own = {
+        arm: residuals([row for row in rewarded if row.arm == arm], counts[arm], until)
+        for arm in sorted(counts)
+    }
     arms = {arm: _compare(seen, [row for row in costed if row.arm == arm]) for arm, seen in own.items()}
-    together = gap(
-        Residuals(*(np.concatenate(parts) for parts in zip(residuals([], 0), *own.values(), strict=True)))
+    together = Residuals(
+        *(np.concatenate(parts) for parts in zip(residuals([], 0), *own.values(), strict=True))
     )
+    in_order = np.argsort(together.decided_at, kind="stable")
+    total = gap(Residuals(*(part[in_order] for part in together)))
     return CalibrationReport(
-        total=Calibration(reward=together, widest=None, cost=spread(costed), alarm=False),
+        total=Calibration(reward=total, widest=None, cost=spread(costed), alarm=False),
         arms=arms,
         alarms=tuple(arm for arm, found in arms.items() if found.alarm),
     )
@@ -138,24 +151,39 @@ def _compare(seen: Residuals, costed: Sequence[Costed]) -> Calibration:
 
 def most_drifted(report: CalibrationReport) -> tuple[str, Gap] | None:
     """The arm that drifted most, and how far, if one did so far as to be reset."""
-    gaps = {arm: one.widest for arm, one in report.arms.items() if one.widest is not None}
+    gaps = {
+        arm: one.widest
+        for arm, one in report.arms.items()
+        if one.widest and one.reward and one.reward.rewards >= ESTABLISHED + one.widest.rewards
+    }
     drifted = {arm: gap for arm, gap in gaps.items() if abs(gap.z) > RESET and abs(gap.difference) >= LEAST}
     return max(drifted.items(), key=lambda found: abs(found[1].z), default=None)
 
 
-def residuals(rows: Sequence[Rewarded], counted: int) -> Residuals:
-    """The rewards of one arm that were not predicted by the prior; ``counted`` is how many it has."""
+def settled_until(rows: Sequence[Rewarded]) -> float:
+    """The time of decision (Unix time, seconds) up to which nearly all there is to hear was heard."""
+    if not rows:
+        return math.inf
+    heard, decided = (np.array([getattr(row, name) for row in rows]) for name in ("heard_at", "decided_at"))
+    return float(heard.max() - np.quantile(heard - decided, SETTLED))
+
+
+def residuals(rows: Sequence[Rewarded], counted: int, until: float = math.inf) -> Residuals:
+    """The rewards of one arm that were not predicted by the prior, for decisions made ``until`` then.
+
+    ``counted`` is how many rewards it has.
+    """
     told = np.sort(np.array([row.counted for row in rows], dtype=np.int64))
     made = np.array([row.snapshot for row in rows], dtype=np.int64)
     known_here = np.searchsorted(told, made, side="right")
     known = known_here + max(0, counted - len(rows))
-    usable = known >= KNOWN
+    at = np.array([row.decided_at for row in rows], dtype=float)
+    usable = (known >= KNOWN) & (at <= until)
     on_the_way = np.maximum(np.arange(len(rows)) - known_here, 0)
     reward = np.array([row.reward for row in rows], dtype=float)[usable]
     expected = np.array([row.expected for row in rows], dtype=float)[usable]
     terms = 1.0 + (1.0 + 2.0 * on_the_way[usable]) / known[usable]
-    at = np.array([row.decided_at for row in rows], dtype=float)[usable]
-    return Residuals(reward, expected, terms, np.full(len(reward), _variance(reward, expected)), at)
+    return Residuals(reward, expected, terms, np.full(len(reward), _variance(reward, expected)), at[usable])
 
 
 def _variance(reward: FloatArray, expected: FloatArray) -> float:

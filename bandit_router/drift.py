@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 _GAP = "arm %r is not what it was: its newest %d rewards were %.3f on average, %.3f was expected; "
 _DRIFTED = _GAP + "if its model changed, run `bandit-router arms reset %s`"
-_RESET = _GAP + "what it earned before is forgotten"
+_RESET = _GAP + "it is learned anew from the newest of them"
 _LOOK_S = 60.0  # between two looks at the alarms
 _LOOK_TO_RESET_S = 5.0
 

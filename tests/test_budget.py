@@ -65,6 +65,8 @@ def test_a_request_budget_saves_the_worth_of_a_hundred_requests() -> None:
     assert (idle.requests, idle.allowance_usd) == (1_000, 500.0)
     assert idle.allowance_usd - idle.forgone_usd - idle.spent_usd == pytest.approx(50.0)
     assert debt(idle, Budget(usd=0.5)) == pytest.approx(-100.0 + 2.5)  # a reserve is held back
+    longer = paced(Budget(usd=0.5), [(9_000, 0.0, 0.0)], idle)
+    assert debt(longer, Budget(usd=0.5)) == pytest.approx(-100.0 + 10.0)  # which has a limit
 
 
 def test_a_day_budget_accrues_with_time_and_saves_one_day() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bandit_router.calibration import (
+    ESTABLISHED,
     KNOWN,
     SHORTEST,
     CalibrationReport,
@@ -31,7 +32,7 @@ def rows_of(rewards: FloatArray, heap: int = 1, arm: str = "a") -> list[Rewarded
     for i, reward in enumerate(rewards.tolist()):
         told = i - i % heap
         expected = (0.7 + float(rewards[:told].sum())) / (1 + told)
-        rows.append(Rewarded(arm, expected, i // heap, reward, i // heap + 1, float(i)))
+        rows.append(Rewarded(arm, expected, i // heap, reward, i // heap + 1, float(i), float(i)))
     return rows
 
 
@@ -175,6 +176,47 @@ def test_a_fall_is_reason_for_a_reset_before_it_sets_the_alarm_off() -> None:
     assert sooner >= 3
 
 
+def drifts(rewards: FloatArray, heard: FloatArray, *, settled: bool = True) -> int:
+    """At how many looks an arm is reset whose rewards are heard of at these times; an expectation is the
+    mean of all that was heard by then. Unless ``settled``, everything counts as heard of at once."""
+    found, n = 0, len(rewards)
+    expected = [np.r_[0.7, rewards[:t][heard[:t] < t]].mean() for t in range(n)]
+    for now in range(25, n, 25):
+        told = [t for t in range(now) if heard[t] < now]
+        at = {t: heard[t] if settled else float(t) for t in told}
+        rows = [Rewarded("a", expected[t], t, rewards[t], int(heard[t]) + 1, float(t), at[t]) for t in told]
+        found += most_drifted(calibrated(rows)) is not None
+    return found
+
+
+def test_bad_news_that_travels_faster_than_good_is_no_reason_for_a_reset() -> None:
+    """Failures are heard of at once, successes 100 decisions later; taken as settled they seem drift."""
+    rng, naive = np.random.default_rng(9), 0
+    for _ in range(5):
+        rewards = thumbs(rng, 0.8, 900)
+        heard = np.arange(900) + 100.0 * rewards
+        assert drifts(rewards, heard) == 0
+        naive += drifts(rewards, heard, settled=False)
+    assert naive > 5
+
+
+def test_an_arm_of_few_rewards_is_not_reset() -> None:
+    rewards = np.concatenate([thumbs(np.random.default_rng(10), 0.9, ESTABLISHED), np.zeros(80)])
+    before = thumbs(np.random.default_rng(11), 0.9, KNOWN + 50)
+    assert most_drifted(calibrated(rows_of(rewards))) is None
+    found = most_drifted(calibrated(rows_of(np.concatenate([before, rewards]))))
+    assert found is not None
+    assert found[0] == "a"
+
+
+def test_the_newest_of_all_arms_together_are_the_newest_by_time() -> None:
+    rows = rows_of(thumbs(np.random.default_rng(12), 0.6, 200))
+    two = [row._replace(arm="z" if i % 2 else "a") for i, row in enumerate(rows)]
+    total = calibrated(two, {"a": 100, "z": 100}).total.reward
+    assert total is not None
+    assert total.late_since >= 140.0
+
+
 def test_an_arm_that_improves_sets_it_off_too() -> None:
     rng = np.random.default_rng(4)
     assert looks(np.concatenate([thumbs(rng, 0.4, 600), thumbs(rng, 0.8, 200)]))
@@ -185,7 +227,7 @@ def test_feedback_that_comes_in_one_heap_is_no_drift_though_all_of_it_was_expect
     for _ in range(40):
         rewards = thumbs(rng, 0.5, 1560)
         expected, early = float(rewards[:60].mean()), rows_of(rewards[:60])
-        heap = [Rewarded("a", expected, 60, reward, 61, 60.0) for reward in rewards[60:].tolist()]
+        heap = [Rewarded("a", expected, 60, reward, 61, 60.0, 60.0) for reward in rewards[60:].tolist()]
         alarms += bool(calibrated([*early, *heap]).alarms)
         naive += bool(calibrated([row._replace(counted=60) for row in heap], {"a": 10**6}).alarms)
     assert alarms == 0

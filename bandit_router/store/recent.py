@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Subquery, Table, func, select
 
-from bandit_router.store.tables import arms, decisions, folded, folded_costs, routers
+from bandit_router.store.tables import arms, decisions, feedback, folded, folded_costs, routers
 
 
 class Rewarded(NamedTuple):
     """A decision whose reward is counted: what was expected of it on which snapshot, the reward, the
-    snapshot that counted it first, and when it was made (Unix time, seconds)."""
+    snapshot that counted it first, when it was made and when it was last heard of (Unix time, seconds)."""
 
     arm: str
     expected: float
@@ -19,6 +19,7 @@ class Rewarded(NamedTuple):
     reward: float
     counted: int
     decided_at: float
+    heard_at: float
 
 
 class Costed(NamedTuple):
@@ -35,6 +36,12 @@ def rewarded(connection: Connection, router: str, last: int) -> list[Rewarded]:
     Predictions of something else are left out: of rewards by other weights, or of an arm before its reset.
     """
     newest = _newest(folded, router, last)
+    heard = (
+        select(feedback.c.decision_id, func.max(feedback.c.received_at).label("at"))
+        .where(feedback.c.router == router, feedback.c.decision_id.in_(select(newest.c.decision_id)))
+        .group_by(feedback.c.decision_id)
+        .subquery()
+    )
     since = select(func.coalesce(routers.c.weights_since, 0)).where(routers.c.name == router)
     rows = connection.execute(
         select(
@@ -44,8 +51,10 @@ def rewarded(connection: Connection, router: str, last: int) -> list[Rewarded]:
             newest.c.reward,
             newest.c.version,
             decisions.c.decided_at,
+            heard.c.at,
         )
         .join_from(newest, decisions, _is(newest, router))
+        .join(heard, heard.c.decision_id == newest.c.decision_id)
         .join(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))
         .where(
             decisions.c.snapshot >= since.scalar_subquery(),

@@ -9,6 +9,9 @@ from bandit_router.store.recent import Rewarded
 from bandit_router.store.store import Store
 from tests.store.examples import OpenStore, learner_of, logged, posterior_of, said, version_of
 
+HEARD = 1_700_000_100.0
+"""When what the examples say is received."""
+
 
 def taught(store: Store, *rewards: float, snapshot: int = 1) -> list[str]:
     """Decisions with these rewards, each folded by itself."""
@@ -26,8 +29,8 @@ def test_the_newest_rewards_come_with_what_was_expected_and_who_counted_them(sto
     taught(store, 0.2, 0.4, 0.6)
     rewarded, _ = store.recent(2)
     assert rewarded == [
-        Rewarded("cheap", 0.2, 1, 0.4, before + 2, 1.7e9),
-        Rewarded("cheap", 0.3, 1, 0.6, before + 3, 1.7e9),
+        Rewarded("cheap", 0.2, 1, 0.4, before + 2, 1.7e9, HEARD),
+        Rewarded("cheap", 0.3, 1, 0.6, before + 3, 1.7e9, HEARD),
     ]
 
 

@@ -30,7 +30,8 @@ class Watch:
     def hear(self, decision: int, arm: str, reward: float, snapshot: int) -> None:
         """The reward of a decision, which ``snapshot`` will be the first to count."""
         expected = self.expected[decision]
-        self.told.append(Rewarded(arm, *expected, reward, snapshot, float(decision)))
+        now = float(len(self.expected) - 1)
+        self.told.append(Rewarded(arm, *expected, reward, snapshot, float(decision), now))
 
     def look(self, counts: Mapping[str, int]) -> tuple[str, Gap] | None:
         """Every so often: the arm that drifted most, if one did."""
