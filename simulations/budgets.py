@@ -11,6 +11,7 @@ and pacer, cold too, on the same queries. What counts is the running average of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -135,26 +136,18 @@ def verdicts(found: Mapping[str, Runs]) -> Iterator[str]:
 
 def runs_of(plan: Plan, budgets_usd: Sequence[float], jobs: int) -> dict[float, dict[str, Runs]]:
     """Everyone at every budget, as it is and with the price cut, on every seed."""
-    cut = Plan(
-        stream=plan.stream,
-        cost_weight=0.0,
-        seeds=plan.seeds,
-        queries=plan.queries,
-        events=(price_cut(plan.stream, plan.length),),
-    )
-    order = [
-        (usd, case, name, partial(spend, its_plan, make, usd))
+    plans = {_KEPT: plan, _CUT: replace(plan, events=(price_cut(plan.stream, plan.length),))}
+    tasks = {
+        (usd, case, name): partial(spend, its_plan, make, usd)
         for usd in budgets_usd
-        for case, its_plan in ((_KEPT, plan), (_CUT, cut))
+        for case, its_plan in plans.items()
         for name, make in contestants(usd).items()
-    ]
-    tasks = [partial(task, seed) for *_, task in order for seed in range(plan.seeds)]
-    spent = show.worked(tasks, jobs, plan.stream.name)
-    found: dict[float, dict[str, dict[str, list[Spent]]]] = {}
-    for i, (usd, case, name, _) in enumerate(order):
-        runs = found.setdefault(usd, {}).setdefault(case, {})
-        runs[name] = spent[i * plan.seeds : (i + 1) * plan.seeds]
-    return {usd: dict(cases) for usd, cases in found.items()}
+    }
+    found = show.on_every_seed(tasks, plan.seeds, jobs, plan.stream.name)
+    return {
+        usd: {case: {name: found[usd, case, name] for name in contestants(usd)} for case in plans}
+        for usd in budgets_usd
+    }
 
 
 def main() -> None:

@@ -157,16 +157,15 @@ def contests(
     plan: Plan, levels: Sequence[float], jobs: int
 ) -> dict[float, dict[str, list[dict[str, Played]]]]:
     """Every case at every level, on every seed."""
-    order = [(level, case) for level in levels for case in CASES]
-    tasks = []
-    for level, case in order:
-        shares = shares_in_time(plan.stream, plan.cost_weight, CASES[case], level)
-        tasks += [partial(contest, plan, shares, level, seed) for seed in range(plan.seeds)]
-    played = show.worked(tasks, jobs, plan.stream.name)
-    found: dict[float, dict[str, list[dict[str, Played]]]] = {level: {} for level in levels}
-    for i, (level, case) in enumerate(order):
-        found[level][case] = played[i * plan.seeds : (i + 1) * plan.seeds]
-    return found
+    tasks = {
+        (level, case): partial(
+            contest, plan, shares_in_time(plan.stream, plan.cost_weight, late, level), level
+        )
+        for level in levels
+        for case, late in CASES.items()
+    }
+    found = show.on_every_seed(tasks, plan.seeds, jobs, plan.stream.name)
+    return {level: {case: found[level, case] for case in CASES} for level in levels}
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simul
 from bandit_router.evaluation.simulation.stream import Stream
 from simulations.streams import STREAMS, cost_weight
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 _TEXTBOOK = PosteriorSection(model="independent", prior_mean=0.5, noise_std=0.3, on_drift="alarm")
@@ -80,14 +82,17 @@ def played(plan: Plan, agents: Mapping[str, MakeAgent], jobs: int, title: str) -
         return simulate(plan, agents, progress=step)
 
 
-def worked(tasks: Sequence[Callable[[], T]], jobs: int, title: str) -> list[T]:
-    """What the tasks return, in their order, with a progress bar."""
+def on_every_seed(
+    tasks: Mapping[K, Callable[[int], T]], seeds: int, jobs: int, title: str
+) -> dict[K, list[T]]:
+    """What each of the tasks returns for seeds 0, 1, …, in their order, with a progress bar."""
+    calls = [partial(task, seed) for task in tasks.values() for seed in range(seeds)]
     found = []
-    with progress(title, len(tasks)) as step, workers(jobs):
-        for one in spread(tasks):
+    with progress(title, len(calls)) as step, workers(jobs):
+        for one in spread(calls):
             found.append(one)
             step(1)
-    return found
+    return {key: found[i * seeds : (i + 1) * seeds] for i, key in enumerate(tasks)}
 
 
 @contextmanager

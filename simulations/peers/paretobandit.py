@@ -55,8 +55,7 @@ class ParetoBanditMaker:
     alpha: float | None = None
 
     def __call__(self, setting: Setting) -> ParetoBanditAgent:
-        options = {} if self.setting == "policy" else _tuned(self.setting)
-        options |= {} if self.alpha is None else {"alpha": self.alpha}
+        options = _options(self.setting, self.alpha)
         bandit = load("pareto_bandit.policy").DisjointLinUCBPolicy(
             list(setting.arms), dim=setting.dim, seed=draw_seed(setting.rng), **options
         )
@@ -73,15 +72,15 @@ class PacedAgent:
 
     arms: tuple[str, ...]
     router: Any
+    listed: dict[str, float]
     asked: list[Any] = field(default_factory=list)
-    listed: dict[str, float] = field(default_factory=dict)
 
     def choose(
         self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
     ) -> int:
         del eligible, signals
         for arm, usd in zip(self.arms, expected_cost_usd.tolist(), strict=True):
-            if self.listed.get(arm) != usd:
+            if self.listed[arm] != usd:
                 self.router.update_model_pricing(arm, **_prices(usd))
                 self.listed[arm] = usd
         chosen, log = self.router.route(x)
@@ -107,25 +106,25 @@ class PacedMaker:
     alpha: float | None = None
 
     def __call__(self, setting: Setting) -> PacedAgent:
-        options = _tuned("cold start") | ({} if self.alpha is None else {"alpha": self.alpha})
+        listed = dict(zip(setting.arms, setting.list_usd.tolist(), strict=True))
         features = load("pareto_bandit.feature_service").FeatureService
         router = load("pareto_bandit").BanditRouter.create(
-            model_registry={
-                arm: _prices(usd) for arm, usd in zip(setting.arms, setting.list_usd.tolist(), strict=True)
-            },
+            model_registry={arm: _prices(usd) for arm, usd in listed.items()},
             feature_service=features.for_precomputed(setting.dim),
             priors="none",
             cost_penalty=0.0,
             budget_pacer=load("pareto_bandit.budget_pacer").BudgetPacer(self.budget_usd),
             bandit_seed=draw_seed(setting.rng),
-            **options,
+            **_options("cold start", self.alpha),
         )
-        return PacedAgent(arms=setting.arms, router=router)
+        return PacedAgent(arms=setting.arms, router=router, listed=listed)
 
 
-def _tuned(setting: str) -> dict[str, float]:
-    found = getattr(load("pareto_bandit.config"), _TUNED[setting])
-    return {name: found[name] for name in ("alpha", "forgetting_factor")}
+def _options(setting: str, alpha: float | None) -> dict[str, float]:
+    """Those of the bandit in a setting, which "policy" leaves at its own defaults; or with another width."""
+    found = getattr(load("pareto_bandit.config"), _TUNED[setting]) if setting in _TUNED else {}
+    options = {name: found[name] for name in ("alpha", "forgetting_factor") if name in found}
+    return options if alpha is None else options | {"alpha": alpha}
 
 
 def _prices(usd: float) -> dict[str, float]:
