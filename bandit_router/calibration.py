@@ -131,13 +131,11 @@ def calibrate(
         for arm in sorted(counts)
     }
     arms = {arm: _compare(seen, [row for row in costed if row.arm == arm]) for arm, seen in own.items()}
-    together = Residuals(
-        *(np.concatenate(parts) for parts in zip(residuals([], 0), *own.values(), strict=True))
+    together = gap(
+        Residuals(*(np.concatenate(parts) for parts in zip(residuals([], 0), *own.values(), strict=True)))
     )
-    in_order = np.argsort(together.decided_at, kind="stable")
-    total = gap(Residuals(*(part[in_order] for part in together)))
     return CalibrationReport(
-        total=Calibration(reward=total, widest=None, cost=spread(costed), alarm=False),
+        total=Calibration(reward=together, widest=None, cost=spread(costed), alarm=False),
         arms=arms,
         alarms=tuple(arm for arm, found in arms.items() if found.alarm),
     )
@@ -145,7 +143,7 @@ def calibrate(
 
 def _compare(seen: Residuals, costed: Sequence[Costed]) -> Calibration:
     most = widest(seen)
-    alarm = most is not None and abs(most.z) > ALARM and abs(most.difference) >= LEAST
+    alarm = most is not None and _is_beyond(ALARM, most)
     return Calibration(reward=gap(seen), widest=most, cost=spread(costed), alarm=alarm)
 
 
@@ -156,16 +154,21 @@ def most_drifted(report: CalibrationReport) -> tuple[str, Gap] | None:
         for arm, one in report.arms.items()
         if one.widest and one.reward and one.reward.rewards >= ESTABLISHED + one.widest.rewards
     }
-    drifted = {arm: gap for arm, gap in gaps.items() if abs(gap.z) > RESET and abs(gap.difference) >= LEAST}
+    drifted = {arm: gap for arm, gap in gaps.items() if _is_beyond(RESET, gap)}
     return max(drifted.items(), key=lambda found: abs(found[1].z), default=None)
+
+
+def _is_beyond(bar: float, gap: Gap) -> bool:
+    """Whether it is more than chance explains, by so many standard deviations, and noticeable."""
+    return abs(gap.z) > bar and abs(gap.difference) >= LEAST
 
 
 def settled_until(rows: Sequence[Rewarded]) -> float:
     """The time of decision (Unix time, seconds) up to which nearly all there is to hear was heard."""
     if not rows:
         return math.inf
-    heard, decided = (np.array([getattr(row, name) for row in rows]) for name in ("heard_at", "decided_at"))
-    return float(heard.max() - np.quantile(heard - decided, SETTLED))
+    usual = float(np.quantile([row.heard_at - row.decided_at for row in rows], SETTLED))
+    return max(row.heard_at for row in rows) - usual
 
 
 def residuals(rows: Sequence[Rewarded], counted: int, until: float = math.inf) -> Residuals:
@@ -210,7 +213,7 @@ def gap(seen: Residuals) -> Gap | None:
         difference=mean_reward - mean_expected,
         standard_error=math.sqrt(variance) / n,
         z=total / scale if scale else 0.0,
-        late_since=float(seen.decided_at[-max(1, n // _LATE) :].min()),
+        late_since=float(np.sort(seen.decided_at)[-max(1, n // _LATE)]),
     )
 
 

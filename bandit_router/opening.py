@@ -42,7 +42,7 @@ def open_parts(settings: Settings) -> Parts:
         learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
         _adopt(store, learner, [section.arm() for section in settings.arms])
         arms = store.arms()
-        _check_names(settings, policy, [arm.name for arm in arms])
+        _check_arms_are_there(settings, policy, [arm.name for arm in arms])
         return Parts(
             settings=settings,
             policy=put_on_trial(policy, **settings.trial.model_dump()),
@@ -73,7 +73,7 @@ def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
         learner.adopt(fold)
 
 
-def _check_names(settings: Settings, policy: Policy, arms: Sequence[str]) -> None:
+def _check_arms_are_there(settings: Settings, policy: Policy, arms: Sequence[str]) -> None:
     """Raise ConfigError when the policy or a workflow names an arm that is not there."""
     try:
         check_arms({policy.spec: policy}, arms)

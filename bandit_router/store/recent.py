@@ -36,11 +36,8 @@ def rewarded(connection: Connection, router: str, last: int) -> list[Rewarded]:
     Predictions of something else are left out: of rewards by other weights, or of an arm before its reset.
     """
     newest = _newest(folded, router, last)
-    heard = (
-        select(feedback.c.decision_id, func.max(feedback.c.received_at).label("at"))
-        .where(feedback.c.router == router, feedback.c.decision_id.in_(select(newest.c.decision_id)))
-        .group_by(feedback.c.decision_id)
-        .subquery()
+    heard = select(func.max(feedback.c.received_at)).where(
+        feedback.c.router == router, feedback.c.decision_id == newest.c.decision_id
     )
     since = select(func.coalesce(routers.c.weights_since, 0)).where(routers.c.name == router)
     rows = connection.execute(
@@ -51,10 +48,9 @@ def rewarded(connection: Connection, router: str, last: int) -> list[Rewarded]:
             newest.c.reward,
             newest.c.version,
             decisions.c.decided_at,
-            heard.c.at,
+            heard.scalar_subquery(),
         )
         .join_from(newest, decisions, _is(newest, router))
-        .join(heard, heard.c.decision_id == newest.c.decision_id)
         .join(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))
         .where(
             decisions.c.snapshot >= since.scalar_subquery(),
