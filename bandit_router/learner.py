@@ -221,20 +221,21 @@ class Learner:
         """Publish a posterior that knows nothing of what ``arm`` did before ``at`` (Unix time).
 
         Its younger rewards are counted anew rather than the older ones subtracted: nothing is left of these.
+        What is known from elsewhere goes, too, unless it was loaded since.
         """
         kept = forget(fold, arm, at)
         warm = fold.warm_start()
         if warm is not None:
             elsewhere = read_snapshot(warm)
             for posterior in elsewhere.everything:
-                posterior.forget(arm)
+                posterior.forget(arm, at)
             replace_warm_start(fold, encode_snapshot(elsewhere))
         learned = _newest(fold)
         if learned is None:
             self.rebuild(fold)
             return
         for part in parts(learned, fold.reward_weights):
-            part.statistics.forget(arm)
+            part.statistics.forget(arm, at)
             part.recount(kept)
         self.publish(fold, learned)
 

@@ -7,10 +7,11 @@ import math
 
 import pytest
 
-from bandit_router.learner import Learner
+from bandit_router.learner import Learner, read_snapshot
 from bandit_router.router import Router
 from tests.router.conftest import OpenRouter, settings_of
 from tests.router.test_calibration import play
+from tests.router.test_warm_start import labels
 
 
 def look(router: Router) -> None:
@@ -20,11 +21,16 @@ def look(router: Router) -> None:
 
 
 def drifted(open_router: OpenRouter, **posterior: str) -> Router:
-    """A router one of whose arms was good for 300 decisions, and bad for the last 60."""
+    """A router one of whose arms drifted."""
     router = open_router(posterior=posterior)
+    drift(router)
+    return router
+
+
+def drift(router: Router) -> None:
+    """One of the arms is good for 300 decisions, and bad for the last 60."""
     play(router, 300, 0.9)
     play(router, 60, 0.1)
-    return router
 
 
 def test_an_arm_that_drifted_is_learned_anew_from_the_newest_of_its_rewards(
@@ -43,6 +49,26 @@ def test_an_arm_that_drifted_is_learned_anew_from_the_newest_of_its_rewards(
     assert router.route("query 1", arms=["large"]).expected_quality == pytest.approx(quality)
     look(router)  # the predictions of before say nothing of the arm as it is
     assert router.counts()["large"] == kept
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_warm_start_is_forgotten_with_what_is_older_than_the_drift_and_no_other(
+    open_on_either: OpenRouter, kept: bool
+) -> None:
+    router = open_on_either()
+    if not kept:
+        router.warm_start(labels(router))
+    drift(router)
+    if kept:
+        router.warm_start(labels(router))
+    look(router)
+    assert router.counts()["large"] < 60
+    for _ in range(2):
+        warm = read_snapshot(router._store.published()[2]).rewards.warm
+        assert warm is not None
+        assert warm.sums.weight.tolist() == [60.0 if kept else 0.0, 60.0]
+        assert router.verify().ok
+        router.rebuild()
 
 
 def test_another_worker_that_saw_the_same_drift_resets_nothing_more(open_on_either: OpenRouter) -> None:
