@@ -106,7 +106,7 @@ class Latencies:
         """Take back one latency that was counted with these very values."""
         self._add(arm, np.array([latency_s]), np.array([at]), -1)
 
-    def forget(self, arm: str, _at: float = math.inf, /) -> None:
+    def forget(self, arm: str) -> None:
         """Take back everything that is known of one arm, to the last bit."""
         k = self._index[arm]
         self.bins[k], self.count[k] = 0.0, 0

@@ -30,7 +30,7 @@ from bandit_router.snapshot import decode, decode_latencies, encode, encode_late
 from bandit_router.store.fold import Fold, Snapshot
 from bandit_router.store.recent import rewarded
 from bandit_router.store.records import Observation
-from bandit_router.store.reset import forget, replace_warm_start
+from bandit_router.store.reset import forget
 from bandit_router.store.store import Store
 from bandit_router.types import CONFIDENCE, Arm, FloatArray, Reason
 from bandit_router.warm import Evidence, Warm, aligned
@@ -208,9 +208,7 @@ class Learner:
     def rebuild(self, fold: Fold) -> int:
         """Publish a posterior made from nothing but the log; how many rewards it counts."""
         learned = self.empty(self.store.arms_in(fold))
-        warm = fold.warm_start()
-        if warm is not None:
-            learned.rewards.warm, learned.costs.warm = warm_of(read_snapshot(warm), learned.rewards.arms)
+        _start_warm(fold, learned)
         counted = 0
         for seen in fold.take_everything():
             counted += learn(fold, learned, seen, self.weights)["reward"]
@@ -224,19 +222,15 @@ class Learner:
         What is known from elsewhere goes, too, unless it was loaded since.
         """
         kept = forget(fold, arm, at)
-        warm = fold.warm_start()
-        if warm is not None:
-            elsewhere = read_snapshot(warm)
-            for posterior in elsewhere.everything:
-                posterior.forget(arm, at)
-            replace_warm_start(fold, encode_snapshot(elsewhere))
+        _forget_elsewhere(fold, arm, at)
         learned = _newest(fold)
         if learned is None:
             self.rebuild(fold)
             return
         for part in parts(learned, fold.reward_weights):
-            part.statistics.forget(arm, at)
+            part.statistics.forget(arm)
             part.recount(kept)
+        _start_warm(fold, learned)
         self.publish(fold, learned)
 
     def reset_drifted(self) -> tuple[str, Gap] | None:
@@ -372,6 +366,25 @@ def read_snapshot(snapshot: Snapshot) -> Learned:
         no_latencies(rewards) if snapshot.latencies is None else decode_latencies(snapshot.latencies),
         None if snapshot.calibrators is None else decode(snapshot.calibrators),
     )
+
+
+def _start_warm(fold: Fold, learned: Learned) -> None:
+    """Put the evidence from elsewhere that is in force behind what is learned."""
+    warm = fold.warm_start()
+    if warm is not None:
+        evidence = read_snapshot(warm.evidence)
+        learned.rewards.warm, learned.costs.warm = warm_of(evidence, learned.rewards.arms)
+
+
+def _forget_elsewhere(fold: Fold, arm: str, at: float) -> None:
+    """Leave the arm out of the evidence from elsewhere, if that was loaded before ``at`` (Unix time)."""
+    warm = fold.warm_start()
+    if warm is None or warm.loaded_at >= at:
+        return
+    left = read_snapshot(warm.evidence)
+    for part in left.everything:
+        part.forget(arm)
+    fold.put_warm_start(encode_snapshot(left), source=warm.source, trust=warm.trust, now=warm.loaded_at)
 
 
 def _newest(fold: Fold) -> Learned | None:

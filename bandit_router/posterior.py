@@ -220,15 +220,11 @@ class Posterior:
         self.count[k] -= 1
         self._stale = True  # a rank-one downdate loses digits that the direct solve keeps
 
-    def forget(self, arm: str, at: float = math.inf, /) -> None:
-        """Take back everything that is known of one arm but its prior, to the last bit.
-
-        A warm start that was loaded at ``at`` (Unix time) or later stays.
-        """
+    def forget(self, arm: str) -> None:
+        """Take back everything that is known of one arm but its prior, to the last bit."""
         k = self._index[arm]
         self.second[k], self.cross[k], self.square[k], self.count[k] = 0.0, 0.0, 0.0, 0
-        if self.warm is not None and self.warm.since < at:
-            self.warm = self.warm.without(k)
+        self.warm = self.warm and self.warm.without(k)
         self._stale = True
 
     def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0) -> None:

@@ -124,10 +124,9 @@ class Fold:
             gone = table.c.decision_id.in_(some)
             self.connection.execute(delete(table).where(table.c.router == self.router, gone))
 
-    def warm_start(self) -> Snapshot | None:
+    def warm_start(self) -> WarmStart | None:
         """The evidence from elsewhere that is in force; None when there is none."""
-        found = read_warm_start(self.connection, self.router)
-        return None if found is None else found.evidence
+        return read_warm_start(self.connection, self.router)
 
     def put_warm_start(
         self, evidence: Snapshot | None, *, source: str, trust: float | None, now: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, select, update
 
-from bandit_router.store.fold import COUNTED, Fold, Snapshot, observations, read_warm_start
+from bandit_router.store.fold import COUNTED, Fold, observations
 from bandit_router.store.records import Observation
 from bandit_router.store.tables import arms, decisions
 
@@ -30,10 +30,3 @@ def forget(fold: Fold, arm: str, at: float) -> list[Observation]:
         fold.connection.execute(delete(table).where(ours, decision.in_(older)))
         kept.update(fold.connection.scalars(select(decision).where(ours, decision.in_(mine))))
     return observations(fold.connection, fold.router, sorted(kept))
-
-
-def replace_warm_start(fold: Fold, evidence: Snapshot) -> None:
-    """Put other evidence in force under the name, the trust and the time of that which is."""
-    found = read_warm_start(fold.connection, fold.router)
-    assert found is not None, "there is evidence to replace"
-    fold.put_warm_start(evidence, source=found.source, trust=found.trust, now=found.loaded_at)
