@@ -382,6 +382,8 @@ def _forget_elsewhere(fold: Fold, arm: str, at: float) -> None:
     if warm is None or warm.loaded_at >= at:
         return
     left = read_snapshot(warm.evidence)
+    if arm not in left.rewards:
+        return
     for part in left.everything:
         part.forget(arm)
     fold.put_warm_start(encode_snapshot(left), source=warm.source, trust=warm.trust, now=warm.loaded_at)

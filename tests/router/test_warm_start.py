@@ -139,6 +139,19 @@ def test_a_reset_arm_is_not_known_from_elsewhere_either(open_on_either: OpenRout
     np.testing.assert_allclose(again.mean, cold.mean)
 
 
+def test_an_arm_that_joined_after_a_warm_start_can_be_reset(open_on_either: OpenRouter) -> None:
+    router = open_on_either()
+    router.warm_start(labels(router))
+    router.put_arm(NEW)
+    teach(router, 10)
+    router.feedback(router.route("Why?", arms=[NEW.name]).id, quality=1.0)
+    router.learn()
+    router.reset_arm(NEW.name)
+    assert router.counts()[NEW.name] == 0
+    assert share(router.route("Why?", arms=["large", "small"]), "large") > 0.95
+    assert router.verify().ok, router.verify().problems
+
+
 def test_what_is_known_from_elsewhere_is_not_on_trial(router: Router) -> None:
     router.warm_start(labels(router))
     for _ in range(12):
