@@ -52,7 +52,7 @@ _DECISIONS = st.builds(
     conversation=st.none() | _TEXT,
     parent=st.none() | _TEXT,
     query=st.none() | _TEXT,
-)
+).filter(lambda made: made.reason is not Reason.OVERRIDE or made.parent is None)  # it would have to be known
 
 
 # -- decisions ------------------------------------------------------------------------------------
