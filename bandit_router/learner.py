@@ -1,165 +1,42 @@
-"""Folds feedback into what is learned: each value once, whoever does it and however often.
+"""Folds feedback into the next snapshot, in one transaction, whoever does it and however often.
 
-What is now known of a decision is compared with what is on record as counted, and the difference is
-added to the sums. So a retry adds nothing, a revision adds the difference, and what was counted can
-always be told from the log.
+What is counted of an observation, and only once: :mod:`bandit_router.counting`.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from bandit_router.calibration import NEWEST, Gap, calibrate, most_drifted
-from bandit_router.calibrators import no_calibrators, prior_of, with_confidence
+from bandit_router.calibrators import no_calibrators, prior_of
 from bandit_router.config import Settings
-from bandit_router.costs import HYPERPRIOR, prior_of_costs, root_of
+from bandit_router.costs import prior_of_costs
+from bandit_router.counting import learn, parts
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.hierarchy import Hyperprior
-from bandit_router.latency import Latencies
+from bandit_router.learned import (
+    Learned,
+    encode_snapshot,
+    no_costs,
+    no_latencies,
+    read_snapshot,
+    warm_of,
+    warmed,
+)
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.priors import make_hyperprior, prior_of_arm
-from bandit_router.reward import reward
-from bandit_router.snapshot import decode, decode_latencies, encode, encode_latencies
-from bandit_router.store.fold import Fold, Snapshot
+from bandit_router.store.fold import Fold
 from bandit_router.store.recent import rewarded
-from bandit_router.store.records import Observation
 from bandit_router.store.reset import forget
 from bandit_router.store.store import Store
-from bandit_router.types import CONFIDENCE, Arm, FloatArray, Reason
-from bandit_router.warm import Evidence, Warm, aligned
+from bandit_router.types import Arm
+from bandit_router.warm import Evidence
 
 log = logging.getLogger(__name__)
-
-
-class Statistics(Protocol):
-    """What values are added up in: one value at the context x (d,), or values (n,) at contexts (n, d)."""
-
-    def observe_many(self, arm: str, x: FloatArray, values: FloatArray, at: FloatArray, /) -> None: ...
-
-    def retract(self, arm: str, x: FloatArray, value: float, at: float, /) -> None: ...
-
-    def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float, /) -> None: ...
-
-
-class Learned(NamedTuple):
-    """A snapshot, of the same arms throughout: the posterior of rewards, that of the roots of cost over list
-    cost, latencies, and the posterior of rewards given a confidence, which is None where no cascade is on."""
-
-    rewards: Posterior
-    costs: Posterior
-    latencies: Latencies
-    calibrators: Posterior | None = None
-
-    @property
-    def everything(self) -> tuple[Posterior | Latencies, ...]:
-        """All that there is."""
-        return tuple(part for part in self if part is not None)
-
-    def copy(self) -> Learned:
-        """The same, to be changed apart."""
-        calibrators = self.calibrators and self.calibrators.copy()
-        return Learned(self.rewards.copy(), self.costs.copy(), self.latencies.copy(), calibrators)
-
-    def without_evidence(self) -> Learned:
-        """The same arms and priors, having seen nothing."""
-        return Learned(
-            self.rewards.without_evidence(),
-            self.costs.without_evidence(),
-            self.latencies.without_evidence(),
-            self.calibrators and self.calibrators.without_evidence(),
-        )
-
-
-class Term(NamedTuple):
-    """What is counted of an observation, and what is on record as counted; None is nothing."""
-
-    what: str
-    now: Callable[[Observation], float | None]
-    counted: Callable[[Observation], float | None]
-
-    def due(self, seen: Observation) -> float | None:
-        """What should be counted: what is known now, and nothing of an arm as it was before a reset."""
-        return None if seen.forgotten else self.now(seen)
-
-
-COST = Term(
-    what="cost",
-    now=lambda seen: root_of(seen.metrics.get("cost_usd"), seen.list_cost_usd),
-    counted=lambda seen: seen.folded_root,
-)
-LATENCY = Term(
-    what="latency",
-    now=lambda seen: seen.metrics.get("latency_s"),
-    counted=lambda seen: seen.folded_latency_s,
-)
-
-
-def reward_term(weights: Mapping[str, float]) -> Term:
-    """The reward of these metric weights.
-
-    Not that of a retry: only queries that an answer was unsure of are retried, which x does not tell.
-    """
-    return Term(
-        what="reward",
-        now=lambda seen: None if seen.reason == Reason.ESCALATION else reward(seen.metrics, weights),
-        counted=lambda seen: seen.folded,
-    )
-
-
-def confident_term(weights: Mapping[str, float]) -> Term:
-    """The reward of these metric weights, where there is a confidence to judge it by."""
-    return Term(
-        what="confident",
-        now=lambda seen: reward(seen.metrics, weights) if CONFIDENCE in seen.metrics else None,
-        counted=lambda seen: seen.folded_confident,
-    )
-
-
-class Part(NamedTuple):
-    """One part of what is learned: what is counted in which statistics, and the posterior whose arms and
-    contexts are theirs."""
-
-    term: Term
-    statistics: Posterior | Latencies
-    posterior: Posterior
-
-    def sees(self, seen: Iterable[Observation]) -> list[Observation]:
-        """The observations that are of use to it, with the contexts that it knows them by."""
-        if self.term.what != "confident":
-            return list(seen)
-        return [
-            one._replace(x=with_confidence(one.x, one.metrics[CONFIDENCE]))
-            for one in seen
-            if CONFIDENCE in one.metrics
-        ]
-
-    def recount(self, seen: Iterable[Observation]) -> None:
-        """Count what is on record as counted of these, as far as it can be learned from."""
-        readable = [one for one in self.sees(seen) if obstacle(self.posterior, one) is None]
-        count(
-            self.statistics,
-            [(one, value) for one in readable if (value := self.term.counted(one)) is not None],
-        )
-
-
-def parts(learned: Learned, weights: Mapping[str, float]) -> list[Part]:
-    """All that is learned."""
-    rewards, costs, latencies, calibrators = learned
-    found = [
-        Part(reward_term(weights), rewards, rewards),
-        Part(COST, costs, costs),
-        Part(LATENCY, latencies, rewards),
-    ]
-    if calibrators is not None:
-        found.append(Part(confident_term(weights), calibrators, calibrators))
-    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -323,51 +200,6 @@ class Learner:
         )
 
 
-def no_costs(rewards: Posterior) -> Posterior:
-    """What is believed of the costs of the same arms before any was reported."""
-    return Posterior.empty(
-        dict.fromkeys(rewards.arms, prior_of_costs(rewards.dim)),
-        schema_id=rewards.schema_id,
-        noise_variance=HYPERPRIOR.noise_std**2,
-        half_life_s=rewards.half_life_s,
-        hyperprior=HYPERPRIOR,
-        dim=rewards.dim,
-    )
-
-
-def no_latencies(rewards: Posterior) -> Latencies:
-    """The same arms before any was timed."""
-    return Latencies.empty(rewards.arms, rewards.half_life_s)
-
-
-def warmed(learned: Learned, evidence: Evidence | None, trust: float | None, since: float) -> Learned:
-    """The same with this warm start and no other; None for without. ``since`` is Unix time, seconds."""
-    found = learned.copy()
-    found.rewards.warm = found.costs.warm = None
-    if evidence is not None:
-        weight, theirs, ours = evidence.weight(trust), evidence.arms, found.rewards.arms
-        found.rewards.warm = Warm(aligned(evidence.rewards, theirs, ours), weight, since)
-        found.costs.warm = Warm(aligned(evidence.costs, theirs, ours), weight, since)
-    return found
-
-
-def warm_of(source: Learned, arms: Sequence[str]) -> tuple[Warm | None, Warm | None]:
-    """The warm start of rewards and of costs, for these arms."""
-    rewards, costs = (p.warm and p.warm.aligned(p.arms, arms) for p in (source.rewards, source.costs))
-    return rewards, costs
-
-
-def read_snapshot(snapshot: Snapshot) -> Learned:
-    """What a snapshot says. Raises SnapshotCorrupt."""
-    rewards = decode(snapshot.posterior)
-    return Learned(
-        rewards,
-        no_costs(rewards) if snapshot.costs is None else decode(snapshot.costs),
-        no_latencies(rewards) if snapshot.latencies is None else decode_latencies(snapshot.latencies),
-        None if snapshot.calibrators is None else decode(snapshot.calibrators),
-    )
-
-
 def _start_warm(fold: Fold, learned: Learned) -> None:
     """Put the evidence from elsewhere that is in force behind what is learned."""
     warm = fold.warm_start()
@@ -398,13 +230,6 @@ def _newest(fold: Fold) -> Learned | None:
         return None
 
 
-def encode_snapshot(learned: Learned) -> Snapshot:
-    """The inverse of :func:`read_snapshot`."""
-    latencies = encode_latencies(learned.latencies) if learned.latencies.count.any() else None
-    calibrators = None if learned.calibrators is None else encode(learned.calibrators)
-    return Snapshot(encode(learned.rewards), encode(learned.costs), latencies, calibrators)
-
-
 def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> Learner:
     """A learner with the settings' priors, noise, forgetting and reward."""
     section = settings.posterior
@@ -422,73 +247,3 @@ def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> 
         keep_snapshots=settings.store.keep_snapshots,
         cascades=settings.cascade.enabled,
     )
-
-
-def learn(
-    fold: Fold, learned: Learned, seen: Sequence[Observation], weights: Mapping[str, float]
-) -> dict[str, int]:
-    """Bring all that is learned up to date with what was seen, and the record; how many values changed."""
-    changed = {}
-    for part in parts(learned, weights):
-        values = add(part.statistics, part.sees(seen), part.term, part.posterior)
-        fold.count(part.term.what, values)
-        changed[part.term.what] = len(values)
-    return changed
-
-
-def add(
-    statistics: Statistics, seen: Iterable[Observation], term: Term, posterior: Posterior
-) -> dict[str, float | None]:
-    """Bring the sums up to date with what was seen, in place; the values that changed, by decision.
-
-    A row that cannot be learned from, as :func:`obstacle` says of ``posterior``, is left out and named in
-    the log: it must not stop the others.
-    """
-    changed: dict[str, float | None] = {}
-    fresh: list[tuple[Observation, float]] = []
-    for observation in seen:
-        new, old = term.due(observation), term.counted(observation)
-        if new == old:
-            continue
-        problem = obstacle(posterior, observation)
-        if problem:
-            log.error("decision %s is left out of learning: %s", observation.decision_id, problem)
-            continue
-        changed[observation.decision_id] = new
-        where = observation.arm, observation.x
-        if old is None:
-            assert new is not None
-            fresh.append((observation, new))
-        elif new is None:
-            statistics.retract(*where, old, observation.decided_at)
-        else:
-            statistics.revise(*where, old, new, observation.decided_at)
-    count(statistics, fresh)
-    return changed
-
-
-def count(statistics: Statistics, values: Iterable[tuple[Observation, float]]) -> None:
-    """Count values that are not in the sums yet, arm by arm, in place."""
-    by_arm: dict[str, list[tuple[Observation, float]]] = defaultdict(list)
-    for observation, value in values:
-        by_arm[observation.arm].append((observation, value))
-    for arm, rows in by_arm.items():
-        statistics.observe_many(
-            arm,
-            np.array([observation.x for observation, _ in rows]),
-            np.array([value for _, value in rows]),
-            np.array([observation.decided_at for observation, _ in rows]),
-        )
-
-
-def obstacle(posterior: Posterior, observation: Observation) -> str | None:
-    """Why this row cannot be learned from; None when it can."""
-    if observation.arm not in posterior:
-        return f"arm {observation.arm!r} is not in the posterior"
-    if observation.schema_id != posterior.schema_id or observation.x.size != posterior.dim:
-        return f"its context is of schema {observation.schema_id}, the posterior of {posterior.schema_id}"
-    with np.errstate(over="ignore", invalid="ignore"):
-        square = float(np.square(observation.x).sum())
-    if not (math.isfinite(square) and math.isfinite(observation.decided_at)):
-        return "its context or time is not finite"
-    return None

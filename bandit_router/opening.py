@@ -9,7 +9,8 @@ from bandit_router.cascade import Rule, make_rule
 from bandit_router.config import Settings
 from bandit_router.errors import ConfigError, InvalidInput, SchemaMismatch
 from bandit_router.features import Pipeline, build_pipeline
-from bandit_router.learner import Learner, encode_snapshot, make_learner
+from bandit_router.learned import encode_snapshot
+from bandit_router.learner import Learner, make_learner
 from bandit_router.pins import check_workflows
 from bandit_router.policies import Policy, check_arms, make_policy, put_on_trial, signals_needed
 from bandit_router.signals import Signaller, make_signallers

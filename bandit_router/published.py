@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bandit_router.decide import View
-from bandit_router.learner import read_snapshot
+from bandit_router.learned import read_snapshot
 from bandit_router.store.store import Store
 
 

@@ -24,7 +24,7 @@ from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, Stor
 from bandit_router.escalating import ask, chain_of
 from bandit_router.explain import Explanation, explain, scores_of
 from bandit_router.feedback import make_feedback
-from bandit_router.learner import read_snapshot
+from bandit_router.learned import read_snapshot
 from bandit_router.opening import Parts, open_parts
 from bandit_router.published import load_view, newest_view
 from bandit_router.request import RouteOptions, make_request

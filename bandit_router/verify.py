@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bandit_router.counting import Part, obstacle, parts
 from bandit_router.decide import score
 from bandit_router.errors import RouterError, SnapshotCorrupt
 from bandit_router.latency import Latencies
-from bandit_router.learner import Learned, Part, obstacle, parts, read_snapshot, warm_of
+from bandit_router.learned import Learned, read_snapshot, warm_of
 from bandit_router.pins import CERTAIN
 from bandit_router.policies import parse_policy, reason_of
 from bandit_router.posterior import Posterior

@@ -18,7 +18,7 @@ from bandit_router.config import Settings, make_settings
 from bandit_router.deadline import Deadline
 from bandit_router.decide import View
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.learner import no_latencies
+from bandit_router.learned import no_latencies
 from bandit_router.policies import Policy, parse_policy
 from bandit_router.policies.cascade import Cascade
 from bandit_router.posterior import Posterior

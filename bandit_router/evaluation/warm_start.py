@@ -14,7 +14,7 @@ from bandit_router.evaluation.logs.read import Log
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.features import Pipeline, input_tokens, read_query
 from bandit_router.hierarchy import Sums, plus
-from bandit_router.learner import read_snapshot
+from bandit_router.learned import read_snapshot
 from bandit_router.posterior import Posterior
 from bandit_router.store.store import Store
 from bandit_router.types import Arm

@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from bandit_router.learner import Learner, read_snapshot
+from bandit_router.learned import read_snapshot
+from bandit_router.learner import Learner
 from bandit_router.router import Router
 from tests.router.conftest import OpenRouter, settings_of
 from tests.router.test_calibration import play

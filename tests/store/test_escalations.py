@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
 from bandit_router.calibrators import with_confidence
-from bandit_router.learner import add, parts, read_snapshot
+from bandit_router.counting import add, parts
+from bandit_router.learned import read_snapshot
 from bandit_router.posterior import Posterior
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, escalations, feedback, folded, folded_confidences, pending

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bandit_router.costs import root_of
-from bandit_router.learner import read_snapshot
+from bandit_router.learned import read_snapshot
 from bandit_router.posterior import Posterior
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded_costs, pending

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
 from bandit_router.latency import Latencies
-from bandit_router.learner import read_snapshot
+from bandit_router.learned import read_snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded_latencies, pending, snapshots
 from bandit_router.types import Decision

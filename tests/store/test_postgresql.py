@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, event, insert, text
 
+from bandit_router.counting import learn
 from bandit_router.errors import StoreError
-from bandit_router.learner import Learner, learn, read_snapshot
+from bandit_router.learned import read_snapshot
+from bandit_router.learner import Learner
 from bandit_router.store.fold import Fold, Snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, routers

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bandit_router.learner import read_snapshot
+from bandit_router.learned import read_snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded, folded_costs, folded_latencies
 from bandit_router.types import Decision
@@ -220,7 +220,7 @@ def test_a_fold_that_knows_of_no_reset_is_noticed(store: Store, monkeypatch: pyt
     reset(store)
     said(store, one, quality=1.0)
     with monkeypatch.context() as broken:
-        broken.setattr("bandit_router.learner.Term.due", lambda term, seen: term.now(seen))
+        broken.setattr("bandit_router.counting.Term.due", lambda term, seen: term.now(seen))
         learner_of(store).fold()
     assert posterior_of(store).count.tolist() == [1, 0]
     assert "the log says nothing" in " ".join(verify(store).problems)

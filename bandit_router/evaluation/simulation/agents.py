@@ -18,7 +18,7 @@ from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.watch import Expected, Watch
 from bandit_router.guards import affordable
-from bandit_router.learner import Learned, no_costs, no_latencies, warmed
+from bandit_router.learned import Learned, no_costs, no_latencies, warmed
 from bandit_router.policies import Policy, parse_policy, put_on_trial, sample
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.priors import expected_by_price, make_hyperprior, make_prior
