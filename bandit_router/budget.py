@@ -1,4 +1,4 @@
-"""The price of a dollar: a cost weight λ that spends a budget and no more.
+"""The price of a dollar: a cost weight λ that spends a budget and no more, or no more than a reward takes.
 
 A budget is an allowance that grows, by b USD with every request or by B USD over every day. What was spent
 beyond it, counted in requests' worth, is the debt D = (spent − allowance)/b (and a small reserve), and
@@ -15,6 +15,12 @@ two together come to rest in some hundred requests for any price list, whose sca
 One dear call can cost a hundred requests' worth, which no λ can take back. So an arm is too dear for the
 moment when taking it would bring the debt above ``SLACK``, and the guards leave it out; the cheapest is
 never left out. Allowance that lies unused for long is forgone: a budget is a ceiling, not a savings account.
+
+A floor is the other way round: "minimise cost subject to reward". With every request a reward of r is due;
+what was earned beyond that (less the reserve) is D, so that λ rises while answers are better than they have
+to be, and b is what a request has cost so far. Rewards are noise for the most part, and it takes many times
+the λ to change their mean by hundredths: the gains are smaller. What is missing beyond ``SAVED`` rewards is
+given up, for else a floor that no arm can reach would never be paid off, and so is what is there beyond it.
 """
 
 from __future__ import annotations
@@ -22,12 +28,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from bandit_router.types import Budget
+from bandit_router.types import Budget, Floor, Goal
 
 PROPORTIONAL = 0.1
 INTEGRAL = 0.001
 """kp and ki, per request's worth of debt. The loop is overdamped while a change of ln λ by 1 changes the
 spending by more than 4 ki/kp² = 0.4 times the budget."""
+
+FLOOR_PROPORTIONAL = 0.15
+FLOOR_INTEGRAL = 0.0001
+"""The same per reward; overdamped while a change of ln λ by 1 changes the mean reward by more than 0.02."""
 
 SLACK = 0.005
 LEAST_SLACK = 2.0
@@ -35,75 +45,116 @@ LEAST_SLACK = 2.0
 
 RESERVE = 0.0025
 MOST_RESERVE = 10.0
-"""Held back of the allowance, in the same measures: a call can cost more than expected, never less than 0."""
+"""Held back of the allowance, in the same measures: a call can cost more than expected, never less than 0.
+Of a floor: what is due besides, in rewards."""
+
+SAVED = 25.0
+"""Rewards beyond a floor that are kept for later, and rewards missing that are made up for."""
 
 _SAVED = 100.0
 _DAY_S = 86_400.0
-_LOWEST, _HIGHEST, _START = -14.0, 5.0, -4.6
+_START = -4.6
+_RANGE = -14.0, 5.0  # of the logarithm of λ b
+_FLOOR_RANGE = -6.0, 0.0  # of q, where there is a floor: from further away it would be long in coming back
 _GUESS = 1000.0  # requests a day, before the first are counted
+_GUESS_USD = 0.001  # what a request costs, before the first is counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pace:
-    """How a budget stands, for all workers of a router together; everything in it is a running sum.
+    """How a goal stands, for all workers of a router together; everything in it is a running sum.
 
     ``requests`` were routed, ``allowance_usd`` they might spend and ``spent_usd`` they did: what decisions
     were expected to cost, corrected by what they are known to. ``forgone_usd`` of the allowance was never
-    used. ``pressure`` is q. ``as_of`` is Unix time, seconds.
+    used. ``earned`` are their rewards, expected or known, of a floor only, and ``excused`` what was given up
+    of those missing (above 0) or there (below). ``pressure`` is q. ``as_of`` is Unix time, seconds.
     """
 
     requests: int = 0
     allowance_usd: float = 0.0
     spent_usd: float = 0.0
     forgone_usd: float = 0.0
+    earned: float = 0.0
+    excused: float = 0.0
     pressure: float = _START
     as_of: float = 0.0
 
 
-def advance(pace: Pace, budget: Budget, *, requests: int, spent_usd: float, now: float) -> Pace:
-    """The pace after so many more requests and so much more spending (corrections may be negative)."""
-    elapsed = max(0.0, now - pace.as_of) if pace.as_of else 0.0
-    grown = requests * budget.usd if budget.per == "request" else budget.usd * elapsed / _DAY_S
+def advance(
+    pace: Pace, goal: Goal, *, requests: int, spent_usd: float, now: float, earned: float = 0.0
+) -> Pace:
+    """The pace after so many more requests, so much more spending, and so much more reward where there is a
+    floor (corrections may be negative)."""
     moved = replace(
         pace,
         requests=pace.requests + requests,
-        allowance_usd=pace.allowance_usd + grown,
         spent_usd=pace.spent_usd + spent_usd,
         as_of=max(now, pace.as_of),
     )
+    if isinstance(goal, Floor):
+        moved = _excuse(replace(moved, earned=pace.earned + earned), goal)
+        integral, lowest, highest = FLOOR_INTEGRAL, *_FLOOR_RANGE
+    else:
+        elapsed = max(0.0, now - pace.as_of) if pace.as_of else 0.0
+        grown = requests * goal.usd if goal.per == "request" else goal.usd * elapsed / _DAY_S
+        moved = _forgo(replace(moved, allowance_usd=pace.allowance_usd + grown), goal)
+        integral, lowest, highest = INTEGRAL, *_RANGE
+    pressure = moved.pressure + integral * requests * debt(moved, goal)
+    return replace(moved, pressure=min(max(pressure, lowest), highest))
+
+
+def _forgo(pace: Pace, budget: Budget) -> Pace:
     saved = _SAVED * budget.usd if budget.per == "request" else budget.usd
-    unused = moved.allowance_usd - moved.forgone_usd - moved.spent_usd - saved
-    moved = replace(moved, forgone_usd=moved.forgone_usd + max(0.0, unused))
-    return replace(moved, pressure=_clip(moved.pressure + INTEGRAL * requests * debt(moved, budget)))
+    unused = pace.allowance_usd - pace.forgone_usd - pace.spent_usd - saved
+    return replace(pace, forgone_usd=pace.forgone_usd + max(0.0, unused))
 
 
-def debt(pace: Pace, budget: Budget) -> float:
-    """D: what was spent beyond the allowance and its reserve, in requests' worth; below 0 if some is left."""
+def _excuse(pace: Pace, floor: Floor) -> Pace:
+    missing = _missing(pace, floor)
+    return replace(pace, excused=pace.excused + missing - min(max(missing, -SAVED), SAVED))
+
+
+def _missing(pace: Pace, floor: Floor) -> float:
+    return floor.reward * pace.requests - pace.earned - pace.excused
+
+
+def debt(pace: Pace, goal: Goal) -> float:
+    """D: what was spent beyond the allowance and its reserve, in requests' worth; below 0 if some is left.
+
+    Of a floor, what was earned beyond it and its reserve, in rewards.
+    """
+    reserve = min(RESERVE * pace.requests, MOST_RESERVE)
+    if isinstance(goal, Floor):
+        return -_missing(pace, goal) - reserve
     over = pace.spent_usd - (pace.allowance_usd - pace.forgone_usd)
-    return over / per_request(pace, budget) + min(RESERVE * pace.requests, MOST_RESERVE)
+    return over / per_request(pace, goal) + reserve
 
 
-def per_request(pace: Pace, budget: Budget) -> float:
-    """b, USD: the budget of a request, or what a day's budget comes to for each of its requests."""
-    if budget.per == "request":
-        return budget.usd
+def per_request(pace: Pace, goal: Goal) -> float:
+    """b, USD: the budget of a request, or what a day's budget comes to for each of its requests; with a
+    floor, what a request has cost so far."""
+    if isinstance(goal, Floor):
+        return pace.spent_usd / pace.requests if pace.requests and pace.spent_usd > 0 else _GUESS_USD
+    if goal.per == "request":
+        return goal.usd
     if pace.requests and pace.allowance_usd > 0:
         return pace.allowance_usd / pace.requests
-    return budget.usd / _GUESS
+    return goal.usd / _GUESS
 
 
-def price_of_a_dollar(pace: Pace, budget: Budget) -> float:
+def price_of_a_dollar(pace: Pace, goal: Goal) -> float:
     """λ, 1/USD."""
-    return math.exp(_clip(pace.pressure + PROPORTIONAL * debt(pace, budget))) / per_request(pace, budget)
+    gain = FLOOR_PROPORTIONAL if isinstance(goal, Floor) else PROPORTIONAL
+    return math.exp(_clip(pace.pressure + gain * debt(pace, goal))) / per_request(pace, goal)
 
 
-def affordable_usd(pace: Pace, budget: Budget | None) -> float:
+def affordable_usd(pace: Pace, goal: Goal | None) -> float:
     """The most that one call may cost now; never below 0, and anything without a budget."""
-    if budget is None:
+    if not isinstance(goal, Budget):
         return math.inf
     slack = max(LEAST_SLACK, SLACK * pace.requests)
-    return max(0.0, (slack + 1.0 - debt(pace, budget)) * per_request(pace, budget))
+    return max(0.0, (slack + 1.0 - debt(pace, goal)) * per_request(pace, goal))
 
 
 def _clip(exponent: float) -> float:
-    return min(max(exponent, _LOWEST), _HIGHEST)
+    return min(max(exponent, _RANGE[0]), _RANGE[1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -25,7 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.types import CONFIDENCE, METRICS, Arm, Budget
+from bandit_router.types import CONFIDENCE, METRICS, Arm, Budget, Floor, Goal
 
 ENV_PREFIX = "BANDIT_ROUTER_"
 CONFIG_VARIABLE = "BANDIT_ROUTER_CONFIG"
@@ -150,14 +151,21 @@ class RewardSection(_Section):
 class BudgetSection(_Section):
     usd_per_request: Dollars | None = None
     usd_per_day: Dollars | None = None
+    min_quality: Level | None = Field(
+        None, description="The other way round: reward to keep on average, as cheaply as that can be done."
+    )
 
     @model_validator(mode="after")
     def _at_most_one(self) -> Self:
-        if self.usd_per_request is not None and self.usd_per_day is not None:
-            raise ValueError("give usd_per_request or usd_per_day, not both")
+        given = [name for name, value in self if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of usd_per_request, usd_per_day and min_quality, not {len(given)}")
         return self
 
-    def budget(self) -> Budget | None:
+    def goal(self, weights: Mapping[str, float]) -> Goal | None:
+        """What the router is paced by; None: nothing. ``weights`` are those of the reward."""
+        if self.min_quality is not None:
+            return Floor(reward=self.min_quality, weights=weights)
         if self.usd_per_day is not None:
             return Budget(usd=self.usd_per_day, per="day")
         return None if self.usd_per_request is None else Budget(usd=self.usd_per_request)
@@ -268,6 +276,10 @@ class Settings(BaseSettings):
     workflows: tuple[WorkflowSection, ...] = ()
     classifier: ClassifierSection = ClassifierSection()
     cascade: CascadeSection = CascadeSection()
+
+    def goal(self) -> Goal | None:
+        """What the router is paced by; None: nothing."""
+        return self.budget.goal(self.reward.weights)
 
     def workflow_arms(self) -> dict[str, str]:
         """The arm of every known workflow."""

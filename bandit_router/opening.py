@@ -38,7 +38,7 @@ def open_parts(settings: Settings) -> Parts:
     policy = make_policy(settings.policy.name, settings.policy.parameters)
     pipeline = build_pipeline(**settings.features.model_dump())
     signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, signals_needed(policy))
-    store = Store.open(settings.store.url, settings.router.name, settings.budget.budget())
+    store = Store.open(settings.store.url, settings.router.name, settings.goal())
     try:
         learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
         _adopt(store, learner, [section.arm() for section in settings.arms])

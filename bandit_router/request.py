@@ -18,7 +18,7 @@ from bandit_router.features import Pipeline, check_text, input_tokens, read_quer
 from bandit_router.guards import Limits
 from bandit_router.pins import Pin, pin_of
 from bandit_router.signals import Signaller, read_signals
-from bandit_router.types import NO_SIGNALS, Budget, FloatArray, Query, Signals
+from bandit_router.types import NO_SIGNALS, FloatArray, Goal, Query, Signals
 
 
 class RouteOptions(TypedDict, total=False):
@@ -29,7 +29,7 @@ class RouteOptions(TypedDict, total=False):
     user_tier: str | None
     """Tier of the user; "premium" and "free" are features."""
     cost_weight: float | None
-    """Reward given up to save one dollar, 1/USD; the router's own, or its budget's, by default."""
+    """Reward given up to save one dollar, 1/USD; the router's own, or its goal's, by default."""
     max_cost_usd: float | None
     """Most that the call may be expected to cost, USD."""
     min_quality: float | None
@@ -63,13 +63,13 @@ def make_request(
     settings: Settings,
     pipeline: Pipeline,
     signallers: Sequence[Signaller],
-    budget: Budget | None,
+    goal: Goal | None,
     pace: Pace,
     now: float,
 ) -> tuple[Request, str]:
     """Check what :meth:`Router.route` was given: a request, and the digest that tells it from another.
 
-    ``pace`` is how the budget stands at ``now``, Unix time. Raises InvalidInput.
+    ``pace`` is how the ``goal`` stands at ``now``, Unix time. Raises InvalidInput.
     """
     _check_options(options)
     pin, conversation = _pin(options, settings), options.get("conversation")
@@ -83,7 +83,7 @@ def make_request(
         signals = {**signals, **signals_of(tokens, deadline)}
     request = Request(
         x=x,
-        cost_weight=_cost_weight(options, settings.router, budget, pace),
+        cost_weight=_cost_weight(options, settings.router, goal, pace),
         limits=Limits(
             input_tokens=tokens,
             require=options.get("require") or (),
@@ -92,7 +92,7 @@ def make_request(
             min_quality=check_number(
                 "min_quality", options.get("min_quality"), settings.router.min_quality, most=1.0
             ),
-            affordable_usd=math.inf if pin else affordable_usd(pace, budget),
+            affordable_usd=math.inf if pin else affordable_usd(pace, goal),
             forbid=options.get("forbid") or (),
             pin=pin,
             deadline=deadline,
@@ -153,10 +153,10 @@ def _signals(options: RouteOptions) -> Signals:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _cost_weight(options: RouteOptions, section: RouterSection, budget: Budget | None, pace: Pace) -> float:
+def _cost_weight(options: RouteOptions, section: RouterSection, goal: Goal | None, pace: Pace) -> float:
     asked = options.get("cost_weight")
-    if asked is None and budget is not None:
-        return price_of_a_dollar(pace, budget)
+    if asked is None and goal is not None:
+        return price_of_a_dollar(pace, goal)
     return check_number("cost_weight", asked, section.cost_weight)
 
 

@@ -124,7 +124,7 @@ class Router:
             settings=self.settings,
             pipeline=self.pipeline,
             signallers=self.signallers,
-            budget=self._store.budget,
+            goal=self._store.goal,
             pace=self._store.pace,
             now=time.time(),
         )

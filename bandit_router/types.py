@@ -101,6 +101,18 @@ class Budget:
     per: Literal["request", "day"] = "request"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Floor:
+    """What answers must be worth on average: a reward in (0, 1), made of feedback with these weights."""
+
+    reward: float
+    weights: Mapping[str, float] = field(default_factory=lambda: {"quality": 1.0})
+
+
+Goal = Budget | Floor
+"""What a router spends by: so much and no more, or as little as a reward takes."""
+
+
 class Scores(NamedTuple):
     """What a policy sees of the k eligible arms. All vectors have shape (k,).
 

@@ -221,7 +221,7 @@ def _check_pmf(decision: Decision, posterior: Posterior | None, report: Report) 
 
 
 def _check_spending(audit: Audit, report: Report) -> None:
-    """What a budget has booked is what the log says the decisions since its start have cost."""
+    """What is booked is what the log says the decisions since the goal's start have cost and were worth."""
     found = audit.spending()
     if found is None:
         return
@@ -231,6 +231,8 @@ def _check_spending(audit: Audit, report: Report) -> None:
         report.fail(f"the budget has booked {booked.requests} decisions, the log has {logged.requests}")
     if not abs(booked.spent_usd - logged.spent_usd) <= _SPENT_TOLERANCE * logged.moved_usd:
         report.fail(f"the budget has booked {booked.spent_usd!r} USD, the log says {logged.spent_usd!r}")
+    if not abs(booked.earned - logged.earned) <= _SPENT_TOLERANCE * logged.moved:
+        report.fail(f"the floor has booked rewards of {booked.earned!r}, the log says {logged.earned!r}")
 
 
 def _decoded(audit: Audit, version: int, report: Report) -> Learned | None:

@@ -57,7 +57,7 @@ Runs = Mapping[str, Sequence[Spent]]
 def contestants(usd: float) -> dict[str, MakeAgent]:
     """The router and paretobandit's, at the width found best for a cold start and at a wider one."""
     return {
-        ROUTER: RouterMaker("tempered", budget=Budget(usd=usd)),
+        ROUTER: RouterMaker("tempered", goal=Budget(usd=usd)),
         "paretobandit": PacedMaker(budget_usd=usd),
         "paretobandit, α = 0.3": PacedMaker(budget_usd=usd, alpha=0.3),
     }

@@ -30,7 +30,7 @@ from bandit_router.policies import Policy, check_arms, learns, parse_policy, sig
 from bandit_router.signals.classifier import P_COMPLEX, Classifier, load_classifier
 from bandit_router.store.engine import without_passwords
 from bandit_router.store.store import Store
-from bandit_router.types import Budget, Query
+from bandit_router.types import Budget, Floor, Goal, Query
 
 if TYPE_CHECKING:
     from bandit_router.evaluation.datasets import Dataset
@@ -175,6 +175,9 @@ def simulate(
         float | None,
         typer.Option(min=1e-9, help="Pace the cost weight to this budget, USD."),
     ] = None,
+    min_quality: Annotated[
+        float | None, typer.Option(help="Pace it to spend no more than this average quality takes.")
+    ] = None,
     event: Annotated[
         list[str] | None,
         typer.Option(help="price:ARM@QUERY=FACTOR, quality:ARM@QUERY=ARM, join:ARM@QUERY, leave:ARM@QUERY."),
@@ -206,7 +209,7 @@ def simulate(
 
     check_weight("cost_weight", cost_weight)
     check_weight("trade", trade)
-    budget = None if usd_per_request is None else Budget(usd=usd_per_request)
+    goal = _goal(usd_per_request, min_quality)
     check_page(report)
     events = tuple(parse_event(text) for text in event or [])
     channel = Channel(delay=delay, missing=missing, duplicated=duplicated)
@@ -232,9 +235,7 @@ def simulate(
             channel=channel,
         )
         with progress_bar("playing", seeds * (1 + len(policies)), quiet=as_json) as step:
-            found = simulation.simulate(
-                plan, {spec: RouterMaker(spec, budget=budget) for spec in policies}, step
-            )
+            found = simulation.simulate(plan, {spec: RouterMaker(spec, goal=goal) for spec in policies}, step)
     if as_json:
         print_json(simulation_json(found))
     else:
@@ -272,6 +273,16 @@ def _stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> Stream
         signals.append(rules(query))
     stream = make_stream(dataset, contexts, signals)
     return stream if judge is None else classified_stream(stream, judge)
+
+
+def _goal(usd_per_request: float | None, min_quality: float | None) -> Goal | None:
+    if min_quality is None:
+        return None if usd_per_request is None else Budget(usd=usd_per_request)
+    if usd_per_request is not None:
+        raise InvalidInput("min_quality", "comes with usd_per_request", "give one of the two")
+    if not 0.0 < min_quality < 1.0:
+        raise InvalidInput("min_quality", f"is {min_quality:g}", "give a number above 0 and below 1")
+    return Floor(reward=min_quality)
 
 
 def _traded(dataset: Dataset, trade: float) -> float:

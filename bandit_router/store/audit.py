@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from bandit_router.store.fold import (
     read_warm_start,
 )
 from bandit_router.store.records import Observation, decision_from
+from bandit_router.store.spending import earned, goal_of
 from bandit_router.store.tables import (
     conversations,
     decisions,
@@ -27,7 +30,7 @@ from bandit_router.store.tables import (
     spending,
 )
 from bandit_router.store.write import VALUES
-from bandit_router.types import Decision, Reason
+from bandit_router.types import Decision, Floor, Reason
 
 
 class Unreadable(NamedTuple):
@@ -45,11 +48,14 @@ class Logged(NamedTuple):
 
 
 class Booked(NamedTuple):
-    """How many decisions were booked and what they cost; ``moved_usd`` bounds what rounding may hide."""
+    """How many decisions were booked, what they cost, and what they were worth where there is a floor;
+    ``moved_usd`` and ``moved`` bound what rounding may hide."""
 
     requests: int
     spent_usd: float
     moved_usd: float = 0.0
+    earned: float = 0.0
+    moved: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,13 @@ class Audit:
     def spending(self) -> tuple[Booked, Booked] | None:
         """What is booked and what should be, from the log; None when this router has no budget."""
         row = self.connection.execute(select(spending).where(spending.c.router == self.router)).one_or_none()
-        return None if row is None else (Booked(row.requests, row.spent_usd), self._spent_since(row.since))
+        if row is None:
+            return None
+        logged, goal = self._spent_since(row.since), goal_of(row)
+        if isinstance(goal, Floor):
+            worth, moved = self._earned_since(row.since, goal)
+            logged = logged._replace(earned=worth, moved=moved)
+        return Booked(row.requests, row.spent_usd, earned=row.earned), logged
 
     def _spent_since(self, since: float) -> Booked:
         """Every decision at the cost last reported, or else expected; ``moved_usd`` is all that moved."""
@@ -119,6 +131,15 @@ class Audit:
         )
         mine = (decisions.c.router == self.router) & (decisions.c.decided_at >= since)
         return Booked(*self.connection.execute(select(func.count(), *sums).where(mine)).one())
+
+    def _earned_since(self, since: float, floor: Floor) -> tuple[float, float]:
+        """Every decision at its reward, or else the one expected; and all that moved."""
+        worth, moved = [], 0.0
+        for one in itertools.chain.from_iterable(self.log()):
+            if isinstance(one, Logged) and one.decision.decided_at >= since:
+                worth.append(earned(one.metrics, one.decision.expected_quality, floor))
+                moved += 1.0 + abs(one.decision.expected_quality)
+        return math.fsum(worth), moved
 
     def stray_conversations(self, most: int = 20) -> list[str]:
         """Conversations that keep another arm than the decision on record as their choice chose."""

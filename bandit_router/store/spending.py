@@ -1,93 +1,135 @@
-"""A budget's standing, booked in the very transaction of what changes it: never twice, never later."""
+"""How a router's goal stands, booked in the very transaction of what changes it: never twice, never later."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from bandit_router.budget import Pace, advance
+from bandit_router.reward import reward
 from bandit_router.store.engine import INSERT
 from bandit_router.store.tables import spending
-from bandit_router.types import Budget, Decision
+from bandit_router.types import Budget, Decision, Floor, Goal
 
 _PACE = [field.name for field in fields(Pace)]
+_GOAL = ("goal", "goal_per", "weights")
+_REWARD = "reward"
 
 _START = {
     name: (statement := into(spending)).on_conflict_do_update(
         index_elements=["router"],
         set_={column.name: statement.excluded[column.name] for column in spending.columns},
-        where=(spending.c.budget_usd != statement.excluded.budget_usd)
-        | (spending.c.budget_per != statement.excluded.budget_per),
+        where=or_(*(spending.c[column] != statement.excluded[column] for column in _GOAL)),
     )
     for name, into in INSERT.items()
 }
-"""Two workers may open a router at once; the second finds the same budget and changes nothing."""
+"""Two workers may open a router at once; the second finds the same goal and changes nothing."""
 
 
-def start(connection: Connection, router: str, budget: Budget) -> Pace:
-    """Begin to book, unless this very budget is booked already; how it stands."""
+def start(connection: Connection, router: str, goal: Goal) -> Pace:
+    """Begin to book, unless this very goal is booked already; how it stands."""
     mine = spending.c.router == router
     connection.execute(select(spending.c.since).where(mine).with_for_update())
-    now = time.time()  # once nobody books to another budget any more: what was booked there is older
-    row = {
-        "router": router,
-        "budget_usd": budget.usd,
-        "budget_per": budget.per,
-        "since": now,
-        **asdict(Pace(as_of=now)),
-    }
+    now = time.time()  # once nobody books to another goal any more: what was booked there is older
+    row = {"router": router, "since": now, **_goal_row(goal), **asdict(Pace(as_of=now))}
     connection.execute(_START[connection.dialect.name], row)
     return read_pace(connection, router) or Pace()
 
 
 def read_pace(connection: Connection, router: str) -> Pace | None:
-    """How the budget stands; None when there is none."""
+    """How the goal stands; None when there is none."""
     row = connection.execute(select(spending).where(spending.c.router == router)).one_or_none()
     return None if row is None else _pace(row)
 
 
+class Told(NamedTuple):
+    """A decision that was booked as expected, and its metrics in force before and after a feedback call."""
+
+    decided_at: float
+    expected_cost_usd: float
+    expected_quality: float
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+    def spent_usd(self) -> float:
+        """What it cost more than was booked."""
+        before, after = (metrics.get("cost_usd", self.expected_cost_usd) for metrics in self[-2:])
+        return after - before
+
+    def earned(self, floor: Floor) -> float:
+        """What it was worth more than was booked."""
+        before, after = (earned(metrics, self.expected_quality, floor) for metrics in self[-2:])
+        return after - before
+
+
+def earned(metrics: Mapping[str, float], expected: float, floor: Floor) -> float:
+    """The reward of a decision as it counts towards a floor: as reported, or else as expected."""
+    found = reward(metrics, floor.weights)
+    return expected if found is None else found
+
+
 class Ledger:
-    """What one transaction adds to the spending. ``close`` it last: the row it locks is every worker's."""
+    """What one transaction adds to the book. ``close`` it last: the row it locks is every worker's."""
 
     def __init__(self) -> None:
         self._decisions: list[Decision] = []
-        self._corrections: list[tuple[float, float]] = []
+        self._told: list[Told] = []
 
     def book(self, decisions: Sequence[Decision]) -> None:
-        """These decisions were inserted: their expected costs are spent."""
+        """These decisions were inserted: what they are expected to cost and to be worth is booked."""
         self._decisions += decisions
 
-    def correct(self, decided_at: float, before_usd: float, after_usd: float) -> None:
-        """A decision that was booked at one cost turned out to have another."""
-        if before_usd != after_usd:
-            self._corrections.append((decided_at, after_usd - before_usd))
+    def correct(self, told: Told) -> None:
+        """A decision that was booked turned out otherwise."""
+        self._told.append(told)
 
     def close(self, connection: Connection, router: str, now: float) -> Pace | None:
         """Write the new standing; None when nothing changed, or nothing is booked for this router.
 
-        By the budget of the row, whatever the settings of this worker say: two workers may be started with
+        By the goal of the row, whatever the settings of this worker say: two workers may be started with
         different ones, and a decision that one of them books is one the other may correct.
         """
-        if not (self._decisions or self._corrections):
+        if not (self._decisions or self._told):
             return None
         mine = spending.c.router == router
         row = connection.execute(select(spending).where(mine).with_for_update()).one_or_none()
         if row is None:
             return None
-        booked = [d.expected_cost_usd for d in self._decisions if d.decided_at >= row.since]
-        changes = [change for at, change in self._corrections if at >= row.since]
-        if not (booked or changes):
+        booked = [decision for decision in self._decisions if decision.decided_at >= row.since]
+        told = [one for one in self._told if one.decided_at >= row.since]
+        goal = goal_of(row)
+        spent_usd = sum(d.expected_cost_usd for d in booked) + sum(one.spent_usd() for one in told)
+        worth = 0.0
+        if isinstance(goal, Floor):
+            worth = sum(d.expected_quality for d in booked) + sum(one.earned(goal) for one in told)
+        if not (booked or spent_usd or worth):
             return None
-        budget = Budget(usd=row.budget_usd, per=row.budget_per)
-        spent = sum(booked) + sum(changes)
-        pace = advance(_pace(row), budget, requests=len(booked), spent_usd=spent, now=now)
+        pace = advance(_pace(row), goal, requests=len(booked), spent_usd=spent_usd, earned=worth, now=now)
         connection.execute(update(spending).where(mine).values(asdict(pace)))
         return pace
 
 
 def _pace(row: Row[Any]) -> Pace:
     return Pace(**{name: getattr(row, name) for name in _PACE})
+
+
+def _goal_row(goal: Goal) -> dict[str, Any]:
+    if isinstance(goal, Budget):
+        return {"goal": goal.usd, "goal_per": goal.per, "weights": ""}
+    return {
+        "goal": goal.reward,
+        "goal_per": _REWARD,
+        "weights": json.dumps(dict(goal.weights), sort_keys=True),
+    }
+
+
+def goal_of(row: Row[Any]) -> Goal:
+    """The goal that a row of the table is the book of."""
+    if row.goal_per == _REWARD:
+        return Floor(reward=row.goal, weights=json.loads(row.weights))
+    return Budget(usd=row.goal, per=row.goal_per)

@@ -34,7 +34,7 @@ from bandit_router.store.write import (
     knows_key,
     read_decision,
 )
-from bandit_router.types import Arm, Budget, Conversation, Decision, Escalation
+from bandit_router.types import Arm, Conversation, Decision, Escalation, Goal
 
 log = logging.getLogger(__name__)
 
@@ -57,17 +57,17 @@ class Store:
     Every method raises StoreError when the database cannot do its part, RouterClosed after close().
     """
 
-    def __init__(self, engine: Engine, router: str, budget: Budget | None) -> None:
+    def __init__(self, engine: Engine, router: str, goal: Goal | None) -> None:
         self._connections: Engine | None = engine
         self.router = router
-        self.budget = budget
+        self.goal = goal
         self._pace = Pace()
-        self._books = budget is not None
-        self._flying: dict[str, float] = {}  # expected costs of decisions on their way to a commit, by id
+        self._books = goal is not None
+        self._flying: dict[str, Decision] = {}  # on their way to a commit, by id
 
     @classmethod
-    def open(cls, url: str, router: str, budget: Budget | None = None, *, create: bool = True) -> Self:
-        """Connect, and check the schema. What decisions cost is booked when there is a budget.
+    def open(cls, url: str, router: str, goal: Goal | None = None, *, create: bool = True) -> Self:
+        """Connect, and check the schema. What decisions cost and are worth is booked when there is a goal.
 
         Without ``create``, for those who only read, a SQLite database must be there already.
         Raises ConfigError, SchemaVersionError or StoreError.
@@ -81,7 +81,7 @@ class Store:
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, router, budget)
+        return cls(engine, router, goal)
 
     def close(self) -> None:
         """Let go of the database; every later call raises RouterClosed."""
@@ -98,7 +98,7 @@ class Store:
     # -- the router's head ------------------------------------------------------------------------
 
     def create_router(self, schema_id: str, first: Snapshot, reward_weights: Mapping[str, float]) -> None:
-        """Make the router's row and its first snapshot, unless it has them; begin to book a budget."""
+        """Make the router's row and its first snapshot, unless it has them; begin to book for a goal."""
         with connections.translated(), connections.writing(self._engine) as connection:
             row = {
                 "name": self.router,
@@ -110,8 +110,8 @@ class Store:
             if connection.scalar(_INSERT_ROUTER[connection.dialect.name], row) is not None:
                 published = {"router": self.router, "version": 1, "published_at": time.time()}
                 connection.execute(insert(snapshots), published | first._asdict())
-            if self.budget is not None:
-                self._pace = start(connection, self.router, self.budget)
+            if self.goal is not None:
+                self._pace = start(connection, self.router, self.goal)
             else:  # another worker's settings may have one
                 self._books = read_pace(connection, self.router) is not None
 
@@ -119,23 +119,29 @@ class Store:
         """Schema id, newest version and arms revision; None when there is no such router."""
         with connections.translated(), connections.reading(self._engine) as connection:
             pace = read_pace(connection, self.router)
-            self._pace, self._books = pace or self._pace, self.budget is not None or pace is not None
+            self._pace, self._books = pace or self._pace, self.goal is not None or pace is not None
             return self._head(connection)
 
     @property
     def pace(self) -> Pace:
-        """How the budget stood when this process last read the head or committed something, and what its
+        """How the goal stood when this process last read the head or committed something, and what its
         own decisions since then are expected to add: many are made between two commits."""
-        if self.budget is None or not self._flying:
+        if self.goal is None or not self._flying:
             return self._pace
         flying = list(self._flying.values())
-        spent = sum(flying)
-        return advance(self._pace, self.budget, requests=len(flying), spent_usd=spent, now=self._pace.as_of)
+        return advance(
+            self._pace,
+            self.goal,
+            requests=len(flying),
+            spent_usd=sum(decision.expected_cost_usd for decision in flying),
+            earned=sum(decision.expected_quality for decision in flying),
+            now=self._pace.as_of,
+        )
 
     def depart(self, decision: Decision) -> None:
-        """Count a decision against the budget that is not committed yet; :meth:`land` ends that."""
-        if self.budget is not None:
-            self._flying[decision.id] = decision.expected_cost_usd
+        """Count a decision towards the goal that is not committed yet; :meth:`land` ends that."""
+        if self.goal is not None:
+            self._flying[decision.id] = decision
 
     def land(self, puts: Sequence[Put]) -> None:
         """These are committed, or will never be."""

@@ -24,7 +24,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0009_cascade"
+SCHEMA_VERSION = "0010_floors"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -229,8 +229,9 @@ spending = Table(
     "spending",
     metadata,
     _router(),
-    Column("budget_usd", Double, nullable=False, comment="Budget it is paced by; another starts anew"),
-    Column("budget_per", String(16), nullable=False, comment="request or day"),
+    Column("goal", Double, nullable=False, comment="USD or reward it is paced by; another starts anew"),
+    Column("goal_per", String(16), nullable=False, comment="request or day for USD, reward for a floor"),
+    Column("weights", Text, nullable=False, comment="Of a floor: what rewards are made of, JSON; else empty"),
     Column(
         "since", Double, nullable=False, comment="Unix time of the start, seconds; older decisions are out"
     ),
@@ -238,10 +239,12 @@ spending = Table(
     Column("allowance_usd", Double, nullable=False, comment="What they might spend, USD"),
     Column("spent_usd", Double, nullable=False, comment="Expected costs, corrected by those reported, USD"),
     Column("forgone_usd", Double, nullable=False, comment="Allowance that lay unused for too long, USD"),
+    Column("earned", Double, nullable=False, comment="Of a floor: expected rewards, corrected by feedback"),
+    Column("excused", Double, nullable=False, comment="Rewards missing given up, less those beyond it"),
     Column("pressure", Double, nullable=False, comment="Logarithm of the price of a dollar, as paced so far"),
     Column("as_of", Double, nullable=False, comment="Unix time of the last change, seconds"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
-    comment="How a router's budget stands; changed in the transaction of the decision or the cost",
+    comment="How a router's goal stands; changed in the transaction of the decision or the feedback",
 )
 
 idempotency = Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from bandit_router.store.conversations import Keeping, keep
 from bandit_router.store.engine import INSERT
 from bandit_router.store.escalations import confidences, judge_once
 from bandit_router.store.records import decision_from, decision_row
-from bandit_router.store.spending import Ledger
+from bandit_router.store.spending import Ledger, Told
 from bandit_router.store.tables import decisions, feedback, idempotency, pending
 from bandit_router.types import Decision, Escalation, Feedback, Outcome, Reason
 
@@ -54,7 +54,12 @@ a statement, and taking it back for every row would stall the thread that serves
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _KNOWN = select(decisions.c.id).where(decisions.c.router == bindparam("router"), decisions.c.id.in_(_IDS))
 _LOCK_DECISIONS = (
-    select(decisions.c.id, decisions.c.decided_at, decisions.c.expected_cost_usd)
+    select(
+        decisions.c.id,
+        decisions.c.decided_at,
+        decisions.c.expected_cost_usd,
+        decisions.c.expected_quality,
+    )
     .where(decisions.c.router == bindparam("router"), decisions.c.id.in_(_IDS))
     .order_by(decisions.c.id)
     .with_for_update(key_share=True)
@@ -77,7 +82,7 @@ def apply(
     """Do all ``puts`` in the connection's transaction; one answer, or one error, for each.
 
     A put whose idempotency key was seen before is answered as then and changes nothing. ``ledger`` hears of
-    every decision inserted and every cost that changed.
+    every decision inserted and every change of what is known of one.
     """
     ledger = ledger or Ledger()
     answers: list[Committed | RouterError | None] = [None] * len(puts)
@@ -221,31 +226,37 @@ def _record(
     """Insert what is new in the calls. The decisions are locked, so revisions of one never race."""
     ids = {"router": router, "ids": sorted({call.decision_id for _, call in calls})}
     known = {row.id: row for row in connection.execute(_LOCK_DECISIONS, ids)}
-    current = {(r.decision_id, r.metric): (r.revision, r.value) for r in connection.execute(VALUES, ids)}
+    current: dict[str, dict[str, tuple[int, float | None]]] = {id: {} for id in known}
+    for row in connection.execute(VALUES, ids):
+        current[row.decision_id][row.metric] = (row.revision, row.value)
     rows: list[dict[str, Any]] = []
     answers: list[tuple[int, Committed | RouterError]] = []
     for i, call in calls:
         if call.decision_id not in known:
             answers.append((i, UnknownDecision(call.decision_id)))
             continue
-        outcomes = {}
+        outcomes, said = {}, current[call.decision_id]
+        before = _in_force(said)
         for metric, value in call.metrics.items():
-            revision, before = current.get((call.decision_id, metric), (-1, None))
-            outcomes[metric] = _outcome(revision, before, value)
+            revision, old = said.get(metric, (-1, None))
+            outcomes[metric] = _outcome(revision, old, value)
             if outcomes[metric] is not Outcome.DUPLICATE:
                 mark = {"decision_id": call.decision_id, "metric": metric, "revision": revision + 1}
                 rows.append({"router": router, **mark, "value": value, "received_at": call.received_at})
-                current[call.decision_id, metric] = (revision + 1, value)
-                if metric == "cost_usd":
-                    decided = known[call.decision_id]
-                    booked, cost = (decided.expected_cost_usd if v is None else v for v in (before, value))
-                    ledger.correct(decided.decided_at, booked, cost)
+                said[metric] = (revision + 1, value)
+        after = _in_force(said)
+        if after != before:
+            ledger.correct(Told(*known[call.decision_id][1:], before, after))
         answers.append((i, outcomes))
     if rows:
         connection.execute(insert(feedback), rows)
         marks = [{k: row[k] for k in ("router", "decision_id", "metric", "revision")} for row in rows]
         connection.execute(insert(pending), marks)
     return answers
+
+
+def _in_force(said: Mapping[str, tuple[int, float | None]]) -> dict[str, float]:
+    return {metric: value for metric, (_, value) in said.items() if value is not None}
 
 
 def _outcome(revision: int, before: float | None, value: float | None) -> Outcome:

@@ -283,3 +283,16 @@ def test_a_budget_is_paced_in_a_simulation(call: Run, data: str) -> None:
     free, paced = spent(), spent("--usd-per-request", "0.0003")
     assert free == pytest.approx(7e-4, rel=0.15)
     assert paced <= 0.00033
+
+
+def test_a_floor_is_paced_in_a_simulation(call: Run, data: str) -> None:
+    asked = "simulate", "--data", data, "--seeds", "2", "--cost-weight", "0"
+
+    def cost(*more: str) -> float:
+        (one,) = [p for p in as_json(call, *asked, *more)["policies"] if p["name"] == "tempered"]
+        return float(one["mean"]["cost_usd"])
+
+    assert cost("--min-quality", "0.01") < 0.5 * cost()
+    assert call("simulate", "--data", data, "--min-quality", "1").err.startswith("error: min_quality: is 1;")
+    both = call("simulate", "--data", data, "--min-quality", "0.5", "--usd-per-request", "1")
+    assert both.err.startswith("error: min_quality: comes with usd_per_request")

@@ -208,6 +208,16 @@ IN_SPENDING = {
 }
 
 
+def test_rewards_booked_that_are_not_what_the_log_says_are_named(call: Run, tmp_path: Path) -> None:
+    config = write_settings(tmp_path, learner=QUIET, budget={"min_quality": 0.9})
+    with Router.open(config, rng=np.random.default_rng(0)) as router:
+        router.feedback(router.route("a").id, quality=0.25)
+        router.feedback(router.route("b").id, cost_usd=0.25)
+    assert json.loads(call("verify", "--json").out)["ok"]
+    tamper(config.with_name("router.db"), "UPDATE spending SET earned = earned + 1e-7")
+    assert "the floor has booked rewards of" in problems(call("verify"))
+
+
 @pytest.fixture
 def budgeted(tmp_path: Path) -> Path:
     """The database of a router with a budget: four decisions and a cost that was revised."""

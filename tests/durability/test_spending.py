@@ -1,4 +1,4 @@
-"""Several processes on one budget: whatever they do at the same time is booked exactly once."""
+"""Several processes on one goal: whatever they do at the same time is booked exactly once."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ WORKERS, ROUNDS, ROUTED = 3, 5, 100
 COSTS = (0.0, 0.0002, 0.0004, None)  # few, so that many of them repeat
 
 
-@pytest.fixture
-def config(url: str, tmp_path: Path) -> Path:
-    """Settings with a budget, on a migrated database, of each kind in turn."""
-    return write_config(tmp_path, url, budget={"usd_per_request": 0.0003})
+@pytest.fixture(params=["usd_per_request", "min_quality"])
+def config(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Settings with a budget and with a floor, on a migrated database, of each kind in turn."""
+    return write_config(tmp_path, url, budget={request.param: 0.0003})
 
 
 def test_many_workers_book_every_decision_and_every_cost_once(config: Path) -> None:

@@ -74,7 +74,7 @@ class Said(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """A value of cost_usd to send; None retracts."""
+    """A value of cost_usd to send, and the quality that goes with it; None retracts."""
 
     decision_id: str
     usd: float | None
@@ -120,7 +120,8 @@ def _do(router: Router, verb: str, item: Any) -> Any:
         decision = router.route(features=item)
         return Routed(decision.id, decision.arm, decision.snapshot)
     if verb == "spend" and isinstance(item, Cost):
-        return router.feedback(item.decision_id, cost_usd=item.usd)["cost_usd"].value
+        quality = None if item.usd is None else 2_000.0 * item.usd
+        return router.feedback(item.decision_id, cost_usd=item.usd, quality=quality)["cost_usd"].value
     if verb == "spend":
         return router.route(features=item).id
     if verb == "say":

@@ -13,7 +13,7 @@ from bandit_router.budget import affordable_usd, price_of_a_dollar
 from bandit_router.config import load_settings, make_settings
 from bandit_router.errors import ConfigError, InvalidInput, NoEligibleArm, RouterClosed
 from bandit_router.router import Router
-from bandit_router.types import Budget, Decision
+from bandit_router.types import Budget, Decision, Floor, Goal
 from tests.router.conftest import OpenRouter, settings_of, share
 from tests.services import serving, write_settings
 
@@ -82,6 +82,29 @@ def test_workers_share_one_budget(open_on_either: OpenRouter) -> None:
     assert late.verify().ok
 
 
+def test_a_floor_makes_a_dollar_dear_while_answers_are_better_than_it(open_on_either: OpenRouter) -> None:
+    router = open_on_either(budget={"min_quality": 0.5}, router={"cost_weight": 7.0})
+    for quality, direction in ((1.0, 1), (0.0, -1)):
+        weights = []
+        for i in range(15):
+            made = router.route(f"query {quality} {i}", arms=["small"])
+            router.feedback(made.id, quality=quality)
+            weights.append(made.cost_weight)
+        assert direction * (weights[-1] - weights[3]) > 0  # the first costs settle what a request costs
+    router.learn()
+    report = router.verify()
+    assert report.ok, report.problems
+    assert report.spent_usd_booked == pytest.approx(30 * SMALL_USD, rel=0.1)
+
+
+def test_a_floor_excludes_no_arm_and_the_caller_may_name_another_price(open_router: OpenRouter) -> None:
+    router = open_router(budget={"min_quality": 0.5}, policy={"name": "uniform"})
+    for i in range(5):
+        router.feedback(router.route(f"query {i}").id, quality=0.0, cost_usd=1.0)
+    assert router.route("a").eligible == ("large", "small")
+    assert router.route("a", cost_weight=3.0).cost_weight == 3.0
+
+
 def test_a_day_budget_is_kept(open_router: OpenRouter) -> None:
     router = open_router(budget={"usd_per_day": 1.0}, policy={"name": "uniform"})
     made = [router.route(f"query {i}") for i in range(50)]
@@ -93,7 +116,7 @@ def test_a_day_budget_is_kept(open_router: OpenRouter) -> None:
 # -- the most a call may cost ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("budget", [{}, SECTION], ids=["without a budget", "with one"])
+@pytest.mark.parametrize("budget", [{}, SECTION, {"min_quality": 0.9}], ids=["no goal", "budget", "floor"])
 def test_the_most_a_call_may_cost_narrows_the_choice(
     open_router: OpenRouter, budget: dict[str, float]
 ) -> None:
@@ -139,17 +162,18 @@ def test_the_service_takes_the_most_a_call_may_cost(tmp_path: Path) -> None:
 # -- settings -------------------------------------------------------------------------------------
 
 
-def test_a_budget_is_per_request_or_per_day() -> None:
-    def budget(**section: float) -> Budget | None:
-        return make_settings({"budget": section}).budget.budget()
+def test_a_goal_is_a_budget_per_request_or_per_day_or_a_floor() -> None:
+    def goal(**section: float) -> Goal | None:
+        return make_settings({"budget": section, "reward": {"weights": {"satisfaction": 2.0}}}).goal()
 
-    assert budget() is None
-    assert budget(usd_per_request=0.5) == Budget(usd=0.5, per="request")
-    assert budget(usd_per_day=5.0) == Budget(usd=5.0, per="day")
+    assert goal() is None
+    assert goal(usd_per_request=0.5) == Budget(usd=0.5, per="request")
+    assert goal(usd_per_day=5.0) == Budget(usd=5.0, per="day")
+    assert goal(min_quality=0.9) == Floor(reward=0.9, weights={"satisfaction": 2.0})
 
 
 def test_two_budgets_are_one_too_many() -> None:
-    with pytest.raises(ConfigError, match=r"budget: give usd_per_request or usd_per_day, not both"):
+    with pytest.raises(ConfigError, match=r"budget: give one of .*, not 2"):
         settings_of("sqlite:///x.db", budget={"usd_per_request": 0.1, "usd_per_day": 5.0})
 
 

@@ -122,6 +122,13 @@ def test_budgets_are_spent_with_and_without_a_price_cut(tmp_path: Path) -> None:
 
 
 @needs_data
+def test_floors_are_kept_on_every_stream(tmp_path: Path) -> None:
+    shown, found = figures("floors", tmp_path, "--streams", "routellm")
+    assert len(found["routellm"]) == 3
+    assert "routellm: 1 × 60 queries" in " ".join(shown.split())
+
+
+@needs_data
 def test_prior_widths_are_compared() -> None:
     done = call("prior_width", str(DATA / "paretobandit.parquet"), "--queries", "60", "--seeds", "1")
     assert done.returncode == 0, done.stderr
@@ -129,7 +136,7 @@ def test_prior_widths_are_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["regret", "side_by_side", "drift", "warm_start", "cascade", "deadlines", "budgets"]
+    "script", ["regret", "side_by_side", "drift", "warm_start", "cascade", "deadlines", "budgets", "floors"]
 )
 def test_a_missing_folder_is_one_line(script: str, tmp_path: Path) -> None:
     done = call(script, "--data", str(tmp_path))

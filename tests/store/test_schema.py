@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from bandit_router.store.engine import make_engine
 from bandit_router.store.schema import migrate
 from bandit_router.store.store import Store
 from bandit_router.store.tables import SCHEMA_VERSION, metadata, routers
+from bandit_router.types import Budget, Floor, Goal
 from tests.databases import MakeUrl, migrate_url, sql
-from tests.store.examples import OpenStore, logged, set_up
+from tests.store.examples import OpenStore, decision, logged, put, set_up
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 _PATIENCE_S = 60
@@ -85,13 +87,27 @@ def test_the_comments_are_in_the_postgresql_catalogue(postgresql_url: str) -> No
     }
 
 
+@pytest.mark.parametrize(("goal", "stays"), [(Budget(usd=0.5, per="day"), True), (Floor(reward=0.9), False)])
+def test_a_budget_is_kept_where_floors_are_unknown_and_a_floor_is_not(
+    url: str, goal: Goal, stays: bool
+) -> None:
+    store = set_up(Store.open(url, "r", goal))
+    known = decision(decided_at=time.time(), expected_cost_usd=0.25)
+    put(store, known)
+    before = store.pace
+    store.close()
+    _downgrade(url, "0009_cascade")
+    with sql(url) as connection:
+        there = connection.execute(text("SELECT budget_usd, budget_per FROM spending")).all()
+    assert there == ([(0.5, "day")] if stays else [])
+    again = set_up(Store.open(migrate_url(url), "r", goal))
+    assert (again.pace == before) == stays
+    again.close()
+
+
 def test_a_downgrade_leaves_nothing_and_an_upgrade_brings_it_back(url: str) -> None:
     before = _reflected(url)
-    with sql(url) as connection:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+    _downgrade(url, "base")
     assert _reflected(url) == {}
     assert _reflected(migrate_url(url)) == before
 
@@ -169,6 +185,14 @@ def test_processes_that_migrate_the_same_postgresql_all_succeed(make_postgresql_
     url = make_postgresql_url()
     _at_once(migrate_url, url)
     assert _version(url) == SCHEMA_VERSION
+
+
+def _downgrade(url: str, revision: str) -> None:
+    with sql(url) as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
 
 
 def _at_once(target: Any, url: str, processes: int = 3) -> None:

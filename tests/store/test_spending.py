@@ -1,4 +1,4 @@
-"""A budget's book: every decision and every cost is in it exactly once, or not at all."""
+"""A goal's book: every decision, every cost and every reward is in it exactly once, or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bandit_router.store import store as store_module
 from bandit_router.store.store import Store
 from bandit_router.store.tables import spending
 from bandit_router.store.write import Committed, Put
-from bandit_router.types import Budget, Decision
+from bandit_router.types import Budget, Decision, Floor, Goal
 from tests.databases import sql
 from tests.store.examples import decision, put, said, set_up, together, with_key
 from tests.store.examples import feedback as about
@@ -28,7 +28,9 @@ from tests.store.forced import wait_until_one_waits
 from tests.store.spending_log import assert_booked_once, booked
 
 BUDGET = Budget(usd=0.004)
+FLOOR = Floor(reward=0.8, weights={"quality": 1.0, "override": 3.0})
 EXPECTED = 0.001
+WORTH = 0.75
 
 OpenPaced = Callable[..., Store]
 """Opens a store of the router "r" on the test's database, with BUDGET unless told otherwise."""
@@ -38,8 +40,8 @@ OpenPaced = Callable[..., Store]
 def open_paced(url: str) -> Iterator[OpenPaced]:
     stores: list[Store] = []
 
-    def open_one(budget: Budget | None = BUDGET) -> Store:
-        stores.append(Store.open(url, "r", budget))
+    def open_one(goal: Goal | None = BUDGET) -> Store:
+        stores.append(Store.open(url, "r", goal))
         return set_up(stores[-1])
 
     yield open_one
@@ -53,8 +55,9 @@ def store(open_paced: OpenPaced) -> Store:
 
 
 def now(**changes: Any) -> Decision:
-    """A decision made now, expected to cost EXPECTED."""
-    return decision(**({"decided_at": time.time(), "expected_cost_usd": EXPECTED} | changes))
+    """A decision made now, expected to cost EXPECTED and to be worth WORTH."""
+    usual = {"decided_at": time.time(), "expected_cost_usd": EXPECTED, "expected_quality": WORTH}
+    return decision(**(usual | changes))
 
 
 def made(store: Store, **changes: Any) -> Decision:
@@ -184,6 +187,81 @@ def test_feedback_that_the_database_refuses_corrects_nothing(store: Store, url: 
     assert spent(url) == pytest.approx(0.5)
 
 
+# -- rewards --------------------------------------------------------------------------------------
+
+
+def earned(url: str) -> float:
+    assert_booked_once(url)
+    return booked(url).earned
+
+
+def test_a_floor_books_the_expected_reward_and_then_the_real_one_once(
+    open_paced: OpenPaced, url: str
+) -> None:
+    store = open_paced(FLOOR)
+    known = made(store)
+    assert earned(url) == pytest.approx(WORTH)
+    steps = (
+        ({"quality": 0.5}, 0.5),
+        ({"quality": 0.5}, 0.5),
+        ({"override": 1.0}, 0.125),
+        ({"quality": 1.0}, 0.25),
+        ({"latency_s": 3.0, "cost_usd": 0.5}, 0.25),
+        ({"quality": None}, 0.0),
+        ({"override": None}, WORTH),
+        ({"error": 1.0}, 0.0),
+        ({"error": 0.0}, WORTH),
+    )
+    for metrics, total in steps:
+        said(store, known, **metrics)
+        assert earned(url) == pytest.approx(total)
+    made(store, expected_quality=0.25)
+    assert earned(url) == pytest.approx(WORTH + 0.25)
+    assert store.pace == booked(url)
+    assert spent(url) == pytest.approx(0.5 + EXPECTED)
+
+
+def test_what_is_on_its_way_to_a_commit_counts_towards_a_floor(open_paced: OpenPaced) -> None:
+    store, known = open_paced(FLOOR), now()
+    store.depart(known)
+    assert (store.pace.requests, store.pace.earned) == (1, WORTH)
+    store.land([Put(what=known)])
+    assert store.pace.earned == 0.0
+
+
+def test_a_budget_books_no_rewards(store: Store, url: str) -> None:
+    said(store, made(store), quality=0.5)
+    assert earned(url) == 0.0
+
+
+def test_rewards_are_made_as_the_book_says_whatever_a_worker_thinks(open_paced: OpenPaced, url: str) -> None:
+    open_paced(FLOOR)
+    without = open_paced(None)
+    said(without, made(without), quality=1.0, override=1.0)
+    assert earned(url) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Floor(reward=0.9, weights=FLOOR.weights), Floor(reward=FLOOR.reward), Budget(usd=FLOOR.reward)],
+    ids=["another reward", "other weights", "a budget"],
+)
+def test_another_goal_than_a_floor_starts_anew(open_paced: OpenPaced, url: str, other: Goal) -> None:
+    said(open_paced(FLOOR), old := made(open_paced(FLOOR)), quality=0.5)
+    changed = open_paced(other)
+    assert (booked(url).requests, earned(url)) == (0, 0.0)
+    said(changed, old, quality=1.0)
+    made(changed)
+    assert earned(url) == (WORTH if isinstance(other, Floor) else 0.0)
+
+
+def test_the_same_floor_goes_on(open_paced: OpenPaced, url: str) -> None:
+    store = open_paced(FLOOR)
+    said(store, made(store), quality=0.5)
+    again = Floor(reward=FLOOR.reward, weights={"override": 3.0, "quality": 1.0})
+    assert open_paced(again).pace == booked(url) == store.pace
+
+
 # -- budgets that come and go ---------------------------------------------------------------------
 
 
@@ -269,11 +347,16 @@ def test_a_new_budget_waits_for_what_is_being_booked(postgresql_url: str) -> Non
 # -- whatever happens -----------------------------------------------------------------------------
 
 _COST = st.none() | st.floats(0.0, 10.0) | st.sampled_from([0.0, 0.5])
+_GOOD = st.none() | st.floats(0.0, 1.0) | st.sampled_from([0.0, 0.5])
+_SAID = st.one_of(
+    st.tuples(st.just("cost_usd"), _COST),
+    st.tuples(st.sampled_from(["quality", "override", "error", "satisfaction"]), _GOOD),
+)
 _STEP = st.one_of(
     st.tuples(st.just("decide"), st.floats(0.0, 1.0), st.sampled_from([None, *"ab"])),
     st.tuples(st.just("again"), st.integers(0, 50), st.none()),
-    st.tuples(st.just("cost"), st.integers(0, 50), _COST),
-    st.tuples(st.just("keyed"), st.integers(0, 50), _COST),
+    st.tuples(st.just("said"), st.integers(0, 50), _SAID),
+    st.tuples(st.just("keyed"), st.integers(0, 50), _SAID),
     st.tuples(st.just("bad"), st.none(), st.none()),
 )
 _BATCHES = st.lists(st.lists(_STEP, min_size=1, max_size=8), min_size=1, max_size=8)
@@ -287,8 +370,9 @@ def test_a_decision_that_is_twice_in_one_batch_is_booked_once(open_paced: OpenPa
     assert booked(url).requests == 1
 
 
-def test_the_book_is_the_log_whatever_happens(open_paced: OpenPaced, url: str) -> None:
-    stores = [open_paced(), open_paced()]
+@pytest.mark.parametrize("goal", [BUDGET, FLOOR], ids=["budget", "floor"])
+def test_the_book_is_the_log_whatever_happens(open_paced: OpenPaced, url: str, goal: Goal) -> None:
+    stores = [open_paced(goal), open_paced(goal)]
     known: list[Decision] = [made(stores[0])]
 
     @settings(max_examples=60)
@@ -306,12 +390,13 @@ def test_the_book_is_the_log_whatever_happens(open_paced: OpenPaced, url: str) -
 def _put(step: tuple[str, Any, Any], known: list[Decision]) -> Put:
     kind, one, two = step
     if kind == "decide":
-        known.append(now(expected_cost_usd=one, idempotency_key=two and f"{two}{len(known) // 5}"))
+        key = two and f"{two}{len(known) // 5}"
+        known.append(now(expected_cost_usd=one, expected_quality=1.0 - one, idempotency_key=key))
         return Put(what=known[-1], digest="d")
     if kind == "bad":
         return Put(what=now(propensity=None))
     picked = known[-1 - one % len(known)]
     if kind == "again":
         return Put(what=picked, digest="d")
-    what = about(picked, cost_usd=two)
+    what = about(picked, **dict([two]))
     return Put(what=with_key(f"f{one}", what), digest="d") if kind == "keyed" else Put(what=what)

@@ -22,7 +22,7 @@ from bandit_router.learned import Learned, no_costs, no_latencies, warmed
 from bandit_router.policies import Policy, parse_policy, put_on_trial, sample
 from bandit_router.posterior import Posterior, Prior
 from bandit_router.priors import expected_by_price, make_hyperprior, make_prior
-from bandit_router.types import Budget, FloatArray, Signals
+from bandit_router.types import FloatArray, Goal, Signals
 from bandit_router.warm import Evidence, evidence_of_labels
 
 _GROWTH = 1.05
@@ -99,10 +99,11 @@ class Heard(NamedTuple):
 
 
 class Booked(NamedTuple):
-    """What a call costs by its price list, and what it was expected to cost, USD."""
+    """What a call costs by its price list and what it was expected to cost, USD, and to be worth."""
 
     listed_usd: float
     expected_usd: float
+    expected_quality: float
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ class RouterAgent:
     """What a live router does, in one process: the same sums, snapshots, decisions and policy.
 
     Feedback that comes twice counts once, as the store sees to. Where a live router publishes a snapshot
-    every second, this one does whenever it knows a twentieth more than the last one. With a ``budget`` the
+    every second, this one does whenever it knows a twentieth more than the last one. With a ``goal`` the
     cost weight is paced, and what is too dear for the moment is left out; a query passes in a second. With a
     ``watch`` it resets arms that drifted. With a ``deadline``, which every query then has, arms that are late
     are left out; NoEligibleArm if all of them are.
@@ -120,7 +121,7 @@ class RouterAgent:
     policy: Policy
     cost_weight: float
     rng: np.random.Generator
-    budget: Budget | None = None
+    goal: Goal | None = None
     pace: Pace = field(default_factory=Pace)
     counted: set[int] = field(default_factory=set)
     booked: list[Booked] = field(default_factory=list)
@@ -149,16 +150,16 @@ class RouterAgent:
                 raise NoEligibleArm(excluded)
         costs = expect_costs(self.view, x, there)
         weight = self.cost_weight
-        if self.budget is not None:
-            weight = price_of_a_dollar(self.pace, self.budget)
-            costs = affordable(costs, affordable_usd(self.pace, self.budget))
+        if self.goal is not None:
+            weight = price_of_a_dollar(self.pace, self.goal)
+            costs = affordable(costs, affordable_usd(self.pace, self.goal))
         scores = score(self.view.posterior, list(costs), x, list(costs.values()), weight, signals)
         chosen = sample(self.policy.pmf(scores), self.rng)
         arm = scores.arms[chosen]
         if self.watch is not None:
             self.watch.expected.append(Expected(float(scores.mean[chosen]), self.version))
-        self.booked.append(Booked(there[arm], costs[arm]))
-        self._book(1, costs[arm])
+        self.booked.append(Booked(there[arm], costs[arm], float(scores.mean[chosen])))
+        self._book(1, *self.booked[-1][1:])
         return arms.index(arm)
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
@@ -169,7 +170,8 @@ class RouterAgent:
         root = root_of(cost_usd, self.booked[decision].listed_usd)
         heard = Heard(decision, name, x, quality, root, self.latencies_s.pop(decision, None))
         self._count(heard)
-        self._book(0, cost_usd - self.booked[decision].expected_usd)
+        booked = self.booked[decision]
+        self._book(0, cost_usd - booked.expected_usd, quality - booked.expected_quality)
         if self.watch is not None:
             self.heard.append(heard)
             self.watch.hear(decision, name, quality, self.version + 1)
@@ -204,10 +206,16 @@ class RouterAgent:
         self._publish()
         watch.since[arm] = self.version
 
-    def _book(self, requests: int, spent_usd: float) -> None:
-        if self.budget is not None:
-            now = float(len(self.booked))
-            self.pace = advance(self.pace, self.budget, requests=requests, spent_usd=spent_usd, now=now)
+    def _book(self, requests: int, spent_usd: float, earned: float) -> None:
+        if self.goal is not None:
+            self.pace = advance(
+                self.pace,
+                self.goal,
+                requests=requests,
+                spent_usd=spent_usd,
+                earned=earned,
+                now=float(len(self.booked)),
+            )
 
     def _publish(self) -> None:
         rewards, costs, latencies, _ = self.learned.copy()
@@ -232,7 +240,7 @@ class RouterMaker:
 
     spec: str
     posterior: PosteriorSection = field(default_factory=PosteriorSection)
-    budget: Budget | None = None
+    goal: Goal | None = None
     trust: float | None = None
     trial: TrialSection = field(default_factory=TrialSection)
     deadline: Deadline | None = None
@@ -254,7 +262,7 @@ class RouterMaker:
             policy=put_on_trial(parse_policy(self.spec), **self.trial.model_dump()),
             cost_weight=setting.cost_weight,
             rng=setting.rng,
-            budget=self.budget,
+            goal=self.goal,
             watch=Watch() if section.on_drift == "reset" else None,
             deadline=self.deadline,
         )

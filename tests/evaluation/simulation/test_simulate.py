@@ -173,7 +173,7 @@ def test_a_budget_is_kept_in_a_simulation_too() -> None:
     budget = float(low + 0.2 * (high - low))
     plan = Plan(stream=stream, cost_weight=0.0, seeds=2, events=(parse_event("price:large@1000=0.7"),))
     with workers(1):
-        maker = RouterMaker("tempered", budget=Budget(usd=budget))
+        maker = RouterMaker("tempered", goal=Budget(usd=budget))
         found = simulate(plan, {"paced": maker, "free": RouterMaker("tempered")})
     assert found.named("paced").values("cost_usd") == pytest.approx(budget, rel=0.03)
     assert (found.named("free").values("cost_usd") > 1.1 * budget).all()

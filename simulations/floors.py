@@ -1,0 +1,119 @@
+"""Whether answers are as good on average as they have to be, and what that costs.
+
+    python -m simulations.floors --json floors.json
+
+On every stream the floor is 30, 60 and 90% of the way from the cheapest model's quality to the best one's.
+What the router spends is set beside the least that a query-blind mix of models costs which is as good: that
+takes knowing every model's quality and cost beforehand, and the router starts cold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from scipy.optimize import linprog
+
+from bandit_router.evaluation.report.grid import Grid, Row, draw
+from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
+from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.simulate import Plan
+from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.types import Floor
+from simulations import show
+from simulations.budgets import SETTLED, running_average
+from simulations.streams import load_stream
+
+NEARLY = 0.005
+WAYS = (0.3, 0.6, 0.9)
+
+
+class Kept(NamedTuple):
+    """One run: how far mean quality was above the floor at the end, and at least from SETTLED on; the share
+    of requests after which it was below by more than NEARLY; and what it cost over the least, from the first
+    request on and from SETTLED on."""
+
+    end: float
+    least: float
+    below: float
+    cost: float
+    late_cost: float
+
+
+def floors(stream: Stream) -> list[float]:
+    """From near the quality of the cheapest model to near that of the best."""
+    quality, cost = stream.quality.mean(axis=0), stream.cost_usd.mean(axis=0)
+    low, high = float(quality[cost.argmin()]), float(quality.max())
+    return [round(low + way * (high - low), 3) for way in WAYS]
+
+
+def cheapest_mix_usd(stream: Stream, floor: float) -> float:
+    """The least that a query costs on average whose model is drawn so that quality reaches the floor."""
+    quality, cost = stream.quality.mean(axis=0), stream.cost_usd.mean(axis=0)
+    found = linprog(cost, A_ub=[-quality], b_ub=[-floor], A_eq=[np.ones_like(cost)], b_eq=[1.0])
+    return float(found.fun)
+
+
+def keep(plan: Plan, floor: float, seed: int) -> Kept:
+    """What the router does on one order."""
+    stream, _, rest = plan.draw(seed)
+    travel, luck = rest.spawn(2)
+    router = RouterMaker("tempered", goal=Floor(reward=floor))(Setting.of(stream, 0.0, luck))
+    run = play(stream, router, plan.channel, travel)
+    above = floor * (running_average(run.quality, floor) - 1.0)
+    least_usd = cheapest_mix_usd(stream, floor)
+    return Kept(
+        end=float(above[-1]),
+        least=float(above.min()),
+        below=float((above < -NEARLY).mean()),
+        cost=float(run.cost_usd.mean()) / least_usd,
+        late_cost=float(run.cost_usd[-len(above) :].mean()) / least_usd,
+    )
+
+
+def grid(title: str, found: Mapping[float, Sequence[Kept]]) -> Grid:
+    """Every floor of one stream."""
+    rows = []
+    for floor, runs in found.items():
+        end, least, below, cost, late_cost = np.array(runs).T
+        cells = (
+            f"{floor:.3f}",
+            f"{end.mean():+.4f}",
+            f"{least.min():+.4f}",
+            f"{below.mean():.1%}",
+            f"{cost.mean():.2f}",
+            f"{late_cost.mean():.2f}",
+        )
+        rows.append(Row(cells=cells))
+    return Grid(
+        title=title,
+        headings=("floor", "above it", "lowest", "below", "cost", "later"),
+        rows=tuple(rows),
+        notes=(
+            "above it: mean quality less the floor, at the end",
+            f"lowest: the same from request {SETTLED:,} on, of any seed",
+            f"below: the share of those requests after which it was below by {NEARLY:g}",
+            f"cost, later: over the least for a query-blind mix, and so from request {SETTLED:,} on",
+        ),
+    )
+
+
+def main() -> None:
+    streams = ("mixed", "paretobandit", "zeroeval8", "llm_confidence", "routellm")
+    options = show.parser(__doc__, streams, trades=None).parse_args()
+    console, facts = Console(), {}
+    for name in options.streams:
+        stream = load_stream(name, options.data)
+        plan = Plan(stream=stream, cost_weight=0.0, seeds=options.seeds, queries=options.queries)
+        tasks = {floor: partial(keep, plan, floor) for floor in floors(stream)}
+        found = show.on_every_seed(tasks, plan.seeds, options.jobs, name)
+        console.print(draw(grid(f"{name}: {plan.seeds} × {plan.length:,} queries", found)))
+        facts[name] = {f"{floor:g}": [kept._asdict() for kept in runs] for floor, runs in found.items()}
+    show.save(options.json, facts)
+
+
+if __name__ == "__main__":
+    show.run(main)
