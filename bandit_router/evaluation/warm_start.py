@@ -10,17 +10,18 @@ import numpy as np
 from bandit_router.costs import roots
 from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.datasets import Dataset
+from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.read import Log
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.features import Pipeline, input_tokens, read_query
 from bandit_router.hierarchy import Sums, plus
-from bandit_router.learned import read_snapshot
+from bandit_router.learned import no_costs, read_snapshot
 from bandit_router.posterior import Posterior
 from bandit_router.store.store import Store
-from bandit_router.types import Arm
+from bandit_router.types import Arm, FloatArray
 from bandit_router.warm import Evidence, evidence_of_labels
 
-_REWARD = OUTCOMES.index("reward")
+_REWARD, _COST = OUTCOMES.index("reward"), OUTCOMES.index("cost_usd")
 
 
 def of_labels(
@@ -50,19 +51,24 @@ def of_labels(
 
 
 def of_log(log: Log, prior: Posterior, names: Mapping[str, str] | None = None) -> Evidence:
-    """Of the rewards in a log. Of costs it tells nothing: list prices are not in it.
+    """Of the rewards and the costs in a log; of costs only where it has list prices to set them beside.
 
     ``prior`` is a posterior of the log's router; ``names`` says which arm one of the log is.
     """
-    learned = prior.without_evidence()
-    learned.warm = None
-    nothing = learned.copy()
+    rewards = prior.without_evidence()
+    rewards.warm = None
+    costs = no_costs(rewards)
     for block in (piece.read() for piece in log.pieces):
-        reward = block.outcomes[:, _REWARD]
-        for k, arm in enumerate(block.arms):
-            rows = ~np.isnan(reward) & (block.action == k)
-            learned.observe_many(arm, block.x[rows], reward[rows], block.decided_at[rows])
-    return _evidence(learned, nothing, names, f"the log of router {log.info['router']}")
+        _count(rewards, block, block.outcomes[:, _REWARD])
+        _count(costs, block, roots(block.outcomes[:, _COST], block.listed()))
+    return _evidence(rewards, costs, names, f"the log of router {log.info['router']}")
+
+
+def _count(posterior: Posterior, block: Block, values: FloatArray) -> None:
+    """Count the values (n,) that are known, each of the arm that was chosen."""
+    for k, arm in enumerate(block.arms):
+        rows = ~np.isnan(values) & (block.action == k)
+        posterior.observe_many(arm, block.x[rows], values[rows], block.decided_at[rows])
 
 
 def of_router(url: str, router: str, names: Mapping[str, str] | None = None) -> Evidence:

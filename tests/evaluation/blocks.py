@@ -40,11 +40,10 @@ def block_of(partition: Partition, *, cost_weight: float = 0.0) -> Block:
 
 def take(block: Block, rows: IntArray) -> Block:
     """Some of the rows."""
-    arrays = {
-        f.name: getattr(block, f.name)[rows] for f in fields(block) if f.name not in ("arms", "signals")
-    }
+    others = ("arms", "signals", "list_cost_usd")
+    arrays = {f.name: getattr(block, f.name)[rows] for f in fields(block) if f.name not in others}
     signals = tuple(block.signals[i] for i in rows) if block.signals else ()
-    return Block(arms=block.arms, signals=signals, **arrays)
+    return Block(arms=block.arms, signals=signals, list_cost_usd=block.listed()[rows], **arrays)
 
 
 def split(block: Block, size: int) -> Iterator[InMemory]:

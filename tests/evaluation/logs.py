@@ -25,7 +25,7 @@ from tests.router.conftest import LARGE, SMALL, settings_of
 MEDIUM = {"name": "medium", "input_usd_per_mtok": 1.0, "output_usd_per_mtok": 4.0}
 LATE = Arm(name="late", provider="p", model="m", input_usd_per_mtok=0.1, output_usd_per_mtok=0.2)
 WEIGHTS = {"quality": 2.0, "satisfaction": 1.0}
-_ARRAYS = [f.name for f in fields(Block) if f.name not in ("arms", "signals")]
+_ARRAYS = [f.name for f in fields(Block) if f.name not in ("arms", "signals", "list_cost_usd")]
 POLICIES = ("thompson", "uniform", "epsilon-greedy")
 
 
@@ -112,7 +112,8 @@ def joined(blocks: Sequence[Block]) -> Block:
     arrays = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in _ARRAYS}
     assert len({block.arms for block in blocks}) == 1
     signals = tuple(block.signals_of(i) for block in blocks for i in range(len(block)))
-    return Block(arms=blocks[0].arms, signals=signals, **arrays)
+    listed = np.concatenate([block.listed() for block in blocks])
+    return Block(arms=blocks[0].arms, signals=signals, list_cost_usd=listed, **arrays)
 
 
 def assert_equal(ours: Block, theirs: Block) -> None:
@@ -122,6 +123,7 @@ def assert_equal(ours: Block, theirs: Block) -> None:
         mine, other = getattr(ours, name), getattr(theirs, name)
         assert (mine.dtype, mine.shape) == (other.dtype, other.shape), name
         np.testing.assert_array_equal(mine, other, err_msg=name)
+    np.testing.assert_array_equal(ours.listed(), theirs.listed())
     assert [ours.signals_of(i) for i in range(len(ours))] == [theirs.signals_of(i) for i in range(len(ours))]
 
 
@@ -153,4 +155,5 @@ def row_by_row(url: str, ids: Sequence[str], arms: tuple[str, ...]) -> Block:
         cost_weight=np.array([decision.cost_weight for decision in decisions]),
         signals=tuple(decision.signals for decision in decisions),
         decided_at=np.array([decision.decided_at for decision in decisions]),
+        list_cost_usd=np.array([decision.list_cost_usd for decision in decisions], dtype=np.float64),
     )

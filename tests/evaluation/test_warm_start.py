@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from bandit_router.costs import root_of, roots
 from bandit_router.errors import InvalidInput, StoreError
@@ -50,9 +51,9 @@ def test_labels_are_contexts_rewards_and_costs_beside_list_prices() -> None:
 
 
 def test_roots_are_those_of_one_call() -> None:
-    cost, listed = np.array([0.0, 1.0, 4.0, 1e9, 1.0]), np.array([1.0, 4.0, 1.0, 1.0, 0.0])
+    cost, listed = np.array([0.0, 1.0, 4.0, 1e9, 1.0, np.nan]), np.array([1.0, 4.0, 1.0, 1.0, 0.0, 1.0])
     for mine, c, u in zip(roots(cost, listed), cost, listed, strict=True):
-        expected = root_of(float(c), float(u))
+        expected = root_of(None if np.isnan(c) else float(c), float(u))
         assert mine == expected or (expected is None and np.isnan(mine))
 
 
@@ -62,7 +63,7 @@ def test_a_dataset_of_other_models_is_refused() -> None:
 
 
 def test_a_log_tells_what_its_router_has_learned(make_url_of_log: str, tmp_path: Path) -> None:
-    """Of rewards; and the same from the database and from its export."""
+    """Of rewards and of costs; and the same from the database and from its export."""
     url = make_url_of_log
     learned = of_router(url, "default")
     export_of(url, tmp_path / "log")
@@ -71,10 +72,22 @@ def test_a_log_tells_what_its_router_has_learned(make_url_of_log: str, tmp_path:
             found = of_log(log, log.posterior(), {"small": "tiny"})
         assert sorted(found.arms) == sorted(a.replace("small", "tiny") for a in learned.arms)
         order = [found.arms.index(arm.replace("small", "tiny")) for arm in learned.arms]
-        for mine, theirs in zip(found.rewards, learned.rewards, strict=True):
+        for mine, theirs in zip(
+            (*found.rewards, *found.costs), (*learned.rewards, *learned.costs), strict=True
+        ):
             np.testing.assert_allclose(mine[order], theirs, atol=1e-9)
-        assert not any(part.any() for part in found.costs)
+        assert found.costs.weight.sum() > 10
         assert found.queries == pytest.approx(learned.queries)
+
+
+def test_a_log_without_list_prices_tells_nothing_of_costs(make_url_of_log: str, tmp_path: Path) -> None:
+    export_of(make_url_of_log, tmp_path / "log")
+    (file,) = (tmp_path / "log").rglob("*.parquet")
+    parquet.write_table(parquet.read_table(file).drop_columns(["list_cost_usd"]), file)
+    with open_log(tmp_path / "log") as log:
+        found = of_log(log, log.posterior())
+    assert found.rewards.weight.sum() > 10
+    assert not any(part.any() for part in found.costs)
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ class Block:
         cost_weight        (n,) λ of the decision, 1/USD
         decided_at         (n,) Unix time, seconds
         signals            what was known of each query besides x; nothing where there are none
+        list_cost_usd      (n,) what the arm chosen costs by its prices alone, NaN where that is not known;
+                           nothing where it is known of no row
     """
 
     arms: tuple[str, ...]
@@ -38,6 +40,7 @@ class Block:
     cost_weight: FloatArray
     decided_at: FloatArray
     signals: tuple[Signals, ...] = ()
+    list_cost_usd: FloatArray | tuple[()] = ()
 
     def __len__(self) -> int:
         return int(self.action.size)
@@ -45,6 +48,11 @@ class Block:
     def signals_of(self, row: int) -> Signals:
         """What was known of one query besides its context."""
         return self.signals[row] if self.signals else NO_SIGNALS
+
+    def listed(self) -> FloatArray:
+        """``list_cost_usd``, whether there is any or not."""
+        found = self.list_cost_usd
+        return np.full(len(self), np.nan) if isinstance(found, tuple) else found
 
     def partition(self, target: FloatArray) -> Partition:
         """The rows beside a target policy's PMF (n, K). Raises InvalidInput when a row is wrong."""

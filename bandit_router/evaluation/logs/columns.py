@@ -17,8 +17,9 @@ _TEXTS = ("id", "schema_id", "arm", "reason", "eligible")
 READ = list(dict.fromkeys((*_TEXTS, *_NUMBERS, *_LISTS)))
 """The columns that an evaluation reads."""
 
-SIGNALS = "signals"
-"""A column that is read where there is one: logs of older versions have none."""
+SIGNALS, LISTED = "signals", "list_cost_usd"
+OPTIONAL = (SIGNALS, LISTED)
+"""Columns that are read where they are: logs of older versions lack them."""
 
 
 def problem_with(schema: Any) -> str | None:
@@ -26,7 +27,7 @@ def problem_with(schema: Any) -> str | None:
     missing = [name for name in READ if name not in schema.names]
     if missing:
         return f"has no column {', '.join(missing)}"
-    for name in READ:
+    for name in [*READ, *(name for name in (LISTED,) if name in schema.names)]:
         kind = schema.field(name).type
         value = kind.value_type if name in _LISTS and _is_list(kind) else kind
         is_right = _is_text if name in _TEXTS else _is_number
@@ -100,6 +101,11 @@ def choices_of(table: Any) -> Choices:
         action=np.array([*(place.get(name, -1) for name in arm_names), -1])[arm],
         names=names,
     )
+
+
+def listed_of(table: Any) -> FloatArray | tuple[()]:
+    """The list cost of every row (n,), NaN where it is not known; () where there is no such column."""
+    return numbers(table[LISTED]) if LISTED in table.column_names else ()
 
 
 def signals_of(table: Any) -> tuple[Signals, ...]:

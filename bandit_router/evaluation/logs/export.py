@@ -15,7 +15,7 @@ import numpy as np
 from bandit_router.errors import InvalidInput, SnapshotCorrupt, StoreError
 from bandit_router.evaluation.logs.arrow import pa
 from bandit_router.evaluation.logs.block import Block
-from bandit_router.evaluation.logs.columns import SIGNALS
+from bandit_router.evaluation.logs.columns import LISTED, SIGNALS
 from bandit_router.evaluation.logs.folder import (
     FORMAT,
     INFO,
@@ -198,9 +198,8 @@ def table_of(block: Block, ids: Sequence[str], *, schema_id: str, policy: str = 
         "expected_cost_usd": pa.array(block.expected_cost_usd[np.arange(n), block.action]),
         SIGNALS: signals_array(map(block.signals_of, range(n))),
     }
-    for m, outcome in enumerate(OUTCOMES):
-        values = block.outcomes[:, m]
-        arrays[outcome] = pa.array(values, mask=np.isnan(values))
+    for name, values in ((LISTED, block.listed()), *zip(OUTCOMES, block.outcomes.T, strict=True)):
+        arrays[name] = pa.array(values, mask=np.isnan(values))
     missing = {c.name: pa.nulls(n, c.type) for c in SCHEMA if c.name not in arrays}
     return pa.table({**arrays, **missing}, SCHEMA)
 

@@ -14,9 +14,10 @@ from bandit_router.errors import ConfigError
 from bandit_router.evaluation.logs.arrow import pa, parquet
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.columns import (
+    OPTIONAL,
     READ,
-    SIGNALS,
     choices_of,
+    listed_of,
     numbers,
     problem_with,
     signals_of,
@@ -65,13 +66,14 @@ class Piece:
             cost_weight=numbers(table["cost_weight"]),
             decided_at=numbers(table["decided_at"]),
             signals=signals_of(table),
+            list_cost_usd=listed_of(table),
         )
 
 
 def read_group(path: Path, row_group: int, schema_id: str, dim: int) -> Sifted:
     """The rows of a row group that can be evaluated, and what is left out."""
     with reading(path) as file:
-        columns = [*READ, SIGNALS] if SIGNALS in file.schema_arrow.names else READ
+        columns = [*READ, *(name for name in OPTIONAL if name in file.schema_arrow.names)]
         return sift(file.read_row_group(row_group, columns=columns, use_threads=False), schema_id, dim)
 
 

@@ -25,6 +25,7 @@ SCHEMA = pa.schema(
         "cost_weight": _NUMBER,  # 1/USD
         "expected_quality": _NUMBER,
         "expected_cost_usd": _NUMBER,
+        "list_cost_usd": _NUMBER,  # of the arm chosen, by its prices alone
         "conversation": _TEXT,
         "parent": _TEXT,
         "query": _TEXT,
