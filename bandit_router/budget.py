@@ -18,9 +18,12 @@ never left out. Allowance that lies unused for long is forgone: a budget is a ce
 
 A floor is the other way round: "minimise cost subject to reward". With every request a reward of r is due;
 what was earned beyond that (less the reserve) is D, so that λ rises while answers are better than they have
-to be, and b is what a request has cost so far. Rewards are noise for the most part, and it takes many times
-the λ to change their mean by hundredths: the gains are smaller. What is missing beyond ``SAVED`` rewards is
-given up, for else a floor that no arm can reach would never be paid off, and so is what is there beyond it.
+to be, and b is what a request has cost so far. A request counts as the reward expected of it until it is
+rated, so that nothing waits for feedback; what is expected wrongly is seen when that comes. Rewards are noise
+for the most part, and it takes many times the λ to change their mean by hundredths: the gains are smaller.
+What is missing beyond ``MOST_REWARDS`` rewards is given up, for else a floor that no arm can reach would
+never be paid off, and so is what is there beyond it. So where thousands of ratings come in one heap and are
+off from what was expected by some hundredths, so is the mean.
 """
 
 from __future__ import annotations
@@ -48,16 +51,17 @@ MOST_RESERVE = 10.0
 """Held back of the allowance, in the same measures: a call can cost more than expected, never less than 0.
 Of a floor: what is due besides, in rewards."""
 
-SAVED = 25.0
+MOST_REWARDS = 25.0
 """Rewards beyond a floor that are kept for later, and rewards missing that are made up for."""
 
-_SAVED = 100.0
+_MOST_REQUESTS = 100.0
 _DAY_S = 86_400.0
 _START = -4.6
 _RANGE = -14.0, 5.0  # of the logarithm of λ b
 _FLOOR_RANGE = -6.0, 0.0  # of q, where there is a floor: from further away it would be long in coming back
 _GUESS = 1000.0  # requests a day, before the first are counted
 _GUESS_USD = 0.001  # what a request costs, before the first is counted
+_LEAST_USD = 1e-9  # the same, where corrections left next to nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,14 +108,14 @@ def advance(
 
 
 def _forgo(pace: Pace, budget: Budget) -> Pace:
-    saved = _SAVED * budget.usd if budget.per == "request" else budget.usd
+    saved = _MOST_REQUESTS * budget.usd if budget.per == "request" else budget.usd
     unused = pace.allowance_usd - pace.forgone_usd - pace.spent_usd - saved
     return replace(pace, forgone_usd=pace.forgone_usd + max(0.0, unused))
 
 
 def _excuse(pace: Pace, floor: Floor) -> Pace:
     missing = _missing(pace, floor)
-    return replace(pace, excused=pace.excused + missing - min(max(missing, -SAVED), SAVED))
+    return replace(pace, excused=pace.excused + missing - min(max(missing, -MOST_REWARDS), MOST_REWARDS))
 
 
 def _missing(pace: Pace, floor: Floor) -> float:
@@ -134,7 +138,7 @@ def per_request(pace: Pace, goal: Goal) -> float:
     """b, USD: the budget of a request, or what a day's budget comes to for each of its requests; with a
     floor, what a request has cost so far."""
     if isinstance(goal, Floor):
-        return pace.spent_usd / pace.requests if pace.requests and pace.spent_usd > 0 else _GUESS_USD
+        return max(pace.spent_usd / pace.requests, _LEAST_USD) if pace.requests else _GUESS_USD
     if goal.per == "request":
         return goal.usd
     if pace.requests and pace.allowance_usd > 0:

@@ -151,7 +151,7 @@ class RewardSection(_Section):
 class BudgetSection(_Section):
     usd_per_request: Dollars | None = None
     usd_per_day: Dollars | None = None
-    min_quality: Level | None = Field(
+    mean_quality: Level | None = Field(
         None, description="The other way round: reward to keep on average, as cheaply as that can be done."
     )
 
@@ -159,13 +159,13 @@ class BudgetSection(_Section):
     def _at_most_one(self) -> Self:
         given = [name for name, value in self if value is not None]
         if len(given) > 1:
-            raise ValueError(f"give one of usd_per_request, usd_per_day and min_quality, not {len(given)}")
+            raise ValueError(f"give one of usd_per_request, usd_per_day and mean_quality, not {len(given)}")
         return self
 
     def goal(self, weights: Mapping[str, float]) -> Goal | None:
         """What the router is paced by; None: nothing. ``weights`` are those of the reward."""
-        if self.min_quality is not None:
-            return Floor(reward=self.min_quality, weights=weights)
+        if self.mean_quality is not None:
+            return Floor(reward=self.mean_quality, weights=weights)
         if self.usd_per_day is not None:
             return Budget(usd=self.usd_per_day, per="day")
         return None if self.usd_per_request is None else Budget(usd=self.usd_per_request)

@@ -38,7 +38,8 @@ def root_of(cost_usd: float | None, list_cost_usd: float | None) -> float | None
 def roots(cost_usd: FloatArray, listed_usd: FloatArray) -> FloatArray:
     """The same of many calls at once, NaN where either is unknown or makes no sense."""
     ratio = np.full(cost_usd.shape, np.nan)
-    np.divide(cost_usd, listed_usd, where=(listed_usd > 0) & (cost_usd >= 0), out=ratio)
+    known = (listed_usd > 0) & np.isfinite(listed_usd) & (cost_usd >= 0)
+    np.divide(cost_usd, listed_usd, where=known, out=ratio)
     found: FloatArray = np.minimum(np.sqrt(ratio), LARGEST_ROOT)
     return found
 

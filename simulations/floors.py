@@ -47,7 +47,7 @@ def floors(stream: Stream) -> list[float]:
     """From near the quality of the cheapest model to near that of the best."""
     quality, cost = stream.quality.mean(axis=0), stream.cost_usd.mean(axis=0)
     low, high = float(quality[cost.argmin()]), float(quality.max())
-    return [round(low + way * (high - low), 3) for way in WAYS]
+    return [low + way * (high - low) for way in WAYS]
 
 
 def cheapest_mix_usd(stream: Stream, floor: float) -> float:
@@ -111,7 +111,7 @@ def main() -> None:
         tasks = {floor: partial(keep, plan, floor) for floor in floors(stream)}
         found = show.on_every_seed(tasks, plan.seeds, options.jobs, name)
         console.print(draw(grid(f"{name}: {plan.seeds} × {plan.length:,} queries", found)))
-        facts[name] = {f"{floor:g}": [kept._asdict() for kept in runs] for floor, runs in found.items()}
+        facts[name] = {f"{floor:.4f}": [kept._asdict() for kept in runs] for floor, runs in found.items()}
     show.save(options.json, facts)
 
 

@@ -280,6 +280,11 @@ def test_the_scale_of_costs_does_not_matter_to_a_floor() -> None:
     assert price_of_a_dollar(cents, floor) == pytest.approx(100 * price_of_a_dollar(dollars, floor))
 
 
+def test_costs_that_corrections_leave_next_to_nothing_of_are_no_scale() -> None:
+    pace = floored(Floor(reward=0.7), [(3, 2.0, 0.1 + 0.2 + 0.3), (0, 0.0, -0.6)])
+    assert per_request(pace, Floor(reward=0.7)) == 1e-9
+
+
 def kept(
     world: World, floor: Floor, *, n: int = 8_000, seed: int = 1, late: int = 1, better: float = 0.0
 ) -> tuple[FloatArray, FloatArray, float]:

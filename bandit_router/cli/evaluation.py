@@ -175,7 +175,7 @@ def simulate(
         float | None,
         typer.Option(min=1e-9, help="Pace the cost weight to this budget, USD."),
     ] = None,
-    min_quality: Annotated[
+    mean_quality: Annotated[
         float | None, typer.Option(help="Pace it to spend no more than this average quality takes.")
     ] = None,
     event: Annotated[
@@ -209,7 +209,7 @@ def simulate(
 
     check_weight("cost_weight", cost_weight)
     check_weight("trade", trade)
-    goal = _goal(usd_per_request, min_quality)
+    goal = _goal(usd_per_request, mean_quality)
     check_page(report)
     events = tuple(parse_event(text) for text in event or [])
     channel = Channel(delay=delay, missing=missing, duplicated=duplicated)
@@ -275,14 +275,14 @@ def _stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> Stream
     return stream if judge is None else classified_stream(stream, judge)
 
 
-def _goal(usd_per_request: float | None, min_quality: float | None) -> Goal | None:
-    if min_quality is None:
+def _goal(usd_per_request: float | None, mean_quality: float | None) -> Goal | None:
+    if mean_quality is None:
         return None if usd_per_request is None else Budget(usd=usd_per_request)
     if usd_per_request is not None:
-        raise InvalidInput("min_quality", "comes with usd_per_request", "give one of the two")
-    if not 0.0 < min_quality < 1.0:
-        raise InvalidInput("min_quality", f"is {min_quality:g}", "give a number above 0 and below 1")
-    return Floor(reward=min_quality)
+        raise InvalidInput("mean_quality", "comes with usd_per_request", "give one of the two")
+    if not 0.0 < mean_quality < 1.0:
+        raise InvalidInput("mean_quality", f"is {mean_quality:g}", "give a number above 0 and below 1")
+    return Floor(reward=mean_quality)
 
 
 def _traded(dataset: Dataset, trade: float) -> float:

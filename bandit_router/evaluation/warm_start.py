@@ -83,13 +83,13 @@ def of_router(url: str, router: str, names: Mapping[str, str] | None = None) -> 
 
 
 def _evidence(rewards: Posterior, costs: Posterior, names: Mapping[str, str] | None, source: str) -> Evidence:
-    of_rewards = _everything(rewards)
+    of_rewards, of_costs = _everything(rewards), _everything(costs)
     return Evidence(
         arms=tuple((names or {}).get(arm, arm) for arm in rewards.arms),
         schema_id=rewards.schema_id,
         rewards=of_rewards,
-        costs=_everything(costs),
-        queries=float(of_rewards.weight.sum()),
+        costs=of_costs,
+        queries=float(max(of_rewards.weight.sum(), of_costs.weight.sum())),
         worth=1.0,
         source=source,
     )

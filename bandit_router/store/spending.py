@@ -17,7 +17,7 @@ from bandit_router.store.tables import spending
 from bandit_router.types import Budget, Decision, Floor, Goal
 
 _PACE = [field.name for field in fields(Pace)]
-_GOAL = ("goal", "goal_per", "weights")
+_GOAL = ("goal", "goal_kind", "weights")
 _REWARD = "reward"
 
 _START = {
@@ -31,20 +31,29 @@ _START = {
 """Two workers may open a router at once; the second finds the same goal and changes nothing."""
 
 
-def start(connection: Connection, router: str, goal: Goal) -> Pace:
-    """Begin to book, unless this very goal is booked already; how it stands."""
+def start(connection: Connection, router: str, goal: Goal) -> Book:
+    """Begin to book, unless this very goal is booked already; the book."""
     mine = spending.c.router == router
     connection.execute(select(spending.c.since).where(mine).with_for_update())
     now = time.time()  # once nobody books to another goal any more: what was booked there is older
     row = {"router": router, "since": now, **_goal_row(goal), **asdict(Pace(as_of=now))}
     connection.execute(_START[connection.dialect.name], row)
-    return read_pace(connection, router) or Pace()
+    found = read_book(connection, router)
+    assert found is not None, "the row was just made sure of"
+    return found
 
 
-def read_pace(connection: Connection, router: str) -> Pace | None:
-    """How the goal stands; None when there is none."""
+class Book(NamedTuple):
+    """The goal that is booked for, and how it stands."""
+
+    goal: Goal
+    pace: Pace
+
+
+def read_book(connection: Connection, router: str) -> Book | None:
+    """The book of a router; None when there is none."""
     row = connection.execute(select(spending).where(spending.c.router == router)).one_or_none()
-    return None if row is None else _pace(row)
+    return None if row is None else _book(row)
 
 
 class Told(NamedTuple):
@@ -68,9 +77,14 @@ class Told(NamedTuple):
 
 
 def earned(metrics: Mapping[str, float], expected: float, floor: Floor) -> float:
-    """The reward of a decision as it counts towards a floor: as reported, or else as expected."""
+    """The reward of a decision as it counts towards a floor, in [0, 1]: as reported, or else as expected."""
     found = reward(metrics, floor.weights)
-    return expected if found is None else found
+    return expected_worth(expected) if found is None else found
+
+
+def expected_worth(quality: float) -> float:
+    """An expected reward as it counts until it is known: unlike rewards, it may be outside [0, 1]."""
+    return min(max(quality, 0.0), 1.0)
 
 
 class Ledger:
@@ -88,7 +102,7 @@ class Ledger:
         """A decision that was booked turned out otherwise."""
         self._told.append(told)
 
-    def close(self, connection: Connection, router: str, now: float) -> Pace | None:
+    def close(self, connection: Connection, router: str, now: float) -> Book | None:
         """Write the new standing; None when nothing changed, or nothing is booked for this router.
 
         By the goal of the row, whatever the settings of this worker say: two workers may be started with
@@ -96,40 +110,51 @@ class Ledger:
         """
         if not (self._decisions or self._told):
             return None
-        mine = spending.c.router == router
-        row = connection.execute(select(spending).where(mine).with_for_update()).one_or_none()
+        mine = select(spending).where(spending.c.router == router)
+        if not self._decisions:  # most feedback changes nothing here: no need to wait for the lock
+            row = connection.execute(mine).one_or_none()
+            if row is None or not any(self._due(row)):
+                return None
+        row = connection.execute(mine.with_for_update()).one_or_none()
         if row is None:
             return None
-        booked = [decision for decision in self._decisions if decision.decided_at >= row.since]
-        told = [one for one in self._told if one.decided_at >= row.since]
+        (goal, pace), due = _book(row), self._due(row)
+        if not any(due):
+            return None
+        requests, spent_usd, worth = due
+        pace = advance(pace, goal, requests=requests, spent_usd=spent_usd, earned=worth, now=now)
+        connection.execute(update(spending).where(spending.c.router == router).values(asdict(pace)))
+        return Book(goal, pace)
+
+    def _due(self, row: Row[Any]) -> tuple[int, float, float]:
+        """The requests, the spending (USD) and the rewards to book in this row."""
         goal = goal_of(row)
-        spent_usd = sum(d.expected_cost_usd for d in booked) + sum(one.spent_usd() for one in told)
+        made = [decision for decision in self._decisions if decision.decided_at >= row.since]
+        told = [one for one in self._told if one.decided_at >= row.since]
+        spent_usd = sum(d.expected_cost_usd for d in made) + sum(one.spent_usd() for one in told)
         worth = 0.0
         if isinstance(goal, Floor):
-            worth = sum(d.expected_quality for d in booked) + sum(one.earned(goal) for one in told)
-        if not (booked or spent_usd or worth):
-            return None
-        pace = advance(_pace(row), goal, requests=len(booked), spent_usd=spent_usd, earned=worth, now=now)
-        connection.execute(update(spending).where(mine).values(asdict(pace)))
-        return pace
+            worth += sum(expected_worth(d.expected_quality) for d in made)
+            worth += sum(one.earned(goal) for one in told)
+        return len(made), spent_usd, worth
 
 
-def _pace(row: Row[Any]) -> Pace:
-    return Pace(**{name: getattr(row, name) for name in _PACE})
+def _book(row: Row[Any]) -> Book:
+    return Book(goal_of(row), Pace(**{name: getattr(row, name) for name in _PACE}))
 
 
 def _goal_row(goal: Goal) -> dict[str, Any]:
     if isinstance(goal, Budget):
-        return {"goal": goal.usd, "goal_per": goal.per, "weights": ""}
+        return {"goal": goal.usd, "goal_kind": goal.per, "weights": ""}
     return {
         "goal": goal.reward,
-        "goal_per": _REWARD,
+        "goal_kind": _REWARD,
         "weights": json.dumps(dict(goal.weights), sort_keys=True),
     }
 
 
 def goal_of(row: Row[Any]) -> Goal:
     """The goal that a row of the table is the book of."""
-    if row.goal_per == _REWARD:
+    if row.goal_kind == _REWARD:
         return Floor(reward=row.goal, weights=json.loads(row.weights))
-    return Budget(usd=row.goal, per=row.goal_per)
+    return Budget(usd=row.goal, per=row.goal_kind)

@@ -23,7 +23,7 @@ from bandit_router.store.fold import Fold, Snapshot, folding, observations, read
 from bandit_router.store.recent import Costed, Rewarded, costed, rewarded
 from bandit_router.store.records import Observation, arm_from, arm_row
 from bandit_router.store.schema import ensure_schema
-from bandit_router.store.spending import Ledger, read_pace, start
+from bandit_router.store.spending import Book, Ledger, expected_worth, read_book, start
 from bandit_router.store.tables import arms, pending, routers, snapshots
 from bandit_router.store.write import (
     Committed,
@@ -60,9 +60,8 @@ class Store:
     def __init__(self, engine: Engine, router: str, goal: Goal | None) -> None:
         self._connections: Engine | None = engine
         self.router = router
-        self.goal = goal
-        self._pace = Pace()
-        self._books = goal is not None
+        self._asked = goal
+        self._book = Book(goal, Pace()) if goal is not None else None
         self._flying: dict[str, Decision] = {}  # on their way to a commit, by id
 
     @classmethod
@@ -110,37 +109,45 @@ class Store:
             if connection.scalar(_INSERT_ROUTER[connection.dialect.name], row) is not None:
                 published = {"router": self.router, "version": 1, "published_at": time.time()}
                 connection.execute(insert(snapshots), published | first._asdict())
-            if self.goal is not None:
-                self._pace = start(connection, self.router, self.goal)
+            if self._asked is not None:
+                self._book = start(connection, self.router, self._asked)
             else:  # another worker's settings may have one
-                self._books = read_pace(connection, self.router) is not None
+                self._book = read_book(connection, self.router)
 
     def head(self) -> tuple[str, int, int] | None:
         """Schema id, newest version and arms revision; None when there is no such router."""
         with connections.translated(), connections.reading(self._engine) as connection:
-            pace = read_pace(connection, self.router)
-            self._pace, self._books = pace or self._pace, self.goal is not None or pace is not None
+            self._book = read_book(connection, self.router) or self._book
             return self._head(connection)
+
+    @property
+    def goal(self) -> Goal | None:
+        """What prices are paced by: the goal that is booked for, which other settings may have changed since;
+        None for a worker that was opened without one."""
+        return None if self._asked is None or self._book is None else self._book.goal
 
     @property
     def pace(self) -> Pace:
         """How the goal stood when this process last read the head or committed something, and what its
         own decisions since then are expected to add: many are made between two commits."""
-        if self.goal is None or not self._flying:
-            return self._pace
+        if self._book is None:
+            return Pace()
+        goal, pace = self._book
+        if self._asked is None or not self._flying:
+            return pace
         flying = list(self._flying.values())
         return advance(
-            self._pace,
-            self.goal,
+            pace,
+            goal,
             requests=len(flying),
             spent_usd=sum(decision.expected_cost_usd for decision in flying),
-            earned=sum(decision.expected_quality for decision in flying),
-            now=self._pace.as_of,
+            earned=sum(expected_worth(decision.expected_quality) for decision in flying),
+            now=pace.as_of,
         )
 
     def depart(self, decision: Decision) -> None:
         """Count a decision towards the goal that is not committed yet; :meth:`land` ends that."""
-        if self.goal is not None:
+        if self._asked is not None:
             self._flying[decision.id] = decision
 
     def land(self, puts: Sequence[Put]) -> None:
@@ -268,12 +275,12 @@ class Store:
         return self._write_once(puts)
 
     def _write_once(self, puts: Sequence[Put]) -> list[Committed | RouterError]:
-        ledger, pace = Ledger(), None
+        ledger, book = Ledger(), None
         with connections.writing(self._engine) as connection:
             answers = apply(connection, self.router, puts, ledger)
-            if self._books:  # a statement more in every commit is felt, so that only who must asks
-                pace = ledger.close(connection, self.router, time.time())
-        self._pace = pace or self._pace
+            if self._book is not None:  # a statement more in every commit is felt, so that only who must asks
+                book = ledger.close(connection, self.router, time.time())
+        self._book = book or self._book
         return answers
 
     def decision(self, decision_id: str) -> Decision:

@@ -230,7 +230,7 @@ spending = Table(
     metadata,
     _router(),
     Column("goal", Double, nullable=False, comment="USD or reward it is paced by; another starts anew"),
-    Column("goal_per", String(16), nullable=False, comment="request or day for USD, reward for a floor"),
+    Column("goal_kind", String(16), nullable=False, comment="request or day for USD, reward for a floor"),
     Column("weights", Text, nullable=False, comment="Of a floor: what rewards are made of, JSON; else empty"),
     Column(
         "since", Double, nullable=False, comment="Unix time of the start, seconds; older decisions are out"

@@ -226,16 +226,16 @@ def _record(
     """Insert what is new in the calls. The decisions are locked, so revisions of one never race."""
     ids = {"router": router, "ids": sorted({call.decision_id for _, call in calls})}
     known = {row.id: row for row in connection.execute(_LOCK_DECISIONS, ids)}
-    current: dict[str, dict[str, tuple[int, float | None]]] = {id: {} for id in known}
+    current: dict[str, dict[str, tuple[int, float | None]]] = {}
     for row in connection.execute(VALUES, ids):
-        current[row.decision_id][row.metric] = (row.revision, row.value)
+        current.setdefault(row.decision_id, {})[row.metric] = (row.revision, row.value)
     rows: list[dict[str, Any]] = []
     answers: list[tuple[int, Committed | RouterError]] = []
     for i, call in calls:
         if call.decision_id not in known:
             answers.append((i, UnknownDecision(call.decision_id)))
             continue
-        outcomes, said = {}, current[call.decision_id]
+        outcomes, said = {}, current.setdefault(call.decision_id, {})
         before = _in_force(said)
         for metric, value in call.metrics.items():
             revision, old = said.get(metric, (-1, None))

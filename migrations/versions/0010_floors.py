@@ -23,7 +23,7 @@ _GOAL: tuple[sa.Column[Any], ...] = (
         "goal", sa.Double(), nullable=False, comment="USD or reward it is paced by; another starts anew"
     ),
     sa.Column(
-        "goal_per",
+        "goal_kind",
         sa.String(length=16),
         nullable=False,
         comment="request or day for USD, reward for a floor",
@@ -49,7 +49,7 @@ _FLOOR: tuple[sa.Column[Any], ...] = (
 
 
 def upgrade() -> None:
-    rows = _taken_out("SELECT *, budget_usd AS goal, budget_per AS goal_per FROM spending")
+    rows = _taken_out("SELECT *, budget_usd AS goal, budget_per AS goal_kind FROM spending")
     added = {"weights": "", "earned": 0.0, "excused": 0.0}
     comment = "How a router's goal stands; changed in the transaction of the decision or the feedback"
     _put_back(_spending(_GOAL, _FLOOR, comment), [row | added for row in rows])
@@ -57,14 +57,16 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     rows = _taken_out(
-        "SELECT *, goal AS budget_usd, goal_per AS budget_per FROM spending WHERE goal_per <> 'reward'"
+        "SELECT *, goal AS budget_usd, goal_kind AS budget_per FROM spending WHERE goal_kind <> 'reward'"
     )
     comment = "How a router's budget stands; changed in the transaction of the decision or the cost"
     _put_back(_spending(_BUDGET, (), comment), rows)
 
 
 def _taken_out(statement: str) -> list[dict[str, Any]]:
-    """The rows of the table, which is made anew: SQLite changes no column, and the order is to be kept."""
+    """The rows of the table, which is made anew, so that its columns are in order on either database."""
+    if op.get_context().dialect.name == "postgresql":  # a worker may be booking
+        op.execute("LOCK TABLE spending IN ACCESS EXCLUSIVE MODE")
     rows = [dict(row) for row in op.get_bind().execute(sa.text(statement)).mappings()]
     op.drop_table("spending")
     return rows

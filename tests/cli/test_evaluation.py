@@ -292,7 +292,9 @@ def test_a_floor_is_paced_in_a_simulation(call: Run, data: str) -> None:
         (one,) = [p for p in as_json(call, *asked, *more)["policies"] if p["name"] == "tempered"]
         return float(one["mean"]["cost_usd"])
 
-    assert cost("--min-quality", "0.01") < 0.5 * cost()
-    assert call("simulate", "--data", data, "--min-quality", "1").err.startswith("error: min_quality: is 1;")
-    both = call("simulate", "--data", data, "--min-quality", "0.5", "--usd-per-request", "1")
-    assert both.err.startswith("error: min_quality: comes with usd_per_request")
+    assert cost("--mean-quality", "0.01") < 0.5 * cost()
+    assert call("simulate", "--data", data, "--mean-quality", "1").err.startswith(
+        "error: mean_quality: is 1;"
+    )
+    both = call("simulate", "--data", data, "--mean-quality", "0.5", "--usd-per-request", "1")
+    assert both.err.startswith("error: mean_quality: comes with usd_per_request")

@@ -209,7 +209,7 @@ IN_SPENDING = {
 
 
 def test_rewards_booked_that_are_not_what_the_log_says_are_named(call: Run, tmp_path: Path) -> None:
-    config = write_settings(tmp_path, learner=QUIET, budget={"min_quality": 0.9})
+    config = write_settings(tmp_path, learner=QUIET, budget={"mean_quality": 0.9})
     with Router.open(config, rng=np.random.default_rng(0)) as router:
         router.feedback(router.route("a").id, quality=0.25)
         router.feedback(router.route("b").id, cost_usd=0.25)

@@ -29,7 +29,7 @@ WORKERS, ROUNDS, ROUTED = 3, 5, 100
 COSTS = (0.0, 0.0002, 0.0004, None)  # few, so that many of them repeat
 
 
-@pytest.fixture(params=["usd_per_request", "min_quality"])
+@pytest.fixture(params=["usd_per_request", "mean_quality"])
 def config(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """Settings with a budget and with a floor, on a migrated database, of each kind in turn."""
     return write_config(tmp_path, url, budget={request.param: 0.0003})

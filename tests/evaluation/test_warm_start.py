@@ -52,6 +52,7 @@ def test_labels_are_contexts_rewards_and_costs_beside_list_prices() -> None:
 
 def test_roots_are_those_of_one_call() -> None:
     cost, listed = np.array([0.0, 1.0, 4.0, 1e9, 1.0, np.nan]), np.array([1.0, 4.0, 1.0, 1.0, 0.0, 1.0])
+    assert np.isnan(roots(np.ones(1), np.array([np.inf]))).all()
     for mine, c, u in zip(roots(cost, listed), cost, listed, strict=True):
         expected = root_of(None if np.isnan(c) else float(c), float(u))
         assert mine == expected or (expected is None and np.isnan(mine))
@@ -77,6 +78,7 @@ def test_a_log_tells_what_its_router_has_learned(make_url_of_log: str, tmp_path:
         ):
             np.testing.assert_allclose(mine[order], theirs, atol=1e-9)
         assert found.costs.weight.sum() > 10
+        assert found.queries == max(found.rewards.weight.sum(), found.costs.weight.sum())
         assert found.queries == pytest.approx(learned.queries)
 
 

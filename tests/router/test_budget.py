@@ -83,7 +83,7 @@ def test_workers_share_one_budget(open_on_either: OpenRouter) -> None:
 
 
 def test_a_floor_makes_a_dollar_dear_while_answers_are_better_than_it(open_on_either: OpenRouter) -> None:
-    router = open_on_either(budget={"min_quality": 0.5}, router={"cost_weight": 7.0})
+    router = open_on_either(budget={"mean_quality": 0.5}, router={"cost_weight": 7.0})
     for quality, direction in ((1.0, 1), (0.0, -1)):
         weights = []
         for i in range(15):
@@ -98,7 +98,7 @@ def test_a_floor_makes_a_dollar_dear_while_answers_are_better_than_it(open_on_ei
 
 
 def test_a_floor_excludes_no_arm_and_the_caller_may_name_another_price(open_router: OpenRouter) -> None:
-    router = open_router(budget={"min_quality": 0.5}, policy={"name": "uniform"})
+    router = open_router(budget={"mean_quality": 0.5}, policy={"name": "uniform"})
     for i in range(5):
         router.feedback(router.route(f"query {i}").id, quality=0.0, cost_usd=1.0)
     assert router.route("a").eligible == ("large", "small")
@@ -116,7 +116,7 @@ def test_a_day_budget_is_kept(open_router: OpenRouter) -> None:
 # -- the most a call may cost ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("budget", [{}, SECTION, {"min_quality": 0.9}], ids=["no goal", "budget", "floor"])
+@pytest.mark.parametrize("budget", [{}, SECTION, {"mean_quality": 0.9}], ids=["no goal", "budget", "floor"])
 def test_the_most_a_call_may_cost_narrows_the_choice(
     open_router: OpenRouter, budget: dict[str, float]
 ) -> None:
@@ -169,7 +169,7 @@ def test_a_goal_is_a_budget_per_request_or_per_day_or_a_floor() -> None:
     assert goal() is None
     assert goal(usd_per_request=0.5) == Budget(usd=0.5, per="request")
     assert goal(usd_per_day=5.0) == Budget(usd=5.0, per="day")
-    assert goal(min_quality=0.9) == Floor(reward=0.9, weights={"satisfaction": 2.0})
+    assert goal(mean_quality=0.9) == Floor(reward=0.9, weights={"satisfaction": 2.0})
 
 
 def test_two_budgets_are_one_too_many() -> None:

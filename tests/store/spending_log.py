@@ -9,7 +9,7 @@ from collections import defaultdict
 from sqlalchemy import select
 
 from bandit_router.budget import Pace
-from bandit_router.store.spending import read_pace
+from bandit_router.store.spending import read_book
 from bandit_router.store.tables import decisions, feedback, spending
 from tests.databases import sql
 
@@ -17,7 +17,8 @@ from tests.databases import sql
 def booked(url: str, router: str = "r") -> Pace:
     """The book as it is."""
     with sql(url) as connection:
-        return read_pace(connection, router) or Pace()
+        book = read_book(connection, router)
+    return Pace() if book is None else book.pace
 
 
 def spent_in_log(url: str, router: str = "r") -> list[float]:
@@ -78,14 +79,14 @@ def assert_booked_once(url: str, router: str = "r") -> None:
     total = math.fsum(costs)
     same = math.isclose(pace.spent_usd, total, rel_tol=1e-9, abs_tol=1e-15)
     assert same, f"{pace.spent_usd!r} USD booked, {total!r} in the log"
-    worth = math.fsum(earned_in_log(url, router)) if goal_per(url, router) == "reward" else 0.0
+    worth = math.fsum(earned_in_log(url, router)) if goal_kind(url, router) == "reward" else 0.0
     assert math.isclose(pace.earned, worth, rel_tol=1e-9, abs_tol=1e-9), (
         f"rewards of {pace.earned!r} booked, {worth!r} in the log"
     )
 
 
-def goal_per(url: str, router: str = "r") -> str | None:
+def goal_kind(url: str, router: str = "r") -> str | None:
     """What the goal of the book is of: "request" or "day" of a budget, "reward" of a floor."""
     with sql(url) as connection:
-        found: str | None = connection.scalar(select(spending.c.goal_per).where(spending.c.router == router))
+        found: str | None = connection.scalar(select(spending.c.goal_kind).where(spending.c.router == router))
     return found

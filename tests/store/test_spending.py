@@ -229,6 +229,37 @@ def test_what_is_on_its_way_to_a_commit_counts_towards_a_floor(open_paced: OpenP
     assert store.pace.earned == 0.0
 
 
+def test_an_expectation_that_no_reward_can_be_counts_as_the_nearest(open_paced: OpenPaced, url: str) -> None:
+    store = open_paced(FLOOR)
+    far = [now(expected_quality=quality) for quality in (234_030.0, -8.0)]
+    store.depart(far[0])
+    assert store.pace.earned == 1.0
+    store.write([Put(what=one) for one in far])
+    store.land([Put(what=far[0])])
+    assert booked(url).earned == store.pace.earned == 1.0
+    said(store, far[0], quality=0.5)
+    assert booked(url).earned == 0.5
+
+
+def test_a_worker_is_paced_by_the_goal_that_is_booked_for(open_paced: OpenPaced) -> None:
+    before = open_paced(BUDGET)
+    goals = [before.goal]
+    open_paced(FLOOR)
+    before.head()
+    goals.append(before.goal)
+    assert goals == [BUDGET, FLOOR]
+    assert open_paced(None).goal is None
+
+
+def test_feedback_that_changes_no_book_waits_for_nobody(postgresql_url: str) -> None:
+    store = set_up(Store.open(postgresql_url, "r", BUDGET))
+    known = made(store)
+    with ThreadPoolExecutor(1) as thread, sql(postgresql_url) as busy:
+        busy.execute(update(spending).values(requests=spending.c.requests))
+        thread.submit(said, store, known, quality=1.0, latency_s=3.0).result(timeout=60)
+    store.close()
+
+
 def test_a_budget_books_no_rewards(store: Store, url: str) -> None:
     said(store, made(store), quality=0.5)
     assert earned(url) == 0.0
