@@ -152,6 +152,11 @@ def price_of_a_dollar(pace: Pace, goal: Goal) -> float:
     return math.exp(_clip(pace.pressure + gain * debt(pace, goal))) / per_request(pace, goal)
 
 
+def expected_worth(quality: float) -> float:
+    """An expected reward as it counts until it is known: unlike rewards, it may be outside [0, 1]."""
+    return min(max(quality, 0.0), 1.0)
+
+
 def affordable_usd(pace: Pace, goal: Goal | None) -> float:
     """The most that one call may cost now; never below 0, and anything without a budget."""
     if not isinstance(goal, Budget):

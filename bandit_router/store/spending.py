@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, or_, select, update
 
-from bandit_router.budget import Pace, advance
+from bandit_router.budget import Pace, advance, expected_worth
 from bandit_router.reward import reward
 from bandit_router.store.engine import INSERT
 from bandit_router.store.tables import spending
@@ -80,11 +80,6 @@ def earned(metrics: Mapping[str, float], expected: float, floor: Floor) -> float
     """The reward of a decision as it counts towards a floor, in [0, 1]: as reported, or else as expected."""
     found = reward(metrics, floor.weights)
     return expected_worth(expected) if found is None else found
-
-
-def expected_worth(quality: float) -> float:
-    """An expected reward as it counts until it is known: unlike rewards, it may be outside [0, 1]."""
-    return min(max(quality, 0.0), 1.0)
 
 
 class Ledger:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bandit_router.budget import Pace, advance
+from bandit_router.budget import Pace, advance, expected_worth
 from bandit_router.errors import RouterClosed, RouterError, StoreError, UnknownDecision
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
@@ -23,7 +23,7 @@ from bandit_router.store.fold import Fold, Snapshot, folding, observations, read
 from bandit_router.store.recent import Costed, Rewarded, costed, rewarded
 from bandit_router.store.records import Observation, arm_from, arm_row
 from bandit_router.store.schema import ensure_schema
-from bandit_router.store.spending import Book, Ledger, expected_worth, read_book, start
+from bandit_router.store.spending import Book, Ledger, read_book, start
 from bandit_router.store.tables import arms, pending, routers, snapshots
 from bandit_router.store.write import (
     Committed,

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from bandit_router.budget import Pace, advance, affordable_usd, price_of_a_dollar
+from bandit_router.budget import Pace, advance, affordable_usd, expected_worth, price_of_a_dollar
 from bandit_router.config import PosteriorSection, TrialSection
 from bandit_router.costs import root_of, roots
 from bandit_router.deadline import Deadline, late
@@ -99,7 +99,7 @@ class Heard(NamedTuple):
 
 
 class Booked(NamedTuple):
-    """What a call costs by its price list and what it was expected to cost, USD, and to be worth."""
+    """What a call costs by its list and was expected to cost, USD, and to be worth, in [0, 1]."""
 
     listed_usd: float
     expected_usd: float
@@ -158,7 +158,7 @@ class RouterAgent:
         arm = scores.arms[chosen]
         if self.watch is not None:
             self.watch.expected.append(Expected(float(scores.mean[chosen]), self.version))
-        self.booked.append(Booked(there[arm], costs[arm], float(scores.mean[chosen])))
+        self.booked.append(Booked(there[arm], costs[arm], expected_worth(float(scores.mean[chosen]))))
         self._book(1, *self.booked[-1][1:])
         return arms.index(arm)
 
