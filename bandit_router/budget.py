@@ -104,7 +104,7 @@ def advance(
         moved = _forgo(replace(moved, allowance_usd=pace.allowance_usd + grown), goal)
         integral, lowest, highest = INTEGRAL, *_RANGE
     pressure = moved.pressure + integral * requests * debt(moved, goal)
-    return replace(moved, pressure=min(max(pressure, lowest), highest))
+    return replace(moved, pressure=_within(pressure, lowest, highest))
 
 
 def _forgo(pace: Pace, budget: Budget) -> Pace:
@@ -115,7 +115,7 @@ def _forgo(pace: Pace, budget: Budget) -> Pace:
 
 def _excuse(pace: Pace, floor: Floor) -> Pace:
     missing = _missing(pace, floor)
-    return replace(pace, excused=pace.excused + missing - min(max(missing, -MOST_REWARDS), MOST_REWARDS))
+    return replace(pace, excused=pace.excused + missing - _within(missing, -MOST_REWARDS, MOST_REWARDS))
 
 
 def _missing(pace: Pace, floor: Floor) -> float:
@@ -149,12 +149,13 @@ def per_request(pace: Pace, goal: Goal) -> float:
 def price_of_a_dollar(pace: Pace, goal: Goal) -> float:
     """λ, 1/USD."""
     gain = FLOOR_PROPORTIONAL if isinstance(goal, Floor) else PROPORTIONAL
-    return math.exp(_clip(pace.pressure + gain * debt(pace, goal))) / per_request(pace, goal)
+    exponent = _within(pace.pressure + gain * debt(pace, goal), *_RANGE)
+    return math.exp(exponent) / per_request(pace, goal)
 
 
 def expected_worth(quality: float) -> float:
     """An expected reward as it counts until it is known: unlike rewards, it may be outside [0, 1]."""
-    return min(max(quality, 0.0), 1.0)
+    return _within(quality, 0.0, 1.0)
 
 
 def affordable_usd(pace: Pace, goal: Goal | None) -> float:
@@ -165,5 +166,5 @@ def affordable_usd(pace: Pace, goal: Goal | None) -> float:
     return max(0.0, (slack + 1.0 - debt(pace, goal)) * per_request(pace, goal))
 
 
-def _clip(exponent: float) -> float:
-    return min(max(exponent, _RANGE[0]), _RANGE[1])
+def _within(value: float, lowest: float, highest: float) -> float:
+    return min(max(value, lowest), highest)

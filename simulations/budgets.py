@@ -19,10 +19,9 @@ import numpy as np
 from rich.console import Console
 
 from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker, Setting
+from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
 from bandit_router.evaluation.simulation.events import Event
-from bandit_router.evaluation.simulation.play import play
-from bandit_router.evaluation.simulation.simulate import Plan
+from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import Budget, FloatArray
 from simulations import show
@@ -70,9 +69,7 @@ def price_cut(stream: Stream, queries: int) -> Event:
 
 def spend(plan: Plan, make: MakeAgent, usd: float, seed: int) -> Spent:
     """What one contestant spends on one order."""
-    stream, _, rest = plan.draw(seed)
-    travel, luck = rest.spawn(2)
-    run = play(stream, make(Setting.of(stream, 0.0, luck)), plan.channel, travel)
+    _, run = play_seed(plan, make, seed)
     average = running_average(run.cost_usd, usd)
     return Spent(
         quality=float(run.quality.mean()),

@@ -18,14 +18,13 @@ from rich.console import Console
 from scipy.optimize import linprog
 
 from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
-from bandit_router.evaluation.simulation.play import play
-from bandit_router.evaluation.simulation.simulate import Plan
+from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import Floor
 from simulations import show
 from simulations.budgets import SETTLED, running_average
-from simulations.streams import load_stream
+from simulations.streams import FIVE, load_stream
 
 NEARLY = 0.005
 WAYS = (0.3, 0.6, 0.9)
@@ -59,10 +58,7 @@ def cheapest_mix_usd(stream: Stream, floor: float) -> float:
 
 def keep(plan: Plan, floor: float, seed: int) -> Kept:
     """What the router does on one order."""
-    stream, _, rest = plan.draw(seed)
-    travel, luck = rest.spawn(2)
-    router = RouterMaker("tempered", goal=Floor(reward=floor))(Setting.of(stream, 0.0, luck))
-    run = play(stream, router, plan.channel, travel)
+    stream, run = play_seed(plan, RouterMaker("tempered", goal=Floor(reward=floor)), seed)
     above = floor * (running_average(run.quality, floor) - 1.0)
     least_usd = cheapest_mix_usd(stream, floor)
     return Kept(
@@ -102,8 +98,7 @@ def grid(title: str, found: Mapping[float, Sequence[Kept]]) -> Grid:
 
 
 def main() -> None:
-    streams = ("mixed", "paretobandit", "zeroeval8", "llm_confidence", "routellm")
-    options = show.parser(__doc__, streams, trades=None).parse_args()
+    options = show.parser(__doc__, FIVE, trades=None).parse_args()
     console, facts = Console(), {}
     for name in options.streams:
         stream = load_stream(name, options.data)

@@ -27,9 +27,8 @@ from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.parallel import spread, workers
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.words import per_1k
-from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
-from bandit_router.evaluation.simulation.play import play
-from bandit_router.evaluation.simulation.simulate import Plan
+from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.training.examples import LOW
 from bandit_router.evaluation.training.logistic import Labelled
@@ -87,10 +86,7 @@ def classified(stream: Stream, seed: int = 0) -> Stream:
 
 def judge(plan: Plan, spec: str, seed: int) -> Figures:
     """Play one policy through the stream of one seed."""
-    stream, _, rest = plan.draw(seed)
-    travel, luck = rest.spawn(2)
-    setting = Setting.of(stream, plan.cost_weight, luck)
-    run = play(stream, RouterMaker(spec)(setting), plan.channel, travel)
+    stream, run = play_seed(plan, RouterMaker(spec), seed)
     enough = stream.quality[:, CHEAP] >= stream.quality[:, STRONG] - MARGIN
     right = (run.action == CHEAP) == enough
     utility = float((run.quality - plan.cost_weight * run.cost_usd).mean())

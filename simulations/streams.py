@@ -63,6 +63,10 @@ STREAMS: Mapping[str, Callable[[Path], Dataset]] = {
 """What each stream is made of, from the folder the files are in."""
 
 
+FIVE = ("mixed", "paretobandit", "zeroeval8", "llm_confidence", "routellm")
+"""The streams that bandit-router is judged on."""
+
+
 def load_stream(name: str, folder: Path) -> Stream:
     """The named stream with the contexts a router makes by default. ConfigError for a missing file."""
     return stream_of(STREAMS[name](folder))

@@ -29,7 +29,7 @@ from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import FloatArray, Signals
 from simulations import show
 from simulations.peers.paretobandit import ParetoBanditMaker
-from simulations.streams import load_stream
+from simulations.streams import FIVE, load_stream
 
 _FOLDS = 5
 _RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -136,8 +136,7 @@ def grid(simulation: Simulation, title: str, gain: float, labelled: int) -> Grid
 
 
 def main() -> None:
-    streams = ("mixed", "paretobandit", "zeroeval8", "llm_confidence", "routellm")
-    parser = show.parser(__doc__, streams, trades=show.TRADES)
+    parser = show.parser(__doc__, FIVE, trades=show.TRADES)
     parser.add_argument("--labelled", type=int, default=300, help="queries that every model answered")
     options = parser.parse_args()
     console = Console()

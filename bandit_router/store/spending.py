@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
@@ -54,6 +54,37 @@ def read_book(connection: Connection, router: str) -> Book | None:
     """The book of a router; None when there is none."""
     row = connection.execute(select(spending).where(spending.c.router == router)).one_or_none()
     return None if row is None else _book(row)
+
+
+class Due(NamedTuple):
+    """What is to be booked: requests, what they cost more (USD) and what they are worth more."""
+
+    requests: int
+    spent_usd: float
+    earned: float
+
+
+def as_expected(decisions: Iterable[Decision]) -> Due:
+    """Of decisions that nothing was heard of yet."""
+    made = list(decisions)
+    return Due(
+        len(made),
+        sum(decision.expected_cost_usd for decision in made),
+        sum(expected_worth(decision.expected_quality) for decision in made),
+    )
+
+
+def book_with(book: Book, due: Due, now: float) -> Book:
+    """The book, and this in it."""
+    pace = advance(
+        book.pace,
+        book.goal,
+        requests=due.requests,
+        spent_usd=due.spent_usd,
+        earned=due.earned,
+        now=now,
+    )
+    return book._replace(pace=pace)
 
 
 class Told(NamedTuple):
@@ -106,32 +137,29 @@ class Ledger:
         if not (self._decisions or self._told):
             return None
         mine = select(spending).where(spending.c.router == router)
-        if not self._decisions:  # most feedback changes nothing here: no need to wait for the lock
-            row = connection.execute(mine).one_or_none()
-            if row is None or not any(self._due(row)):
-                return None
+        if not self._decisions and self._due(connection.execute(mine).one_or_none()) is None:
+            return None  # most feedback changes no book, and need not wait for its lock
         row = connection.execute(mine.with_for_update()).one_or_none()
+        due = self._due(row)
+        if row is None or due is None:
+            return None
+        book = book_with(_book(row), due, now)
+        connection.execute(update(spending).where(spending.c.router == router).values(asdict(book.pace)))
+        return book
+
+    def _due(self, row: Row[Any] | None) -> Due | None:
+        """What there is to book in this row; None when there is nothing."""
         if row is None:
             return None
-        (goal, pace), due = _book(row), self._due(row)
-        if not any(due):
-            return None
-        requests, spent_usd, worth = due
-        pace = advance(pace, goal, requests=requests, spent_usd=spent_usd, earned=worth, now=now)
-        connection.execute(update(spending).where(spending.c.router == router).values(asdict(pace)))
-        return Book(goal, pace)
-
-    def _due(self, row: Row[Any]) -> tuple[int, float, float]:
-        """The requests, the spending (USD) and the rewards to book in this row."""
         goal = goal_of(row)
-        made = [decision for decision in self._decisions if decision.decided_at >= row.since]
         told = [one for one in self._told if one.decided_at >= row.since]
-        spent_usd = sum(d.expected_cost_usd for d in made) + sum(one.spent_usd() for one in told)
-        worth = 0.0
-        if isinstance(goal, Floor):
-            worth += sum(expected_worth(d.expected_quality) for d in made)
-            worth += sum(one.earned(goal) for one in told)
-        return len(made), spent_usd, worth
+        due = as_expected(decision for decision in self._decisions if decision.decided_at >= row.since)
+        found = Due(
+            due.requests,
+            due.spent_usd + sum(one.spent_usd() for one in told),
+            due.earned + (sum(one.earned(goal) for one in told) if isinstance(goal, Floor) else 0.0),
+        )
+        return found if any(found) else None
 
 
 def _book(row: Row[Any]) -> Book:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bandit_router.budget import Pace, advance, expected_worth
+from bandit_router.budget import Pace
 from bandit_router.errors import RouterClosed, RouterError, StoreError, UnknownDecision
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
@@ -23,7 +23,7 @@ from bandit_router.store.fold import Fold, Snapshot, folding, observations, read
 from bandit_router.store.recent import Costed, Rewarded, costed, rewarded
 from bandit_router.store.records import Observation, arm_from, arm_row
 from bandit_router.store.schema import ensure_schema
-from bandit_router.store.spending import Book, Ledger, read_book, start
+from bandit_router.store.spending import Book, Ledger, as_expected, book_with, read_book, start
 from bandit_router.store.tables import arms, pending, routers, snapshots
 from bandit_router.store.write import (
     Committed,
@@ -132,18 +132,10 @@ class Store:
         own decisions since then are expected to add: many are made between two commits."""
         if self._book is None:
             return Pace()
-        goal, pace = self._book
-        if self._asked is None or not self._flying:
-            return pace
-        flying = list(self._flying.values())
-        return advance(
-            pace,
-            goal,
-            requests=len(flying),
-            spent_usd=sum(decision.expected_cost_usd for decision in flying),
-            earned=sum(expected_worth(decision.expected_quality) for decision in flying),
-            now=pace.as_of,
-        )
+        book = self._book
+        if self._asked is not None and self._flying:
+            book = book_with(book, as_expected(list(self._flying.values())), book.pace.as_of)
+        return book.pace
 
     def depart(self, decision: Decision) -> None:
         """Count a decision towards the goal that is not committed yet; :meth:`land` ends that."""

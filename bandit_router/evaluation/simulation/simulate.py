@@ -14,7 +14,7 @@ from bandit_router.evaluation.parallel import spread
 from bandit_router.evaluation.simulation.agents import MakeAgent, Setting
 from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.events import Event, happen
-from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.play import Run, play
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.tracks import (
     Track,
@@ -155,11 +155,16 @@ def _fixed_tracks(plan: Plan, seed: int) -> list[Track]:
     return _tracks(plan, stream, choices)
 
 
-def _agent_tracks(plan: Plan, seed: int, make: MakeAgent) -> list[Track]:
+def play_seed(plan: Plan, make: MakeAgent, seed: int) -> tuple[Stream, Run]:
+    """The stream of one seed, and what one agent did on it."""
     stream, labelled, rest = plan.draw(seed)
     travel, luck = rest.spawn(2)
     agent = make(Setting.of(stream, plan.cost_weight, luck, labelled))
-    run = play(stream, agent, plan.channel, travel)
+    return stream, play(stream, agent, plan.channel, travel)
+
+
+def _agent_tracks(plan: Plan, seed: int, make: MakeAgent) -> list[Track]:
+    stream, run = play_seed(plan, make, seed)
     choice = np.eye(len(stream.arms))[run.action]
     mix = mixed(stream, float(run.cost_usd.mean()))
     return _tracks(plan, stream, [choice, mix, shuffled(stream, choice)])
