@@ -56,11 +56,10 @@ def cheapest_mix_usd(stream: Stream, floor: float) -> float:
     return float(found.fun)
 
 
-def keep(plan: Plan, floor: float, seed: int) -> Kept:
-    """What the router does on one order."""
-    stream, run = play_seed(plan, RouterMaker("tempered", goal=Floor(reward=floor)), seed)
+def keep(plan: Plan, floor: float, least_usd: float, seed: int) -> Kept:
+    """What the router does on one order, beside the least that the floor costs."""
+    _, run = play_seed(plan, RouterMaker("tempered", goal=Floor(reward=floor)), seed)
     above = floor * (running_average(run.quality, floor) - 1.0)
-    least_usd = cheapest_mix_usd(stream, floor)
     return Kept(
         end=float(above[-1]),
         least=float(above.min()),
@@ -103,7 +102,9 @@ def main() -> None:
     for name in options.streams:
         stream = load_stream(name, options.data)
         plan = Plan(stream=stream, cost_weight=0.0, seeds=options.seeds, queries=options.queries)
-        tasks = {floor: partial(keep, plan, floor) for floor in floors(stream)}
+        tasks = {
+            floor: partial(keep, plan, floor, cheapest_mix_usd(stream, floor)) for floor in floors(stream)
+        }
         found = show.on_every_seed(tasks, plan.seeds, options.jobs, name)
         console.print(draw(grid(f"{name}: {plan.seeds} × {plan.length:,} queries", found)))
         facts[name] = {f"{floor:.4f}": [kept._asdict() for kept in runs] for floor, runs in found.items()}
