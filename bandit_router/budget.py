@@ -13,8 +13,9 @@ and with kp, because the integral alone pays a debt off by running up the next o
 two together come to rest in some hundred requests for any price list, whose scale b takes out.
 
 One dear call can cost a hundred requests' worth, which no λ can take back. So an arm is too dear for the
-moment when taking it would bring the debt above ``SLACK``, and the guards leave it out; the cheapest is
-never left out. Allowance that lies unused for long is forgone: a budget is a ceiling, not a savings account.
+moment when what a call of it may well cost would bring the debt above ``SLACK``, and the guards leave it out;
+the cheapest is never left out. Allowance that lies unused for long is forgone: a budget is a ceiling, not a
+savings account.
 
 A floor is the other way round: "minimise cost subject to reward". With every request a reward of r is due;
 what was earned beyond that (less the reserve) is D, so that λ rises while answers are better than they have
@@ -46,10 +47,14 @@ SLACK = 0.005
 LEAST_SLACK = 2.0
 """The debt that one call may run up: this share of the requests so far, or so many requests' worth."""
 
-RESERVE = 0.0025
-MOST_RESERVE = 10.0
-"""Held back of the allowance, in the same measures: a call can cost more than expected, never less than 0.
-Of a floor: what is due besides, in rewards."""
+RESERVE = 0.004
+MOST_RESERVE = 20.0
+"""Held back of the allowance, in the same measures: a call can cost more than it may well do, never less
+than 0."""
+
+FLOOR_RESERVE = 0.0025
+MOST_FLOOR_RESERVE = 10.0
+"""What is due of a floor besides, in rewards."""
 
 MOST_REWARDS = 25.0
 """Rewards beyond a floor that are kept for later, and rewards missing that are made up for."""
@@ -127,11 +132,10 @@ def debt(pace: Pace, goal: Goal) -> float:
 
     Of a floor, what was earned beyond it and its reserve, in rewards.
     """
-    reserve = min(RESERVE * pace.requests, MOST_RESERVE)
     if isinstance(goal, Floor):
-        return -_missing(pace, goal) - reserve
+        return -_missing(pace, goal) - min(FLOOR_RESERVE * pace.requests, MOST_FLOOR_RESERVE)
     over = pace.spent_usd - (pace.allowance_usd - pace.forgone_usd)
-    return over / per_request(pace, goal) + reserve
+    return over / per_request(pace, goal) + min(RESERVE * pace.requests, MOST_RESERVE)
 
 
 def per_request(pace: Pace, goal: Goal) -> float:
@@ -164,6 +168,46 @@ def affordable_usd(pace: Pace, goal: Goal | None) -> float:
         return math.inf
     slack = max(LEAST_SLACK, SLACK * pace.requests)
     return max(0.0, (slack + 1.0 - debt(pace, goal)) * per_request(pace, goal))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a goal stands, for its owner.
+
+    ``goal`` is the name of its setting and ``target`` the value. ``requests`` were routed since it was set
+    and ``spent_usd`` is what they cost, as far as that is known, else were expected to. Of a budget:
+    ``allowance_usd``, what they might spend, without ``forgone_usd`` that lay unused for too long, and
+    ``affordable_usd``, the most that one call may cost now. Of a floor: the ``mean_reward`` so far, with
+    what is expected of answers that were not rated. ``cost_weight`` is λ, 1/USD.
+    """
+
+    goal: str
+    target: float
+    requests: int
+    spent_usd: float
+    cost_weight: float
+    allowance_usd: float | None = None
+    forgone_usd: float | None = None
+    affordable_usd: float | None = None
+    mean_reward: float | None = None
+
+
+def standing(pace: Pace, goal: Goal) -> Standing:
+    """How the goal stands at this pace."""
+    price = price_of_a_dollar(pace, goal)
+    if isinstance(goal, Floor):
+        mean = pace.earned / pace.requests if pace.requests else None
+        return Standing("mean_quality", goal.reward, pace.requests, pace.spent_usd, price, mean_reward=mean)
+    return Standing(
+        f"usd_per_{goal.per}",
+        goal.usd,
+        pace.requests,
+        pace.spent_usd,
+        price,
+        allowance_usd=pace.allowance_usd - pace.forgone_usd,
+        forgone_usd=pace.forgone_usd,
+        affordable_usd=affordable_usd(pace, goal),
+    )
 
 
 def _within(value: float, lowest: float, highest: float) -> float:

@@ -26,7 +26,7 @@ import numpy as np
 from bandit_router.calibrators import no_calibrators, with_confidence
 from bandit_router.config import Settings
 from bandit_router.deadline import Deadline
-from bandit_router.decide import View, score
+from bandit_router.decide import View, high_costs, score
 from bandit_router.errors import ConfigError
 from bandit_router.guards import TOO_DEAR
 from bandit_router.latency import Latencies
@@ -195,13 +195,21 @@ def obstacle(view: View, answered: Answered, expensive: str) -> str | None:
         return _PINNED[first.reason]
     if expensive not in first.eligible:
         return f"{expensive}: {first.excluded.get(expensive, 'not among the eligible arms')}"
-    if not any(arm.name == expensive and arm.enabled for arm in view.arms):
+    arm = next((arm for arm in view.arms if arm.name == expensive and arm.enabled), None)
+    if arm is None:
         return f"{expensive}: disabled"
     late = None if answered.deadline is None else _late(view.latencies, expensive, answered.deadline)
     if late is not None:
         return f"{expensive}: {late}"
-    cost = first.expected_costs_usd[first.eligible.index(expensive)]
-    return f"{expensive}: {TOO_DEAR}" if cost > answered.affordable_usd else None
+    return f"{expensive}: {TOO_DEAR}" if _may_cost(view, first, arm) > answered.affordable_usd else None
+
+
+def _may_cost(view: View, first: Decision, arm: Arm) -> float:
+    """What a retry on this arm may well cost, USD."""
+    listed = _list_cost(first, arm)
+    if listed is None:
+        return first.expected_costs_usd[first.eligible.index(arm.name)]
+    return high_costs(view, first.x, {arm.name: listed})[arm.name]
 
 
 def signals_of(input_tokens: int, deadline: Deadline | None) -> Signals:
@@ -236,7 +244,6 @@ def _retry(view: View, answered: Answered, expensive: str, scores: Scores, id: s
     """The same query again, on the expensive arm: all that was known of it, and nothing of the answer."""
     first = answered.decision
     chosen = first.eligible.index(expensive)
-    tokens = first.signals.get(INPUT_TOKENS)
     listed = next(arm for arm in view.arms if arm.name == expensive)
     return replace(
         first,
@@ -249,10 +256,16 @@ def _retry(view: View, answered: Answered, expensive: str, scores: Scores, id: s
         snapshot=view.version,
         expected_quality=float(scores.mean[1]),
         expected_cost_usd=first.expected_costs_usd[chosen],
-        list_cost_usd=None if tokens is None else listed.expected_cost_usd(int(tokens)),
+        list_cost_usd=_list_cost(first, listed),
         parent=first.id,
         idempotency_key=None,
     )
+
+
+def _list_cost(first: Decision, arm: Arm) -> float | None:
+    """What the query of a decision is listed to cost on an arm, USD; None where its length was not logged."""
+    tokens = first.signals.get(INPUT_TOKENS)
+    return None if tokens is None else arm.expected_cost_usd(int(tokens))
 
 
 def _why(scores: Scores, confidence: float, rule: Rule, *, against: bool) -> str:

@@ -24,6 +24,11 @@ from bandit_router.types import FloatArray
 HYPERPRIOR = Hyperprior(
     level_std=0.5, arm_std=0.3, common_variance=0.1, arm_variance=0.02, noise_std=math.sqrt(0.2)
 )
+FEW = 2.0
+"""Standard deviations of z above its mean that few calls reach. In simulation on three streams budgets were
+kept better when arms had to be affordable at that and not as expected, and answers were better, too; 1, 3 and
+4 did about as well."""
+
 LARGEST_ROOT = 10.0
 """A call that cost more than a hundred times its list price says that the list is wrong."""
 
@@ -48,6 +53,13 @@ def cost_ratios(posterior: Posterior, x: FloatArray) -> FloatArray:
     """E[cost] / list for every arm of the posterior at x (d,), (K,)."""
     mean, _ = posterior.predict(x)
     found: FloatArray = np.maximum(mean, 0.0) ** 2 + posterior.residual_variance
+    return found
+
+
+def high_ratios(posterior: Posterior, x: FloatArray) -> FloatArray:
+    """What cost / list exceeds in few calls, for every arm of the posterior at x (d,), (K,)."""
+    mean, _ = posterior.predict(x)
+    found: FloatArray = (np.maximum(mean, 0.0) + FEW * np.sqrt(posterior.residual_variance)) ** 2
     return found
 
 

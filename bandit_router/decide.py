@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bandit_router.costs import cost_ratios
+from bandit_router.costs import cost_ratios, high_ratios
 from bandit_router.guards import Limits, good_enough, narrow
 from bandit_router.latency import Latencies
 from bandit_router.pins import Kept, one_hot, settle
@@ -74,8 +75,17 @@ def score(
 
 def expect_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
     """What a call of each arm is expected to cost at x (d,), from its list cost, USD."""
-    ratio = cost_ratios(view.costs, x).tolist()
-    return {arm: listed * ratio[view.costs.index(arm)] for arm, listed in listed_usd.items()}
+    return _priced(view.costs, cost_ratios(view.costs, x), listed_usd)
+
+
+def high_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
+    """What a call of each arm may well cost at x (d,): more is rare. USD."""
+    return _priced(view.costs, high_ratios(view.costs, x), listed_usd)
+
+
+def _priced(costs: Posterior, ratios: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
+    times = ratios.tolist()
+    return {arm: listed * times[costs.index(arm)] for arm, listed in listed_usd.items()}
 
 
 def decide(
@@ -94,7 +104,8 @@ def decide(
     """
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
     expected = expect_costs(view, request.x, listed)
-    arms, excluded = narrow(view.arms, request.limits, expected, view.latencies)
+    high = high_costs(view, request.x, listed) if request.limits.affordable_usd < math.inf else expected
+    arms, excluded = narrow(view.arms, request.limits, expected, view.latencies, high)
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]
     scores = score(view.posterior, names, request.x, costs, request.cost_weight, request.signals)

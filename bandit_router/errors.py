@@ -8,6 +8,7 @@ RouterError
 │   └── ArmExcluded       the arm that the caller or a workflow names is not eligible
 ├── UnknownDecision       no decision with that id in this router's log
 ├── UnknownConversation   no conversation with that id keeps an arm, or not any more
+├── NoBudget              the router has no goal under [budget] whose standing could be told
 ├── IdempotencyConflict   the key was used before with a different request
 ├── RouterClosed          the router was used after close()
 └── StoreError            the database cannot do what was asked
@@ -87,6 +88,15 @@ class UnknownConversation(RouterError, LookupError):
             "conversations.ttl_s, or conversations.sticky is off; send decision_id instead"
         )
         self.conversation = conversation
+
+
+class NoBudget(RouterError, LookupError):
+    """The router has no goal whose standing could be told."""
+
+    def __init__(self, router: str) -> None:
+        super().__init__(
+            f"router {router!r} has no goal; set usd_per_request, usd_per_day or mean_quality under [budget]"
+        )
 
 
 class IdempotencyConflict(RouterError):

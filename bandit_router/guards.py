@@ -12,7 +12,7 @@ from bandit_router.latency import Latencies
 from bandit_router.pins import Pin
 from bandit_router.types import Arm, Scores
 
-TOO_DEAR = "expected to cost more than the budget has left for one call"
+TOO_DEAR = "may cost more than the budget has left for one call"
 
 
 class Limits(NamedTuple):
@@ -41,10 +41,12 @@ def narrow(
     limits: Limits,
     costs_usd: Mapping[str, float],
     latencies: Latencies | None = None,
+    high_usd: Mapping[str, float] | None = None,
 ) -> tuple[list[Arm], dict[str, str]]:
     """The arms a query may go to, in order, and what excluded each of the others.
 
     ``costs_usd`` is the expected cost of every arm, ``latencies`` what is known of them, None if nothing.
+    ``high_usd`` is what a call may well cost, which a budget has to bear; as expected, if None.
     A model must hold the prompt and the answer expected of it in its context window.
 
     Raises NoEligibleArm, ArmExcluded for the arm of a pin, and InvalidInput for names that are no arms.
@@ -67,7 +69,8 @@ def narrow(
         raise NoEligibleArm(excluded)
     if limits.affordable_usd == math.inf:
         return eligible, excluded
-    left = affordable({arm.name: costs_usd[arm.name] for arm in eligible}, limits.affordable_usd)
+    borne = costs_usd if high_usd is None else high_usd
+    left = affordable({arm.name: borne[arm.name] for arm in eligible}, limits.affordable_usd)
     excluded |= {arm.name: TOO_DEAR for arm in eligible if arm.name not in left}
     return [arm for arm in eligible if arm.name in left], excluded
 

@@ -14,13 +14,14 @@ import numpy as np
 import uuid_utils
 
 from bandit_router.arguments import check_id, check_last, check_trust
+from bandit_router.budget import Standing, standing
 from bandit_router.calibration import NEWEST, CalibrationReport, calibrate
 from bandit_router.cascade import Chain, escalate
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.conversations import knowing, recall
 from bandit_router.decide import Request, View, decide
 from bandit_router.drift import Watch
-from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, StoreError
+from bandit_router.errors import InvalidInput, NoBudget, NoEligibleArm, RouterClosed, StoreError
 from bandit_router.escalating import ask, chain_of
 from bandit_router.explain import Explanation, explain, scores_of
 from bandit_router.feedback import make_feedback
@@ -332,6 +333,16 @@ class Router:
         """
         check_last(last)
         return calibrate(*self._store.recent(last), self.counts())
+
+    def budget(self) -> Standing:
+        """How the goal under [budget] stands, for all workers together, when this one last looked.
+
+        Raises NoBudget.
+        """
+        goal = self._store.goal
+        if goal is None:
+            raise NoBudget(self.settings.router.name)
+        return standing(self._store.pace, goal)
 
     def latency_s(self, arm: str, q: float) -> float | None:
         """What a share q of the arm's calls do not exceed, seconds, within 2.5%; None when none was timed.

@@ -56,6 +56,8 @@ class Report:
     rebuild_error: float = 0.0
     spent_usd_in_log: float = 0.0
     spent_usd_booked: float = 0.0
+    earned_in_log: float = 0.0
+    earned_booked: float = 0.0
     forgotten: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -227,12 +229,13 @@ def _check_spending(audit: Audit, report: Report) -> None:
         return
     booked, logged = found
     report.spent_usd_booked, report.spent_usd_in_log = booked.spent_usd, logged.spent_usd
+    report.earned_booked, report.earned_in_log = booked.earned, logged.earned
     if booked.requests != logged.requests:
-        report.fail(f"the budget has booked {booked.requests} decisions, the log has {logged.requests}")
+        report.fail(f"the goal has booked {booked.requests} decisions, the log has {logged.requests}")
     if not abs(booked.spent_usd - logged.spent_usd) <= _SPENT_TOLERANCE * logged.moved_usd:
-        report.fail(f"the budget has booked {booked.spent_usd!r} USD, the log says {logged.spent_usd!r}")
+        report.fail(f"the goal has booked {booked.spent_usd!r} USD, the log says {logged.spent_usd!r}")
     if not abs(booked.earned - logged.earned) <= _SPENT_TOLERANCE * logged.moved:
-        report.fail(f"the floor has booked rewards of {booked.earned!r}, the log says {logged.earned!r}")
+        report.fail(f"the goal has booked rewards of {booked.earned!r}, the log says {logged.earned!r}")
 
 
 def _decoded(audit: Audit, version: int, report: Report) -> Learned | None:

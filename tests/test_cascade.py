@@ -174,7 +174,7 @@ MASKED: dict[str, tuple[dict[str, Any], tuple[Arm, ...], str]] = {
     ),
     "disabled since": ({}, DISABLED, "dear: disabled"),
     "deadline": ({"deadline": Deadline(0.0, 0.9)}, ARMS, "dear: the deadline has passed"),
-    "budget": ({"affordable_usd": 0.005}, ARMS, "dear: expected to cost more than the budget has left"),
+    "budget": ({"affordable_usd": 0.005}, ARMS, "dear: may cost more than the budget has left"),
     "override": ({"decision": decision(reason=Reason.OVERRIDE)}, ARMS, "the caller named the model"),
     "workflow": ({"decision": decision(reason=Reason.WORKFLOW)}, ARMS, "the workflow is pinned"),
 }

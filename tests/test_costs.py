@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.costs import HYPERPRIOR, LARGEST_ROOT, cost_ratios, prior_of_costs, root_of
+from bandit_router.costs import HYPERPRIOR, LARGEST_ROOT, cost_ratios, high_ratios, prior_of_costs, root_of
 from bandit_router.posterior import Posterior
 from bandit_router.types import FloatArray
 
@@ -60,6 +60,22 @@ def test_answers_of_different_length_are_told_apart() -> None:
     np.testing.assert_allclose(found.mean(axis=0), truth.mean(axis=0), rtol=0.05)
     error = ((found - truth) ** 2).mean(axis=0) / truth.var(axis=0)
     assert (error < 0.25).all()
+
+
+def test_few_calls_cost_more_than_they_may_well_do() -> None:
+    """Normal roots, so that 2.3% should; of 4,000 calls 0.95% to 3.65% (five standard errors)."""
+    rng, posterior = np.random.default_rng(3), nothing_known()
+
+    def draw(x: FloatArray) -> float:
+        return float(max(0.0, 0.8 + 0.5 * x[1] + rng.normal(0.0, 0.25)) ** 2)
+
+    for x in contexts(3000):
+        root = root_of(draw(x), 1.0)
+        assert root is not None
+        posterior.observe("dear", x, root)
+    above = [draw(x) > high_ratios(posterior, x)[1] for x in contexts(4000, seed=4)]
+    assert 0.0095 <= np.mean(above) <= 0.0365
+    assert (high_ratios(posterior, contexts(1)[0]) > cost_ratios(posterior, contexts(1)[0])).all()
 
 
 @given(st.floats(0, 1e6), st.floats(1e-12, 1e6), st.integers(0, 9))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import ArmExcluded, InvalidInput, NoEligibleArm
-from bandit_router.guards import Limits, good_enough
+from bandit_router.guards import TOO_DEAR, Limits, good_enough
 from bandit_router.guards import narrow as narrow_by
 from bandit_router.pins import Pin
 from bandit_router.types import Arm, Reason, Scores
@@ -112,6 +112,17 @@ def test_a_spent_budget_leaves_the_cheapest_arm_that_fits() -> None:
     assert names(narrow([CHEAP, DEAR], input_tokens=10, affordable_usd=0.0)) == ["cheap"]
     able = {"input_tokens": 10, "affordable_usd": 0.0, "require": ["vision"]}
     assert names(narrow([CHEAP, DEAR], **able)) == ["dear"]
+
+
+def test_a_budget_bears_what_a_call_may_well_cost_and_the_caller_what_is_expected() -> None:
+    expected, limits = {"cheap": 0.0002, "dear": 0.001}, Limits(input_tokens=10, affordable_usd=0.002)
+    for high_usd, left in ((0.002, ["cheap", "dear"]), (0.0021, ["cheap"])):
+        high = {"cheap": 0.0003, "dear": high_usd}
+        found, excluded = narrow_by([CHEAP, DEAR], limits, expected, high_usd=high)
+        assert names(found) == left
+        assert list(excluded.values()) == [TOO_DEAR] * (2 - len(left))
+    asked = Limits(input_tokens=10, max_cost_usd=0.001)
+    assert len(narrow_by([CHEAP, DEAR], asked, expected, high_usd={"cheap": 1.0, "dear": 1.0})[0]) == 2
 
 
 def believed(*arms: tuple[float, float]) -> Scores:

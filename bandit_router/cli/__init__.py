@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from bandit_router.cli import (
     arms,
+    budget,
     calibration,
     evaluation,
     explaining,
@@ -37,6 +38,7 @@ for command in (
     evaluation.simulate,
     upkeep.demo,
     calibration.calibration,
+    budget.budget,
     training.train_classifier,
 ):
     app.command()(command)

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from bandit_router.budget import Standing
 from bandit_router.calibration import CalibrationReport
 from bandit_router.errors import InvalidInput
 from bandit_router.explain import answer
@@ -99,6 +100,11 @@ def install(app: FastAPI) -> None:
         responses={422: _PROBLEMS[422], 503: _PROBLEMS[503]},
         summary="How often what is learned is wrong, and which models drifted",
     )(calibration)
+    app.get(
+        "/v1/budget",
+        responses={404: {"description": "The router has no goal under [budget]", **_PROBLEM}},
+        summary="How the budget or the mean quality to keep stands",
+    )(budget)
     app.get("/healthz", summary="The process is alive")(healthz)
     app.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database answers")(readyz)
 
@@ -205,6 +211,11 @@ def arms(request: Request) -> list[ArmAnswer]:
 def calibration(request: Request, last: int = 2000) -> CalibrationReport:
     router: Router = request.app.state.router
     return router.calibration(last)
+
+
+def budget(request: Request) -> Standing:
+    router: Router = request.app.state.router
+    return router.budget()
 
 
 async def healthz() -> dict[str, str]:

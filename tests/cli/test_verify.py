@@ -191,11 +191,11 @@ def test_a_lost_pending_mark_is_named(call: Run, database: Path) -> None:
 
 
 IN_SPENDING = {
-    "more spent": ("UPDATE spending SET spent_usd = spent_usd + 1e-7", "the budget has booked 0.3"),
-    "less spent": ("UPDATE spending SET spent_usd = 0.0", "the budget has booked 0.0 USD, the log says 0.3"),
+    "more spent": ("UPDATE spending SET spent_usd = spent_usd + 1e-7", "the goal has booked 0.3"),
+    "less spent": ("UPDATE spending SET spent_usd = 0.0", "the goal has booked 0.0 USD, the log says 0.3"),
     "another count": (
         "UPDATE spending SET requests = requests + 1",
-        "the budget has booked 5 decisions, the log has 4",
+        "the goal has booked 5 decisions, the log has 4",
     ),
     "another cost": (
         "UPDATE feedback SET value = 0.25 WHERE metric = 'cost_usd' AND revision = 1",
@@ -215,7 +215,7 @@ def test_rewards_booked_that_are_not_what_the_log_says_are_named(call: Run, tmp_
         router.feedback(router.route("b").id, cost_usd=0.25)
     assert json.loads(call("verify", "--json").out)["ok"]
     tamper(config.with_name("router.db"), "UPDATE spending SET earned = earned + 1e-7")
-    assert "the floor has booked rewards of" in problems(call("verify"))
+    assert "the goal has booked rewards of" in problems(call("verify"))
 
 
 @pytest.fixture

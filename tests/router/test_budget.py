@@ -11,14 +11,15 @@ import pytest
 
 from bandit_router.budget import affordable_usd, price_of_a_dollar
 from bandit_router.config import load_settings, make_settings
-from bandit_router.errors import ConfigError, InvalidInput, NoEligibleArm, RouterClosed
+from bandit_router.errors import ConfigError, InvalidInput, NoBudget, NoEligibleArm, RouterClosed
+from bandit_router.guards import TOO_DEAR
 from bandit_router.router import Router
 from bandit_router.types import Budget, Decision, Floor, Goal
 from tests.router.conftest import OpenRouter, settings_of, share
 from tests.services import serving, write_settings
 
 SMALL_USD = 0.00018  # what a short query is expected to cost at "small"; 0.003 at "large"
-BUDGET = Budget(usd=0.002)
+BUDGET = Budget(usd=0.004)
 SECTION = {"usd_per_request": BUDGET.usd}
 
 
@@ -29,7 +30,7 @@ def test_a_decision_carries_the_price_of_a_dollar_as_it_stands(open_on_either: O
         expected = price_of_a_dollar(router._store.pace, BUDGET)
         made = router.route(f"query {i}")
         assert made.cost_weight == router.decision(made.id).cost_weight == expected
-        router.feedback(made.id, quality=0.5, cost_usd=0.01)  # five times the budget
+        router.feedback(made.id, quality=0.5, cost_usd=0.02)  # five times the budget
         weights.append(expected)
     assert weights == sorted(set(weights)), "the price did not rise with every call that was too dear"
     router.learn()
@@ -37,7 +38,7 @@ def test_a_decision_carries_the_price_of_a_dollar_as_it_stands(open_on_either: O
     report = router.verify()
     assert report.ok, report.problems
     assert report.pmfs_recomputed == 21
-    assert report.spent_usd_booked == pytest.approx(0.2 + router.route("b", arms=["small"]).expected_cost_usd)
+    assert report.spent_usd_booked == pytest.approx(0.4 + router.route("b", arms=["small"]).expected_cost_usd)
 
 
 def test_what_the_caller_would_pay_for_a_reward_wins_over_the_budget(open_router: OpenRouter) -> None:
@@ -56,6 +57,19 @@ def test_a_budget_that_is_overspent_leaves_the_cheapest_arm_that_will_do(open_ro
     assert {router.route(f"query {i}").eligible for i in range(5)} == {("small",)}
     assert router.route("a", arms=["large"]).eligible == ("large",)
     router.feedback(first.id, cost_usd=None)
+    assert router.route("a").eligible == ("large", "small")
+    assert router.verify().ok
+
+
+def test_a_call_has_to_be_within_the_budget_even_if_it_costs_more_than_expected(
+    open_on_either: OpenRouter,
+) -> None:
+    router = open_on_either(budget={"usd_per_request": 0.002}, policy={"name": "uniform"})
+    first = router.route("a")  # of a new router a call may cost 3 requests' worth; "large" half as much
+    assert first.eligible == ("small",)
+    assert first.excluded == {"large": TOO_DEAR}
+    for i in range(5):  # what these leave of the budget is enough for one that is three times as dear
+        router.route(f"query {i}", arms=["small"])
     assert router.route("a").eligible == ("large", "small")
     assert router.verify().ok
 
@@ -111,6 +125,44 @@ def test_a_day_budget_is_kept(open_router: OpenRouter) -> None:
     assert all(math.isfinite(one.cost_weight) and one.cost_weight > 0.0 for one in made)
     assert made[-1].eligible == ("small",)  # in a few seconds nearly nothing was allowed
     assert router.verify().ok
+
+
+# -- how it stands --------------------------------------------------------------------------------
+
+
+def test_how_a_budget_stands_is_the_same_for_every_worker(open_on_either: OpenRouter) -> None:
+    one, other = (open_on_either(budget=SECTION) for _ in range(2))
+    for i in range(4):
+        one.feedback(one.route(f"query {i}").id, cost_usd=0.001)
+    late = one.route("not heard of", arms=["small"])
+    other.refresh()
+    found = other.budget()
+    assert found == one.budget()
+    assert (found.goal, found.target, found.requests) == ("usd_per_request", BUDGET.usd, 5)
+    assert found.spent_usd == pytest.approx(0.004 + late.expected_cost_usd)
+    assert found.allowance_usd == pytest.approx(5 * BUDGET.usd)
+    assert (found.forgone_usd, found.mean_reward) == (0.0, None)
+    assert found.cost_weight == price_of_a_dollar(one._store.pace, BUDGET) == one.route("a").cost_weight
+
+
+def test_how_a_floor_stands_is_told_in_rewards(open_router: OpenRouter) -> None:
+    router = open_router(budget={"mean_quality": 0.8})
+    assert router.budget().mean_reward is None
+    for quality in (1.0, 0.0, 0.5, 0.9):
+        router.feedback(router.route(f"query {quality}").id, quality=quality)
+    found = router.budget()
+    assert (found.goal, found.target, found.requests) == ("mean_quality", 0.8, 4)
+    assert found.mean_reward == pytest.approx(0.6)
+    assert found.allowance_usd is found.forgone_usd is found.affordable_usd is None
+
+
+def test_a_day_budget_is_named_as_it_is_set(open_router: OpenRouter) -> None:
+    assert open_router(budget={"usd_per_day": 1.0}).budget().goal == "usd_per_day"
+
+
+def test_without_a_goal_the_error_says_how_to_set_one(open_router: OpenRouter) -> None:
+    with pytest.raises(NoBudget, match=r"set usd_per_request, usd_per_day or mean_quality under \[budget\]"):
+        open_router().budget()
 
 
 # -- the most a call may cost ---------------------------------------------------------------------

@@ -18,6 +18,7 @@ ENDPOINTS = {
     ("/v1/decisions/{decision_id}/chain", "get"),
     ("/v1/arms", "get"),
     ("/v1/calibration", "get"),
+    ("/v1/budget", "get"),
     ("/healthz", "get"),
     ("/readyz", "get"),
 }

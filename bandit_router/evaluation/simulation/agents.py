@@ -12,7 +12,7 @@ from bandit_router.budget import Pace, advance, affordable_usd, expected_worth, 
 from bandit_router.config import PosteriorSection, TrialSection
 from bandit_router.costs import root_of, roots
 from bandit_router.deadline import Deadline, late
-from bandit_router.decide import View, expect_costs, score
+from bandit_router.decide import View, expect_costs, high_costs, score
 from bandit_router.errors import NoEligibleArm
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
@@ -152,7 +152,8 @@ class RouterAgent:
         weight = self.cost_weight
         if self.goal is not None:
             weight = price_of_a_dollar(self.pace, self.goal)
-            costs = affordable(costs, affordable_usd(self.pace, self.goal))
+            left = affordable(high_costs(self.view, x, there), affordable_usd(self.pace, self.goal))
+            costs = {arm: costs[arm] for arm in left}
         scores = score(self.view.posterior, list(costs), x, list(costs.values()), weight, signals)
         chosen = sample(self.policy.pmf(scores), self.rng)
         arm = scores.arms[chosen]
