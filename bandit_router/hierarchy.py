@@ -32,14 +32,16 @@ inference, JASA 1983), in two rounds.
 given θ_0, the same for every query. √(φᵀC_aφ) would send queries in unusual directions to arms that are known
 to be worse; in simulation on five streams it cost about half as much again.
 
-**Warm starts.** Evidence from elsewhere is sums W of the same kind, and counts as κ W. Of the steps in
-``TRUST``, κ is the one under which the arms' own outcomes O are most probable::
+**Warm starts.** Evidence from elsewhere is sums W of the same kind. It may be of these very arms; or of
+*strangers*, K more arms under the same θ_0, which tell how good models are and which queries are hard, and
+nothing of which arm is which; or of nothing alike, so that only its directions are of use. It is taken as
+that under which the arms' own outcomes O are most probable, beside what is believed beforehand::
 
-    log p(O | κ W) = log p(O, κ W) − log p(κ W)
+    log p(O | W) = log p(O, W) − log p(W)
 
-(a power prior, Ibrahim & Chen, Statistical Science 2000, with its power chosen by empirical Bayes). So
-evidence that was wrong, or is of other models under the same names, is unlearned at a stroke and not
-outcome by outcome.
+So labels that were wrong, or are of other models under the same names, are unlearned at a stroke and not
+outcome by outcome, and what they say of queries is kept. (To count W for less, a power prior, does neither:
+what is right about wrong labels then speaks for all of them.)
 
 Everything follows from the sums S = Σ w x xᵀ, m = Σ w y x, Σ w y² and n of each arm.
 """
@@ -47,6 +49,7 @@ Everything follows from the sums S = Σ w x xᵀ, m = Σ w y x, Σ w y² and n o
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,8 +64,9 @@ DIRECTIONS = 12
 FACTORS = (0.01, 0.1, 0.3, 1.0, 3.0)
 """Candidates for how much arms differ, in units of ``arm_variance``, equally likely beforehand."""
 
-TRUST = (1.0, 0.1, 1e-6)
-"""κ: all of a warm start, a tenth of it, nothing but its directions."""
+PRIOR_LOG_ODDS = 4.0
+"""Of a warm start being of these arms, over each of what else it may be. In simulation, with right labels and
+with wrong ones, 3 and 5 did about as well."""
 
 _CONTEXTS = 20.0  # contexts' worth of an isotropic Cov(x), before there are many
 _NOISE_ROWS = 10.0  # rows' worth of the noise of all arms in that of each
@@ -128,7 +132,7 @@ class Solution(NamedTuple):
 def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | None = None) -> Solution:
     """Solve the hierarchy from the sums; ``prior_mean`` (K,) is the level expected of each arm.
 
-    ``warm`` are sums of another origin, which count for as much as the others bear out.
+    ``warm`` are sums of another origin, which are taken for what the others bear out.
     """
     everything = sums if warm is None else plus(sums, warm)
     transform = directions(everything.second, everything.weight, hyper.apart)
@@ -141,32 +145,48 @@ def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | No
     solution = _solution(plus(own, other), transform, offset, mu, hyper)
     if not sums.weight.any():
         return solution
-    trust = _trust(own, other, solution.noise, mu, hyper)
-    if trust == TRUST[0]:
-        return solution
-    return _solution(plus(own, times(trust, other)), transform, offset, mu, hyper)
+    take = _borne_out(own, other, solution.noise, mu, hyper)
+    return solution if take is plus else _solution(take(own, other), transform, offset, mu, hyper)
 
 
-def _trust(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> float:
-    """κ: how much of the other sums the own ones bear out."""
+def _as_strangers(own: Sums, other: Sums) -> Sums:
+    """The sums of twice as many arms."""
+    return Sums(*(np.concatenate(parts) for parts in zip(own, other, strict=True)))
 
-    def borne_out(power: float) -> float:
-        prior = times(power, other)
-        return _log_evidence(plus(own, prior), noise, mu, hyper) - _log_evidence(prior, noise, mu, hyper)
 
-    return max(TRUST, key=borne_out)
+def _as_nothing(own: Sums, other: Sums) -> Sums:
+    del other
+    return own
+
+
+def _borne_out(
+    own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior
+) -> Callable[[Sums, Sums], Sums]:
+    """As what the own outcomes bear the other sums out: of these arms, of strangers, or as nothing."""
+    none = times(0.0, own)
+
+    def odds(take: Callable[[Sums, Sums], Sums]) -> float:
+        both, alone = take(own, other), take(none, other)
+        noises = np.resize(noise, len(both.weight))  # a stranger's is that of the arm of its name
+        found = _log_evidence(both, noises, mu, hyper) - _log_evidence(alone, noises, mu, hyper)
+        return found if take is plus else found - PRIOR_LOG_ODDS
+
+    return max((plus, _as_strangers, _as_nothing), key=odds)
 
 
 def _solution(
     sums: Sums, transform: FloatArray, offset: FloatArray, mu: float, hyper: Hyperprior
 ) -> Solution:
-    noise = np.full(len(offset), hyper.noise_std**2)
+    """Of the arms with an ``offset`` (K,) of their level; the others in the sums are strangers."""
+    noise = np.full(len(sums.weight), hyper.noise_std**2)
     fit = _fit(sums, noise, mu, hyper)
     for _ in range(_ROUNDS if sums.weight.any() else 0):
         noise = _noise(sums, fit, noise, hyper.noise_std**2)
         fit = _fit(sums, noise, mu, hyper)
-    fit.theta[:, 0] += offset
-    return Solution(transform, fit.theta, np.sqrt(fit.variance), noise)
+    k = len(offset)
+    theta = fit.theta[:k]
+    theta[:, 0] += offset
+    return Solution(transform, theta, np.sqrt(fit.variance[:k]), noise[:k])
 
 
 class _Fit(NamedTuple):

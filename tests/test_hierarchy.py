@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,18 @@ from scipy.special import logsumexp, softmax
 from scipy.stats import multivariate_normal
 
 from bandit_router import hierarchy
-from bandit_router.hierarchy import DIRECTIONS, FACTORS, Hyperprior, Solution, Sums, directions, plus, solve
+from bandit_router.hierarchy import (
+    DIRECTIONS,
+    FACTORS,
+    PRIOR_LOG_ODDS,
+    Hyperprior,
+    Solution,
+    Sums,
+    directions,
+    plus,
+    solve,
+    times,
+)
 from bandit_router.types import FloatArray
 
 HYPER = Hyperprior(level_std=0.3, arm_std=0.15, common_variance=0.02, arm_variance=0.005, noise_std=0.3)
@@ -160,26 +172,41 @@ def log_density(
 
 
 @settings(deadline=None, max_examples=40)
-@given(SEEDS, st.integers(1, 4), st.integers(2, 8), st.sampled_from([HYPER, UNKNOWN]))
-def test_what_outcomes_say_of_a_warm_start_is_their_density_under_it(
-    seed: int, k: int, d: int, hyper: Hyperprior
+@given(SEEDS, st.integers(1, 4), st.integers(2, 8), st.sampled_from([HYPER, UNKNOWN]), st.data())
+def test_a_warm_start_is_taken_for_what_makes_the_outcomes_most_probable(
+    seed: int, k: int, d: int, hyper: Hyperprior, data: st.DataObject
 ) -> None:
-    own, warm = rows_of(seed, k, d, most=15), rows_of(seed + 1, k, d, most=15)
+    """Of the same arms, of as many strangers, or nothing: by the joint densities of all outcomes."""
+    own, made = rows_of(seed, k, d, most=15), rows_of(seed + 1, k, d, most=15)
+    off = data.draw(st.lists(st.sampled_from([0.0, -0.5, 0.5, 3.0]), min_size=k, max_size=k))
+    warm = [(x, y + by) for (x, y), by in zip(made, off, strict=True)]
+    nobody = [(x[:0], y[:0]) for x, y in own]
     noise = np.linspace(0.05, 0.2, k)
-    both = [
+    together = [
         (np.concatenate([x, wx]), np.concatenate([y, wy])) for (x, y), (wx, wy) in zip(own, warm, strict=True)
     ]
-    transform = directions(sums_of(both, d).second, sums_of(both, d).weight)
-    of_both, of_warm = (
-        hierarchy._log_evidence(sums, noise, 0.6, hyper)
-        for sums in (hierarchy._projected(sums_of(rows, d), transform) for rows in (both, warm))
-    )
-    exact_of_both, exact_of_warm = (
-        logsumexp([log_density(rows, transform, noise, one) for one in candidates(hyper)])
-        for rows in (both, warm)
-    )
+    transform = directions(sums_of(together, d).second, sums_of(together, d).weight)
+
+    def density(rows: list[tuple[FloatArray, FloatArray]]) -> float:
+        noises = np.resize(noise, len(rows))
+        found = logsumexp([log_density(rows, transform, noises, one) for one in candidates(hyper)])
+        return float(found - np.log(len(candidates(hyper))))
+
+    exact: dict[Any, float] = {
+        plus: density(together) - density(warm) + PRIOR_LOG_ODDS,
+        hierarchy._as_strangers: density(own + warm) - density(nobody + warm),
+        hierarchy._as_nothing: density(own),
+    }
+    projected = [hierarchy._projected(sums_of(rows, d), transform) for rows in (own, warm)]
+    mine, theirs = projected
+    take = hierarchy._borne_out(mine, theirs, noise, 0.6, hyper)
+    assert exact[take] == pytest.approx(max(exact.values()), abs=1e-7)
     constant = 0.5 * np.log(2 * np.pi) * sum(len(y) for _, y in own)
-    assert of_both - of_warm - constant == pytest.approx(exact_of_both - exact_of_warm, abs=1e-7)
+    of_all, of_warm = (
+        hierarchy._log_evidence(hierarchy._as_strangers(one, theirs), np.resize(noise, 2 * k), 0.6, hyper)
+        for one in (mine, times(0.0, mine))
+    )
+    assert of_all - of_warm - constant == pytest.approx(exact[hierarchy._as_strangers], abs=1e-7)
 
 
 def world(seed: int, levels: list[float], rows: int) -> Sums:
@@ -209,6 +236,30 @@ def test_a_warm_start_of_other_models_is_unlearned() -> None:
     assert believed.theta[:, 0].argmax() == 0
     np.testing.assert_allclose(found.theta[:, 0], alone.theta[:, 0], atol=0.02)
     np.testing.assert_allclose(found.width, alone.width, rtol=0.02)
+
+
+def test_labels_of_other_models_tell_which_queries_are_hard_and_not_which_model_is_good() -> None:
+    """Only the first arm was tried, 60 times. Whatever its label says, the others are as open as before."""
+    rng, weak, slope = np.random.default_rng(4), 0.45, np.array([0.0, 0.15, -0.1])
+
+    def answers(levels: list[float], counts: list[int]) -> Sums:
+        rows = []
+        for level, n in zip(levels, counts, strict=True):
+            x = np.column_stack([np.ones(n), rng.standard_normal((n, 2))])
+            rows.append((x, level + x @ slope + 0.3 * rng.standard_normal(n)))
+        return sums_of(rows, 3)
+
+    own, prior = answers([weak, 0.7, 0.9], [60, 0, 0]), np.full(3, 0.6)
+    wrong = answers([0.9, weak, 0.7], [400] * 3)
+    found, believed = solve(own, prior, HYPER, wrong), solve(plus(own, wrong), prior, HYPER)
+    assert believed.width[1] < 0.03
+    assert found.width[1:].min() > 0.1
+    assert found.theta[0, 0] == pytest.approx(weak, abs=0.1)
+    effect = found.theta @ found.transform  # of a step along each feature
+    np.testing.assert_allclose(effect[:, 1:], np.tile(slope[1:], (3, 1)), atol=0.08)
+    alone = solve(own, prior, HYPER)
+    far = np.abs(alone.theta @ alone.transform - found.theta @ found.transform)[1:, 1:]
+    assert far.max() > 0.02, "the labels added nothing"
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
