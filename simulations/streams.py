@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,13 @@ def _zeroeval8(folder: Path) -> Dataset:
     return replace(load_dataset(folder / "zeroeval.parquet", models=_EIGHT), name="zeroeval8")
 
 
+def _others(folder: Path, half: int) -> Dataset:
+    """Every other one, by name, of the models that zeroeval8 leaves out."""
+    data = _zeroeval(folder)
+    rest = sorted(model for model in data.models if model not in _EIGHT)
+    return replace(data.only(rest[half::2]), name=f"zeroeval9{'ab'[half]}")
+
+
 def _llm_confidence(folder: Path) -> Dataset:
     return _of_known_cost(load_dataset(folder / "llm_confidence.parquet"))
 
@@ -56,6 +64,8 @@ STREAMS: Mapping[str, Callable[[Path], Dataset]] = {
     "paretobandit": _paretobandit,
     "zeroeval": _zeroeval,
     "zeroeval8": _zeroeval8,
+    "zeroeval9a": partial(_others, half=0),
+    "zeroeval9b": partial(_others, half=1),
     "llm_confidence": _llm_confidence,
     "routellm": _routellm,
     "mixed": _mixed,
@@ -64,7 +74,10 @@ STREAMS: Mapping[str, Callable[[Path], Dataset]] = {
 
 
 FIVE = ("mixed", "paretobandit", "zeroeval8", "llm_confidence", "routellm")
-"""The streams that bandit-router is judged on."""
+"""The streams that bandit-router is judged on, and its constants were chosen on."""
+
+HELD_BACK = ("zeroeval9a", "zeroeval9b")
+"""Models on whose answers no constant was chosen but ``hierarchy.PRIOR_LOG_ODDS``; one is in mixed, too."""
 
 
 def load_stream(name: str, folder: Path) -> Stream:
