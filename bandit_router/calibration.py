@@ -45,6 +45,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bandit_router.hierarchy import Taken
 from bandit_router.store.recent import Costed, Rewarded
 from bandit_router.types import FloatArray
 
@@ -101,11 +102,13 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationReport:
-    """All arms together, each by name, and the names of those whose alarm is on."""
+    """All arms together, each by name, and the names of those whose alarm is on; ``warm_start`` is what
+    rewards say that a warm start is evidence of, None without one."""
 
     total: Calibration
     arms: dict[str, Calibration]
     alarms: tuple[str, ...]
+    warm_start: Taken | None = None
 
 
 class Residuals(NamedTuple):

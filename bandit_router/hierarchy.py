@@ -49,8 +49,9 @@ Everything follows from the sums S = Σ w x xᵀ, m = Σ w y x, Σ w y² and n o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -114,14 +115,23 @@ def plus(a: Sums, b: Sums) -> Sums:
     return Sums(*(x + y for x, y in zip(a, b, strict=True)))
 
 
+class Taken(StrEnum):
+    """What a warm start is taken for evidence of."""
+
+    SAME = "these models"
+    STRANGERS = "other models"
+    NOTHING = "nothing"
+
+
 class Solution(NamedTuple):
     """The hierarchy, solved: ``transform`` T (D, d) with φ = T x, ``theta`` θ (K, D), ``width`` (K,) standard
-    deviation of each arm's level, ``noise`` σ² (K,)."""
+    deviation of each arm's level, ``noise`` σ² (K,); ``taken`` is None without a warm start."""
 
     transform: FloatArray
     theta: FloatArray
     width: FloatArray
     noise: FloatArray
+    taken: Taken | None = None
 
     def mean(self, x: FloatArray) -> FloatArray:
         """The expected outcome of every arm at x (d,), (K,)."""
@@ -144,34 +154,36 @@ def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | No
     other = _centred(_projected(warm, transform), offset)
     solution = _solution(plus(own, other), transform, offset, mu, hyper)
     if not sums.weight.any():
-        return solution
-    take = _borne_out(own, other, solution.noise, mu, hyper)
-    return solution if take is plus else _solution(take(own, other), transform, offset, mu, hyper)
+        return solution._replace(taken=Taken.SAME)
+    taken = _borne_out(own, other, solution.noise, mu, hyper)
+    if taken is not Taken.SAME:
+        solution = _solution(_TAKE[taken](own, other), transform, offset, mu, hyper)
+    return solution._replace(taken=taken)
 
 
-def _as_strangers(own: Sums, other: Sums) -> Sums:
+def _beside(own: Sums, other: Sums) -> Sums:
     """The sums of twice as many arms."""
     return Sums(*(np.concatenate(parts) for parts in zip(own, other, strict=True)))
 
 
-def _as_nothing(own: Sums, other: Sums) -> Sums:
-    del other
-    return own
+_TAKE: Mapping[Taken, Callable[[Sums, Sums], Sums]] = {
+    Taken.SAME: plus,
+    Taken.STRANGERS: _beside,
+    Taken.NOTHING: lambda own, _: own,
+}
 
 
-def _borne_out(
-    own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior
-) -> Callable[[Sums, Sums], Sums]:
-    """As what the own outcomes bear the other sums out: of these arms, of strangers, or as nothing."""
+def _borne_out(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> Taken:
+    """What the own outcomes say that the other sums are of."""
     none = times(0.0, own)
 
-    def odds(take: Callable[[Sums, Sums], Sums]) -> float:
-        both, alone = take(own, other), take(none, other)
+    def log_odds(taken: Taken) -> float:
+        both, alone = (_TAKE[taken](mine, other) for mine in (own, none))
         noises = np.resize(noise, len(both.weight))  # a stranger's is that of the arm of its name
         found = _log_evidence(both, noises, mu, hyper) - _log_evidence(alone, noises, mu, hyper)
-        return found if take is plus else found - PRIOR_LOG_ODDS
+        return found + PRIOR_LOG_ODDS if taken is Taken.SAME else found
 
-    return max((plus, _as_strangers, _as_nothing), key=odds)
+    return max(Taken, key=log_odds)
 
 
 def _solution(

@@ -30,7 +30,7 @@ from scipy.linalg import blas, lapack
 from bandit_router import hierarchy
 from bandit_router.errors import InvalidInput
 from bandit_router.forgetting import decay, weights
-from bandit_router.hierarchy import Hyperprior, Solution, Sums
+from bandit_router.hierarchy import Hyperprior, Solution, Sums, Taken
 from bandit_router.types import FloatArray
 from bandit_router.warm import Warm
 
@@ -315,6 +315,15 @@ class Posterior:
             return mean, np.broadcast_to(self._solution.width, mean.shape)
         variance = np.stack([np.einsum("nd,nd->n", x @ c, x) for c in self.covariance], axis=1)
         return x @ self.theta.T, np.sqrt(np.maximum(variance, 0.0))
+
+    @property
+    def warm_taken(self) -> Taken | None:
+        """What the warm start is taken for evidence of; None without one."""
+        if self._stale:
+            self.solve()
+        if self._solution is not None:
+            return self._solution.taken
+        return None if self.warm is None else Taken.SAME
 
     @property
     def residual_variance(self) -> FloatArray:

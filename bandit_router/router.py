@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -332,7 +333,8 @@ class Router:
         Raises InvalidInput.
         """
         check_last(last)
-        return calibrate(*self._store.recent(last), self.counts())
+        found = calibrate(*self._store.recent(last), self.counts())
+        return replace(found, warm_start=self._view.posterior.warm_taken)
 
     def budget(self) -> Standing:
         """How the goal under [budget] stands, for all workers together, when this one last looked.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from bandit_router.hierarchy import (
     Hyperprior,
     Solution,
     Sums,
+    Taken,
     directions,
     plus,
     solve,
@@ -192,21 +192,21 @@ def test_a_warm_start_is_taken_for_what_makes_the_outcomes_most_probable(
         found = logsumexp([log_density(rows, transform, noises, one) for one in candidates(hyper)])
         return float(found - np.log(len(candidates(hyper))))
 
-    exact: dict[Any, float] = {
-        plus: density(together) - density(warm) + PRIOR_LOG_ODDS,
-        hierarchy._as_strangers: density(own + warm) - density(nobody + warm),
-        hierarchy._as_nothing: density(own),
+    exact = {
+        Taken.SAME: density(together) - density(warm) + PRIOR_LOG_ODDS,
+        Taken.STRANGERS: density(own + warm) - density(nobody + warm),
+        Taken.NOTHING: density(own),
     }
     projected = [hierarchy._projected(sums_of(rows, d), transform) for rows in (own, warm)]
     mine, theirs = projected
-    take = hierarchy._borne_out(mine, theirs, noise, 0.6, hyper)
-    assert exact[take] == pytest.approx(max(exact.values()), abs=1e-7)
+    taken = hierarchy._borne_out(mine, theirs, noise, 0.6, hyper)
+    assert exact[taken] == pytest.approx(max(exact.values()), abs=1e-7)
     constant = 0.5 * np.log(2 * np.pi) * sum(len(y) for _, y in own)
     of_all, of_warm = (
-        hierarchy._log_evidence(hierarchy._as_strangers(one, theirs), np.resize(noise, 2 * k), 0.6, hyper)
+        hierarchy._log_evidence(hierarchy._beside(one, theirs), np.resize(noise, 2 * k), 0.6, hyper)
         for one in (mine, times(0.0, mine))
     )
-    assert of_all - of_warm - constant == pytest.approx(exact[hierarchy._as_strangers], abs=1e-7)
+    assert of_all - of_warm - constant == pytest.approx(exact[Taken.STRANGERS], abs=1e-7)
 
 
 def world(seed: int, levels: list[float], rows: int) -> Sums:
@@ -224,6 +224,7 @@ def test_a_warm_start_is_prior_evidence() -> None:
     nothing, warm, own = world(0, levels, 0), world(1, levels, 100), world(2, levels, 100)
     for mine, together in ((nothing, warm), (own, plus(own, warm))):
         found, expected = solve(mine, prior, HYPER, warm), solve(together, prior, HYPER)
+        assert (found.taken, expected.taken) == (Taken.SAME, None)
         np.testing.assert_allclose(found.theta, expected.theta)
         np.testing.assert_allclose(found.width, expected.width)
 
@@ -233,6 +234,7 @@ def test_a_warm_start_of_other_models_is_unlearned() -> None:
     wrong = world(1, [0.9, 0.6, 0.3], 300)
     found, alone = solve(own, prior, HYPER, wrong), solve(own, prior, HYPER)
     believed = solve(plus(own, wrong), prior, HYPER)
+    assert found.taken is Taken.STRANGERS
     assert believed.theta[:, 0].argmax() == 0
     np.testing.assert_allclose(found.theta[:, 0], alone.theta[:, 0], atol=0.02)
     np.testing.assert_allclose(found.width, alone.width, rtol=0.02)

@@ -35,6 +35,8 @@ def calibration(
         for name, row in {**found.arms, "all": found.total}.items():
             table.add_row(name, *_reward(row.reward), *_cost(row.cost))
         out.print(table)
+        if found.warm_start is not None:
+            say(f"by these rewards, the warm start is evidence of {found.warm_start}")
         for arm in found.alarms:
             n, reward, expected, difference, z = _reward(found.arms[arm].widest)
             what = f"{reward} on its newest {n} rewards, expected {expected}: {difference}, z = {z}"

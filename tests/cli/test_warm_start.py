@@ -40,6 +40,8 @@ def test_from_labels(run: Run, call: Run, labels: str) -> None:
         "warm start from 50 labelled queries of labels, trusted for 50 queries: snapshot 3"
     ]
     assert large(call) > 0.95
+    assert "by these rewards, the warm start is evidence of these models" in call("calibration").out
+    assert json.loads(call("calibration", "--json").out)["warm_start"] == "these models"
     assert run("verify").code == 0
 
 

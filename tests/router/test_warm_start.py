@@ -10,6 +10,7 @@ import pytest
 
 from bandit_router.errors import InvalidInput, SchemaMismatch
 from bandit_router.evaluation.warm_start import of_router
+from bandit_router.hierarchy import Taken
 from bandit_router.router import Router
 from bandit_router.warm import Evidence, evidence_of_labels
 from tests.router.conftest import NEW, OpenRouter, share, teach
@@ -59,6 +60,18 @@ def test_the_newest_warm_start_counts_and_it_can_be_taken_away(open_router: Open
     router.rebuild()
     assert router.route("Why?").pmf == pytest.approx(cold)
     assert router.verify().ok
+
+
+def test_calibration_says_what_a_warm_start_turned_out_to_be_of(open_on_either: OpenRouter) -> None:
+    router = open_on_either()
+    assert router.calibration().warm_start is None
+    router.warm_start(labels(router))
+    assert router.calibration().warm_start is Taken.SAME
+    for i in range(30):  # "large" was labelled as good
+        router.feedback(router.route(f"query {i}", arms=["large"]).id, quality=0.1)
+    router.learn()
+    assert router.calibration().warm_start is not Taken.SAME
+    assert router.verify().ok, router.verify().problems
 
 
 def test_trust_is_how_many_queries_it_counts_for(open_router: OpenRouter) -> None:
