@@ -14,8 +14,9 @@ two together come to rest in some hundred requests for any price list, whose sca
 
 One dear call can cost a hundred requests' worth, which no λ can take back. So an arm is too dear for the
 moment when what a call of it may well cost would bring the debt above ``SLACK``, and the guards leave it out;
-the cheapest is never left out. Allowance that lies unused for long is forgone: a budget is a ceiling, not a
-savings account.
+what is expected to cost least is never left out. Allowance that lies unused for long is forgone: a budget is
+a ceiling, not a savings account. So an arm of which a call may well cost more than some hundred requests'
+worth is never taken.
 
 A floor is the other way round: "minimise cost subject to reward". With every request a reward of r is due;
 what was earned beyond that (less the reserve) is D, so that λ rises while answers are better than they have
@@ -49,8 +50,8 @@ LEAST_SLACK = 2.0
 
 RESERVE = 0.004
 MOST_RESERVE = 20.0
-"""Held back of the allowance, in the same measures: a call can cost more than it may well do, never less
-than 0."""
+"""Held back of the allowance, in the same measures: a call can cost even more than was reckoned with, and
+never less than 0."""
 
 FLOOR_RESERVE = 0.0025
 MOST_FLOOR_RESERVE = 10.0
@@ -112,6 +113,11 @@ def advance(
     return replace(moved, pressure=_within(pressure, lowest, highest))
 
 
+def grown(pace: Pace, goal: Goal | None, now: float) -> Pace:
+    """The pace at ``now``, Unix time, when nothing has come since: a day's budget has grown."""
+    return pace if goal is None else advance(pace, goal, requests=0, spent_usd=0.0, now=now)
+
+
 def _forgo(pace: Pace, budget: Budget) -> Pace:
     saved = _MOST_REQUESTS * budget.usd if budget.per == "request" else budget.usd
     unused = pace.allowance_usd - pace.forgone_usd - pace.spent_usd - saved
@@ -163,7 +169,7 @@ def expected_worth(quality: float) -> float:
 
 
 def affordable_usd(pace: Pace, goal: Goal | None) -> float:
-    """The most that one call may cost now; never below 0, and anything without a budget."""
+    """The most that a call may cost that turns out dear; never below 0, and anything without a budget."""
     if not isinstance(goal, Budget):
         return math.inf
     slack = max(LEAST_SLACK, SLACK * pace.requests)
@@ -177,8 +183,8 @@ class Standing:
     ``goal`` is the name of its setting and ``target`` the value. ``requests`` were routed since it was set
     and ``spent_usd`` is what they cost, as far as that is known, else were expected to. Of a budget:
     ``allowance_usd``, what they might spend, without ``forgone_usd`` that lay unused for too long, and
-    ``affordable_usd``, the most that one call may cost now. Of a floor: the ``mean_reward`` so far, with
-    what is expected of answers that were not rated. ``cost_weight`` is λ, 1/USD.
+    ``affordable_usd``, the most that a call may cost now that turns out dear. Of a floor: the ``mean_reward``
+    so far, with what is expected of answers that were not rated. ``cost_weight`` is λ, 1/USD.
     """
 
     goal: str
@@ -192,8 +198,9 @@ class Standing:
     mean_reward: float | None = None
 
 
-def standing(pace: Pace, goal: Goal) -> Standing:
-    """How the goal stands at this pace."""
+def standing(pace: Pace, goal: Goal, now: float) -> Standing:
+    """How the goal stands at ``now``, Unix time, seconds."""
+    pace = grown(pace, goal, now)
     price = price_of_a_dollar(pace, goal)
     if isinstance(goal, Floor):
         mean = pace.earned / pace.requests if pace.requests else None

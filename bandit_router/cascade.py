@@ -187,8 +187,8 @@ def judge(
 def obstacle(view: View, answered: Answered, expensive: str) -> str | None:
     """Why there can be no retry; None when there can.
 
-    What the query may go to was settled when it was first asked; what may have changed since is looked at
-    again.
+    What the query may go to was settled when it was first asked, be it that the budget had too little left
+    for the arm; what may have changed for the worse since is looked at again.
     """
     first = answered.decision
     if first.reason in _PINNED:

@@ -8,7 +8,7 @@ RouterError
 │   └── ArmExcluded       the arm that the caller or a workflow names is not eligible
 ├── UnknownDecision       no decision with that id in this router's log
 ├── UnknownConversation   no conversation with that id keeps an arm, or not any more
-├── NoBudget              the router has no goal under [budget] whose standing could be told
+├── NoBudget              no worker of this router has a goal under [budget]
 ├── IdempotencyConflict   the key was used before with a different request
 ├── RouterClosed          the router was used after close()
 └── StoreError            the database cannot do what was asked
@@ -91,11 +91,12 @@ class UnknownConversation(RouterError, LookupError):
 
 
 class NoBudget(RouterError, LookupError):
-    """The router has no goal whose standing could be told."""
+    """No worker of this router has a goal."""
 
     def __init__(self, router: str) -> None:
         super().__init__(
-            f"router {router!r} has no goal; set usd_per_request, usd_per_day or mean_quality under [budget]"
+            f"no worker of router {router!r} has a goal; "
+            "set usd_per_request, usd_per_day or mean_quality under [budget] and start one"
         )
 
 

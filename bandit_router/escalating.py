@@ -39,7 +39,7 @@ def ask(
         decision=first,
         confidence=confidence,
         deadline=deadline_of(first, asked_s, level, now),
-        affordable_usd=affordable_usd(store.pace, store.goal),
+        affordable_usd=affordable_usd(store.pace_at(now), store.goal),
     )
 
 

@@ -20,7 +20,8 @@ class Limits(NamedTuple):
 
     ``require`` lists capabilities the model must have; ``allow`` names the only arms the caller accepts.
     ``max_cost_usd`` is the caller's, and excludes whatever is expected to cost more. ``affordable_usd`` is
-    what the router's budget has left for this call: it excludes too, but never the cheapest arm.
+    what the router's budget has left for this call: it excludes whatever may well cost more, but never what
+    is expected to cost least.
     ``min_quality`` excludes arms that are not good enough for the query, but never the best of them.
     ``forbid`` names arms the caller does not accept; without the arm of ``pin`` nothing else will do.
     """
@@ -69,16 +70,18 @@ def narrow(
         raise NoEligibleArm(excluded)
     if limits.affordable_usd == math.inf:
         return eligible, excluded
-    borne = costs_usd if high_usd is None else high_usd
-    left = affordable({arm.name: borne[arm.name] for arm in eligible}, limits.affordable_usd)
+    costs = {arm.name: costs_usd[arm.name] for arm in eligible}
+    left = affordable(costs, high_usd or costs, limits.affordable_usd)
     excluded |= {arm.name: TOO_DEAR for arm in eligible if arm.name not in left}
     return [arm for arm in eligible if arm.name in left], excluded
 
 
-def affordable(costs_usd: Mapping[str, float], most_usd: float) -> dict[str, float]:
-    """The costs that are at most this, and always the lowest."""
-    most = max(most_usd, min(costs_usd.values()))
-    return {arm: cost for arm, cost in costs_usd.items() if cost <= most}
+def affordable(
+    costs_usd: Mapping[str, float], high_usd: Mapping[str, float], most_usd: float
+) -> dict[str, float]:
+    """The expected costs of arms of which a call may well cost at most this, and always the lowest."""
+    lowest = min(costs_usd.values())
+    return {arm: cost for arm, cost in costs_usd.items() if high_usd[arm] <= most_usd or cost <= lowest}
 
 
 def good_enough(scores: Scores, min_quality: float) -> dict[str, str]:

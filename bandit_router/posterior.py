@@ -64,8 +64,8 @@ class Posterior:
 
     Mutable on purpose: the learner owns one, adds to it and publishes it; a published one is never
     touched again. ``second`` is S (K, d, d), ``cross`` is m (K, d), ``square`` is Σ w r² (K,), ``count`` is
-    n (K,). Without a ``hyperprior`` the arms are independent. ``warm`` is evidence of the same arms that
-    counts as prior; change it and ``solve`` again.
+    n (K,). Without a ``hyperprior`` the arms are independent. ``warm`` is evidence from elsewhere
+    that counts as prior; change it and ``solve`` again.
     """
 
     arms: tuple[str, ...]
@@ -133,8 +133,9 @@ class Posterior:
 
     @property
     def known(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """How many rewards are behind what it says of each arm (K,): counted, and worth of a warm start."""
-        if self.warm is None:
+        """How many rewards are behind what it says of each arm (K,): counted, and worth of a warm start that
+        is of these arms."""
+        if self.warm is None or self.warm_taken is not Taken.SAME:
             return self.count
         return self.count + (self.warm.weight * self.warm.sums.weight).astype(np.int64)
 

@@ -15,14 +15,14 @@ import numpy as np
 import uuid_utils
 
 from bandit_router.arguments import check_id, check_last, check_trust
-from bandit_router.budget import Standing, standing
+from bandit_router.budget import Standing
 from bandit_router.calibration import NEWEST, CalibrationReport, calibrate
 from bandit_router.cascade import Chain, escalate
 from bandit_router.config import Settings, check_arm, load_settings
 from bandit_router.conversations import knowing, recall
 from bandit_router.decide import Request, View, decide
 from bandit_router.drift import Watch
-from bandit_router.errors import InvalidInput, NoBudget, NoEligibleArm, RouterClosed, StoreError
+from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, StoreError
 from bandit_router.escalating import ask, chain_of
 from bandit_router.explain import Explanation, explain, scores_of
 from bandit_router.feedback import make_feedback
@@ -120,6 +120,7 @@ class Router:
         self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
     ) -> tuple[Request, str]:
         """Check the arguments of :meth:`route`: a request, and the digest that identifies it."""
+        now = time.time()
         return make_request(
             query,
             options,
@@ -127,8 +128,8 @@ class Router:
             pipeline=self.pipeline,
             signallers=self.signallers,
             goal=self._store.goal,
-            pace=self._store.pace,
-            now=time.time(),
+            pace=self._store.pace_at(now),
+            now=now,
         )
 
     def decide(self, request: Request, digest: str) -> Put:
@@ -279,9 +280,11 @@ class Router:
     def warm_start(self, evidence: Evidence | None, *, trust: float | None = None) -> int:
         """Learn on top of evidence from elsewhere, instead of any before; None takes it away.
 
-        ``trust`` is how many queries the evidence may count for, as many as it is of by default. It is
-        unlearned as far as rewards contradict it. Returns the version that has it; workers follow within a
-        second. Raises InvalidInput, or SchemaMismatch for contexts of another pipeline.
+        ``trust`` is how many queries the evidence may count for, as many as it is of by default. Where
+        rewards say that it is of other models, only what it tells of queries is kept. Returns the version
+        that has it; workers follow within a second.
+
+        Raises InvalidInput, or SchemaMismatch for contexts of another pipeline.
         """
         check_trust(trust)
         if evidence is not None:
@@ -337,14 +340,8 @@ class Router:
         return replace(found, warm_start=self._view.posterior.warm_taken)
 
     def budget(self) -> Standing:
-        """How the goal under [budget] stands, for all workers together, when this one last looked.
-
-        Raises NoBudget.
-        """
-        goal = self._store.goal
-        if goal is None:
-            raise NoBudget(self.settings.router.name)
-        return standing(self._store.pace, goal)
+        """How the goal under [budget] stands now, for all workers together. Raises NoBudget or StoreError."""
+        return self._store.standing()
 
     def latency_s(self, arm: str, q: float) -> float | None:
         """What a share q of the arm's calls do not exceed, seconds, within 2.5%; None when none was timed.

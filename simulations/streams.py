@@ -28,6 +28,8 @@ _EIGHT = (
     "claude-3-5-sonnet-20241022",
 )
 
+_IN_MIXED = "Meta-Llama-3.1-8B-Instruct"
+
 
 def _paretobandit(folder: Path) -> Dataset:
     return load_dataset(folder / "paretobandit.parquet")
@@ -42,10 +44,10 @@ def _zeroeval8(folder: Path) -> Dataset:
 
 
 def _others(folder: Path, half: int) -> Dataset:
-    """Every other one, by name, of the models that zeroeval8 leaves out."""
+    """Every other one, by name, of the models of zeroeval that are in none of the five streams."""
     data = _zeroeval(folder)
-    rest = sorted(model for model in data.models if model not in _EIGHT)
-    return replace(data.only(rest[half::2]), name=f"zeroeval9{'ab'[half]}")
+    rest = sorted(model for model in data.models if model not in (*_EIGHT, _IN_MIXED))
+    return replace(data.only(rest[half::2]), name=f"zeroeval_{'ab'[half]}")
 
 
 def _llm_confidence(folder: Path) -> Dataset:
@@ -64,8 +66,8 @@ STREAMS: Mapping[str, Callable[[Path], Dataset]] = {
     "paretobandit": _paretobandit,
     "zeroeval": _zeroeval,
     "zeroeval8": _zeroeval8,
-    "zeroeval9a": partial(_others, half=0),
-    "zeroeval9b": partial(_others, half=1),
+    "zeroeval_a": partial(_others, half=0),
+    "zeroeval_b": partial(_others, half=1),
     "llm_confidence": _llm_confidence,
     "routellm": _routellm,
     "mixed": _mixed,
@@ -76,8 +78,8 @@ STREAMS: Mapping[str, Callable[[Path], Dataset]] = {
 FIVE = ("mixed", "paretobandit", "zeroeval8", "llm_confidence", "routellm")
 """The streams that bandit-router is judged on, and its constants were chosen on."""
 
-HELD_BACK = ("zeroeval9a", "zeroeval9b")
-"""Models on whose answers no constant was chosen but ``hierarchy.PRIOR_LOG_ODDS``; one is in mixed, too."""
+HELD_BACK = ("zeroeval_a", "zeroeval_b")
+"""zeroeval's queries with other models: no constant but ``hierarchy.PRIOR_LOG_ODDS`` was chosen on these."""
 
 
 def load_stream(name: str, folder: Path) -> Stream:

@@ -121,6 +121,9 @@ def test_a_budget_bears_what_a_call_may_well_cost_and_the_caller_what_is_expecte
         found, excluded = narrow_by([CHEAP, DEAR], limits, expected, high_usd=high)
         assert names(found) == left
         assert list(excluded.values()) == [TOO_DEAR] * (2 - len(left))
+    spent = Limits(input_tokens=10, affordable_usd=0.0)  # what is expected to cost least is never left out
+    found, _ = narrow_by([CHEAP, DEAR], spent, expected, high_usd={"cheap": 0.004, "dear": 0.002})
+    assert names(found) == ["cheap"]
     asked = Limits(input_tokens=10, max_cost_usd=0.001)
     assert len(narrow_by([CHEAP, DEAR], asked, expected, high_usd={"cheap": 1.0, "dear": 1.0})[0]) == 2
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 
-from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, print_json, quiet_router, say
+from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, print_json, say
+from bandit_router.config import load_settings
+from bandit_router.store.store import Store
 
 
 def budget(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """How the goal under [budget] stands: what was spent of how much, or how good answers were."""
-    with quiet_router(config) as router:
-        found = asdict(router.budget())
+    settings = load_settings(config)
+    with closing(Store.open(settings.store.url, settings.router.name, create=False)) as store:
+        found = asdict(store.standing())  # a router would begin anew for a goal that was edited
     if as_json:
         print_json(found)
         return

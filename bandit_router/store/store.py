@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bandit_router.budget import Pace
-from bandit_router.errors import RouterClosed, RouterError, StoreError, UnknownDecision
+from bandit_router.budget import Pace, Standing, grown, standing
+from bandit_router.errors import NoBudget, RouterClosed, RouterError, StoreError, UnknownDecision
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
 from bandit_router.store.conversations import read_conversation
@@ -136,6 +136,18 @@ class Store:
         if self._asked is not None and self._flying:
             book = book_with(book, as_expected(list(self._flying.values())), book.pace.as_of)
         return book.pace
+
+    def pace_at(self, now: float) -> Pace:
+        """The same at ``now``, Unix time, when nothing has come since."""
+        return grown(self.pace, self.goal, now)
+
+    def standing(self) -> Standing:
+        """How the goal that is booked for stands now, for all workers together. Raises NoBudget."""
+        with connections.translated(), connections.reading(self._engine) as connection:
+            book = read_book(connection, self.router)
+        if book is None:
+            raise NoBudget(self.router)
+        return standing(book.pace, book.goal, time.time())
 
     def depart(self, decision: Decision) -> None:
         """Count a decision towards the goal that is not committed yet; :meth:`land` ends that."""

@@ -21,8 +21,17 @@ def test_it_says_how_the_goal_stands(call: Run, tmp_path: Path) -> None:
     assert (found["goal"], found["spent_usd"], found["allowance_usd"]) == ("mean_quality", 0.25, None)
 
 
+def test_to_look_does_not_begin_anew_for_a_goal_that_was_edited(call: Run, tmp_path: Path) -> None:
+    with Router.open(write_settings(tmp_path, budget={"usd_per_request": 0.004})) as router:
+        router.feedback(router.route("a").id, cost_usd=0.25)
+        write_settings(tmp_path, budget={"usd_per_request": 0.005})
+        found = json.loads(call("budget", "--json").out)
+        assert (found["target"], found["requests"], found["spent_usd"]) == (0.004, 1, 0.25)
+        assert router.budget().requests == 1
+
+
 def test_without_a_goal_it_fails_and_says_how_to_set_one(call: Run, tmp_path: Path) -> None:
-    write_settings(tmp_path)
-    ran = call("budget")
+    with Router.open(write_settings(tmp_path)):
+        ran = call("budget")
     assert ran.code == 1
     assert "[budget]" in ran.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def test_a_call_has_to_be_within_the_budget_even_if_it_costs_more_than_expected(
     open_on_either: OpenRouter,
 ) -> None:
     router = open_on_either(budget={"usd_per_request": 0.002}, policy={"name": "uniform"})
-    first = router.route("a")  # of a new router a call may cost 3 requests' worth; "large" half as much
+    first = router.route("a")  # may cost 3 requests' worth; "large" is expected to be 1.5, and may well be 5
     assert first.eligible == ("small",)
     assert first.excluded == {"large": TOO_DEAR}
     for i in range(5):  # what these leave of the budget is enough for one that is three times as dear
@@ -156,8 +157,27 @@ def test_how_a_floor_stands_is_told_in_rewards(open_router: OpenRouter) -> None:
     assert found.allowance_usd is found.forgone_usd is found.affordable_usd is None
 
 
-def test_a_day_budget_is_named_as_it_is_set(open_router: OpenRouter) -> None:
-    assert open_router(budget={"usd_per_day": 1.0}).budget().goal == "usd_per_day"
+def test_a_day_budget_grows_while_nobody_asks(open_router: OpenRouter) -> None:
+    router = open_router(budget={"usd_per_day": 86_400.0})  # a dollar a second
+    sooner, weight = router.budget(), price_of_a_dollar(router._store.pace, router._store.goal or BUDGET)
+    time.sleep(0.05)
+    later = router.budget()
+    assert later.goal == "usd_per_day"
+    assert (later.allowance_usd or 0.0) >= (sooner.allowance_usd or 0.0) + 0.05
+    assert router.route("a").cost_weight < weight
+
+
+def test_a_worker_without_a_goal_tells_of_the_one_that_others_have(open_router: OpenRouter) -> None:
+    one = open_router(budget=SECTION)
+    one.route("a")
+    assert open_router().budget() == one.budget()
+
+
+def test_a_closed_router_does_not_tell(open_router: OpenRouter) -> None:
+    router = open_router(budget=SECTION)
+    router.close()
+    with pytest.raises(RouterClosed):
+        router.budget()
 
 
 def test_without_a_goal_the_error_says_how_to_set_one(open_router: OpenRouter) -> None:

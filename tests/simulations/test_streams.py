@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bandit_router.errors import ConfigError
-from simulations.streams import HELD_BACK, STREAMS, cost_weight, load_stream
+from simulations.streams import FIVE, HELD_BACK, STREAMS, cost_weight, load_stream
 from tests.simulations.worlds import DATA
 
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not there")
@@ -17,8 +17,8 @@ SIZES = {
     "paretobandit": (3559, 4),
     "zeroeval": (2840, 26),
     "zeroeval8": (2840, 8),
-    "zeroeval9a": (2840, 9),
-    "zeroeval9b": (2840, 9),
+    "zeroeval_a": (2840, 9),
+    "zeroeval_b": (2840, 8),
     "llm_confidence": (4705, 7),
     "routellm": (15361, 2),
     "mixed": (7545, 4),
@@ -32,10 +32,19 @@ def test_streams_are_as_large_as_stated(name: str) -> None:
     assert (data.name, (len(data.queries), len(data.models))) == (name, SIZES[name])
 
 
+def test_no_stream_is_left_out_of_these_tests() -> None:
+    assert set(STREAMS) == set(SIZES)
+    assert {*FIVE, *HELD_BACK} < set(STREAMS)
+
+
 @needs_data
-def test_every_model_of_zeroeval_is_judged_on_or_held_back_and_none_is_both() -> None:
-    parts = [STREAMS[name](DATA).models for name in ("zeroeval8", *HELD_BACK)]
-    assert sorted(model for part in parts for model in part) == sorted(STREAMS["zeroeval"](DATA).models)
+def test_models_that_are_held_back_are_in_no_stream_that_constants_were_chosen_on() -> None:
+    a, b = (set(STREAMS[name](DATA).models) for name in HELD_BACK)
+    chosen_on = {model for name in ("zeroeval8", "mixed") for model in STREAMS[name](DATA).models}
+    assert not a & b
+    assert not (a | b) & chosen_on
+    everything = set(STREAMS["zeroeval"](DATA).models)
+    assert a | b | (chosen_on & everything) == everything
 
 
 @needs_data

@@ -152,8 +152,8 @@ class RouterAgent:
         weight = self.cost_weight
         if self.goal is not None:
             weight = price_of_a_dollar(self.pace, self.goal)
-            left = affordable(high_costs(self.view, x, there), affordable_usd(self.pace, self.goal))
-            costs = {arm: costs[arm] for arm in left}
+            high = high_costs(self.view, x, there)
+            costs = affordable(costs, high, affordable_usd(self.pace, self.goal))
         scores = score(self.view.posterior, list(costs), x, list(costs.values()), weight, signals)
         chosen = sample(self.policy.pmf(scores), self.rng)
         arm = scores.arms[chosen]
