@@ -41,7 +41,8 @@ that under which the arms' own outcomes O are most probable, beside what is beli
 
 So labels that were wrong, or are of other models under the same names, are unlearned at a stroke and not
 outcome by outcome, and what they say of queries is kept. (To count W for less, a power prior, does neither:
-what is right about wrong labels then speaks for all of them.)
+what is right about wrong labels then speaks for all of them.) Where one model of several is another one, the
+others go with it: that an arm was tried and is not what it was said to be puts in doubt those that were not.
 
 Everything follows from the sums S = Σ w x xᵀ, m = Σ w y x, Σ w y² and n of each arm.
 """
