@@ -106,16 +106,18 @@ def advance(
         integral, lowest, highest = FLOOR_INTEGRAL, *_FLOOR_RANGE
     else:
         elapsed = max(0.0, now - pace.as_of) if pace.as_of else 0.0
-        grown = requests * goal.usd if goal.per == "request" else goal.usd * elapsed / _DAY_S
-        moved = _forgo(replace(moved, allowance_usd=pace.allowance_usd + grown), goal)
+        more = requests * goal.usd if goal.per == "request" else goal.usd * elapsed / _DAY_S
+        moved = _forgo(replace(moved, allowance_usd=pace.allowance_usd + more), goal)
         integral, lowest, highest = INTEGRAL, *_RANGE
     pressure = moved.pressure + integral * requests * debt(moved, goal)
     return replace(moved, pressure=_within(pressure, lowest, highest))
 
 
 def grown(pace: Pace, goal: Goal | None, now: float) -> Pace:
-    """The pace at ``now``, Unix time, when nothing has come since: a day's budget has grown."""
-    return pace if goal is None else advance(pace, goal, requests=0, spent_usd=0.0, now=now)
+    """The pace at ``now``, Unix time, when nothing has come since: only a day's budget grows meanwhile."""
+    if not (isinstance(goal, Budget) and goal.per == "day"):
+        return pace
+    return advance(pace, goal, requests=0, spent_usd=0.0, now=now)
 
 
 def _forgo(pace: Pace, budget: Budget) -> Pace:

@@ -104,7 +104,7 @@ def decide(
     """
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
     expected = expect_costs(view, request.x, listed)
-    high = high_costs(view, request.x, listed) if request.limits.affordable_usd < math.inf else expected
+    high = high_costs(view, request.x, listed) if request.limits.affordable_usd < math.inf else None
     arms, excluded = narrow(view.arms, request.limits, expected, view.latencies, high)
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]

@@ -35,9 +35,9 @@ to be worse; in simulation on five streams it cost about half as much again.
 **Warm starts.** Evidence from elsewhere is sums W of the same kind. It may be of these very arms; or of
 *strangers*, K more arms under the same θ_0, which tell how good models are and which queries are hard, and
 nothing of which arm is which; or of nothing alike, so that only its directions are of use. It is taken as
-that under which the arms' own outcomes O are most probable, beside what is believed beforehand::
+that which makes it and the arms' own outcomes O together most probable::
 
-    log p(O | W) = log p(O, W) − log p(W)
+    log p(O, W | same) + PRIOR_LOG_ODDS,    log p(O, W | strangers),    log p(O) + log p(W)
 
 So labels that were wrong, or are of other models under the same names, are unlearned at a stroke and not
 outcome by outcome, and what they say of queries is kept. (To count W for less, a power prior, does neither:
@@ -154,8 +154,6 @@ def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | No
         return _solution(own, transform, offset, mu, hyper)
     other = _centred(_projected(warm, transform), offset)
     solution = _solution(plus(own, other), transform, offset, mu, hyper)
-    if not sums.weight.any():
-        return solution._replace(taken=Taken.SAME)
     taken = _borne_out(own, other, solution.noise, mu, hyper)
     if taken is not Taken.SAME:
         solution = _solution(_TAKE[taken](own, other), transform, offset, mu, hyper)
@@ -175,16 +173,18 @@ _TAKE: Mapping[Taken, Callable[[Sums, Sums], Sums]] = {
 
 
 def _borne_out(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> Taken:
-    """What the own outcomes say that the other sums are of."""
-    none = times(0.0, own)
+    """What makes the own outcomes and the others together most probable."""
 
-    def log_odds(taken: Taken) -> float:
-        both, alone = (_TAKE[taken](mine, other) for mine in (own, none))
-        noises = np.resize(noise, len(both.weight))  # a stranger's is that of the arm of its name
-        found = _log_evidence(both, noises, mu, hyper) - _log_evidence(alone, noises, mu, hyper)
-        return found + PRIOR_LOG_ODDS if taken is Taken.SAME else found
+    def log_density(sums: Sums) -> float:
+        noises = np.resize(noise, len(sums.weight))  # a stranger's is that of the arm of its name
+        return _log_evidence(sums, noises, mu, hyper)
 
-    return max(Taken, key=log_odds)
+    found = {
+        Taken.SAME: log_density(plus(own, other)) + PRIOR_LOG_ODDS,
+        Taken.STRANGERS: log_density(_beside(own, other)),
+        Taken.NOTHING: log_density(own) + log_density(other),
+    }
+    return max(found, key=found.__getitem__)
 
 
 def _solution(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,15 +21,14 @@ from bandit_router.cli.options import (
     out,
     print_json,
     say,
+    store_as_it_is,
     warn,
 )
-from bandit_router.config import load_settings
 from bandit_router.errors import InvalidInput, RouterError
 from bandit_router.features import read_query
 from bandit_router.policies import Policy, check_arms, learns, parse_policy, signals_needed
 from bandit_router.signals.classifier import P_COMPLEX, Classifier, load_classifier
 from bandit_router.store.engine import without_passwords
-from bandit_router.store.store import Store
 from bandit_router.types import Budget, Floor, Goal, Query
 
 if TYPE_CHECKING:
@@ -61,9 +60,7 @@ def export(
     """Write the log of decisions, with their feedback, as Parquet, one folder per UTC day."""
     from bandit_router.evaluation.logs.export import export as write
 
-    settings = load_settings(config)
-    opened = Store.open(settings.store.url, settings.router.name, create=False)
-    with closing(opened) as store, store.auditing() as audit:
+    with store_as_it_is(config) as store, store.auditing() as audit:
         done = write(audit, folder)
     if as_json:
         facts = {"rows": done.by_reason, "unreadable": done.unreadable, "named": done.named}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
 from bandit_router.router import Router
+from bandit_router.store.store import Store
 
 out = Console()
 
@@ -40,6 +41,14 @@ def quiet_router(config: Path) -> Iterator[Router]:
     learner = settings.learner.model_copy(update={"interval_s": 3600.0})
     with Router.open(settings.model_copy(update={"learner": learner})) as router:
         yield router
+
+
+@contextmanager
+def store_as_it_is(config: Path) -> Iterator[Store]:
+    """The router's database, to be read: nothing is made in it, and no goal begun anew that was edited."""
+    settings = load_settings(config)
+    with closing(Store.open(settings.store.url, settings.router.name, create=False)) as store:
+        yield store
 
 
 def say(text: str, style: str | None = None) -> None:

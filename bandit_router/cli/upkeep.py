@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +16,9 @@ from bandit_router.cli.options import (
     print_json,
     quiet_router,
     say,
+    store_as_it_is,
 )
 from bandit_router.config import ENV_PREFIX, load_settings
-from bandit_router.store.store import Store
 from bandit_router.verify import Report
 from bandit_router.verify import verify as check
 
@@ -40,8 +39,7 @@ def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 def verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Check every invariant: counts, rebuild = live, every logged PMF. Exits 1 when one fails."""
-    settings = load_settings(config)
-    with closing(Store.open(settings.store.url, settings.router.name, create=False)) as store:
+    with store_as_it_is(config) as store:
         report = check(store)
     print_report(report, as_json)
     if not report.ok:

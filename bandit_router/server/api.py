@@ -102,7 +102,10 @@ def install(app: FastAPI) -> None:
     )(calibration)
     app.get(
         "/v1/budget",
-        responses={404: {"description": "The router has no goal under [budget]", **_PROBLEM}},
+        responses={
+            404: {"description": "No worker of the router has a goal under [budget]", **_PROBLEM},
+            503: _PROBLEMS[503],
+        },
         summary="How the budget or the mean quality to keep stands",
     )(budget)
     app.get("/healthz", summary="The process is alive")(healthz)
