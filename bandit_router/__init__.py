@@ -1,8 +1,9 @@
 """bandit-router: a learned LLM router."""
 
-from bandit_router.config import Settings, load_settings, make_settings
+from bandit_router.cascade import confidence
 from bandit_router.errors import RouterError
 from bandit_router.router import Router
+from bandit_router.settings import Settings, load_settings, make_settings
 from bandit_router.types import Arm, Decision, Escalation, Outcome, Reason
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Router",
     "RouterError",
     "Settings",
+    "confidence",
     "load_settings",
     "make_settings",
 ]

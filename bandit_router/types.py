@@ -212,3 +212,13 @@ class Escalation:
     def accepted(self) -> bool:
         """Whether the answer is to be kept."""
         return self.decision is None
+
+
+class Snapshot(NamedTuple):
+    """A published posterior of rewards, that of costs, latencies, and the posterior of rewards given a
+    confidence; None: there is none."""
+
+    posterior: bytes
+    costs: bytes | None = None
+    latencies: bytes | None = None
+    calibrators: bytes | None = None

@@ -35,10 +35,10 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from bandit_router.decide import score
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import LinUCB, Thompson
-from bandit_router.posterior import Posterior, Prior
+from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.routing.decide import score
 from bandit_router.types import FloatArray
 
 DIMS = (32, 75, 384)

@@ -34,10 +34,10 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from bandit_router.cli.routing import text_of
-from bandit_router.config import CONFIG_VARIABLE
 from bandit_router.evaluation.datasets import load_paretobandit
 from bandit_router.server.schemas import RouteBody
+from bandit_router.settings import CONFIG_VARIABLE
+from bandit_router.settings.templates import text_of
 
 BAR = 0.6
 _ANSWER = {

@@ -29,9 +29,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from bandit_router.calibrators import no_calibrators, with_confidence
-from bandit_router.cascade import Rule, judge
-from bandit_router.config import PosteriorSection
+from bandit_router.cascade.escalation import Rule, judge
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import load_dataset
 from bandit_router.evaluation.parallel import workers
@@ -44,8 +42,10 @@ from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.stream import Stream, make_stream
 from bandit_router.policies import sample
 from bandit_router.policies.cascade import Cascade
-from bandit_router.posterior import Posterior
-from bandit_router.priors import make_hyperprior, make_prior
+from bandit_router.posterior.confidence import no_calibrators, with_confidence
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.priors import make_hyperprior, make_prior
+from bandit_router.settings.models import PosteriorSection
 from bandit_router.types import FloatArray
 from simulations import show
 from simulations.streams import cost_weight, stream_of

@@ -24,13 +24,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from bandit_router.config import Settings, make_settings
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.simulation.agents import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, simulate
 from bandit_router.router import Router
+from bandit_router.settings import Settings, make_settings
 from bandit_router.store.store import Store
 from bandit_router.store.write import Committed, Put
 from bandit_router.types import Decision

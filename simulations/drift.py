@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from bandit_router.config import PosteriorSection
 from bandit_router.evaluation.report.as_json import plain, simulation_json
 from bandit_router.evaluation.report.curves import queries_at
 from bandit_router.evaluation.report.grid import Grid, Row, draw
@@ -28,6 +27,7 @@ from bandit_router.evaluation.simulation.events import Event
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.tracks import POINTS
+from bandit_router.settings.models import PosteriorSection
 from bandit_router.types import FloatArray
 from simulations import show
 from simulations.peers.paretobandit import ParetoBanditMaker

@@ -15,10 +15,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bandit_router.config import PosteriorSection
 from bandit_router.evaluation.datasets import load_parquet
 from bandit_router.evaluation.simulation.agents import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
+from bandit_router.settings.models import PosteriorSection
 from simulations import show
 from simulations.streams import cost_weight, stream_of
 

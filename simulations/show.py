@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bandit_router.config import PosteriorSection, TrialSection
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.parallel import spread, workers
 from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
 from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.settings.models import PosteriorSection, TrialSection
 from simulations.streams import STREAMS, cost_weight
 
 K = TypeVar("K")

@@ -8,8 +8,8 @@ import typer
 from rich.table import Table
 
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, out, print_json, quiet_router
-from bandit_router.config import load_settings
 from bandit_router.errors import RouterError
+from bandit_router.settings import load_settings
 from bandit_router.types import Arm
 
 app = typer.Typer(no_args_is_help=True, help="List arms, and add or switch them while workers run.")

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bandit_router.calibration import Gap, Spread
 from bandit_router.cli.options import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -18,6 +17,7 @@ from bandit_router.cli.options import (
     quiet_router,
     say,
 )
+from bandit_router.learning.drift import Gap, Spread
 
 
 def calibration(

@@ -17,7 +17,7 @@ from bandit_router.cli.options import (
     quiet_router,
     say,
 )
-from bandit_router.explain import Alternative, Explanation
+from bandit_router.router.explain import Alternative, Explanation
 
 
 def explain(

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
 from bandit_router.router import Router
+from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
 from bandit_router.store.store import Store
 
 out = Console()

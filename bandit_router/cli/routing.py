@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, print_json, say
-from bandit_router.config import CONFIG_VARIABLE, load_settings
 from bandit_router.errors import RouterError
-from bandit_router.explain import answer
-from bandit_router.reward import check_metric
+from bandit_router.objective.reward import check_metric
 from bandit_router.router import Router
+from bandit_router.router.explain import answer
+from bandit_router.settings import CONFIG_VARIABLE, load_settings
+from bandit_router.settings.templates import Template, text_of
 from bandit_router.types import Arm, Decision
-
-
-class Template(StrEnum):
-    """The architectures that `init` can begin with."""
-
-    BANDIT = "bandit"
-    HEURISTIC_CASCADE = "heuristic-cascade"
-    CLASSIFIER = "classifier"
-    TIERS = "tiers"
 
 
 def init(
@@ -42,17 +32,6 @@ def init(
         raise RouterError(f"{path} cannot be written: {error.strerror}") from error
     first = "train-classifier --help" if template is Template.CLASSIFIER else "serve"
     say(f"wrote {path}; next: bandit-router {first}")
-
-
-def text_of(template: Template = Template.BANDIT) -> str:
-    """The text of the settings file that `init` writes."""
-    package = files("bandit_router")
-    whole = (package / "template.toml").read_text(encoding="utf-8")
-    if template is Template.BANDIT:
-        return whole
-    policy = (package / "templates" / f"{template}.toml").read_text(encoding="utf-8")
-    start, end = whole.index("[policy]"), whole.index("[trial]")
-    return whole[:start] + policy + whole[end:]
 
 
 def serve(

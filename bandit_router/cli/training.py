@@ -22,9 +22,9 @@ from bandit_router.cli.options import (
     print_json,
     say,
 )
-from bandit_router.config import load_settings
 from bandit_router.errors import InvalidInput, RouterError
 from bandit_router.features import build_pipeline
+from bandit_router.settings import load_settings
 from bandit_router.signals.classifier import Classifier, save_classifier
 from bandit_router.store.engine import without_passwords
 

@@ -18,9 +18,10 @@ from bandit_router.cli.options import (
     say,
     store_as_it_is,
 )
-from bandit_router.config import ENV_PREFIX, load_settings
-from bandit_router.verify import Report
-from bandit_router.verify import verify as check
+from bandit_router.learning.audit import Report
+from bandit_router.learning.audit import verify as check
+from bandit_router.settings import load_settings
+from bandit_router.settings.models import ENV_PREFIX
 
 
 def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:

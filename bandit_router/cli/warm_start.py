@@ -24,7 +24,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.router import Router
 
 if TYPE_CHECKING:
-    from bandit_router.warm import Evidence
+    from bandit_router.posterior.warm_start import Evidence
 
 
 def warm_start(

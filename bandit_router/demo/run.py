@@ -22,13 +22,13 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bandit_router.config import CONFIG_VARIABLE, load_settings
 from bandit_router.demo.player import Task, play
 from bandit_router.demo.scoreboard import Scoreboard
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.datasets import Dataset, load_paretobandit, load_parquet
+from bandit_router.learning.audit import Report
 from bandit_router.router import Router
-from bandit_router.verify import Report
+from bandit_router.settings import CONFIG_VARIABLE, load_settings
 
 _CLIENTS = 2
 _TRADE = 0.1  # reward given up to save the price of the dearest model, unless a cost weight is given

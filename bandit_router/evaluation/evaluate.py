@@ -34,7 +34,7 @@ from bandit_router.evaluation.targets import (
 )
 from bandit_router.policies import Policy, check_arms, learns
 from bandit_router.policies.bandit import Fixed, Uniform
-from bandit_router.posterior import Posterior
+from bandit_router.posterior.linear import Posterior
 from bandit_router.types import FloatArray
 
 PASSES = 3

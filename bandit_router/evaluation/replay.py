@@ -36,7 +36,6 @@ from functools import partial
 
 import numpy as np
 
-from bandit_router.decide import score
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.answers import Evaluation
 from bandit_router.evaluation.estimators.evidence import no_rows, prepare
@@ -47,7 +46,8 @@ from bandit_router.evaluation.parallel import spread
 from bandit_router.evaluation.partition import OUTCOMES, IntArray
 from bandit_router.evaluation.targets import knowing
 from bandit_router.policies import Policy
-from bandit_router.posterior import Posterior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.routing.decide import score
 from bandit_router.types import FloatArray
 
 _REWARD = OUTCOMES.index("reward")

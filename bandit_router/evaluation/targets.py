@@ -21,7 +21,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.partition import FOLDS, OUTCOMES, IntArray
 from bandit_router.policies import Policy, learns, signals_needed, signals_read
-from bandit_router.posterior import Posterior, Prior
+from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import FloatArray, Scores
 

@@ -7,19 +7,19 @@ from contextlib import closing
 
 import numpy as np
 
-from bandit_router.costs import roots
 from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.read import Log
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.features import Pipeline, input_tokens, read_query
-from bandit_router.hierarchy import Sums, plus
-from bandit_router.learned import no_costs, read_snapshot
-from bandit_router.posterior import Posterior
+from bandit_router.posterior.cost import roots
+from bandit_router.posterior.hierarchical import Sums, plus
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.state import no_costs, read_snapshot
+from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
 from bandit_router.store.store import Store
 from bandit_router.types import Arm, FloatArray
-from bandit_router.warm import Evidence, evidence_of_labels
 
 _REWARD, _COST = OUTCOMES.index("reward"), OUTCOMES.index("cost_usd")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bandit_router.features.embedding import Embedder, load_wordllama
 from bandit_router.features.pipeline import Pipeline, build_pipeline, vector_pipeline
 from bandit_router.features.query import (
-    check_text,
     input_tokens,
     query_from_messages,
     query_from_text,
@@ -18,7 +17,6 @@ __all__ = [
     "Embedder",
     "Pipeline",
     "build_pipeline",
-    "check_text",
     "input_tokens",
     "load_wordllama",
     "query_from_messages",

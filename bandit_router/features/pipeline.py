@@ -9,9 +9,9 @@ import numpy as np
 
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.features.embedding import Embedder, load_wordllama
-from bandit_router.features.query import check_text
 from bandit_router.features.statistics import STATISTIC_NAMES, text_statistics
 from bandit_router.types import FloatArray, Query
+from bandit_router.validation import check_text
 
 VERSION = 1
 """Raise it with every change of a formula, a keyword or a bound: it is part of the schema id."""

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from bandit_router.errors import InvalidInput
 from bandit_router.types import Query
+from bandit_router.validation import check_string
 
 _CHARS_PER_TOKEN = 4
 
@@ -20,7 +21,7 @@ def read_query(query: str | Sequence[Mapping[str, object]], *, user_tier: str | 
 
 def query_from_text(text: str, *, user_tier: str | None = None) -> Query:
     """A one-turn Query. Raises InvalidInput for what is not a string."""
-    text = _string("query", text)
+    text = check_string("query", text)
     return Query(text=text, user_tier=_tier(user_tier), prompt_chars=len(text))
 
 
@@ -60,31 +61,10 @@ def input_tokens(query: Query) -> int:
     return max(1, -(-query.prompt_chars // _CHARS_PER_TOKEN))
 
 
-def check_text(field: str, text: str | None, max_chars: int | None = None) -> None:
-    """Raise InvalidInput unless ``text`` is None or can be tokenized, logged and stored everywhere.
-
-    That is: not empty, at most ``max_chars`` characters, no NUL (PostgreSQL refuses it) and no lone
-    surrogate (UTF-8 cannot hold it).
-    """
-    if text is None:
-        return
-    if not _string(field, text):
-        _fail(field, "is empty", "send some text")
-    if max_chars is not None and len(text) > max_chars:
-        _fail(field, f"has {len(text)} characters", f"send at most {max_chars}")
-    if "\0" in text:
-        _fail(field, "contains a NUL character", "remove it")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            _fail(field, "contains a lone surrogate", "send valid Unicode text")
-
-
 def _read_message(message: object, field: str) -> tuple[str, list[str]]:
     if not isinstance(message, Mapping):
         _fail(field, "is not an object", "send role and content")
-    role = _string(f"{field}.role", message.get("role"))
+    role = check_string(f"{field}.role", message.get("role"))
     content = message.get("content")
     if content is None and role != "user":
         return role, []
@@ -100,21 +80,13 @@ def _read_content(content: object, field: str) -> list[str]:
     for i, part in enumerate(content):
         if not isinstance(part, Mapping):
             _fail(f"{field}[{i}]", "is not an object", "send a part with its type")
-        if _string(f"{field}[{i}].type", part.get("type")) == "text":
-            texts.append(_string(f"{field}[{i}].text", part.get("text")))
+        if check_string(f"{field}[{i}].type", part.get("type")) == "text":
+            texts.append(check_string(f"{field}[{i}].text", part.get("text")))
     return texts
 
 
 def _tier(user_tier: object) -> str | None:
-    return None if user_tier is None else _string("user_tier", user_tier)
-
-
-def _string(field: str, value: object) -> str:
-    if value is None:
-        _fail(field, "is missing", "send a string")
-    if not isinstance(value, str):
-        _fail(field, f"is {type(value).__name__}, not text", "send a string")
-    return value
+    return None if user_tier is None else check_string("user_tier", user_tier)
 
 
 def _fail(field: str, problem: str, fix: str) -> NoReturn:

@@ -16,7 +16,7 @@ from bandit_router.policies.base import (
     scaled_width,
     with_floor,
 )
-from bandit_router.propensity import argmax_probabilities
+from bandit_router.policies.gaussian_argmax import argmax_probabilities
 from bandit_router.types import Scores
 
 _EPSILON = 0.02

@@ -15,7 +15,7 @@ class Cascade:
     """1 − ε on ``cheap``, on ``expensive`` where that is not eligible; ε spread over the eligible arms.
 
     Where neither is eligible, all arms alike. Whether the answer will do is asked when it is there: see
-    :mod:`bandit_router.cascade`.
+    :mod:`bandit_router.cascade.escalation`.
     """
 
     learns: ClassVar[bool] = False

@@ -11,11 +11,11 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from bandit_router.budget import Standing
-from bandit_router.calibration import CalibrationReport
 from bandit_router.errors import InvalidInput
-from bandit_router.explain import answer
+from bandit_router.learning.drift import CalibrationReport
+from bandit_router.objective.pacing import Standing
 from bandit_router.router import Router
+from bandit_router.router.explain import answer
 from bandit_router.server.body import read_body
 from bandit_router.server.schemas import (
     ArmAnswer,

@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
 
-from bandit_router.config import CONFIG_VARIABLE, Settings, load_settings
 from bandit_router.router import Router
 from bandit_router.server import api, problems
 from bandit_router.server.outbox import Outbox
 from bandit_router.server.shortcut import Shortcut
+from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
 
 _GC_THRESHOLD = 50_000
 

@@ -14,8 +14,8 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from bandit_router.errors import InvalidInput
-from bandit_router.features import check_text
 from bandit_router.server.problems import BadRequest
+from bandit_router.validation import check_text
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32

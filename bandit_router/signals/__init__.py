@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from bandit_router.config import Settings
 from bandit_router.errors import ConfigError
+from bandit_router.settings import Settings
 from bandit_router.signals.classifier import P_COMPLEX, load_classifier
 from bandit_router.signals.rules import COMPLEXITY, make_rules, shipped_rules
 from bandit_router.types import NO_SIGNALS, FloatArray, Query, Signals

@@ -10,14 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, func, not_, select
 
-from bandit_router.store.fold import (
-    COUNTED,
-    Snapshot,
-    WarmStart,
-    all_observations,
-    read_snapshot,
-    read_warm_start,
-)
+from bandit_router.store.fold import COUNTED, WarmStart, all_observations, read_snapshot, read_warm_start
 from bandit_router.store.records import Observation, decision_from
 from bandit_router.store.spending import earned, goal_of
 from bandit_router.store.tables import (
@@ -30,7 +23,7 @@ from bandit_router.store.tables import (
     spending,
 )
 from bandit_router.store.write import VALUES
-from bandit_router.types import Decision, Floor, Reason
+from bandit_router.types import Decision, Floor, Reason, Snapshot
 
 
 class Unreadable(NamedTuple):

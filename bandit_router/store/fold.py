@@ -44,6 +44,7 @@ from bandit_router.store.tables import (
     warm_starts,
 )
 from bandit_router.store.write import VALUES
+from bandit_router.types import Snapshot
 
 _CHUNK = 5_000  # ids per statement: both databases bound the number of parameters
 
@@ -63,16 +64,6 @@ _UPSERT = {
     for what, (table, column) in COUNTED.items()
     for name, into in INSERT.items()
 }
-
-
-class Snapshot(NamedTuple):
-    """A published posterior of rewards, that of costs, latencies, and the posterior of rewards given a
-    confidence; None: there is none."""
-
-    posterior: bytes
-    costs: bytes | None = None
-    latencies: bytes | None = None
-    calibrators: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

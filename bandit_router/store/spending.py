@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, or_, select, update
 
-from bandit_router.budget import Pace, advance, expected_worth
-from bandit_router.reward import reward
+from bandit_router.objective.pacing import Pace, advance, expected_worth
+from bandit_router.objective.reward import reward
 from bandit_router.store.engine import INSERT
 from bandit_router.store.tables import spending
 from bandit_router.types import Budget, Decision, Floor, Goal

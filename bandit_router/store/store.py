@@ -13,13 +13,13 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bandit_router.budget import Pace, Standing, grown, standing
 from bandit_router.errors import NoBudget, RouterClosed, RouterError, StoreError, UnknownDecision
+from bandit_router.objective.pacing import Pace, Standing, grown, standing
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
 from bandit_router.store.conversations import read_conversation
 from bandit_router.store.escalations import read_escalation
-from bandit_router.store.fold import Fold, Snapshot, folding, observations, read_snapshot
+from bandit_router.store.fold import Fold, folding, observations, read_snapshot
 from bandit_router.store.recent import Costed, Rewarded, costed, rewarded
 from bandit_router.store.records import Observation, arm_from, arm_row
 from bandit_router.store.schema import ensure_schema
@@ -34,7 +34,7 @@ from bandit_router.store.write import (
     knows_key,
     read_decision,
 )
-from bandit_router.types import Arm, Conversation, Decision, Escalation, Goal
+from bandit_router.types import Arm, Conversation, Decision, Escalation, Goal, Snapshot
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from uuid import UUID
 
 import pytest
 
-from bandit_router.config import load_settings
 from bandit_router.router import Router
+from bandit_router.settings import load_settings
 from tests.cli.conftest import Run
 from tests.services import SMALL, write_settings
 

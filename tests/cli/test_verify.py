@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bandit_router.posterior.codec import decode, encode
 from bandit_router.router import Router
-from bandit_router.snapshot import decode, encode
 from tests.cli.conftest import Ran, Run
 from tests.services import write_settings
 

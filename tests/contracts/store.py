@@ -14,11 +14,10 @@ from hypothesis.extra.numpy import arrays
 from sqlalchemy import Connection, event, select
 
 from bandit_router.errors import StoreError, UnknownDecision
-from bandit_router.store.fold import Snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, pending
 from bandit_router.store.write import Put
-from bandit_router.types import Arm, Decision, Outcome, Reason
+from bandit_router.types import Arm, Decision, Outcome, Reason, Snapshot
 from tests.contracts.store_keys import IDEMPOTENCY
 from tests.store.examples import OpenStore, decision, fields, logged, put, rows, said, together
 from tests.store.examples import feedback as about

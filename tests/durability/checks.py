@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
-from bandit_router.config import load_settings
 from bandit_router.router import Router
+from bandit_router.settings import load_settings
 from bandit_router.store.records import decision_from
 from bandit_router.store.tables import decisions, feedback, folded, pending
 from tests.databases import sql

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bandit_router.config import load_settings
 from bandit_router.router import Router
+from bandit_router.settings import load_settings
 from bandit_router.store import write
 from bandit_router.store.conversations import keep
 from bandit_router.store.store import Store

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bandit_router.config import load_settings
 from bandit_router.router import Router
+from bandit_router.settings import load_settings
 from bandit_router.store import write
 from bandit_router.store.escalations import judge_once
 from bandit_router.store.tables import decisions

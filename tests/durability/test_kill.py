@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bandit_router.config import load_settings
+from bandit_router.settings import load_settings
 from tests.durability.checks import check_nothing_lost
 from tests.durability.helpers import Acknowledgements, converse, write_config
 from tests.durability.locks import writes_held_up

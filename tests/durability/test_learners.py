@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from bandit_router.config import load_settings
 from bandit_router.errors import UnknownDecision
 from bandit_router.router import Router
+from bandit_router.settings import load_settings
 from bandit_router.store.engine import make_engine, writing
 from bandit_router.store.fold import Fold
 from bandit_router.store.write import Put, apply

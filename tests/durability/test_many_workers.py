@@ -14,8 +14,8 @@ from typing import Protocol
 
 import pytest
 
-from bandit_router.config import load_settings
 from bandit_router.router import Router
+from bandit_router.settings import load_settings
 from tests.databases import MakeUrl, migrate_url, sql
 from tests.durability.checks import Ledger, check_counted_once
 from tests.durability.helpers import ARMS, context, eventually, quality, write_config

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from bandit_router.config import load_settings
 from bandit_router.router import Router
+from bandit_router.settings import load_settings
 from bandit_router.store.fold import Fold
 from bandit_router.store.tables import arms, decisions, folded
 from tests.databases import sql

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bandit_router.config import load_settings
 from bandit_router.router import Router
+from bandit_router.settings import load_settings
 from tests.durability.helpers import context, write_config
 from tests.durability.workers import (
     Cost,

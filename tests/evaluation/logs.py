@@ -15,7 +15,7 @@ import numpy as np
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.export import Exported, export
 from bandit_router.evaluation.logs.read import Log
-from bandit_router.reward import reward
+from bandit_router.objective.reward import reward
 from bandit_router.router import Router
 from bandit_router.store.store import Store
 from bandit_router.store.write import Put

@@ -9,15 +9,15 @@ from io import StringIO
 import numpy as np
 from rich.console import Console, RenderableType
 
-from bandit_router.config import PosteriorSection
 from bandit_router.evaluation.answers import Answer, Evaluation
 from bandit_router.evaluation.evaluate import evaluate
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.simulation.agents import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation, simulate
 from bandit_router.policies import parse_policy
-from bandit_router.posterior import Posterior
-from bandit_router.priors import make_prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.priors import make_prior
+from bandit_router.settings.models import PosteriorSection
 from tests.evaluation.blocks import a_block, split
 from tests.evaluation.simulation.streams import a_stream
 from tests.evaluation.worlds import ARMS

@@ -17,7 +17,7 @@ from bandit_router.errors import ConfigError, InvalidInput, RouterError, StoreEr
 from bandit_router.evaluation.logs.arrow import parquet
 from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.logs.schema import SCHEMA
-from bandit_router.snapshot import decode, encode
+from bandit_router.posterior.codec import decode, encode
 from bandit_router.store.store import Store
 from bandit_router.store.tables import routers, snapshots
 from bandit_router.types import METRICS, Decision, Reason

@@ -23,8 +23,8 @@ from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.export import ids_of, table_of, write_log
 from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.partition import FOLDS, folds_of
-from bandit_router.posterior import Posterior, Prior
-from bandit_router.snapshot import encode
+from bandit_router.posterior.codec import encode
+from bandit_router.posterior.linear import Posterior, Prior
 from tests.evaluation.blocks import a_block, signalled, split
 from tests.evaluation.logs import assert_equal, read_all
 

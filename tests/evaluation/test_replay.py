@@ -8,9 +8,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bandit_router import hierarchy
-from bandit_router.config import PosteriorSection
-from bandit_router.decide import score
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.evaluate import evaluate
 from bandit_router.evaluation.gate import ESS
@@ -18,11 +15,14 @@ from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.replay import Replayed, Survey, log_refusals, replay, replays, survey
-from bandit_router.hierarchy import Hyperprior, Solution, Sums
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Fixed, LinUCB, Uniform
-from bandit_router.posterior import Posterior
-from bandit_router.priors import make_hyperprior, make_prior
+from bandit_router.posterior import hierarchical
+from bandit_router.posterior.hierarchical import Hyperprior, Solution, Sums
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.priors import make_hyperprior, make_prior
+from bandit_router.routing.decide import score
+from bandit_router.settings.models import PosteriorSection
 from bandit_router.types import FloatArray, Scores
 from tests.evaluation.blocks import InMemory, a_block, a_prior, block_of, split
 from tests.evaluation.worlds import ARMS, World, always, make_partition, make_world, softmax
@@ -312,13 +312,13 @@ def test_independent_arms_decide_by_every_reward_at_once() -> None:
 
 def test_a_hierarchy_is_solved_when_it_knows_a_twentieth_more(monkeypatch: pytest.MonkeyPatch) -> None:
     solved: list[float] = []
-    solve = hierarchy.solve
+    solve = hierarchical.solve
 
     def counted(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | None) -> Solution:
         solved.append(float(sums.weight.sum()))
         return solve(sums, prior_mean, hyper, warm)
 
-    monkeypatch.setattr(hierarchy, "solve", counted)
+    monkeypatch.setattr(hierarchical, "solve", counted)
     prior = prior_of(*ARMS)
     prior.hyperprior = make_hyperprior(PosteriorSection(model="hierarchical"))
     found = played(a_block(n=3000, uniform=True), prior=prior)

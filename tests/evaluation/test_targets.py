@@ -9,13 +9,13 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from bandit_router.decide import score
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.partition import FOLDS
 from bandit_router.evaluation.targets import Mix, believe, is_blind, knowing, learn_folds, target_pmf
 from bandit_router.policies import parse_policy
-from bandit_router.posterior import Posterior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.routing.decide import score
 from tests.evaluation.blocks import a_block, a_prior, signalled, split
 from tests.evaluation.worlds import ARMED, ARMS, SPECS
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from bandit_router.costs import root_of, roots
 from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.warm_start import of_labels, of_log, of_router
 from bandit_router.features import build_pipeline, input_tokens, read_query
+from bandit_router.posterior.cost import root_of, roots
 from bandit_router.types import Arm
 from tests.evaluation.logs import export_of, opened, play
 

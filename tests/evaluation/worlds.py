@@ -8,7 +8,7 @@ import numpy as np
 
 from bandit_router.evaluation.partition import FOLDS, IntArray, Partition
 from bandit_router.policies import POLICIES
-from bandit_router.propensity import argmax_probabilities
+from bandit_router.policies.gaussian_argmax import argmax_probabilities
 from bandit_router.types import FloatArray
 
 ARMS = ("small", "medium", "large", "huge")

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import InvalidInput
-from bandit_router.features import check_text, input_tokens, query_from_messages, query_from_text, read_query
+from bandit_router.features import input_tokens, query_from_messages, query_from_text, read_query
 from bandit_router.types import Query
+from bandit_router.validation import check_text
 
 CHAT: list[dict[str, object]] = [
     {"role": "system", "content": "Be brief."},

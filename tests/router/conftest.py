@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bandit_router.config import Settings, make_settings
 from bandit_router.router import Router
+from bandit_router.settings import Settings, make_settings
 from bandit_router.types import Arm, Decision
 from tests.databases import MakeUrl
 

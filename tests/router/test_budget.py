@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from bandit_router.budget import affordable_usd, price_of_a_dollar
-from bandit_router.config import load_settings, make_settings
 from bandit_router.errors import ConfigError, InvalidInput, NoBudget, NoEligibleArm, RouterClosed
-from bandit_router.guards import TOO_DEAR
+from bandit_router.objective.pacing import affordable_usd, price_of_a_dollar
 from bandit_router.router import Router
+from bandit_router.routing.eligibility import TOO_DEAR
+from bandit_router.settings import load_settings, make_settings
 from bandit_router.types import Budget, Decision, Floor, Goal
 from tests.router.conftest import OpenRouter, settings_of, share
 from tests.services import serving, write_settings

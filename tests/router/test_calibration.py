@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from bandit_router.calibration import CalibrationReport, calibrate
 from bandit_router.errors import InvalidInput
+from bandit_router.learning.drift import CalibrationReport, calibrate
 from bandit_router.router import Router
 from tests.router.conftest import OpenRouter
 
@@ -47,11 +47,11 @@ def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
     play(router, 150, 0.9)
     play(router, 60, 0.1)
     assert router.calibration().alarms == ("large",)
-    with caplog.at_level(logging.WARNING, logger="bandit_router.drift"):
+    with caplog.at_level(logging.WARNING, logger="bandit_router.learning.drift_watch"):
         for _ in range(3):
             router._drift.look_at = -math.inf
             router._round()
-    (warning,) = [r.getMessage() for r in caplog.records if r.name == "bandit_router.drift"]
+    (warning,) = [r.getMessage() for r in caplog.records if r.name == "bandit_router.learning.drift_watch"]
     assert "'large' is not what it was" in warning
     assert "arms reset large" in warning
     router.reset_arm("large")
@@ -72,7 +72,7 @@ def test_it_looks_once_in_a_while(
 
     for now in (1000.0, 1001.0, 999.9 + apart_s, 1000.0 + apart_s, 1001.0 + apart_s):
         with monkeypatch.context() as then:
-            then.setattr("bandit_router.drift.time.monotonic", lambda now=now: now)
+            then.setattr("bandit_router.learning.drift_watch.time.monotonic", lambda now=now: now)
             router._drift.look(look)
     assert looked == [1000.0, 1000.0 + apart_s]
 

@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from bandit_router.learned import read_snapshot
-from bandit_router.learner import Learner
+from bandit_router.learning.learner import Learner
+from bandit_router.posterior.state import read_snapshot
 from bandit_router.router import Router
 from tests.router.conftest import OpenRouter, settings_of
 from tests.router.test_calibration import play
@@ -38,7 +38,7 @@ def test_an_arm_that_drifted_is_learned_anew_from_the_newest_of_its_rewards(
     open_on_either: OpenRouter, caplog: pytest.LogCaptureFixture
 ) -> None:
     router = drifted(open_on_either)
-    with caplog.at_level(logging.WARNING, logger="bandit_router.drift"):
+    with caplog.at_level(logging.WARNING, logger="bandit_router.learning.drift_watch"):
         look(router)
     assert "learned anew" in caplog.text
     kept = router.counts()["large"]

@@ -10,9 +10,9 @@ import pytest
 
 from bandit_router.errors import InvalidInput, SchemaMismatch
 from bandit_router.evaluation.warm_start import of_router
-from bandit_router.hierarchy import Taken
+from bandit_router.posterior.hierarchical import Taken
+from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
 from bandit_router.router import Router
-from bandit_router.warm import Evidence, evidence_of_labels
 from tests.router.conftest import NEW, OpenRouter, share, teach
 
 

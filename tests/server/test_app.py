@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from bandit_router.config import load_settings
 from bandit_router.server.api import POSTS
 from bandit_router.server.app import create_app
 from bandit_router.server.shortcut import Shortcut
+from bandit_router.settings import load_settings
 from tests.server.conftest import assert_problem
 from tests.services import write_settings
 

@@ -12,9 +12,9 @@ import numpy as np
 import uuid_utils
 from sqlalchemy import Table, func, select
 
-from bandit_router.learned import encode_snapshot, read_snapshot
-from bandit_router.learner import Learner
-from bandit_router.posterior import Posterior, Prior
+from bandit_router.learning.learner import Learner
+from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.posterior.state import encode_snapshot, read_snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.write import Committed, Put
 from bandit_router.types import Arm, Decision, Escalation, Feedback, Outcome, Reason

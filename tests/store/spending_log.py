@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from sqlalchemy import select
 
-from bandit_router.budget import Pace
+from bandit_router.objective.pacing import Pace
 from bandit_router.store.spending import read_book
 from bandit_router.store.tables import decisions, feedback, spending
 from tests.databases import sql

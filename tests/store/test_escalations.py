@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
-from bandit_router.calibrators import with_confidence
-from bandit_router.counting import add, parts
-from bandit_router.learned import read_snapshot
-from bandit_router.posterior import Posterior
+from bandit_router.learning.accumulate import add, parts
+from bandit_router.learning.audit import verify
+from bandit_router.posterior.confidence import with_confidence
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.state import read_snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, escalations, feedback, folded, folded_confidences, pending
 from bandit_router.store.write import Put
 from bandit_router.types import Budget, Decision, Escalation, Reason
-from bandit_router.verify import verify
 from tests.databases import sql
 from tests.store.examples import OpenStore, decision, learner_of, logged, put, rows, said, set_up, together
 from tests.store.examples import fields as facts

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from bandit_router.counting import learn
-from bandit_router.learned import encode_snapshot, read_snapshot
+from bandit_router.learning.accumulate import learn
+from bandit_router.posterior.state import encode_snapshot, read_snapshot
 from bandit_router.store.fold import Fold
 from bandit_router.store.store import Store
 from bandit_router.store.tables import feedback, pending

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text, update
 
-from bandit_router.counting import learn
 from bandit_router.errors import StoreError
-from bandit_router.learned import read_snapshot
-from bandit_router.learner import Learner
+from bandit_router.learning.accumulate import learn
+from bandit_router.learning.learner import Learner
+from bandit_router.posterior.state import read_snapshot
 from bandit_router.store.fold import all_observations
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, folded, pending, snapshots

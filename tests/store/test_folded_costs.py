@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bandit_router.costs import root_of
-from bandit_router.learned import read_snapshot
-from bandit_router.posterior import Posterior
+from bandit_router.posterior.cost import root_of
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.state import read_snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded_costs, pending
 from bandit_router.types import Decision

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
-from bandit_router.latency import Latencies
-from bandit_router.learned import read_snapshot
+from bandit_router.learning.audit import verify
+from bandit_router.posterior.latency import Latencies
+from bandit_router.posterior.state import read_snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded_latencies, pending, snapshots
 from bandit_router.types import Decision
-from bandit_router.verify import verify
 from tests.databases import migrate_url, sql
 from tests.store.examples import OpenStore, learner_of, logged, posterior_of, rows, said, version_of
 

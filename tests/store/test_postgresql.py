@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, event, insert, text
 
-from bandit_router.counting import learn
 from bandit_router.errors import StoreError
-from bandit_router.learned import read_snapshot
-from bandit_router.learner import Learner
-from bandit_router.store.fold import Fold, Snapshot
+from bandit_router.learning.accumulate import learn
+from bandit_router.learning.learner import Learner
+from bandit_router.posterior.state import read_snapshot
+from bandit_router.store.fold import Fold
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, routers
 from bandit_router.store.write import Put
-from bandit_router.types import Decision, Outcome
+from bandit_router.types import Decision, Outcome, Snapshot
 from tests.databases import sql
 from tests.store.examples import (
     ARMS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bandit_router.learned import read_snapshot
+from bandit_router.posterior.state import read_snapshot
 from bandit_router.store.recent import Rewarded
 from bandit_router.store.store import Store
 from tests.store.examples import OpenStore, learner_of, logged, posterior_of, said, version_of

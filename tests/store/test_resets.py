@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bandit_router.learned import read_snapshot
+from bandit_router.learning.audit import verify
+from bandit_router.posterior.state import read_snapshot
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded, folded_costs, folded_latencies
 from bandit_router.types import Decision
-from bandit_router.verify import verify
 from tests.store.examples import OpenStore, learner_of, logged, posterior_of, rows, said, version_of
 from tests.store.truth import assert_same, brute_force
 
@@ -210,7 +210,7 @@ def test_a_reset_that_leaves_the_record_is_noticed(store: Store) -> None:
 def test_a_reset_that_leaves_the_sums_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     taught(store)
     with monkeypatch.context() as broken:
-        broken.setattr("bandit_router.posterior.Posterior.forget", lambda *_: None)
+        broken.setattr("bandit_router.posterior.linear.Posterior.forget", lambda *_: None)
         reset(store)
     assert not verify(store).ok
 
@@ -220,7 +220,7 @@ def test_a_fold_that_knows_of_no_reset_is_noticed(store: Store, monkeypatch: pyt
     reset(store)
     said(store, one, quality=1.0)
     with monkeypatch.context() as broken:
-        broken.setattr("bandit_router.counting.Term.due", lambda term, seen: term.now(seen))
+        broken.setattr("bandit_router.learning.accumulate.Term.due", lambda term, seen: term.now(seen))
         learner_of(store).fold()
     assert posterior_of(store).count.tolist() == [1, 0]
     assert "the log says nothing" in " ".join(verify(store).problems)

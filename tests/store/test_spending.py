@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy import event, update
 from sqlalchemy.exc import OperationalError
 
-from bandit_router.budget import Pace
 from bandit_router.errors import RouterError, StoreError
+from bandit_router.objective.pacing import Pace
 from bandit_router.store import store as store_module
 from bandit_router.store.store import Store
 from bandit_router.store.tables import spending

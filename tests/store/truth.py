@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from sqlalchemy import select
 
-from bandit_router.posterior import Posterior
+from bandit_router.posterior.linear import Posterior
 from bandit_router.store.store import Store
 from bandit_router.store.tables import feedback, folded, pending
 from bandit_router.types import Decision

@@ -8,8 +8,9 @@ from typing import Any
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.evaluation.datasets.problems import Problem, refuse
 from bandit_router.evaluation.datasets.source import FORMATS, open_source, text_of
-from bandit_router.features import check_text, read_query
+from bandit_router.features import read_query
 from bandit_router.types import Query
+from bandit_router.validation import check_text
 
 COLUMNS = ("query", "messages", "text", "prompt")
 """What a column of queries may be called, the first that is there; of chat messages, in whichever column."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets.problems import Problem, shown
-from bandit_router.features import check_text
 from bandit_router.types import FloatArray
+from bandit_router.validation import check_text
 
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 

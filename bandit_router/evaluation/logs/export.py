@@ -29,11 +29,10 @@ from bandit_router.evaluation.logs.left_out import NAMED
 from bandit_router.evaluation.logs.rows import signals_array, tabulate
 from bandit_router.evaluation.logs.schema import SCHEMA
 from bandit_router.evaluation.partition import OUTCOMES, IntArray
-from bandit_router.posterior import Posterior
-from bandit_router.snapshot import decode, encode
+from bandit_router.posterior.codec import decode, encode
+from bandit_router.posterior.linear import Posterior
 from bandit_router.store.audit import Audit
-from bandit_router.store.fold import Snapshot
-from bandit_router.types import Reason
+from bandit_router.types import Reason, Snapshot
 
 
 @dataclass(kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """The folder a log is exported to::
 
 day=2026-01-31/part-00000.parquet   the rows of one UTC day, in order of time
-posterior.bin                       the newest snapshot, in bandit_router.snapshot format
+posterior.bin                       the newest snapshot, in bandit_router.posterior.codec format
 log.json                            what log it is, and how much of it
 """
 

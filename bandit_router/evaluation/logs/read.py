@@ -22,8 +22,8 @@ from bandit_router.evaluation.logs.export import export
 from bandit_router.evaluation.logs.folder import FORMAT, INFO, POSTERIOR
 from bandit_router.evaluation.logs.left_out import NAMED, LeftOut, add_up
 from bandit_router.evaluation.logs.piece import Piece, read_group, reading
-from bandit_router.posterior import Posterior
-from bandit_router.snapshot import decode
+from bandit_router.posterior.codec import decode
+from bandit_router.posterior.linear import Posterior
 from bandit_router.store.store import Store
 
 _INFO = {"format": int, "router": str, "schema_id": str, "dim": int, "arms": list, "reward_weights": dict}

@@ -11,7 +11,7 @@ import numpy as np
 from bandit_router.evaluation.logs.arrow import pa
 from bandit_router.evaluation.logs.columns import SIGNALS
 from bandit_router.evaluation.logs.schema import SCHEMA
-from bandit_router.reward import reward
+from bandit_router.objective.reward import reward
 from bandit_router.store.audit import Logged, Unreadable
 from bandit_router.types import METRICS, FloatArray, Signals
 

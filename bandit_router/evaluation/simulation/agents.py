@@ -8,22 +8,22 @@ from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from bandit_router.budget import Pace, advance, affordable_usd, expected_worth, price_of_a_dollar
-from bandit_router.config import PosteriorSection, TrialSection
-from bandit_router.costs import root_of, roots
-from bandit_router.deadline import Deadline, late
-from bandit_router.decide import View, expect_costs, high_costs, score
 from bandit_router.errors import NoEligibleArm
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.watch import Expected, Watch
-from bandit_router.guards import affordable
-from bandit_router.learned import Learned, no_costs, no_latencies, warmed
+from bandit_router.objective.pacing import Pace, advance, affordable_usd, expected_worth, price_of_a_dollar
 from bandit_router.policies import Policy, parse_policy, put_on_trial, sample
-from bandit_router.posterior import Posterior, Prior
-from bandit_router.priors import expected_by_price, make_hyperprior, make_prior
+from bandit_router.posterior.cost import root_of, roots
+from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.posterior.priors import expected_by_price, make_hyperprior, make_prior
+from bandit_router.posterior.state import Learned, no_costs, no_latencies, warmed
+from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
+from bandit_router.routing.deadline import Deadline, late
+from bandit_router.routing.decide import View, expect_costs, high_costs, score
+from bandit_router.routing.eligibility import affordable
+from bandit_router.settings.models import PosteriorSection, TrialSection
 from bandit_router.types import FloatArray, Goal, Signals
-from bandit_router.warm import Evidence, evidence_of_labels
 
 _GROWTH = 1.05
 _SCHEMA = "simulation"

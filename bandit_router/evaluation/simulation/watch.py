@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bandit_router.calibration import NEWEST, Gap, calibrate, most_drifted
+from bandit_router.learning.drift import NEWEST, Gap, calibrate, most_drifted
 from bandit_router.store.recent import Rewarded
 
 _EVERY = 10  # rewards between two looks

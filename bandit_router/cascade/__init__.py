@@ -1,0 +1,1 @@
+"""Whether an answer is retried on a dearer arm, pure."""

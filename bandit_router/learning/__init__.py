@@ -1,0 +1,1 @@
+"""The log -> the next model state: fold, count, watch for drift, audit."""

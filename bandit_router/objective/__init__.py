@@ -1,0 +1,1 @@
+"""What is optimised: the reward made from feedback, and the pacing of a budget or a floor."""

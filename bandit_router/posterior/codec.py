@@ -1,0 +1,179 @@
+"""The binary form of what is learned: fixed, versioned, checksummed, no pickle.
+
+    magic | u16 format | u32 header length | header | arrays | SHA-256 of all before it
+
+Little-endian throughout. The header is JSON with sorted keys; the arrays are float64. A posterior (magic
+"BRPS") has prior means (K, d), prior precisions (K, d), m (K, d), then the lower triangle of S, row by row,
+for each arm (K, d(d+1)/2), then Σ w r² (K,), and after a warm start its m, triangles, Σ w r² and Σ w (K,).
+Its format 1 had neither Σ w r² nor a hyperprior, format 2 no warm start; both are still read. Latencies
+(magic "BRLS") have their bins (K, B). What is equal has equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import numpy as np
+
+from bandit_router.errors import SnapshotCorrupt
+from bandit_router.posterior.hierarchical import Hyperprior, Sums
+from bandit_router.posterior.latency import BINS, Latencies
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.warm_start import Warm
+from bandit_router.types import FloatArray
+
+MAGIC = b"BRPS"
+FORMAT = 3
+_READABLE = (1, 2, 3)
+_LATENCIES = b"BRLS"
+_LATENCIES_FORMAT = 1
+_PREFIX = struct.Struct("<4sHI")
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+_Header = dict[str, Any]
+_T = TypeVar("_T")
+
+
+def encode(posterior: Posterior) -> bytes:
+    """Serialise the statistics and the prior; what is derived from them is left out."""
+    header = {
+        "arms": posterior.arms,
+        "as_of": posterior.as_of if math.isfinite(posterior.as_of) else None,
+        "count": posterior.count.tolist(),
+        "dim": posterior.dim,
+        "half_life_s": posterior.half_life_s,
+        "hyperprior": posterior.hyperprior and asdict(posterior.hyperprior),
+        "noise_variance": posterior.noise_variance,
+        "schema_id": posterior.schema_id,
+        "warm": posterior.warm and {"weight": posterior.warm.weight, "since": posterior.warm.since},
+    }
+    arrays: list[FloatArray] = [
+        posterior.prior_mean,
+        posterior.prior_precision,
+        posterior.cross,
+        _packed(posterior.second),
+        posterior.square,
+    ]
+    if posterior.warm is not None:
+        second, cross, square, weight = posterior.warm.sums
+        arrays += [cross, _packed(second), square, weight]
+    return _seal(MAGIC, FORMAT, header, arrays)
+
+
+def decode(blob: bytes) -> Posterior:
+    """The posterior that :func:`encode` was given. Raises SnapshotCorrupt when it cannot be."""
+    return _unseal(blob, MAGIC, _READABLE, _assemble)
+
+
+def encode_latencies(latencies: Latencies) -> bytes:
+    """The same of latencies."""
+    header = {
+        "arms": latencies.arms,
+        "as_of": latencies.as_of if math.isfinite(latencies.as_of) else None,
+        "count": latencies.count.tolist(),
+        "half_life_s": latencies.half_life_s,
+    }
+    return _seal(_LATENCIES, _LATENCIES_FORMAT, header, [latencies.bins])
+
+
+def decode_latencies(blob: bytes) -> Latencies:
+    """The latencies that :func:`encode_latencies` was given. Raises SnapshotCorrupt when it cannot be."""
+    return _unseal(blob, _LATENCIES, (_LATENCIES_FORMAT,), _assemble_latencies)
+
+
+def _seal(magic: bytes, version: int, header: _Header, arrays: Sequence[FloatArray]) -> bytes:
+    text = json.dumps(header, sort_keys=True).encode()
+    body = b"".join(np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays)
+    content = _PREFIX.pack(magic, version, len(text)) + text + body
+    return content + hashlib.sha256(content).digest()
+
+
+def _unseal(
+    blob: bytes,
+    expected: bytes,
+    readable: tuple[int, ...],
+    assemble: Callable[[int, _Header, FloatArray], _T],
+) -> _T:
+    content, digest = blob[:-_DIGEST_BYTES], blob[-_DIGEST_BYTES:]
+    if len(content) < _PREFIX.size or hashlib.sha256(content).digest() != digest:
+        raise SnapshotCorrupt("the snapshot fails its checksum; run `bandit-router rebuild`")
+    magic, version, header_length = _PREFIX.unpack_from(content)
+    if magic != expected or version not in readable:
+        raise SnapshotCorrupt(
+            f"the snapshot has format {magic!r} {version}, this package reads {expected!r} {readable}; "
+            "run `bandit-router rebuild`"
+        )
+    try:
+        header: _Header = json.loads(content[_PREFIX.size : _PREFIX.size + header_length])
+        numbers = np.frombuffer(content, "<f8", offset=_PREFIX.size + header_length)
+        return assemble(version, header, numbers)
+    except (KeyError, TypeError, ValueError) as error:  # a faulty writer; chance cannot get past the digest
+        raise SnapshotCorrupt(f"the snapshot is malformed: {error!r}; run `bandit-router rebuild`") from error
+
+
+def _packed(second: FloatArray) -> FloatArray:
+    """The lower triangles of symmetric matrices (K, d, d), (K, d(d+1)/2)."""
+    rows, columns = np.tril_indices(second.shape[-1])
+    triangles: FloatArray = second[:, rows, columns]
+    return triangles
+
+
+def _unpacked(triangles: FloatArray, dim: int) -> FloatArray:
+    second = np.zeros((len(triangles), dim, dim))
+    rows, columns = np.tril_indices(dim)
+    second[:, rows, columns] = second[:, columns, rows] = triangles
+    return second
+
+
+def _assemble(version: int, header: _Header, numbers: FloatArray) -> Posterior:
+    k, d = len(header["arms"]), header["dim"]
+    triangle = d * (d + 1) // 2
+    shapes = [(k, d), (k, d), (k, d), (k, triangle), (k,), (k, d), (k, triangle), (k,), (k,)]
+    hyperprior, warm = header.get("hyperprior"), header.get("warm")
+    wanted = shapes if warm else shapes[: 4 if version == 1 else 5]
+    parts = np.split(numbers, np.cumsum([math.prod(shape) for shape in wanted]))
+    if parts.pop().size:
+        raise ValueError("there are more numbers than the header accounts for")
+    read = [part.reshape(shape).copy() for part, shape in zip(parts, wanted, strict=True)]
+    prior_mean, prior_precision, cross, packed, *more = read
+    return Posterior(
+        arms=tuple(header["arms"]),
+        schema_id=header["schema_id"],
+        noise_variance=header["noise_variance"],
+        prior_mean=prior_mean,
+        prior_precision=prior_precision,
+        second=_unpacked(packed, d),
+        cross=cross,
+        square=more[0] if more else np.zeros(k),
+        count=np.array(header["count"], dtype=np.int64).reshape(k),
+        hyperprior=None if hyperprior is None else Hyperprior(**hyperprior),
+        half_life_s=header["half_life_s"],
+        as_of=_time(header),
+        warm=None if not warm else _warm(more[1:], d, **warm),
+    )
+
+
+def _warm(parts: list[FloatArray], dim: int, weight: float, since: float) -> Warm:
+    cross, packed, square, rows = parts
+    return Warm(Sums(_unpacked(packed, dim), cross, square, rows), weight, since)
+
+
+def _assemble_latencies(_version: int, header: _Header, numbers: FloatArray) -> Latencies:
+    k = len(header["arms"])
+    return Latencies(
+        arms=tuple(header["arms"]),
+        bins=numbers.reshape(k, BINS).copy(),
+        count=np.array(header["count"], dtype=np.int64).reshape(k),
+        half_life_s=header["half_life_s"],
+        as_of=_time(header),
+    )
+
+
+def _time(header: _Header) -> float:
+    return -math.inf if header["as_of"] is None else header["as_of"]

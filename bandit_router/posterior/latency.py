@@ -1,0 +1,194 @@
+"""How long calls take: per-arm counts of latencies in logarithmic bins, which add up and subtract.
+
+The bins are those of DDSketch (Masson, Rim & Lee, VLDB 2019, section 2.1). With γ = (1 + α)/(1 − α),
+bin i counts latencies in (γ^(i−1), γ^i] times SMALLEST_S, and is represented by 2γ^i/(γ + 1) times it,
+which is within α of everything in the bin: so is every quantile. Below SMALLEST_S all is one bin.
+
+The counts are ours and not a library's sketch, because feedback is revised and taken back, and because a
+rebuild must equal the live sums exactly. Sketches that are maintained (ddsketch, Apache DataSketches,
+t-digest) take nothing back that was added, and some merge or shrink their bins by what they have seen, so
+that they depend on its order. Bins that are fixed are sums, like those of
+:mod:`bandit_router.posterior.linear`, and forget by the same rule.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from bandit_router.errors import InvalidInput
+from bandit_router.posterior.decay import decay, weights
+from bandit_router.types import METRICS, FloatArray
+
+ACCURACY = 0.025
+"""α: how far a quantile may be off, relative."""
+SMALLEST_S = 1e-3
+GAMMA = (1.0 + ACCURACY) / (1.0 - ACCURACY)
+BINS = math.ceil(math.log(METRICS["latency_s"] / SMALLEST_S) / math.log(GAMMA)) + 1
+
+_NOTHING = 1e-6  # of a call: what rounding leaves when all was taken back
+_ROUNDING = 1e-9  # of a share
+
+
+@dataclass(kw_only=True, slots=True)
+class Latencies:
+    """The latencies of K arms. ``bins`` (K, BINS) are their weights, ``count`` (K,) how many there are.
+
+    Mutable, as a posterior is: the learner owns one, adds to it and publishes it. What is learned does not
+    depend on the query: contexts are taken, as a posterior takes them, and not looked at.
+    """
+
+    arms: tuple[str, ...]
+    bins: FloatArray
+    count: np.ndarray[tuple[int], np.dtype[np.int64]]
+    half_life_s: float | None = None
+    as_of: float = -math.inf
+    _index: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._index = {arm: k for k, arm in enumerate(self.arms)}
+
+    @classmethod
+    def empty(cls, arms: tuple[str, ...], half_life_s: float | None = None) -> Self:
+        """Arms of which nothing was timed."""
+        k = len(arms)
+        return cls(
+            arms=arms,
+            bins=np.zeros((k, BINS)),
+            count=np.zeros(k, dtype=np.int64),
+            half_life_s=half_life_s,
+        )
+
+    def __contains__(self, arm: object) -> bool:
+        return arm in self._index
+
+    @property
+    def sums(self) -> tuple[FloatArray, ...]:
+        """What adds up."""
+        return (self.bins,)
+
+    def copy(self) -> Self:
+        """Independent latencies with the same counts."""
+        return type(self)(
+            arms=self.arms,
+            bins=self.bins.copy(),
+            count=self.count.copy(),
+            half_life_s=self.half_life_s,
+            as_of=self.as_of,
+        )
+
+    def without_evidence(self) -> Self:
+        """The same arms, nothing timed."""
+        return self.empty(self.arms, self.half_life_s)
+
+    def with_arm(self, arm: str) -> Self:
+        """The same latencies with one more arm, of which nothing was timed."""
+        if arm in self:
+            raise InvalidInput("arm", f"{arm!r} is there already", "give a new name")
+        return type(self)(
+            arms=(*self.arms, arm),
+            bins=np.vstack([self.bins, np.zeros(BINS)]),
+            count=np.append(self.count, np.int64(0)),
+            half_life_s=self.half_life_s,
+            as_of=self.as_of,
+        )
+
+    # -- the sums ---------------------------------------------------------------------------------
+
+    def observe(self, arm: str, _x: FloatArray, latency_s: float, at: float = 0.0, /) -> None:
+        """Count one latency, seconds, of a call decided at ``at``."""
+        self._add(arm, np.array([latency_s]), np.array([at]), 1)
+
+    def retract(self, arm: str, _x: FloatArray, latency_s: float, at: float = 0.0, /) -> None:
+        """Take back one latency that was counted with these very values."""
+        self._add(arm, np.array([latency_s]), np.array([at]), -1)
+
+    def forget(self, arm: str) -> None:
+        """Take back everything that is known of one arm, to the last bit."""
+        k = self._index[arm]
+        self.bins[k], self.count[k] = 0.0, 0
+
+    def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0, /) -> None:
+        """Replace one counted latency by another."""
+        self.observe(arm, x, new, at)
+        self.retract(arm, x, old, at)
+
+    def observe_many(self, arm: str, _x: FloatArray, latencies_s: FloatArray, at: FloatArray, /) -> None:
+        """Count many latencies (n,) of one arm, with their event times (n,)."""
+        self._add(arm, latencies_s, at, 1)
+
+    def merge(self, other: Latencies) -> Self:
+        """The latencies of both logs together."""
+        if (self.arms, self.half_life_s) != (other.arms, other.half_life_s):
+            raise InvalidInput("latencies", "differ in arms or half-life", "merge like with like")
+        merged, addend = self.copy(), other.copy()
+        merged.advance(addend.as_of)
+        addend.advance(merged.as_of)
+        merged.bins += addend.bins
+        merged.count += addend.count
+        return merged
+
+    def advance(self, as_of: float) -> None:
+        """Move the reference time forward; with a half-life, older evidence decays. Never back."""
+        if as_of <= self.as_of:
+            return
+        factor = decay(self.as_of, as_of, self.half_life_s)
+        if self.half_life_s is not None:
+            self.bins *= factor
+        self.as_of = as_of
+
+    def _add(self, arm: str, latencies_s: FloatArray, at: FloatArray, sign: int) -> None:
+        k = self._index[arm]
+        if latencies_s.size == 0:
+            return
+        if not (np.isfinite(latencies_s).all() and np.isfinite(at).all()):
+            raise InvalidInput("latency_s", "is not finite", "drop the row")
+        self.advance(float(at.max()))
+        w = weights(at, self.as_of, self.half_life_s)
+        where = np.clip(np.ceil(_position(latencies_s)), 0, BINS - 1).astype(np.int64)
+        self.bins[k] += sign * np.bincount(where, w, BINS)
+        self.count[k] += sign * latencies_s.size
+
+    # -- what they say ----------------------------------------------------------------------------
+
+    def quantile(self, arm: str, q: float) -> float | None:
+        """The smallest latency, within ACCURACY, that a share q of the arm's calls do not exceed.
+
+        None when nothing was timed.
+        """
+        reached = np.cumsum(self.bins[self._index[arm]])
+        if reached[-1] <= _NOTHING:
+            return None
+        i = int(np.searchsorted(reached, reached[-1] * max(q - _ROUNDING, _ROUNDING)))
+        return SMALLEST_S * 2.0 * GAMMA**i / (GAMMA + 1.0)
+
+    def within(self, deadline_s: float) -> tuple[FloatArray, FloatArray]:
+        """How many calls of each arm are known, and how many took at most ``deadline_s``: two (K,) vectors.
+
+        Each call counts by its weight. The bin that the deadline falls into is shared out in the logarithm.
+        """
+        total = self.bins.sum(axis=1)
+        total[total <= _NOTHING] = 0.0
+        position = min(float(_position(deadline_s)), BINS - 1.0)
+        if position < 0.0:
+            return total, np.zeros_like(total)
+        whole = int(position)
+        found = self.bins[:, : whole + 1].sum(axis=1)
+        if whole + 1 < BINS:
+            found += (position - whole) * self.bins[:, whole + 1]
+        return total, np.minimum(np.maximum(found, 0.0), total)
+
+    def p_within(self, arm: str, deadline_s: float) -> float | None:
+        """The share of the arm's calls that took at most ``deadline_s``; None when nothing was timed."""
+        total, within = (float(values[self._index[arm]]) for values in self.within(deadline_s))
+        return within / total if total else None
+
+
+def _position(latency_s: FloatArray | float) -> FloatArray:
+    """log_γ of a latency over SMALLEST_S: bin i ends at i. Negative below SMALLEST_S, finite at 0."""
+    ratio = np.maximum(latency_s, SMALLEST_S / GAMMA) / SMALLEST_S
+    found: FloatArray = np.log(ratio) / math.log(GAMMA)
+    return found

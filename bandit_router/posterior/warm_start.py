@@ -1,0 +1,145 @@
+"""What is known of the arms from elsewhere: labelled queries, another log, another router.
+
+The sums of a warm start are kept apart from those of the log, which it is no part of, and count as prior
+evidence for as much as their owner trusts them; how they are unlearned:
+:mod:`bandit_router.posterior.hierarchical`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bandit_router.errors import InvalidInput, SchemaMismatch
+from bandit_router.posterior.decay import decay
+from bandit_router.posterior.hierarchical import Sums, times
+from bandit_router.types import FloatArray
+
+
+def aligned(sums: Sums, theirs: Sequence[str], ours: Sequence[str]) -> Sums:
+    """The sums of their arms as those of ours, in our order; nothing is known of what they have not."""
+    rows = [theirs.index(arm) if arm in theirs else len(theirs) for arm in ours]
+    return Sums(*(_with_zero(part)[rows] for part in sums))
+
+
+class Evidence(NamedTuple):
+    """Sums over the rows of K arms from elsewhere: of rewards, and of roots of cost over list price.
+
+    ``schema_id`` names the feature pipeline of their contexts. ``queries`` is how many queries they are of,
+    ``worth`` how many rows of a log each row is worth, and ``source`` says where they are from.
+    """
+
+    arms: tuple[str, ...]
+    schema_id: str
+    rewards: Sums
+    costs: Sums
+    queries: float
+    worth: float
+    source: str
+
+    def weight(self, trust: float | None) -> float:
+        """What each row counts when all together may count for ``trust`` queries; None for all there are."""
+        return self.worth * (1.0 if trust is None else min(1.0, trust / self.queries))
+
+
+def check_evidence(evidence: Evidence, schema_id: str, dim: int, arms: Sequence[str]) -> None:
+    """Raise InvalidInput or SchemaMismatch unless the evidence is of these contexts (dim,) and arms."""
+    if evidence.schema_id != schema_id or evidence.rewards.second.shape[-1] != dim:
+        raise SchemaMismatch(
+            "evidence",
+            f"is of contexts {evidence.schema_id!r}, this router makes {schema_id!r}",
+            "use the [features] settings it was made with",
+        )
+    if not set(evidence.arms) & set(arms):
+        theirs, ours = ", ".join(evidence.arms), ", ".join(arms)
+        raise InvalidInput("evidence", f"is of {theirs}", f"name them as the arms are: {ours}")
+    sums = *evidence.rewards, *evidence.costs
+    if not (all(np.isfinite(part).all() for part in sums) and 0.0 < evidence.queries < math.inf):
+        raise InvalidInput(
+            "evidence", "is empty or not finite", "give at least one query with finite numbers"
+        )
+
+
+class Warm(NamedTuple):
+    """Evidence of K arms from elsewhere: its ``sums``, what each row is worth, and when it was loaded.
+
+    ``since`` is Unix time, seconds; with a half-life the evidence decays from then on.
+    """
+
+    sums: Sums
+    weight: float
+    since: float
+
+    def scaled(self, as_of: float, half_life_s: float | None) -> Sums:
+        """The sums as they count at a time."""
+        fresh = 1.0 if as_of <= self.since else decay(self.since, as_of, half_life_s)
+        return times(self.weight * fresh, self.sums)
+
+    def aligned(self, theirs: Sequence[str], ours: Sequence[str]) -> Warm:
+        """The same for our arms, see :func:`aligned`."""
+        return self._replace(sums=aligned(self.sums, theirs, ours))
+
+    def without(self, row: int) -> Warm:
+        """The same with nothing of one arm."""
+        sums = Sums(*(part.copy() for part in self.sums))
+        for part in sums:
+            part[row] = 0.0
+        return self._replace(sums=sums)
+
+    def same_as(self, other: Warm | None) -> bool:
+        """Whether the two say exactly the same."""
+        return (
+            other is not None
+            and self[1:] == other[1:]
+            and all(np.array_equal(a, b) for a, b in zip(self.sums, other.sums, strict=True))
+        )
+
+
+def _with_zero(part: FloatArray) -> FloatArray:
+    return np.concatenate([part, np.zeros((1, *part.shape[1:]))])
+
+
+def evidence_of_labels(
+    arms: Sequence[str],
+    schema_id: str,
+    x: FloatArray,
+    reward: FloatArray,
+    root: FloatArray,
+    source: str,
+) -> Evidence:
+    """Of n queries that every arm answered: x (n, d), rewards (n, K), roots of cost over list price (n, K).
+
+    A root that is NaN is unknown. Answers to one query are good or bad together, which says nothing of which
+    arm is better, so a row is worth 1/(1 − ρ) of a log's, where ρ is how much arms have in common: their mean
+    covariance over their mean variance.
+    """
+    known = ~np.isnan(root)
+    return Evidence(
+        arms=tuple(arms),
+        schema_id=schema_id,
+        rewards=_sums(x, reward, np.ones_like(known)),
+        costs=_sums(x, np.where(known, root, 0.0), known),
+        queries=float(len(x)),
+        worth=1.0 / (1.0 - _in_common(reward)),
+        source=source,
+    )
+
+
+def _sums(x: FloatArray, y: FloatArray, known: npt.NDArray[np.bool_]) -> Sums:
+    second = np.stack([x[rows].T @ x[rows] for rows in known.T])
+    return Sums(second, y.T @ x, (y**2).sum(axis=0), known.sum(axis=0).astype(np.float64))
+
+
+def _in_common(y: FloatArray) -> float:
+    """ρ of outcomes (n, K), in [0, 2/3]."""
+    if y.shape[1] < 2 or len(y) < 2:
+        return 0.0
+    covariance = np.cov(y, rowvar=False)
+    variance = float(np.trace(covariance))
+    if variance <= 0.0:
+        return 0.0
+    return float(np.clip((covariance.sum() - variance) / ((y.shape[1] - 1) * variance), 0.0, 2.0 / 3.0))

@@ -1,0 +1,5 @@
+"""The library's face: decide, take feedback, explain."""
+
+from bandit_router.router.router import RouteOptions, Router
+
+__all__ = ["RouteOptions", "Router"]

@@ -1,0 +1,84 @@
+"""Opening a router: its parts, made from the settings, and its database, brought in line with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bandit_router.cascade.escalation import Rule, make_rule
+from bandit_router.errors import ConfigError, InvalidInput, SchemaMismatch
+from bandit_router.features import Pipeline, build_pipeline
+from bandit_router.learning.learner import Learner, make_learner
+from bandit_router.policies import Policy, check_arms, make_policy, put_on_trial, signals_needed
+from bandit_router.posterior.state import encode_snapshot
+from bandit_router.routing.precedence import check_workflows
+from bandit_router.settings import Settings
+from bandit_router.signals import Signaller, make_signallers
+from bandit_router.store.store import Store
+from bandit_router.types import Arm
+
+
+class Parts(NamedTuple):
+    """What a router is made of; whoever has them closes the store."""
+
+    settings: Settings
+    policy: Policy
+    pipeline: Pipeline
+    signallers: tuple[Signaller, ...]
+    store: Store
+    learner: Learner
+    rule: Rule | None
+
+
+def open_parts(settings: Settings) -> Parts:
+    """The parts of a router, on its database, which is created when it is an empty SQLite file.
+
+    Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
+    """
+    policy = make_policy(settings.policy.name, settings.policy.parameters)
+    pipeline = build_pipeline(**settings.features.model_dump())
+    signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, signals_needed(policy))
+    store = Store.open(settings.store.url, settings.router.name, settings.goal())
+    try:
+        learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
+        _adopt(store, learner, [section.arm() for section in settings.arms])
+        arms = store.arms()
+        _check_arms_are_there(settings, policy, [arm.name for arm in arms])
+        return Parts(
+            settings=settings,
+            policy=put_on_trial(policy, **settings.trial.model_dump()),
+            pipeline=pipeline,
+            signallers=signallers,
+            store=store,
+            learner=learner,
+            rule=make_rule(settings, policy, arms),
+        )
+    except BaseException:
+        store.close()
+        raise
+
+
+def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
+    """Make the router's rows if it is new, and bring its arms and posterior in line with the settings."""
+    store.create_router(learner.schema_id, encode_snapshot(learner.empty(())), learner.weights)
+    with store.folding(wait=True) as fold:
+        assert fold is not None
+        head = store.schema_in(fold)
+        if head != learner.schema_id:
+            raise SchemaMismatch(
+                "features",
+                f"make contexts {learner.schema_id!r}, router {store.router!r} learned from {head!r}",
+                "restore the [features] settings, or give router.name a new name",
+            )
+        store.declare_arms(fold, arms)
+        learner.adopt(fold)
+
+
+def _check_arms_are_there(settings: Settings, policy: Policy, arms: Sequence[str]) -> None:
+    """Raise ConfigError when the policy or a workflow names an arm that is not there."""
+    try:
+        check_arms({policy.spec: policy}, arms)
+    except InvalidInput as error:
+        raise ConfigError(str(error)) from error
+    off = [section.name for section in settings.arms if not section.enabled]
+    check_workflows(settings.workflow_arms(), arms=arms, off=off)

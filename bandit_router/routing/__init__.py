@@ -1,0 +1,1 @@
+"""One decision, pure: which arms are eligible, which rule takes precedence, and the draw."""

@@ -1,0 +1,148 @@
+"""The pure core of a decision: request and snapshot in, decision out. No I/O, no clock, no state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bandit_router.policies import Policy, reason_of, sample, take
+from bandit_router.posterior.cost import cost_ratios, high_ratios
+from bandit_router.posterior.latency import Latencies
+from bandit_router.posterior.linear import Posterior
+from bandit_router.routing.eligibility import Limits, good_enough, narrow
+from bandit_router.routing.precedence import Kept, one_hot, settle
+from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One call to route, checked. ``cost_weight`` is in 1/USD.
+
+    With ``since`` the conversation keeps its arm, unless it was not heard of since that Unix time, seconds;
+    ``kept`` is how it stands, None before it began.
+    """
+
+    x: FloatArray
+    cost_weight: float
+    limits: Limits
+    conversation: str | None = None
+    idempotency_key: str | None = None
+    query: str | None = None
+    signals: Signals = field(default_factory=dict)
+    parent: str | None = None
+    since: float | None = None
+    kept: Kept | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """What a worker decides with until the next refresh: one snapshot, solved, and its arms.
+
+    ``costs`` and ``latencies`` know the same arms as ``posterior``, and so do ``calibrators``, which are None
+    where no cascade is on.
+    """
+
+    version: int
+    arms_revision: int
+    posterior: Posterior
+    costs: Posterior
+    arms: tuple[Arm, ...]
+    latencies: Latencies
+    calibrators: Posterior | None = None
+
+
+def score(
+    posterior: Posterior,
+    names: Sequence[str],
+    x: FloatArray,
+    costs_usd: Sequence[float],
+    cost_weight: float,
+    signals: Signals = NO_SIGNALS,
+) -> Scores:
+    """Score the named arms at x: u = mean − λ · cost, with the posterior's mean and std."""
+    (mean, std), counted = posterior.predict(x), posterior.known
+    arms = tuple(names)
+    if arms != posterior.arms:
+        rows = [posterior.index(arm) for arm in arms]
+        mean, std, counted = mean[rows], std[rows], counted[rows]
+    cost = np.array(costs_usd)
+    utility = mean - cost_weight * cost if cost_weight else mean
+    return Scores(arms, x, mean, std, cost, utility, signals, counted)
+
+
+def expect_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
+    """What a call of each arm is expected to cost at x (d,), from its list cost, USD."""
+    return _priced(view.costs, cost_ratios(view.costs, x), listed_usd)
+
+
+def high_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
+    """What a call of each arm may well cost at x (d,): more is rare. USD."""
+    return _priced(view.costs, high_ratios(view.costs, x), listed_usd)
+
+
+def _priced(costs: Posterior, ratios: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
+    times = ratios.tolist()
+    return {arm: listed * times[costs.index(arm)] for arm, listed in listed_usd.items()}
+
+
+def decide(
+    view: View,
+    policy: Policy,
+    schema_id: str,
+    request: Request,
+    *,
+    id: str,
+    now: float,
+    rng: np.random.Generator,
+) -> Decision:
+    """Narrow, score, take the arm it is pinned to or else ask the policy and sample.
+
+    Raises NoEligibleArm or InvalidInput.
+    """
+    listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
+    expected = expect_costs(view, request.x, listed)
+    high = high_costs(view, request.x, listed) if request.limits.affordable_usd < math.inf else None
+    arms, excluded = narrow(view.arms, request.limits, expected, view.latencies, high)
+    costs = [expected[arm.name] for arm in arms]
+    names = [arm.name for arm in arms]
+    scores = score(view.posterior, names, request.x, costs, request.cost_weight, request.signals)
+    if request.limits.min_quality > 0.0 and request.limits.pin is None:
+        below = good_enough(scores, request.limits.min_quality)
+        scores = take(scores, [k for k, arm in enumerate(scores.arms) if arm not in below])
+        excluded |= below
+    kept = request.kept
+    settled = settle(request.limits.pin, kept, scores, request.cost_weight)
+    if settled is None:
+        pmf = policy.pmf(scores)
+        chosen = sample(pmf, rng)
+        reason = reason_of(policy, scores) if kept is None else Reason.FALLBACK
+    else:
+        chosen, reason = settled
+        pmf = one_hot(len(scores.arms), chosen)
+    return Decision(
+        id=id,
+        decided_at=now,
+        x=request.x,
+        schema_id=schema_id,
+        eligible=scores.arms,
+        pmf=tuple(pmf),
+        expected_costs_usd=tuple(scores.cost_usd.tolist()),
+        arm=scores.arms[chosen],
+        propensity=pmf[chosen],
+        reason=reason,
+        policy=policy.spec,
+        snapshot=view.version,
+        cost_weight=request.cost_weight,
+        expected_quality=float(scores.mean[chosen]),
+        expected_cost_usd=float(scores.cost_usd[chosen]),
+        list_cost_usd=listed[scores.arms[chosen]],
+        conversation=request.conversation,
+        parent=kept.conversation.choice if kept and reason is Reason.PROMOTION else request.parent,
+        idempotency_key=request.idempotency_key,
+        query=request.query,
+        signals=request.signals,
+        excluded=excluded,
+    )

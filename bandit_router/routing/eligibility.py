@@ -1,0 +1,128 @@
+"""What narrows the choice before a policy sees it: switches, capabilities, context windows, costs, time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from bandit_router.errors import ArmExcluded, InvalidInput, NoEligibleArm
+from bandit_router.posterior.latency import Latencies
+from bandit_router.routing.deadline import Deadline, late
+from bandit_router.routing.precedence import Pin
+from bandit_router.types import Arm, Scores
+
+TOO_DEAR = "may cost more than the budget has left for one call"
+
+
+class Limits(NamedTuple):
+    """What a query may go to. Costs are USD per call.
+
+    ``require`` lists capabilities the model must have; ``allow`` names the only arms the caller accepts.
+    ``max_cost_usd`` is the caller's, and excludes whatever is expected to cost more. ``affordable_usd`` is
+    what the router's budget has left for this call: it excludes whatever may well cost more, but never what
+    is expected to cost least.
+    ``min_quality`` excludes arms that are not good enough for the query, but never the best of them.
+    ``forbid`` names arms the caller does not accept; without the arm of ``pin`` nothing else will do.
+    """
+
+    input_tokens: int
+    require: Collection[str] = ()
+    allow: Collection[str] | None = None
+    max_cost_usd: float = math.inf
+    affordable_usd: float = math.inf
+    min_quality: float = 0.0
+    forbid: Collection[str] = ()
+    pin: Pin | None = None
+    deadline: Deadline | None = None
+
+
+def narrow(
+    arms: Sequence[Arm],
+    limits: Limits,
+    costs_usd: Mapping[str, float],
+    latencies: Latencies | None = None,
+    high_usd: Mapping[str, float] | None = None,
+) -> tuple[list[Arm], dict[str, str]]:
+    """The arms a query may go to, in order, and what excluded each of the others.
+
+    ``costs_usd`` is the expected cost of every arm, ``latencies`` what is known of them, None if nothing.
+    ``high_usd`` is what a call may well cost, which a budget has to bear; as expected, if None.
+    A model must hold the prompt and the answer expected of it in its context window.
+
+    Raises NoEligibleArm, ArmExcluded for the arm of a pin, and InvalidInput for names that are no arms.
+    """
+    _check_known(arms, limits)
+    excluded = {}
+    eligible = []
+    for arm in arms:
+        why = _obstacle(arm, limits, costs_usd)
+        if why is None:
+            eligible.append(arm)
+        else:
+            excluded[arm.name] = why
+    if limits.deadline is not None and latencies is not None:
+        excluded |= late(latencies, [arm.name for arm in eligible], limits.deadline)
+        eligible = [arm for arm in eligible if arm.name not in excluded]
+    if limits.pin is not None and limits.pin.arm in excluded:
+        raise ArmExcluded(limits.pin.by, limits.pin.arm, excluded)
+    if not eligible:
+        raise NoEligibleArm(excluded)
+    if limits.affordable_usd == math.inf:
+        return eligible, excluded
+    costs = {arm.name: costs_usd[arm.name] for arm in eligible}
+    left = affordable(costs, high_usd or costs, limits.affordable_usd)
+    excluded |= {arm.name: TOO_DEAR for arm in eligible if arm.name not in left}
+    return [arm for arm in eligible if arm.name in left], excluded
+
+
+def affordable(
+    costs_usd: Mapping[str, float], high_usd: Mapping[str, float], most_usd: float
+) -> dict[str, float]:
+    """The expected costs of arms of which a call may well cost at most this, and always the lowest."""
+    lowest = min(costs_usd.values())
+    return {arm: cost for arm, cost in costs_usd.items() if high_usd[arm] <= most_usd or cost <= lowest}
+
+
+def good_enough(scores: Scores, min_quality: float) -> dict[str, str]:
+    """What excludes each arm whose reward is believed to be below the floor, give or take its width.
+
+    An arm that may be good enough, for all that is known, stays; so does the one that is believed the best.
+    """
+    best = int(scores.mean.argmax())
+    below = scores.mean + scores.std < min_quality
+    return {
+        arm: f"expected quality {scores.mean[k]:.2g} is below min_quality {min_quality:g}"
+        for k, arm in enumerate(scores.arms)
+        if below[k] and k != best
+    }
+
+
+def _check_known(arms: Sequence[Arm], limits: Limits) -> None:
+    """Raise InvalidInput for a name that is no arm."""
+    if limits.allow is None and not limits.forbid and limits.pin is None:
+        return
+    known = [arm.name for arm in arms]
+    pinned = {} if limits.pin is None else {limits.pin.reason.value: [limits.pin.arm]}
+    for field, names in {"arms": limits.allow or (), "forbid": limits.forbid, **pinned}.items():
+        unknown = sorted(set(names) - set(known))
+        if unknown:
+            raise InvalidInput(field, f"{unknown[0]!r} is not an arm", f"use some of {', '.join(known)}")
+
+
+def _obstacle(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str | None:
+    if not arm.enabled:
+        return "disabled"
+    if limits.allow is not None and arm.name not in limits.allow:
+        return "not among the arms the caller allows"
+    if arm.name in limits.forbid:
+        return "forbidden by the caller"
+    lacking = [capability for capability in limits.require if capability not in arm.capabilities]
+    if lacking:
+        return f"lacks {', '.join(lacking)}"
+    needed = limits.input_tokens + arm.expected_output_tokens
+    if arm.context_window is not None and needed > arm.context_window:
+        return f"context window of {arm.context_window} tokens is smaller than the {needed} needed"
+    if costs_usd[arm.name] > limits.max_cost_usd:
+        return f"expected to cost {costs_usd[arm.name]:.3g} USD, more than max_cost_usd"
+    return None

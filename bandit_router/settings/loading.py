@@ -1,0 +1,93 @@
+"""router.toml and the environment -> typed settings, read once.
+
+The environment wins over the file, the file over the defaults. A variable is named
+``BANDIT_ROUTER_`` + section + ``__`` + key, for example ``BANDIT_ROUTER_STORE__URL``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from bandit_router.errors import ConfigError
+from bandit_router.settings.models import ENV_PREFIX, Settings
+
+CONFIG_VARIABLE = "BANDIT_ROUTER_CONFIG"
+"""Names the file to read; the command line and the server's workers use it."""
+
+
+def load_settings(path: str | Path) -> Settings:
+    """The settings of ``path`` under the environment. Raises ConfigError, which names file and key."""
+    return make_settings(_read(Path(path)), source=str(path))
+
+
+def make_settings(values: dict[str, Any], source: str = "settings") -> Settings:
+    """Settings from a nested dict, under the environment. Raises ConfigError."""
+    _reject_unknown_variables()
+    for key in values:  # pydantic-settings would obey keys such as _env_file
+        if key not in Settings.model_fields:
+            raise ConfigError(f"{source}: {key}: unknown key {key!r}; allowed: {', '.join(_allowed([]))}")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        lines = [f"{_origin(e['loc'], source)}: {_explain(dict(e))}" for e in problems]
+        raise ConfigError("\n".join(lines)) from None
+    except ValueError as error:  # pydantic-settings: an environment variable that is not JSON
+        raise ConfigError(f"{ENV_PREFIX}*: {error}; give JSON") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; write one with `bandit-router init`") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
+
+
+def _reject_unknown_variables() -> None:
+    sections = Settings.model_fields
+    for variable in os.environ:
+        upper = variable.upper()  # pydantic-settings reads names in any case
+        if upper.startswith(ENV_PREFIX) and upper != CONFIG_VARIABLE:
+            section = upper.removeprefix(ENV_PREFIX).split("__")[0].lower()
+            if section not in sections:
+                raise ConfigError(f"{variable}: no section {section!r}; allowed: {', '.join(sections)}")
+
+
+def _origin(loc: tuple[int | str, ...], source: str) -> str:
+    """The environment variable that gave a key its value, else ``source``."""
+    variables = {variable.upper(): variable for variable in os.environ}
+    parts = [str(part).upper() for part in loc]
+    names = (ENV_PREFIX + "__".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((variables[name] for name in names if name in variables), source)
+
+
+def _explain(error: dict[str, Any]) -> str:
+    *section, last = error["loc"]
+    key = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key {last!r}; allowed: {', '.join(_allowed(section))}"
+    if error["type"] == "missing":
+        return f"{key}: is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[0].lower()}{message[1:]}, got {error['input']!r:.80}"
+
+
+def _allowed(section: list[Any]) -> list[str]:
+    model: Any = Settings
+    for part in section:
+        if isinstance(part, str):
+            annotation = model.model_fields[part].annotation
+            model = next((t for t in get_args(annotation) if isinstance(t, type)), annotation)
+    return list(model.model_fields)

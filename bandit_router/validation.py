@@ -1,0 +1,108 @@
+"""How what callers say is checked: numbers and names; and what tells one request from another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from bandit_router.errors import InvalidInput
+
+KEY_CHARS = 255
+NAME_CHARS = 128
+
+_ID_CHARS = 36
+_MOST_NAMES = 256
+_MOST_RECENT = 1_000_000
+_LARGEST_NUMBER = 1e9
+
+
+def check_string(field: str, value: object) -> str:
+    """``value`` if it is a string. Raises InvalidInput."""
+    if value is None:
+        raise InvalidInput(field, "is missing", "send a string")
+    if not isinstance(value, str):
+        raise InvalidInput(field, f"is {type(value).__name__}, not text", "send a string")
+    return value
+
+
+def check_text(field: str, text: str | None, max_chars: int | None = None) -> None:
+    """Raise InvalidInput unless ``text`` is None or can be tokenized, logged and stored everywhere.
+
+    That is: not empty, at most ``max_chars`` characters, no NUL (PostgreSQL refuses it) and no lone
+    surrogate (UTF-8 cannot hold it).
+    """
+    if text is None:
+        return
+    if not check_string(field, text):
+        raise InvalidInput(field, "is empty", "send some text")
+    if max_chars is not None and len(text) > max_chars:
+        raise InvalidInput(field, f"has {len(text)} characters", f"send at most {max_chars}")
+    if "\0" in text:
+        raise InvalidInput(field, "contains a NUL character", "remove it")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput(field, "contains a lone surrogate", "send valid Unicode text") from None
+
+
+def check_number(field: str, asked: float | None, default: float, most: float = _LARGEST_NUMBER) -> float:
+    """A number from 0 to ``most`` that the caller may give. Raises InvalidInput."""
+    if asked is None:
+        return default
+    fix = f"give a number in [0, {most:g}]"
+    if isinstance(asked, bool) or not isinstance(asked, Real):
+        raise InvalidInput(field, f"is {type(asked).__name__}, not a number", fix)
+    if not 0.0 <= asked <= most:
+        raise InvalidInput(field, "is out of range", fix)
+    return float(asked)
+
+
+def check_names(field: str, names: object) -> None:
+    """Raise InvalidInput unless ``names`` is None or a list of at most 256 names."""
+    if names is None:
+        return
+    if isinstance(names, str | bytes) or not isinstance(names, Sequence):
+        raise InvalidInput(field, f"is {type(names).__name__}, not a list", "send a list of names")
+    if len(names) > _MOST_NAMES:
+        raise InvalidInput(field, f"has {len(names)} names", f"send at most {_MOST_NAMES}")
+    for i, name in enumerate(names):
+        check_text(f"{field}[{i}]", "" if name is None else name, NAME_CHARS)
+
+
+def check_id(decision_id: str | None, field: str = "decision_id") -> None:
+    """Raise InvalidInput unless it is None or may be the id of a decision."""
+    check_text(field, decision_id, _ID_CHARS)
+
+
+def check_last(last: int) -> None:
+    """Raise InvalidInput unless so many of the newest rewards may be asked for."""
+    if isinstance(last, bool) or not isinstance(last, int) or not 1 <= last <= _MOST_RECENT:
+        raise InvalidInput("last", f"is {last!r:.80}", f"give a whole number in [1, {_MOST_RECENT}]")
+
+
+def check_trust(trust: float | None) -> None:
+    """Raise InvalidInput unless evidence may count for so many queries, or None."""
+    if trust is not None and not 0.0 <= trust <= _LARGEST_NUMBER:
+        raise InvalidInput("trust", f"is {trust}", f"give queries, a number in [0, {_LARGEST_NUMBER:g}]")
+
+
+def digest_of(idempotency_key: str | None, *content: Any) -> str:
+    """What tells a request from another with the same key; empty without one. Raises InvalidInput."""
+    if idempotency_key is None:
+        return ""
+    try:
+        text = json.dumps(content, sort_keys=True, default=_plain)
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidInput("query", "holds what JSON cannot", "send text, numbers and lists") from None
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """What json.dumps does not know, as something it does: numpy numbers and arrays, other sequences."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else list(value)
