@@ -29,7 +29,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from bandit_router.cascade.escalation import Rule, judge
+from bandit_router.cascade.escalation import EscalationRule, judge
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import load_dataset
 from bandit_router.evaluation.parallel import workers
@@ -42,7 +42,7 @@ from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.stream import Stream, make_stream
 from bandit_router.policies import sample
 from bandit_router.policies.cascade import Cascade
-from bandit_router.posterior.confidence import no_calibrators, with_confidence
+from bandit_router.posterior.confidence import empty_calibrators, with_confidence
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.priors import make_hyperprior, make_prior
 from bandit_router.settings.models import PosteriorSection
@@ -123,7 +123,7 @@ def text_online(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
 def cascade_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
     """The difference of expected quality given query and confidence, all outcomes known."""
     del weight, rng
-    calibrators = no_calibrators(_rewards(pair.stream))
+    calibrators = empty_calibrators(_rewards(pair.stream))
     _observe_all(calibrators, pair.stream, _contexts(pair))
     return lambda rest: _difference(calibrators, _contexts(rest))
 
@@ -151,9 +151,9 @@ CONTESTANTS: Mapping[str, Contestant] = {
 def _live(pair: Pair, weight: float, rng: np.random.Generator, *, strict: bool) -> Score:
     """Play a cascade as it comes, policy, rule and all; feedback is known before the next query."""
     stream, z = pair.stream, _contexts(pair)
-    calibrators = no_calibrators(_rewards(stream))
+    calibrators = empty_calibrators(_rewards(stream))
     cheap, expensive = stream.arms
-    first, rule = Cascade(cheap=cheap, expensive=expensive), Rule(expensive=expensive)
+    first, rule = Cascade(cheap=cheap, expensive=expensive), EscalationRule(expensive=expensive)
     published, known, due = calibrators.copy(), 0, 1.0
     for t in range(len(stream)):
         if rng.random() < first.epsilon / 2:  # went to the expensive model at once: no confidence to learn by

@@ -32,7 +32,7 @@ from bandit_router.evaluation.simulation.simulate import Plan, simulate
 from bandit_router.router import Router
 from bandit_router.settings import Settings, make_settings
 from bandit_router.store.store import Store
-from bandit_router.store.write import Committed, Put
+from bandit_router.store.write import Committed, WriteRequest
 from bandit_router.types import Decision
 from simulations import show
 from simulations.hand_written import NAMES, pair
@@ -121,7 +121,7 @@ def _serve(router: Router, queries: Sequence[Query]) -> None:
     _commit(router, iter(puts))
 
 
-def _commit(router: Router, puts: Iterator[Put]) -> list[Committed]:
+def _commit(router: Router, puts: Iterator[WriteRequest]) -> list[Committed]:
     """Many writes in a few transactions: what a busy service does without being asked to."""
     waiting: list[Future[Committed | RouterError]] = []
     for put in puts:

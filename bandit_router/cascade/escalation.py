@@ -4,13 +4,13 @@ The caller asks the arm of a decision and says how sure of its answer that is; t
 or with a second decision, for the very context of the first. It never sees an answer, so that none can get
 into the retry: the caller sends the original messages again.
 
-**Rule.** The first call is paid for, so what remains is a choice between two actions: keep the answer,
-worth E[r | first arm, c, x], and retry, worth E[r | expensive arm, c, x] − λ · E[cost]. Both expectations are
-the calibrators' (:mod:`bandit_router.posterior.confidence`), and as with arms, a policy turns means and
-widths into probabilities from which the action is drawn: Thompson sampling with a floor, so that it is
-learned how good retries are. (In ``simulations/cascade.py`` the calmer ``tempered`` settled too early in some orders where
-nothing is heard of an answer that was replaced.) A fixed threshold on the raw confidence is the rule that
-everybody starts with (FrugalGPT, Chen, Zaharia & Zou, 2023, section 3): retry where c < threshold, else
+**Rule.** The first call is paid for, so what remains is a choice between two actions: keep the answer, worth
+E[r | first arm, c, x], and retry, worth E[r | expensive arm, c, x] − λ · E[cost]. Both expectations are the
+calibrators' (:mod:`bandit_router.posterior.confidence`), and as with arms, a policy turns means and widths
+into probabilities from which the action is drawn: Thompson sampling with a floor, so that it is learned how
+good retries are. (In ``simulations/cascade.py`` the calmer ``tempered`` settled too early in some orders
+where nothing is heard of an answer that was replaced.) A fixed threshold on the raw confidence is the rule
+that everybody starts with (FrugalGPT, Chen, Zaharia & Zou, 2023, section 3): retry where c < threshold, else
 keep; with the same floor.
 """
 
@@ -28,11 +28,11 @@ from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Thompson
 from bandit_router.policies.base import with_floor
 from bandit_router.policies.cascade import Cascade
-from bandit_router.posterior.confidence import no_calibrators, with_confidence
+from bandit_router.posterior.confidence import empty_calibrators, with_confidence
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
 from bandit_router.routing.deadline import Deadline
-from bandit_router.routing.decide import View, high_costs, score
+from bandit_router.routing.decide import PublishedModel, high_costs, score
 from bandit_router.routing.eligibility import TOO_DEAR
 from bandit_router.routing.precedence import one_hot
 from bandit_router.settings import Settings
@@ -48,7 +48,7 @@ _PINNED: Mapping[Reason, str] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
+class EscalationRule:
     """When to retry, and where: by expected utility, or below a ``threshold`` of the raw confidence.
 
     ``epsilon`` is the share of answers about which a coin decides.
@@ -80,11 +80,17 @@ class Answered:
 
 
 def escalate(
-    view: View, answered: Answered, rule: Rule, *, id: str, now: float, rng: np.random.Generator
+    view: PublishedModel,
+    answered: Answered,
+    rule: EscalationRule,
+    *,
+    id: str,
+    now: float,
+    rng: np.random.Generator,
 ) -> Escalation:
     """Keep the answer or retry, and why; ``id`` is the retry's, if it comes to one."""
     first = answered.decision
-    calibrators = view.calibrators or no_calibrators(view.posterior)
+    calibrators = view.calibrators or empty_calibrators(view.posterior)
     excluded = obstacle(view, answered, rule.expensive)
     costs = dict(zip(first.eligible, first.expected_costs_usd, strict=True))
     scores = judge(
@@ -111,7 +117,7 @@ def escalate(
     )
 
 
-def make_rule(settings: Settings, policy: Policy, arms: Sequence[Arm]) -> Rule | None:
+def make_rule(settings: Settings, policy: Policy, arms: Sequence[Arm]) -> EscalationRule | None:
     """The rule of the settings; None when cascades are off.
 
     Raises ConfigError, which names what is wrong with the expensive arm.
@@ -129,10 +135,10 @@ def make_rule(settings: Settings, policy: Policy, arms: Sequence[Arm]) -> Rule |
         raise ConfigError(f"cascade.expensive: {expensive!r} is not an arm; use one of {', '.join(names)}")
     if expensive in [one.name for one in settings.arms if not one.enabled]:
         raise ConfigError(f"cascade.expensive: {expensive!r} is disabled; enable it or name another arm")
-    return Rule(expensive=expensive, threshold=section.threshold, epsilon=section.epsilon)
+    return EscalationRule(expensive=expensive, threshold=section.threshold, epsilon=section.epsilon)
 
 
-def unasked(first: Decision, rule: Rule, confidence: float, now: float) -> Escalation | None:
+def unasked(first: Decision, rule: EscalationRule, confidence: float, now: float) -> Escalation | None:
     """What there is to say of an answer that is the expensive arm's already; nothing of it is logged."""
     if first.arm != rule.expensive:
         return None
@@ -184,7 +190,7 @@ def judge(
     return score(calibrators, arms, with_confidence(x, confidence), (0.0, cost_usd), cost_weight)
 
 
-def obstacle(view: View, answered: Answered, expensive: str) -> str | None:
+def obstacle(view: PublishedModel, answered: Answered, expensive: str) -> str | None:
     """Why there can be no retry; None when there can.
 
     What the query may go to was settled when it was first asked, be it that the budget had too little left
@@ -204,7 +210,7 @@ def obstacle(view: View, answered: Answered, expensive: str) -> str | None:
     return f"{expensive}: {TOO_DEAR}" if _may_cost(view, first, arm) > answered.affordable_usd else None
 
 
-def _may_cost(view: View, first: Decision, arm: Arm) -> float:
+def _may_cost(view: PublishedModel, first: Decision, arm: Arm) -> float:
     """What a retry on this arm may well cost, USD."""
     listed = _list_cost(first, arm)
     if listed is None:
@@ -240,7 +246,9 @@ def _late(latencies: Latencies, arm: str, left: Deadline) -> str | None:
     return f"{within}, deadline_level is {left.level:g}"
 
 
-def _retry(view: View, answered: Answered, expensive: str, scores: Scores, id: str, now: float) -> Decision:
+def _retry(
+    view: PublishedModel, answered: Answered, expensive: str, scores: Scores, id: str, now: float
+) -> Decision:
     """The same query again, on the expensive arm: all that was known of it, and nothing of the answer."""
     first = answered.decision
     chosen = first.eligible.index(expensive)
@@ -268,7 +276,7 @@ def _list_cost(first: Decision, arm: Arm) -> float | None:
     return None if tokens is None else arm.expected_cost_usd(int(tokens))
 
 
-def _why(scores: Scores, confidence: float, rule: Rule, *, against: bool) -> str:
+def _why(scores: Scores, confidence: float, rule: EscalationRule, *, against: bool) -> str:
     expensive = scores.arms[1]
     if rule.threshold is not None:
         sign = "≥" if confidence >= rule.threshold else "<"

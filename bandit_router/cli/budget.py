@@ -17,7 +17,7 @@ from bandit_router.cli.options import (
 def budget(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """How the goal under [budget] stands: what was spent of how much, or how good answers were."""
     with store_as_it_is(config) as store:
-        found = asdict(store.standing())
+        found = asdict(store.goal_status())
     if as_json:
         print_json(found)
         return

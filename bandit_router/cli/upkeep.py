@@ -18,7 +18,7 @@ from bandit_router.cli.options import (
     say,
     store_as_it_is,
 )
-from bandit_router.learning.audit import Report
+from bandit_router.learning.audit import AuditReport
 from bandit_router.learning.audit import verify as check
 from bandit_router.settings import load_settings
 from bandit_router.settings.models import ENV_PREFIX
@@ -47,7 +47,7 @@ def verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
         raise typer.Exit(1)
 
 
-def print_report(report: Report, as_json: bool = False) -> None:
+def print_report(report: AuditReport, as_json: bool = False) -> None:
     """Print what `verify` found; the last line is its verdict."""
     facts = {name: getattr(report, name) for name in report.__slots__}
     if as_json:

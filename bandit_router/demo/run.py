@@ -26,7 +26,7 @@ from bandit_router.demo.player import Task, play
 from bandit_router.demo.scoreboard import Scoreboard
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.datasets import Dataset, load_paretobandit, load_parquet
-from bandit_router.learning.audit import Report
+from bandit_router.learning.audit import AuditReport
 from bandit_router.router import Router
 from bandit_router.settings import CONFIG_VARIABLE, load_settings
 
@@ -39,7 +39,7 @@ _REDRAW_EVERY = 50
 
 def run(
     *, data: Path | None, queries: int | None, cost_weight: float | None, seed: int, console: Console
-) -> Report:
+) -> AuditReport:
     """Play ``data`` through a fresh service and return what `verify` says of its database."""
     dataset = load_paretobandit() if data is None else load_parquet(data)
     order = np.random.default_rng(seed).permutation(len(dataset.queries))[:queries]

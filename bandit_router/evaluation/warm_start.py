@@ -14,9 +14,9 @@ from bandit_router.evaluation.logs.read import Log
 from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.features import Pipeline, input_tokens, read_query
 from bandit_router.posterior.cost import roots
-from bandit_router.posterior.hierarchical import Sums, plus
+from bandit_router.posterior.hierarchical import Sums, add_sums
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.state import no_costs, read_snapshot
+from bandit_router.posterior.state import decode_state, empty_costs
 from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
 from bandit_router.store.store import Store
 from bandit_router.types import Arm, FloatArray
@@ -57,7 +57,7 @@ def of_log(log: Log, prior: Posterior, names: Mapping[str, str] | None = None) -
     """
     rewards = prior.without_evidence()
     rewards.warm = None
-    costs = no_costs(rewards)
+    costs = empty_costs(rewards)
     for block in (piece.read() for piece in log.pieces):
         _count(rewards, block, block.outcomes[:, _REWARD])
         _count(costs, block, roots(block.outcomes[:, _COST], block.listed()))
@@ -78,7 +78,7 @@ def of_router(url: str, router: str, names: Mapping[str, str] | None = None) -> 
         snapshot = None if head is None else audit.snapshot(head[0])
     if snapshot is None:
         raise StoreError(f"there is no router {router!r} with a snapshot in this database")
-    learned = read_snapshot(snapshot)
+    learned = decode_state(snapshot)
     return _evidence(learned.rewards, learned.costs, names, f"what router {router} has learned")
 
 
@@ -98,4 +98,4 @@ def _evidence(rewards: Posterior, costs: Posterior, names: Mapping[str, str] | N
 def _everything(posterior: Posterior) -> Sums:
     own = Sums(posterior.second, posterior.cross, posterior.square, posterior.second[:, 0, 0])
     warm = posterior.warm
-    return own if warm is None else plus(own, warm.scaled(posterior.as_of, posterior.half_life_s))
+    return own if warm is None else add_sums(own, warm.scaled(posterior.as_of, posterior.half_life_s))

@@ -20,8 +20,8 @@ from bandit_router.posterior.confidence import with_confidence
 from bandit_router.posterior.cost import root_of
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.state import Learned
-from bandit_router.store.fold import Fold
+from bandit_router.posterior.state import ModelState
+from bandit_router.store.fold import LearnerTransaction
 from bandit_router.store.records import Observation
 from bandit_router.types import CONFIDENCE, FloatArray, Reason
 
@@ -38,60 +38,60 @@ class Statistics(Protocol):
     def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float, /) -> None: ...
 
 
-class Term(NamedTuple):
+class Quantity(NamedTuple):
     """What is counted of an observation, and what is on record as counted; None is nothing."""
 
     what: str
     now: Callable[[Observation], float | None]
     counted: Callable[[Observation], float | None]
 
-    def due(self, seen: Observation) -> float | None:
+    def target(self, seen: Observation) -> float | None:
         """What should be counted: what is known now, and nothing of an arm as it was before a reset."""
         return None if seen.forgotten else self.now(seen)
 
 
-COST = Term(
+COST = Quantity(
     what="cost",
     now=lambda seen: root_of(seen.metrics.get("cost_usd"), seen.list_cost_usd),
     counted=lambda seen: seen.folded_root,
 )
-LATENCY = Term(
+LATENCY = Quantity(
     what="latency",
     now=lambda seen: seen.metrics.get("latency_s"),
     counted=lambda seen: seen.folded_latency_s,
 )
 
 
-def reward_term(weights: Mapping[str, float]) -> Term:
+def reward_quantity(weights: Mapping[str, float]) -> Quantity:
     """The reward of these metric weights.
 
     Not that of a retry: only queries that an answer was unsure of are retried, which x does not tell.
     """
-    return Term(
+    return Quantity(
         what="reward",
         now=lambda seen: None if seen.reason == Reason.ESCALATION else reward(seen.metrics, weights),
         counted=lambda seen: seen.folded,
     )
 
 
-def confident_term(weights: Mapping[str, float]) -> Term:
+def confident_reward_quantity(weights: Mapping[str, float]) -> Quantity:
     """The reward of these metric weights, where there is a confidence to judge it by."""
-    return Term(
+    return Quantity(
         what="confident",
         now=lambda seen: reward(seen.metrics, weights) if CONFIDENCE in seen.metrics else None,
         counted=lambda seen: seen.folded_confident,
     )
 
 
-class Part(NamedTuple):
+class Accumulator(NamedTuple):
     """One part of what is learned: what is counted in which statistics, and the posterior whose arms and
     contexts are theirs."""
 
-    term: Term
+    term: Quantity
     statistics: Posterior | Latencies
     posterior: Posterior
 
-    def sees(self, seen: Iterable[Observation]) -> list[Observation]:
+    def relevant(self, seen: Iterable[Observation]) -> list[Observation]:
         """The observations that are of use to it, with the contexts that it knows them by."""
         if self.term.what != "confident":
             return list(seen)
@@ -103,53 +103,53 @@ class Part(NamedTuple):
 
     def recount(self, seen: Iterable[Observation]) -> None:
         """Count what is on record as counted of these, as far as it can be learned from."""
-        readable = [one for one in self.sees(seen) if obstacle(self.posterior, one) is None]
-        count(
+        readable = [one for one in self.relevant(seen) if why_unlearnable(self.posterior, one) is None]
+        add_values(
             self.statistics,
             [(one, value) for one in readable if (value := self.term.counted(one)) is not None],
         )
 
 
-def parts(learned: Learned, weights: Mapping[str, float]) -> list[Part]:
+def accumulators_of(learned: ModelState, weights: Mapping[str, float]) -> list[Accumulator]:
     """All that is learned."""
     rewards, costs, latencies, calibrators = learned
     found = [
-        Part(reward_term(weights), rewards, rewards),
-        Part(COST, costs, costs),
-        Part(LATENCY, latencies, rewards),
+        Accumulator(reward_quantity(weights), rewards, rewards),
+        Accumulator(COST, costs, costs),
+        Accumulator(LATENCY, latencies, rewards),
     ]
     if calibrators is not None:
-        found.append(Part(confident_term(weights), calibrators, calibrators))
+        found.append(Accumulator(confident_reward_quantity(weights), calibrators, calibrators))
     return found
 
 
-def learn(
-    fold: Fold, learned: Learned, seen: Sequence[Observation], weights: Mapping[str, float]
+def apply_observations(
+    fold: LearnerTransaction, learned: ModelState, seen: Sequence[Observation], weights: Mapping[str, float]
 ) -> dict[str, int]:
     """Bring all that is learned up to date with what was seen, and the record; how many values changed."""
     changed = {}
-    for part in parts(learned, weights):
-        values = add(part.statistics, part.sees(seen), part.term, part.posterior)
+    for part in accumulators_of(learned, weights):
+        values = apply_differences(part.statistics, part.relevant(seen), part.term, part.posterior)
         fold.count(part.term.what, values)
         changed[part.term.what] = len(values)
     return changed
 
 
-def add(
-    statistics: Statistics, seen: Iterable[Observation], term: Term, posterior: Posterior
+def apply_differences(
+    statistics: Statistics, seen: Iterable[Observation], term: Quantity, posterior: Posterior
 ) -> dict[str, float | None]:
     """Bring the sums up to date with what was seen, in place; the values that changed, by decision.
 
-    A row that cannot be learned from, as :func:`obstacle` says of ``posterior``, is left out and named in
-    the log: it must not stop the others.
+    A row that cannot be learned from, as :func:`why_unlearnable` says of ``posterior``, is left out and
+    named in the log: it must not stop the others.
     """
     changed: dict[str, float | None] = {}
     fresh: list[tuple[Observation, float]] = []
     for observation in seen:
-        new, old = term.due(observation), term.counted(observation)
+        new, old = term.target(observation), term.counted(observation)
         if new == old:
             continue
-        problem = obstacle(posterior, observation)
+        problem = why_unlearnable(posterior, observation)
         if problem:
             log.error("decision %s is left out of learning: %s", observation.decision_id, problem)
             continue
@@ -162,11 +162,11 @@ def add(
             statistics.retract(*where, old, observation.decided_at)
         else:
             statistics.revise(*where, old, new, observation.decided_at)
-    count(statistics, fresh)
+    add_values(statistics, fresh)
     return changed
 
 
-def count(statistics: Statistics, values: Iterable[tuple[Observation, float]]) -> None:
+def add_values(statistics: Statistics, values: Iterable[tuple[Observation, float]]) -> None:
     """Count values that are not in the sums yet, arm by arm, in place."""
     by_arm: dict[str, list[tuple[Observation, float]]] = defaultdict(list)
     for observation, value in values:
@@ -180,7 +180,7 @@ def count(statistics: Statistics, values: Iterable[tuple[Observation, float]]) -
         )
 
 
-def obstacle(posterior: Posterior, observation: Observation) -> str | None:
+def why_unlearnable(posterior: Posterior, observation: Observation) -> str | None:
     """Why this row cannot be learned from; None when it can."""
     if observation.arm not in posterior:
         return f"arm {observation.arm!r} is not in the posterior"

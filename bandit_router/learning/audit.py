@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bandit_router.errors import RouterError, SnapshotCorrupt
-from bandit_router.learning.accumulate import Part, obstacle, parts
+from bandit_router.learning.accumulate import Accumulator, accumulators_of, why_unlearnable
 from bandit_router.policies import parse_policy, reason_of
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.state import Learned, read_snapshot, warm_of
-from bandit_router.posterior.warm_start import Warm
+from bandit_router.posterior.state import ModelState, decode_state, warm_start_for
+from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.routing.decide import score
 from bandit_router.routing.precedence import CERTAIN
 from bandit_router.store.audit import Audit, Unreadable
@@ -36,7 +36,7 @@ _CHOSEN = (Reason.POLICY, Reason.TIER)
 
 
 @dataclass(kw_only=True, slots=True)
-class Report:
+class AuditReport:
     """What `verify` found. ``problems`` is empty when every invariant holds."""
 
     version: int = 0
@@ -70,9 +70,9 @@ class Report:
             self.problems.append(problem)
 
 
-def verify(store: Store) -> Report:
+def verify(store: Store) -> AuditReport:
     """Check every invariant against one consistent view of the database, without changing it."""
-    report = Report()
+    report = AuditReport()
     with store.auditing() as audit:
         head = audit.head()
         if head is None:
@@ -96,17 +96,17 @@ def verify(store: Store) -> Report:
     return report
 
 
-def _check_counts(audit: Audit, weights: Mapping[str, float], live: Learned, report: Report) -> None:
+def _check_counts(audit: Audit, weights: Mapping[str, float], live: ModelState, report: AuditReport) -> None:
     """Counted = in the log − pending, for all that is learned, and the sums over it equal the live ones."""
     waiting = audit.pending()
-    learned, rebuilt = parts(live, weights), parts(live.without_evidence(), weights)
+    learned, rebuilt = accumulators_of(live, weights), accumulators_of(live.without_evidence(), weights)
     in_log = dict.fromkeys(_COUNTS, 0)
     for observations in audit.observations():
         for part, again in zip(learned, rebuilt, strict=True):
             again.recount(observations)
-            seen, term = part.sees(observations), part.term
+            seen, term = part.relevant(observations), part.term
             for observation in seen:
-                current, said = term.due(observation), term.now(observation) is not None
+                current, said = term.target(observation), term.now(observation) is not None
                 in_log[term.what] += said
                 report.forgotten += term.what == "reward" and said and observation.forgotten
                 if observation.decision_id not in waiting and current != term.counted(observation):
@@ -138,13 +138,13 @@ def _check_counts(audit: Audit, weights: Mapping[str, float], live: Learned, rep
         report.fail(f"rebuilt from the log, the posterior differs by {report.rebuild_error:.3g} (relative)")
 
 
-def _check_warm_start(audit: Audit, live: Learned, report: Report) -> None:
+def _check_warm_start(audit: Audit, live: ModelState, report: AuditReport) -> None:
     """The evidence from elsewhere in the posterior is what is on record."""
     stored = audit.warm_start()
-    on_record: tuple[Warm | None, Warm | None] = None, None
+    on_record: tuple[WarmStart | None, WarmStart | None] = None, None
     try:
         if stored is not None:
-            on_record = warm_of(read_snapshot(stored.evidence), live.rewards.arms)
+            on_record = warm_start_for(decode_state(stored.evidence), live.rewards.arms)
     except SnapshotCorrupt as error:
         report.fail(f"the warm start on record: {error}")
         return
@@ -155,9 +155,9 @@ def _check_warm_start(audit: Audit, live: Learned, report: Report) -> None:
             )
 
 
-def _explain(observation: Observation, part: Part, report: Report) -> None:
-    current, counted = part.term.due(observation), part.term.counted(observation)
-    if counted is None and obstacle(part.posterior, observation):
+def _explain(observation: Observation, part: Accumulator, report: AuditReport) -> None:
+    current, counted = part.term.target(observation), part.term.counted(observation)
+    if counted is None and why_unlearnable(part.posterior, observation):
         report.left_out += part.term.what == "reward"
         return
     found = "nothing" if counted is None else f"{counted:g}"
@@ -178,7 +178,7 @@ def _relative(a: FloatArray, b: FloatArray) -> float:
     return float(np.abs(a - b).max() / max(1.0, np.abs(b).max()))
 
 
-def _check_pmfs(audit: Audit, report: Report) -> None:
+def _check_pmfs(audit: Audit, report: AuditReport) -> None:
     """Every logged PMF sums to 1, holds the propensity, and follows from x and its snapshot."""
     version, posterior = -1, None
     for decision in audit.decisions():
@@ -196,7 +196,7 @@ def _check_pmfs(audit: Audit, report: Report) -> None:
             report.fail(f"decision {decision.id}: its PMF cannot be recomputed: {error!r}")
 
 
-def _check_pmf(decision: Decision, posterior: Posterior | None, report: Report) -> None:
+def _check_pmf(decision: Decision, posterior: Posterior | None, report: AuditReport) -> None:
     pmf = dict(zip(decision.eligible, decision.pmf, strict=True))
     if abs(math.fsum(decision.pmf) - 1.0) > _SUM_TOLERANCE:
         report.fail(f"decision {decision.id}: its PMF sums to {math.fsum(decision.pmf)!r}")
@@ -222,7 +222,7 @@ def _check_pmf(decision: Decision, posterior: Posterior | None, report: Report) 
         report.fail(f"decision {decision.id}: its reason is {decision.reason}, its policy's is {reason}")
 
 
-def _check_spending(audit: Audit, report: Report) -> None:
+def _check_spending(audit: Audit, report: AuditReport) -> None:
     """What is booked is what the log says the decisions since the goal's start have cost and were worth."""
     found = audit.spending()
     if found is None:
@@ -238,10 +238,10 @@ def _check_spending(audit: Audit, report: Report) -> None:
         report.fail(f"the goal has booked rewards of {booked.earned!r}, the log says {logged.earned!r}")
 
 
-def _decoded(audit: Audit, version: int, report: Report) -> Learned | None:
+def _decoded(audit: Audit, version: int, report: AuditReport) -> ModelState | None:
     snapshot = audit.snapshot(version)
     try:
-        return None if snapshot is None else read_snapshot(snapshot)
+        return None if snapshot is None else decode_state(snapshot)
     except SnapshotCorrupt as error:
         report.fail(f"snapshot {version}: {error}")
         return None

@@ -45,7 +45,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bandit_router.posterior.hierarchical import Taken
+from bandit_router.posterior.hierarchical import WarmStartVerdict
 from bandit_router.store.recent import Costed, Rewarded
 from bandit_router.types import FloatArray
 
@@ -87,7 +87,7 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Calibration:
+class ArmCalibration:
     """Rewards and costs of one arm, or of all, beside what was expected; None: there are none to compare.
 
     ``widest`` is over those newest rewards for which |z| is largest, which the alarm is about: it is on when
@@ -105,10 +105,10 @@ class CalibrationReport:
     """All arms together, each by name, and the names of those whose alarm is on; ``warm_start`` is what
     rewards say that a warm start is evidence of, None without one."""
 
-    total: Calibration
-    arms: dict[str, Calibration]
+    total: ArmCalibration
+    arms: dict[str, ArmCalibration]
     alarms: tuple[str, ...]
-    warm_start: Taken | None = None
+    warm_start: WarmStartVerdict | None = None
 
 
 class Residuals(NamedTuple):
@@ -138,16 +138,16 @@ def calibrate(
         Residuals(*(np.concatenate(parts) for parts in zip(residuals([], 0), *own.values(), strict=True)))
     )
     return CalibrationReport(
-        total=Calibration(reward=together, widest=None, cost=spread(costed), alarm=False),
+        total=ArmCalibration(reward=together, widest=None, cost=spread(costed), alarm=False),
         arms=arms,
         alarms=tuple(arm for arm, found in arms.items() if found.alarm),
     )
 
 
-def _compare(seen: Residuals, costed: Sequence[Costed]) -> Calibration:
+def _compare(seen: Residuals, costed: Sequence[Costed]) -> ArmCalibration:
     most = widest(seen)
     alarm = most is not None and _is_beyond(ALARM, most)
-    return Calibration(reward=gap(seen), widest=most, cost=spread(costed), alarm=alarm)
+    return ArmCalibration(reward=gap(seen), widest=most, cost=spread(costed), alarm=alarm)
 
 
 def most_drifted(report: CalibrationReport) -> tuple[str, Gap] | None:

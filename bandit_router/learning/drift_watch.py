@@ -19,7 +19,7 @@ _LOOK_S = 60.0  # between two looks at the alarms
 _LOOK_TO_RESET_S = 5.0
 
 
-class Watch:
+class DriftWatch:
     """When to look next (``time.monotonic()``, seconds), and the alarms that were on at the last look.
 
     With ``resets`` the arm that drifted most is reset, else each whose alarm is on is warned of.

@@ -12,25 +12,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.learning.accumulate import learn, parts
+from bandit_router.learning.accumulate import accumulators_of, apply_observations
 from bandit_router.learning.drift import NEWEST, Gap, calibrate, most_drifted
-from bandit_router.posterior.confidence import no_calibrators, prior_of
+from bandit_router.posterior.confidence import empty_calibrators, prior_of_calibrators
 from bandit_router.posterior.cost import prior_of_costs
 from bandit_router.posterior.hierarchical import Hyperprior
 from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.posterior.priors import make_hyperprior, prior_of_arm
 from bandit_router.posterior.state import (
-    Learned,
-    encode_snapshot,
-    no_costs,
-    no_latencies,
-    read_snapshot,
-    warm_of,
-    warmed,
+    ModelState,
+    decode_state,
+    empty_costs,
+    empty_latencies,
+    encode_state,
+    warm_start_for,
+    with_warm_start,
 )
 from bandit_router.posterior.warm_start import Evidence
 from bandit_router.settings import Settings
-from bandit_router.store.fold import Fold
+from bandit_router.store.fold import LearnerTransaction
 from bandit_router.store.recent import rewarded
 from bandit_router.store.reset import forget
 from bandit_router.store.store import Store
@@ -69,7 +69,7 @@ class Learner:
             if learned is None:
                 return self.rebuild(fold)
             seen = fold.take(self.batch)
-            if any(learn(fold, learned, seen, fold.reward_weights).values()):
+            if any(apply_observations(fold, learned, seen, fold.reward_weights).values()):
                 self.publish(fold, learned)
             return len(seen)
 
@@ -82,17 +82,17 @@ class Learner:
             full = some >= self.batch
         return touched
 
-    def rebuild(self, fold: Fold) -> int:
+    def rebuild(self, fold: LearnerTransaction) -> int:
         """Publish a posterior made from nothing but the log; how many rewards it counts."""
         learned = self.empty(self.store.arms_in(fold))
         _start_warm(fold, learned)
         counted = 0
         for seen in fold.take_everything():
-            counted += learn(fold, learned, seen, self.weights)["reward"]
-        fold.publish(encode_snapshot(learned), self.weights, keep=self.keep_snapshots)
+            counted += apply_observations(fold, learned, seen, self.weights)["reward"]
+        fold.publish(encode_state(learned), self.weights, keep=self.keep_snapshots)
         return counted
 
-    def reset(self, fold: Fold, arm: str, at: float) -> None:
+    def reset(self, fold: LearnerTransaction, arm: str, at: float) -> None:
         """Publish a posterior that knows nothing of what ``arm`` did before ``at`` (Unix time).
 
         Its younger rewards are counted anew rather than the older ones subtracted: nothing is left of these.
@@ -104,7 +104,7 @@ class Learner:
         if learned is None:
             self.rebuild(fold)
             return
-        for part in parts(learned, fold.reward_weights):
+        for part in accumulators_of(learned, fold.reward_weights):
             part.statistics.forget(arm)
             part.recount(kept)
         _start_warm(fold, learned)
@@ -118,7 +118,7 @@ class Learner:
         with self.store.folding(wait=False) as fold:
             if fold is None:
                 return None
-            posterior = read_snapshot(fold.snapshot()).rewards
+            posterior = decode_state(fold.snapshot()).rewards
             counts = dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
             rows = rewarded(fold.connection, fold.router, NEWEST)
             found = most_drifted(calibrate(rows, [], counts))
@@ -127,7 +127,7 @@ class Learner:
                 self.reset(fold, arm, gap.late_since)
             return found
 
-    def adopt(self, fold: Fold) -> None:
+    def adopt(self, fold: LearnerTransaction) -> None:
         """Make the newest snapshot fit the settings and the arms; publish only when it does not."""
         learned = _newest(fold)
         if learned is None:
@@ -144,31 +144,33 @@ class Learner:
             return
         self.include(fold, learned, arms)
 
-    def include(self, fold: Fold, learned: Learned, arms: Iterable[Arm]) -> None:
+    def include(self, fold: LearnerTransaction, learned: ModelState, arms: Iterable[Arm]) -> None:
         """Give each of these arms that the newest snapshot lacks its prior; publish if there is one."""
         new = [arm for arm in arms if arm.name not in learned.rewards]
         for arm in new:
             prior, calibrators = self.priors(arm), learned.calibrators
-            learned = Learned(
+            learned = ModelState(
                 rewards=learned.rewards.with_arm(arm.name, prior),
                 costs=learned.costs.with_arm(arm.name, prior_of_costs(self.dim)),
                 latencies=learned.latencies.with_arm(arm.name),
-                calibrators=calibrators and calibrators.with_arm(arm.name, prior_of(prior.mean)),
+                calibrators=calibrators and calibrators.with_arm(arm.name, prior_of_calibrators(prior.mean)),
             )
         if new:
             self.publish(fold, learned)
 
-    def warm_start(self, fold: Fold, evidence: Evidence | None, trust: float | None, now: float) -> int:
+    def warm_start(
+        self, fold: LearnerTransaction, evidence: Evidence | None, trust: float | None, now: float
+    ) -> int:
         """Publish what is learned on top of this evidence instead of any before; its version."""
-        learned = warmed(read_snapshot(fold.snapshot()), evidence, trust, now)
+        learned = with_warm_start(decode_state(fold.snapshot()), evidence, trust, now)
         stored = None
         if evidence is not None:
-            stored = encode_snapshot(learned._replace(calibrators=None).without_evidence())
+            stored = encode_state(learned._replace(calibrators=None).without_evidence())
         source = "" if evidence is None else evidence.source
         fold.put_warm_start(stored, source=source, trust=trust, now=now)
         return self.publish(fold, learned)
 
-    def empty(self, arms: Iterable[Arm]) -> Learned:
+    def empty(self, arms: Iterable[Arm]) -> ModelState:
         """What is believed of these arms before anything was seen."""
         rewards = Posterior.empty(
             {arm.name: self.priors(arm) for arm in arms},
@@ -178,12 +180,12 @@ class Learner:
             hyperprior=self.hyperprior,
             dim=self.dim,
         )
-        calibrators = no_calibrators(rewards) if self.cascades else None
-        return Learned(rewards, no_costs(rewards), no_latencies(rewards), calibrators)
+        calibrators = empty_calibrators(rewards) if self.cascades else None
+        return ModelState(rewards, empty_costs(rewards), empty_latencies(rewards), calibrators)
 
-    def publish(self, fold: Fold, learned: Learned) -> int:
+    def publish(self, fold: LearnerTransaction, learned: ModelState) -> int:
         """Publish what was learned, all of it from rewards made with the weights on record."""
-        return fold.publish(encode_snapshot(learned), fold.reward_weights, keep=self.keep_snapshots)
+        return fold.publish(encode_state(learned), fold.reward_weights, keep=self.keep_snapshots)
 
     def _agrees(self, posterior: Posterior, arms: Iterable[Arm]) -> bool:
         known = {arm.name: self.priors(arm) for arm in arms}
@@ -200,31 +202,31 @@ class Learner:
         )
 
 
-def _start_warm(fold: Fold, learned: Learned) -> None:
+def _start_warm(fold: LearnerTransaction, learned: ModelState) -> None:
     """Put the evidence from elsewhere that is in force behind what is learned."""
     warm = fold.warm_start()
     if warm is not None:
-        evidence = read_snapshot(warm.evidence)
-        learned.rewards.warm, learned.costs.warm = warm_of(evidence, learned.rewards.arms)
+        evidence = decode_state(warm.evidence)
+        learned.rewards.warm, learned.costs.warm = warm_start_for(evidence, learned.rewards.arms)
 
 
-def _forget_elsewhere(fold: Fold, arm: str, at: float) -> None:
+def _forget_elsewhere(fold: LearnerTransaction, arm: str, at: float) -> None:
     """Leave the arm out of the evidence from elsewhere, if that was loaded before ``at`` (Unix time)."""
     warm = fold.warm_start()
     if warm is None or warm.loaded_at >= at:
         return
-    left = read_snapshot(warm.evidence)
+    left = decode_state(warm.evidence)
     if arm not in left.rewards:
         return
     for part in left.everything:
         part.forget(arm)
-    fold.put_warm_start(encode_snapshot(left), source=warm.source, trust=warm.trust, now=warm.loaded_at)
+    fold.put_warm_start(encode_state(left), source=warm.source, trust=warm.trust, now=warm.loaded_at)
 
 
-def _newest(fold: Fold) -> Learned | None:
+def _newest(fold: LearnerTransaction) -> ModelState | None:
     """What the newest snapshot says; None when it is unusable, so that the log has to be read again."""
     try:
-        return read_snapshot(fold.snapshot())
+        return decode_state(fold.snapshot())
     except SnapshotCorrupt:
         log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
         return None

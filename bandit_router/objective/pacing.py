@@ -71,7 +71,7 @@ _LEAST_USD = 1e-9  # the same, where corrections left next to nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pace:
+class PacingState:
     """How a goal stands, for all workers of a router together; everything in it is a running sum.
 
     ``requests`` were routed, ``allowance_usd`` they might spend and ``spent_usd`` they did: what decisions
@@ -91,8 +91,8 @@ class Pace:
 
 
 def advance(
-    pace: Pace, goal: Goal, *, requests: int, spent_usd: float, now: float, earned: float = 0.0
-) -> Pace:
+    pace: PacingState, goal: Goal, *, requests: int, spent_usd: float, now: float, earned: float = 0.0
+) -> PacingState:
     """The pace after so many more requests, so much more spending, and so much more reward where there is a
     floor (corrections may be negative)."""
     moved = replace(
@@ -113,29 +113,29 @@ def advance(
     return replace(moved, pressure=_within(pressure, lowest, highest))
 
 
-def grown(pace: Pace, goal: Goal | None, now: float) -> Pace:
+def advance_to(pace: PacingState, goal: Goal | None, now: float) -> PacingState:
     """The pace at ``now``, Unix time, when nothing has come since: only a day's budget grows meanwhile."""
     if not (isinstance(goal, Budget) and goal.per == "day"):
         return pace
     return advance(pace, goal, requests=0, spent_usd=0.0, now=now)
 
 
-def _forgo(pace: Pace, budget: Budget) -> Pace:
+def _forgo(pace: PacingState, budget: Budget) -> PacingState:
     saved = _MOST_REQUESTS * budget.usd if budget.per == "request" else budget.usd
     unused = pace.allowance_usd - pace.forgone_usd - pace.spent_usd - saved
     return replace(pace, forgone_usd=pace.forgone_usd + max(0.0, unused))
 
 
-def _excuse(pace: Pace, floor: Floor) -> Pace:
+def _excuse(pace: PacingState, floor: Floor) -> PacingState:
     missing = _missing(pace, floor)
     return replace(pace, excused=pace.excused + missing - _within(missing, -MOST_REWARDS, MOST_REWARDS))
 
 
-def _missing(pace: Pace, floor: Floor) -> float:
+def _missing(pace: PacingState, floor: Floor) -> float:
     return floor.reward * pace.requests - pace.earned - pace.excused
 
 
-def debt(pace: Pace, goal: Goal) -> float:
+def debt(pace: PacingState, goal: Goal) -> float:
     """D: what was spent beyond the allowance and its reserve, in requests' worth; below 0 if some is left.
 
     Of a floor, what was earned beyond it and its reserve, in rewards.
@@ -143,10 +143,10 @@ def debt(pace: Pace, goal: Goal) -> float:
     if isinstance(goal, Floor):
         return -_missing(pace, goal) - min(FLOOR_RESERVE * pace.requests, MOST_FLOOR_RESERVE)
     over = pace.spent_usd - (pace.allowance_usd - pace.forgone_usd)
-    return over / per_request(pace, goal) + min(RESERVE * pace.requests, MOST_RESERVE)
+    return over / budget_per_request(pace, goal) + min(RESERVE * pace.requests, MOST_RESERVE)
 
 
-def per_request(pace: Pace, goal: Goal) -> float:
+def budget_per_request(pace: PacingState, goal: Goal) -> float:
     """b, USD: the budget of a request, or what a day's budget comes to for each of its requests; with a
     floor, what a request has cost so far."""
     if isinstance(goal, Floor):
@@ -158,28 +158,28 @@ def per_request(pace: Pace, goal: Goal) -> float:
     return goal.usd / _GUESS
 
 
-def price_of_a_dollar(pace: Pace, goal: Goal) -> float:
+def cost_weight_of(pace: PacingState, goal: Goal) -> float:
     """λ, 1/USD."""
     gain = FLOOR_PROPORTIONAL if isinstance(goal, Floor) else PROPORTIONAL
     exponent = _within(pace.pressure + gain * debt(pace, goal), *_RANGE)
-    return math.exp(exponent) / per_request(pace, goal)
+    return math.exp(exponent) / budget_per_request(pace, goal)
 
 
-def expected_worth(quality: float) -> float:
+def clip_expected_reward(quality: float) -> float:
     """An expected reward as it counts until it is known: unlike rewards, it may be outside [0, 1]."""
     return _within(quality, 0.0, 1.0)
 
 
-def affordable_usd(pace: Pace, goal: Goal | None) -> float:
+def affordable_usd(pace: PacingState, goal: Goal | None) -> float:
     """The most that a call may cost that turns out dear; never below 0, and anything without a budget."""
     if not isinstance(goal, Budget):
         return math.inf
     slack = max(LEAST_SLACK, SLACK * pace.requests)
-    return max(0.0, (slack + 1.0 - debt(pace, goal)) * per_request(pace, goal))
+    return max(0.0, (slack + 1.0 - debt(pace, goal)) * budget_per_request(pace, goal))
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GoalStatus:
     """How a goal stands, for its owner.
 
     ``goal`` is the name of its setting and ``target`` the value. ``requests`` were routed since it was set
@@ -200,14 +200,14 @@ class Standing:
     mean_reward: float | None = None
 
 
-def standing(pace: Pace, goal: Goal, now: float) -> Standing:
+def goal_status(pace: PacingState, goal: Goal, now: float) -> GoalStatus:
     """How the goal stands at ``now``, Unix time, seconds."""
-    pace = grown(pace, goal, now)
-    price = price_of_a_dollar(pace, goal)
+    pace = advance_to(pace, goal, now)
+    price = cost_weight_of(pace, goal)
     if isinstance(goal, Floor):
         mean = pace.earned / pace.requests if pace.requests else None
-        return Standing("mean_quality", goal.reward, pace.requests, pace.spent_usd, price, mean_reward=mean)
-    return Standing(
+        return GoalStatus("mean_quality", goal.reward, pace.requests, pace.spent_usd, price, mean_reward=mean)
+    return GoalStatus(
         f"usd_per_{goal.per}",
         goal.usd,
         pace.requests,

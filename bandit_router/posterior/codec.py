@@ -25,7 +25,7 @@ from bandit_router.errors import SnapshotCorrupt
 from bandit_router.posterior.hierarchical import Hyperprior, Sums
 from bandit_router.posterior.latency import BINS, Latencies
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.warm_start import Warm
+from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.types import FloatArray
 
 MAGIC = b"BRPS"
@@ -159,9 +159,9 @@ def _assemble(version: int, header: _Header, numbers: FloatArray) -> Posterior:
     )
 
 
-def _warm(parts: list[FloatArray], dim: int, weight: float, since: float) -> Warm:
+def _warm(parts: list[FloatArray], dim: int, weight: float, since: float) -> WarmStart:
     cross, packed, square, rows = parts
-    return Warm(Sums(_unpacked(packed, dim), cross, square, rows), weight, since)
+    return WarmStart(Sums(_unpacked(packed, dim), cross, square, rows), weight, since)
 
 
 def _assemble_latencies(_version: int, header: _Header, numbers: FloatArray) -> Latencies:

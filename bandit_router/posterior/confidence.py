@@ -49,10 +49,10 @@ def with_confidence(x: FloatArray, confidence: float) -> FloatArray:
     return np.concatenate([x, [confidence, math.log(c / (1.0 - c)) / _SCALE]])
 
 
-def no_calibrators(rewards: Posterior) -> Posterior:
+def empty_calibrators(rewards: Posterior) -> Posterior:
     """What is believed of the same arms before any confidence is known: what is expected of their rewards."""
     return Posterior.empty(
-        {arm: prior_of(mean) for arm, mean in zip(rewards.arms, rewards.prior_mean, strict=True)},
+        {arm: prior_of_calibrators(mean) for arm, mean in zip(rewards.arms, rewards.prior_mean, strict=True)},
         schema_id=rewards.schema_id,
         noise_variance=HYPERPRIOR.noise_std**2,
         half_life_s=rewards.half_life_s,
@@ -61,7 +61,7 @@ def no_calibrators(rewards: Posterior) -> Posterior:
     )
 
 
-def prior_of(mean: FloatArray) -> Prior:
+def prior_of_calibrators(mean: FloatArray) -> Prior:
     """The prior of an arm whose rewards have this prior mean (d,)."""
     padded = np.concatenate([mean, np.zeros(FEATURES)])
     return Prior(mean=padded, precision=np.ones_like(padded))

@@ -106,17 +106,17 @@ class Sums(NamedTuple):
     weight: FloatArray
 
 
-def times(factor: float, sums: Sums) -> Sums:
+def scale_sums(factor: float, sums: Sums) -> Sums:
     """Each row of the sums counts ``factor`` times."""
     return Sums(*(factor * part for part in sums))
 
 
-def plus(a: Sums, b: Sums) -> Sums:
+def add_sums(a: Sums, b: Sums) -> Sums:
     """The sums over the rows of both."""
     return Sums(*(x + y for x, y in zip(a, b, strict=True)))
 
 
-class Taken(StrEnum):
+class WarmStartVerdict(StrEnum):
     """What a warm start is taken for evidence of."""
 
     SAME = "these models"
@@ -132,7 +132,7 @@ class Solution(NamedTuple):
     theta: FloatArray
     width: FloatArray
     noise: FloatArray
-    taken: Taken | None = None
+    taken: WarmStartVerdict | None = None
 
     def mean(self, x: FloatArray) -> FloatArray:
         """The expected outcome of every arm at x (d,), (K,)."""
@@ -145,7 +145,7 @@ def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | No
 
     ``warm`` are sums of another origin, which are taken for what the others bear out.
     """
-    everything = sums if warm is None else plus(sums, warm)
+    everything = sums if warm is None else add_sums(sums, warm)
     transform = directions(everything.second, everything.weight, hyper.apart)
     mu = float(prior_mean.mean()) if prior_mean.size else 0.0
     offset = prior_mean - mu
@@ -153,9 +153,9 @@ def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | No
     if warm is None:
         return _solution(own, transform, offset, mu, hyper)
     other = _centred(_projected(warm, transform), offset)
-    solution = _solution(plus(own, other), transform, offset, mu, hyper)
+    solution = _solution(add_sums(own, other), transform, offset, mu, hyper)
     taken = _borne_out(own, other, solution.noise, mu, hyper)
-    if taken is not Taken.SAME:
+    if taken is not WarmStartVerdict.SAME:
         solution = _solution(_TAKE[taken](own, other), transform, offset, mu, hyper)
     return solution._replace(taken=taken)
 
@@ -165,14 +165,14 @@ def _beside(own: Sums, other: Sums) -> Sums:
     return Sums(*(np.concatenate(parts) for parts in zip(own, other, strict=True)))
 
 
-_TAKE: Mapping[Taken, Callable[[Sums, Sums], Sums]] = {
-    Taken.SAME: plus,
-    Taken.STRANGERS: _beside,
-    Taken.NOTHING: lambda own, _: own,
+_TAKE: Mapping[WarmStartVerdict, Callable[[Sums, Sums], Sums]] = {
+    WarmStartVerdict.SAME: add_sums,
+    WarmStartVerdict.STRANGERS: _beside,
+    WarmStartVerdict.NOTHING: lambda own, _: own,
 }
 
 
-def _borne_out(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> Taken:
+def _borne_out(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> WarmStartVerdict:
     """What makes the own outcomes and the others together most probable."""
 
     def log_density(sums: Sums) -> float:
@@ -180,9 +180,9 @@ def _borne_out(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hype
         return _log_evidence(sums, noises, mu, hyper)
 
     found = {
-        Taken.SAME: log_density(plus(own, other)) + PRIOR_LOG_ODDS,
-        Taken.STRANGERS: log_density(_beside(own, other)),
-        Taken.NOTHING: log_density(own) + log_density(other),
+        WarmStartVerdict.SAME: log_density(add_sums(own, other)) + PRIOR_LOG_ODDS,
+        WarmStartVerdict.STRANGERS: log_density(_beside(own, other)),
+        WarmStartVerdict.NOTHING: log_density(own) + log_density(other),
     }
     return max(found, key=found.__getitem__)
 

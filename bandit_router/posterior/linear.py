@@ -30,8 +30,8 @@ from scipy.linalg import blas, lapack
 from bandit_router.errors import InvalidInput
 from bandit_router.posterior import hierarchical
 from bandit_router.posterior.decay import decay, weights
-from bandit_router.posterior.hierarchical import Hyperprior, Solution, Sums, Taken
-from bandit_router.posterior.warm_start import Warm
+from bandit_router.posterior.hierarchical import Hyperprior, Solution, Sums, WarmStartVerdict
+from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Posterior:
     hyperprior: Hyperprior | None = None
     half_life_s: float | None = None
     as_of: float = -math.inf
-    warm: Warm | None = None
+    warm: WarmStart | None = None
     theta: FloatArray = field(init=False, repr=False)
     covariance: FloatArray = field(init=False, repr=False)
     _index: dict[str, int] = field(init=False, repr=False)
@@ -135,7 +135,7 @@ class Posterior:
     def known(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """How many rewards are behind what it says of each arm (K,): counted, and worth of a warm start that
         is of these arms."""
-        if self.warm is None or self.warm_taken is not Taken.SAME:
+        if self.warm is None or self.warm_taken is not WarmStartVerdict.SAME:
             return self.count
         return self.count + (self.warm.weight * self.warm.sums.weight).astype(np.int64)
 
@@ -318,13 +318,13 @@ class Posterior:
         return x @ self.theta.T, np.sqrt(np.maximum(variance, 0.0))
 
     @property
-    def warm_taken(self) -> Taken | None:
+    def warm_taken(self) -> WarmStartVerdict | None:
         """What the warm start is taken for evidence of; None without one."""
         if self._stale:
             self.solve()
         if self._solution is not None:
             return self._solution.taken
-        return None if self.warm is None else Taken.SAME
+        return None if self.warm is None else WarmStartVerdict.SAME
 
     @property
     def residual_variance(self) -> FloatArray:

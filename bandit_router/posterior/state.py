@@ -9,11 +9,11 @@ from bandit_router.posterior.codec import decode, decode_latencies, encode, enco
 from bandit_router.posterior.cost import HYPERPRIOR, prior_of_costs
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.warm_start import Evidence, Warm, aligned
+from bandit_router.posterior.warm_start import Evidence, WarmStart, aligned
 from bandit_router.types import Snapshot
 
 
-class Learned(NamedTuple):
+class ModelState(NamedTuple):
     """A snapshot, of the same arms throughout: the posterior of rewards, that of the roots of cost over list
     cost, latencies, and the posterior of rewards given a confidence, which is None where no cascade is on."""
 
@@ -27,14 +27,14 @@ class Learned(NamedTuple):
         """All that there is."""
         return tuple(part for part in self if part is not None)
 
-    def copy(self) -> Learned:
+    def copy(self) -> ModelState:
         """The same, to be changed apart."""
         calibrators = self.calibrators and self.calibrators.copy()
-        return Learned(self.rewards.copy(), self.costs.copy(), self.latencies.copy(), calibrators)
+        return ModelState(self.rewards.copy(), self.costs.copy(), self.latencies.copy(), calibrators)
 
-    def without_evidence(self) -> Learned:
+    def without_evidence(self) -> ModelState:
         """The same arms and priors, having seen nothing."""
-        return Learned(
+        return ModelState(
             self.rewards.without_evidence(),
             self.costs.without_evidence(),
             self.latencies.without_evidence(),
@@ -42,7 +42,7 @@ class Learned(NamedTuple):
         )
 
 
-def no_costs(rewards: Posterior) -> Posterior:
+def empty_costs(rewards: Posterior) -> Posterior:
     """What is believed of the costs of the same arms before any was reported."""
     return Posterior.empty(
         dict.fromkeys(rewards.arms, prior_of_costs(rewards.dim)),
@@ -54,41 +54,43 @@ def no_costs(rewards: Posterior) -> Posterior:
     )
 
 
-def no_latencies(rewards: Posterior) -> Latencies:
+def empty_latencies(rewards: Posterior) -> Latencies:
     """The same arms before any was timed."""
     return Latencies.empty(rewards.arms, rewards.half_life_s)
 
 
-def warmed(learned: Learned, evidence: Evidence | None, trust: float | None, since: float) -> Learned:
+def with_warm_start(
+    learned: ModelState, evidence: Evidence | None, trust: float | None, since: float
+) -> ModelState:
     """The same with this warm start and no other; None for without. ``since`` is Unix time, seconds."""
     found = learned.copy()
     found.rewards.warm = found.costs.warm = None
     if evidence is not None:
         weight, theirs, ours = evidence.weight(trust), evidence.arms, found.rewards.arms
-        found.rewards.warm = Warm(aligned(evidence.rewards, theirs, ours), weight, since)
-        found.costs.warm = Warm(aligned(evidence.costs, theirs, ours), weight, since)
+        found.rewards.warm = WarmStart(aligned(evidence.rewards, theirs, ours), weight, since)
+        found.costs.warm = WarmStart(aligned(evidence.costs, theirs, ours), weight, since)
     return found
 
 
-def warm_of(source: Learned, arms: Sequence[str]) -> tuple[Warm | None, Warm | None]:
+def warm_start_for(source: ModelState, arms: Sequence[str]) -> tuple[WarmStart | None, WarmStart | None]:
     """The warm start of rewards and of costs, for these arms."""
     rewards, costs = (p.warm and p.warm.aligned(p.arms, arms) for p in (source.rewards, source.costs))
     return rewards, costs
 
 
-def read_snapshot(snapshot: Snapshot) -> Learned:
+def decode_state(snapshot: Snapshot) -> ModelState:
     """What a snapshot says. Raises SnapshotCorrupt."""
     rewards = decode(snapshot.posterior)
-    return Learned(
+    return ModelState(
         rewards,
-        no_costs(rewards) if snapshot.costs is None else decode(snapshot.costs),
-        no_latencies(rewards) if snapshot.latencies is None else decode_latencies(snapshot.latencies),
+        empty_costs(rewards) if snapshot.costs is None else decode(snapshot.costs),
+        empty_latencies(rewards) if snapshot.latencies is None else decode_latencies(snapshot.latencies),
         None if snapshot.calibrators is None else decode(snapshot.calibrators),
     )
 
 
-def encode_snapshot(learned: Learned) -> Snapshot:
-    """The inverse of :func:`read_snapshot`."""
+def encode_state(learned: ModelState) -> Snapshot:
+    """The inverse of :func:`decode_state`."""
     latencies = encode_latencies(learned.latencies) if learned.latencies.count.any() else None
     calibrators = None if learned.calibrators is None else encode(learned.calibrators)
     return Snapshot(encode(learned.rewards), encode(learned.costs), latencies, calibrators)

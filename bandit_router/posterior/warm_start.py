@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bandit_router.errors import InvalidInput, SchemaMismatch
 from bandit_router.posterior.decay import decay
-from bandit_router.posterior.hierarchical import Sums, times
+from bandit_router.posterior.hierarchical import Sums, scale_sums
 from bandit_router.types import FloatArray
 
 
@@ -64,7 +64,7 @@ def check_evidence(evidence: Evidence, schema_id: str, dim: int, arms: Sequence[
         )
 
 
-class Warm(NamedTuple):
+class WarmStart(NamedTuple):
     """Evidence of K arms from elsewhere: its ``sums``, what each row is worth, and when it was loaded.
 
     ``since`` is Unix time, seconds; with a half-life the evidence decays from then on.
@@ -77,20 +77,20 @@ class Warm(NamedTuple):
     def scaled(self, as_of: float, half_life_s: float | None) -> Sums:
         """The sums as they count at a time."""
         fresh = 1.0 if as_of <= self.since else decay(self.since, as_of, half_life_s)
-        return times(self.weight * fresh, self.sums)
+        return scale_sums(self.weight * fresh, self.sums)
 
-    def aligned(self, theirs: Sequence[str], ours: Sequence[str]) -> Warm:
+    def aligned(self, theirs: Sequence[str], ours: Sequence[str]) -> WarmStart:
         """The same for our arms, see :func:`aligned`."""
         return self._replace(sums=aligned(self.sums, theirs, ours))
 
-    def without(self, row: int) -> Warm:
+    def without(self, row: int) -> WarmStart:
         """The same with nothing of one arm."""
         sums = Sums(*(part.copy() for part in self.sums))
         for part in sums:
             part[row] = 0.0
         return self._replace(sums=sums)
 
-    def same_as(self, other: Warm | None) -> bool:
+    def same_as(self, other: WarmStart | None) -> bool:
         """Whether the two say exactly the same."""
         return (
             other is not None

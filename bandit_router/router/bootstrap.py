@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bandit_router.cascade.escalation import Rule, make_rule
+from bandit_router.cascade.escalation import EscalationRule, make_rule
 from bandit_router.errors import ConfigError, InvalidInput, SchemaMismatch
 from bandit_router.features import Pipeline, build_pipeline
 from bandit_router.learning.learner import Learner, make_learner
 from bandit_router.policies import Policy, check_arms, make_policy, put_on_trial, signals_needed
-from bandit_router.posterior.state import encode_snapshot
+from bandit_router.posterior.state import encode_state
 from bandit_router.routing.precedence import check_workflows
 from bandit_router.settings import Settings
 from bandit_router.signals import Signaller, make_signallers
@@ -18,7 +18,7 @@ from bandit_router.store.store import Store
 from bandit_router.types import Arm
 
 
-class Parts(NamedTuple):
+class Components(NamedTuple):
     """What a router is made of; whoever has them closes the store."""
 
     settings: Settings
@@ -27,10 +27,10 @@ class Parts(NamedTuple):
     signallers: tuple[Signaller, ...]
     store: Store
     learner: Learner
-    rule: Rule | None
+    rule: EscalationRule | None
 
 
-def open_parts(settings: Settings) -> Parts:
+def build_components(settings: Settings) -> Components:
     """The parts of a router, on its database, which is created when it is an empty SQLite file.
 
     Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
@@ -41,10 +41,10 @@ def open_parts(settings: Settings) -> Parts:
     store = Store.open(settings.store.url, settings.router.name, settings.goal())
     try:
         learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
-        _adopt(store, learner, [section.arm() for section in settings.arms])
+        apply_settings(store, learner, [section.arm() for section in settings.arms])
         arms = store.arms()
         _check_arms_are_there(settings, policy, [arm.name for arm in arms])
-        return Parts(
+        return Components(
             settings=settings,
             policy=put_on_trial(policy, **settings.trial.model_dump()),
             pipeline=pipeline,
@@ -58,9 +58,9 @@ def open_parts(settings: Settings) -> Parts:
         raise
 
 
-def _adopt(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
+def apply_settings(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
     """Make the router's rows if it is new, and bring its arms and posterior in line with the settings."""
-    store.create_router(learner.schema_id, encode_snapshot(learner.empty(())), learner.weights)
+    store.create_router(learner.schema_id, encode_state(learner.empty(())), learner.weights)
     with store.folding(wait=True) as fold:
         assert fold is not None
         head = store.schema_in(fold)

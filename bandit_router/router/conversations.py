@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bandit_router.errors import UnknownConversation
 from bandit_router.routing.decide import Request
-from bandit_router.routing.precedence import Kept
+from bandit_router.routing.precedence import StickyConversation
 from bandit_router.settings.models import ConversationsSection
 from bandit_router.store.store import Store
 from bandit_router.types import Conversation
@@ -28,7 +28,7 @@ def recall(request: Request, store: Store, section: ConversationsSection) -> Req
 def knowing(request: Request, standing: Conversation | None, section: ConversationsSection) -> Request:
     """The request, knowing that its conversation stands so, or that it has not begun."""
     switch_usd = section.switch_usd_per_mtok * request.limits.input_tokens / 1e6
-    kept = None if standing is None else Kept(standing, section.promote_gain, switch_usd)
+    kept = None if standing is None else StickyConversation(standing, section.promote_gain, switch_usd)
     return replace(request, kept=kept)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bandit_router.cascade.escalation import Answered, Chain, Rule, chain, deadline_of, unasked
+from bandit_router.cascade.escalation import Answered, Chain, EscalationRule, chain, deadline_of, unasked
 from bandit_router.errors import InvalidInput
 from bandit_router.objective.pacing import affordable_usd
 from bandit_router.objective.reward import check_metric
@@ -13,7 +13,7 @@ from bandit_router.validation import check_id, check_number
 
 def ask(
     store: Store,
-    rule: Rule,
+    rule: EscalationRule,
     decision_id: str,
     *,
     confidence: float,

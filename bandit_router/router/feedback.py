@@ -9,7 +9,7 @@ from bandit_router.objective.reward import check_metric
 from bandit_router.router.conversations import choice_of, since_of
 from bandit_router.settings.models import ConversationsSection
 from bandit_router.store.store import Store
-from bandit_router.store.write import Put
+from bandit_router.store.write import WriteRequest
 from bandit_router.types import CONFIDENCE, Feedback
 from bandit_router.validation import KEY_CHARS, check_id, check_text, digest_of
 
@@ -23,7 +23,7 @@ def make_feedback(
     store: Store,
     section: ConversationsSection,
     now: float,
-) -> Put:
+) -> WriteRequest:
     """Check feedback that came at ``now``, Unix time: what is to be written. None takes a metric back.
 
     With a conversation instead of an id, the store says which decision it is about.
@@ -41,7 +41,7 @@ def make_feedback(
         received_at=now,
         idempotency_key=idempotency_key,
     )
-    return Put(what=what, digest=digest_of(idempotency_key, "feedback", about, checked))
+    return WriteRequest(what=what, digest=digest_of(idempotency_key, "feedback", about, checked))
 
 
 def _check(

@@ -9,12 +9,12 @@ from typing import Any, TypedDict
 from bandit_router.cascade.escalation import signals_of
 from bandit_router.errors import InvalidInput
 from bandit_router.features import Pipeline, input_tokens, read_query
-from bandit_router.objective.pacing import Pace, affordable_usd, price_of_a_dollar
+from bandit_router.objective.pacing import PacingState, affordable_usd, cost_weight_of
 from bandit_router.router.conversations import since_of
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import Request
 from bandit_router.routing.eligibility import Limits
-from bandit_router.routing.precedence import Pin, pin_of
+from bandit_router.routing.precedence import Pin, make_pin
 from bandit_router.settings import Settings
 from bandit_router.settings.models import RouterSection
 from bandit_router.signals import Signaller, read_signals
@@ -73,7 +73,7 @@ def make_request(
     pipeline: Pipeline,
     signallers: Sequence[Signaller],
     goal: Goal | None,
-    pace: Pace,
+    pace: PacingState,
     now: float,
 ) -> tuple[Request, str]:
     """Check what :meth:`Router.route` was given: a request, and the digest that tells it from another.
@@ -137,7 +137,7 @@ def _pin(options: RouteOptions, settings: Settings) -> Pin | None:
     check_id(replaced, "instead_of")
     if override is None and replaced is not None:
         raise InvalidInput("instead_of", "comes without override", "name the arm to use instead")
-    return pin_of(override, workflow, settings.workflow_arms())
+    return make_pin(override, workflow, settings.workflow_arms())
 
 
 def _read(
@@ -162,10 +162,12 @@ def _signals(options: RouteOptions) -> Signals:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _cost_weight(options: RouteOptions, section: RouterSection, goal: Goal | None, pace: Pace) -> float:
+def _cost_weight(
+    options: RouteOptions, section: RouterSection, goal: Goal | None, pace: PacingState
+) -> float:
     asked = options.get("cost_weight")
     if asked is None and goal is not None:
-        return price_of_a_dollar(pace, goal)
+        return cost_weight_of(pace, goal)
     return check_number("cost_weight", asked, section.cost_weight)
 
 

@@ -16,26 +16,26 @@ import uuid_utils
 
 from bandit_router.cascade.escalation import Chain, escalate
 from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, StoreError
-from bandit_router.learning.audit import Report, verify
+from bandit_router.learning.audit import AuditReport, verify
 from bandit_router.learning.drift import NEWEST, CalibrationReport, calibrate
-from bandit_router.learning.drift_watch import Watch
-from bandit_router.objective.pacing import Standing
-from bandit_router.posterior.state import read_snapshot
+from bandit_router.learning.drift_watch import DriftWatch
+from bandit_router.objective.pacing import GoalStatus
+from bandit_router.posterior.state import decode_state
 from bandit_router.posterior.warm_start import Evidence, check_evidence
-from bandit_router.router.bootstrap import Parts, open_parts
+from bandit_router.router.background import BackgroundLoop
+from bandit_router.router.bootstrap import Components, build_components
 from bandit_router.router.conversations import knowing, recall
 from bandit_router.router.escalation import ask, chain_of
 from bandit_router.router.explain import Explanation, explain, scores_of
 from bandit_router.router.feedback import make_feedback
-from bandit_router.router.published import load_view, newest_view
+from bandit_router.router.published_model import load_published_model, refresh_published_model
 from bandit_router.router.request import RouteOptions, make_request
-from bandit_router.router.upkeep import Upkeep
-from bandit_router.routing.decide import Request, View, decide
+from bandit_router.routing.decide import PublishedModel, Request, decide
 from bandit_router.settings import Settings, load_settings
 from bandit_router.settings.models import check_arm
-from bandit_router.store.conversations import Keeping
-from bandit_router.store.fold import Fold
-from bandit_router.store.write import Put
+from bandit_router.store.conversations import ConversationClaim
+from bandit_router.store.fold import LearnerTransaction
+from bandit_router.store.write import WriteRequest
 from bandit_router.store.writer import Done, Writer
 from bandit_router.types import Arm, Decision, Escalation, Outcome, Scores
 from bandit_router.validation import check_id, check_last, check_trust
@@ -50,7 +50,7 @@ class Router:
     ``learner.interval_s`` seconds. Use as a context manager, or call :meth:`close`.
     """
 
-    def __init__(self, parts: Parts, rng: np.random.Generator) -> None:
+    def __init__(self, parts: Components, rng: np.random.Generator) -> None:
         self.settings = parts.settings
         self.policy = parts.policy
         self.pipeline = parts.pipeline
@@ -61,11 +61,11 @@ class Router:
         self._rng = rng
         self._rng_lock = threading.Lock()
         self._refreshing = threading.Lock()
-        self._view = load_view(self._store)
+        self._view = load_published_model(self._store)
         self._writer = Writer(self._store, self.settings.store.queue_size)
-        self._drift = Watch(self._learner, resets=self.settings.posterior.on_drift == "reset")
+        self._drift = DriftWatch(self._learner, resets=self.settings.posterior.on_drift == "reset")
         self._closed = False
-        self._upkeep = Upkeep(self._round, self.settings.learner.interval_s)
+        self._upkeep = BackgroundLoop(self._round, self.settings.learner.interval_s)
 
     @classmethod
     def open(cls, settings: Settings | str | Path, *, rng: np.random.Generator | None = None) -> Self:
@@ -77,7 +77,7 @@ class Router:
 
         Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
         """
-        parts = open_parts(settings if isinstance(settings, Settings) else load_settings(settings))
+        parts = build_components(settings if isinstance(settings, Settings) else load_settings(settings))
         try:
             return cls(parts, rng or np.random.default_rng())
         except BaseException:
@@ -133,7 +133,7 @@ class Router:
             now=now,
         )
 
-    def decide(self, request: Request, digest: str) -> Put:
+    def decide(self, request: Request, digest: str) -> WriteRequest:
         """Choose an arm now; the decision counts once the Put is committed."""
         if self._closed:
             raise RouterClosed
@@ -142,10 +142,12 @@ class Router:
         try:
             decision = self._decide(view, request, id, now)
             if request.since is not None:
-                keeping = Keeping(
+                keeping = ConversationClaim(
                     since=request.since,
                     known=request.kept and request.kept.conversation.choice,
-                    again=lambda standing: self._decide(view, knowing(request, standing, section), id, now),
+                    redecide=lambda standing: self._decide(
+                        view, knowing(request, standing, section), id, now
+                    ),
                 )
         except NoEligibleArm:
             key = request.idempotency_key
@@ -153,10 +155,10 @@ class Router:
             if earlier is None:  # else it is a retry, which is owed the answer of then
                 raise
             decision = earlier
-        self._store.depart(decision)
-        return Put(what=decision, digest=digest, keeping=keeping)
+        self._store.add_in_flight(decision)
+        return WriteRequest(what=decision, digest=digest, keeping=keeping)
 
-    def _decide(self, view: View, request: Request, id: str, now: float) -> Decision:
+    def _decide(self, view: PublishedModel, request: Request, id: str, now: float) -> Decision:
         with self._rng_lock:
             return decide(view, self.policy, self.pipeline.schema_id, request, id=id, now=now, rng=self._rng)
 
@@ -196,8 +198,8 @@ class Router:
             id = str(uuid_utils.uuid7())
             found = escalate(self._view, asked, self.rule, id=id, now=now, rng=self._rng)
         if found.decision is not None:
-            self._store.depart(found.decision)
-        settled = self._writer.write(Put(what=found))
+            self._store.add_in_flight(found.decision)
+        settled = self._writer.write(WriteRequest(what=found))
         assert isinstance(settled, Escalation)
         return settled
 
@@ -242,7 +244,7 @@ class Router:
         idempotency_key: str | None = None,
         *,
         conversation: str | None = None,
-    ) -> Put:
+    ) -> WriteRequest:
         """Check feedback: metric names and ranges; None retracts. Reads the database for a conversation.
 
         Raises InvalidInput or UnknownConversation.
@@ -257,7 +259,7 @@ class Router:
             now=time.time(),
         )
 
-    def submit(self, put: Put, done: Done) -> None:
+    def submit(self, put: WriteRequest, done: Done) -> None:
         """Queue a write; ``done`` hears of it on the writer's thread once it is committed or refused.
 
         Raises Overloaded or RouterClosed.
@@ -295,14 +297,14 @@ class Router:
             return self._learner.warm_start(fold, evidence, trust, time.time())
 
     @contextmanager
-    def _folding(self) -> Iterator[Fold]:
+    def _folding(self) -> Iterator[LearnerTransaction]:
         """The learner's transaction; what it publishes is in use when it is over."""
         with self._store.folding(wait=True) as fold:
             assert fold is not None, "it waits for its turn"
             yield fold
         self.refresh()
 
-    def verify(self) -> Report:
+    def verify(self) -> AuditReport:
         """Check every invariant of the log, the posterior and the propensities."""
         return verify(self._store)
 
@@ -340,9 +342,9 @@ class Router:
         found = calibrate(*self._store.recent(last), self.counts())
         return replace(found, warm_start=self._view.posterior.warm_taken)
 
-    def budget(self) -> Standing:
+    def budget(self) -> GoalStatus:
         """How the goal under [budget] stands now, for all workers together. Raises NoBudget or StoreError."""
-        return self._store.standing()
+        return self._store.goal_status()
 
     def latency_s(self, arm: str, q: float) -> float | None:
         """What a share q of the arm's calls do not exceed, seconds, within 2.5%; None when none was timed.
@@ -379,7 +381,7 @@ class Router:
         check_arm(arm)
         with self._folding() as fold:
             self._store.put_arm(fold, arm)
-            self._learner.include(fold, read_snapshot(fold.snapshot()), [arm])
+            self._learner.include(fold, decode_state(fold.snapshot()), [arm])
 
     def enable_arm(self, name: str, enabled: bool = True) -> None:
         """Switch an arm on or off; what was learned of it stays. Raises InvalidInput."""
@@ -410,7 +412,7 @@ class Router:
     def refresh(self) -> None:
         """Pick up the newest snapshot and arms, if there are newer ones."""
         with self._refreshing:  # so that a slow thread never puts an older view over a newer one
-            self._view = newest_view(self._store, self._view)
+            self._view = refresh_published_model(self._store, self._view)
 
     def _round(self) -> None:
         self._learner.fold_all()

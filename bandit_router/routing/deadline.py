@@ -47,10 +47,10 @@ class Deadline(NamedTuple):
     level: float
 
 
-def late(latencies: Latencies, arms: Sequence[str], deadline: Deadline) -> dict[str, str]:
+def exclude_late_arms(latencies: Latencies, arms: Sequence[str], deadline: Deadline) -> dict[str, str]:
     """Which of these arms are not to be asked, and why; all of them when all are ruled out."""
     counts = (values.tolist() for values in latencies.within(deadline.seconds))
-    calls = {arm: Calls(*both) for arm, *both in zip(latencies.arms, *counts, strict=True)}
+    calls = {arm: CallCounts(*both) for arm, *both in zip(latencies.arms, *counts, strict=True)}
     debts = {arm: calls[arm].debt(deadline.level) for arm in arms}
     asked = {arm for arm in arms if not calls[arm].contradict(deadline.level)}
     if sum(debts[arm] for arm in asked) > 0.0:
@@ -63,7 +63,7 @@ def late(latencies: Latencies, arms: Sequence[str], deadline: Deadline) -> dict[
     }
 
 
-class Calls(NamedTuple):
+class CallCounts(NamedTuple):
     """The calls of an arm that were timed, and those of them that were in time, by weight."""
 
     timed: float
@@ -77,8 +77,8 @@ class Calls(NamedTuple):
         """Whether n · KL(p̂ ‖ level) says that an arm of this level would not have these calls."""
         if self.debt(level) <= 0.0:
             return False
-        late = self.timed - self.in_time
-        divergence = late * math.log(late / (self.timed * (1.0 - level)))
+        exclude_late_arms = self.timed - self.in_time
+        divergence = exclude_late_arms * math.log(exclude_late_arms / (self.timed * (1.0 - level)))
         if self.in_time > 0.0:
             divergence += self.in_time * math.log(self.in_time / (self.timed * level))
         return divergence > _CONTRADICTED

@@ -12,8 +12,8 @@ from bandit_router.policies import Policy, reason_of, sample, take
 from bandit_router.posterior.cost import cost_ratios, high_ratios
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
-from bandit_router.routing.eligibility import Limits, good_enough, narrow
-from bandit_router.routing.precedence import Kept, one_hot, settle
+from bandit_router.routing.eligibility import Limits, exclude_low_quality, filter_arms
+from bandit_router.routing.precedence import StickyConversation, apply_precedence, one_hot
 from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
 
 
@@ -34,11 +34,11 @@ class Request:
     signals: Signals = field(default_factory=dict)
     parent: str | None = None
     since: float | None = None
-    kept: Kept | None = None
+    kept: StickyConversation | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class View:
+class PublishedModel:
     """What a worker decides with until the next refresh: one snapshot, solved, and its arms.
 
     ``costs`` and ``latencies`` know the same arms as ``posterior``, and so do ``calibrators``, which are None
@@ -73,12 +73,12 @@ def score(
     return Scores(arms, x, mean, std, cost, utility, signals, counted)
 
 
-def expect_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
+def expected_costs(view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
     """What a call of each arm is expected to cost at x (d,), from its list cost, USD."""
     return _priced(view.costs, cost_ratios(view.costs, x), listed_usd)
 
 
-def high_costs(view: View, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
+def high_costs(view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
     """What a call of each arm may well cost at x (d,): more is rare. USD."""
     return _priced(view.costs, high_ratios(view.costs, x), listed_usd)
 
@@ -89,7 +89,7 @@ def _priced(costs: Posterior, ratios: FloatArray, listed_usd: Mapping[str, float
 
 
 def decide(
-    view: View,
+    view: PublishedModel,
     policy: Policy,
     schema_id: str,
     request: Request,
@@ -103,18 +103,18 @@ def decide(
     Raises NoEligibleArm or InvalidInput.
     """
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
-    expected = expect_costs(view, request.x, listed)
+    expected = expected_costs(view, request.x, listed)
     high = high_costs(view, request.x, listed) if request.limits.affordable_usd < math.inf else None
-    arms, excluded = narrow(view.arms, request.limits, expected, view.latencies, high)
+    arms, excluded = filter_arms(view.arms, request.limits, expected, view.latencies, high)
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]
     scores = score(view.posterior, names, request.x, costs, request.cost_weight, request.signals)
     if request.limits.min_quality > 0.0 and request.limits.pin is None:
-        below = good_enough(scores, request.limits.min_quality)
+        below = exclude_low_quality(scores, request.limits.min_quality)
         scores = take(scores, [k for k, arm in enumerate(scores.arms) if arm not in below])
         excluded |= below
     kept = request.kept
-    settled = settle(request.limits.pin, kept, scores, request.cost_weight)
+    settled = apply_precedence(request.limits.pin, kept, scores, request.cost_weight)
     if settled is None:
         pmf = policy.pmf(scores)
         chosen = sample(pmf, rng)

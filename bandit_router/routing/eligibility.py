@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bandit_router.errors import ArmExcluded, InvalidInput, NoEligibleArm
 from bandit_router.posterior.latency import Latencies
-from bandit_router.routing.deadline import Deadline, late
+from bandit_router.routing.deadline import Deadline, exclude_late_arms
 from bandit_router.routing.precedence import Pin
 from bandit_router.types import Arm, Scores
 
@@ -37,7 +37,7 @@ class Limits(NamedTuple):
     deadline: Deadline | None = None
 
 
-def narrow(
+def filter_arms(
     arms: Sequence[Arm],
     limits: Limits,
     costs_usd: Mapping[str, float],
@@ -62,7 +62,7 @@ def narrow(
         else:
             excluded[arm.name] = why
     if limits.deadline is not None and latencies is not None:
-        excluded |= late(latencies, [arm.name for arm in eligible], limits.deadline)
+        excluded |= exclude_late_arms(latencies, [arm.name for arm in eligible], limits.deadline)
         eligible = [arm for arm in eligible if arm.name not in excluded]
     if limits.pin is not None and limits.pin.arm in excluded:
         raise ArmExcluded(limits.pin.by, limits.pin.arm, excluded)
@@ -71,12 +71,12 @@ def narrow(
     if limits.affordable_usd == math.inf:
         return eligible, excluded
     costs = {arm.name: costs_usd[arm.name] for arm in eligible}
-    left = affordable(costs, high_usd or costs, limits.affordable_usd)
+    left = affordable_arms(costs, high_usd or costs, limits.affordable_usd)
     excluded |= {arm.name: TOO_DEAR for arm in eligible if arm.name not in left}
     return [arm for arm in eligible if arm.name in left], excluded
 
 
-def affordable(
+def affordable_arms(
     costs_usd: Mapping[str, float], high_usd: Mapping[str, float], most_usd: float
 ) -> dict[str, float]:
     """The expected costs of arms of which a call may well cost at most this, and always the lowest."""
@@ -84,7 +84,7 @@ def affordable(
     return {arm: cost for arm, cost in costs_usd.items() if high_usd[arm] <= most_usd or cost <= lowest}
 
 
-def good_enough(scores: Scores, min_quality: float) -> dict[str, str]:
+def exclude_low_quality(scores: Scores, min_quality: float) -> dict[str, str]:
     """What excludes each arm whose reward is believed to be below the floor, give or take its width.
 
     An arm that may be good enough, for all that is known, stays; so does the one that is believed the best.

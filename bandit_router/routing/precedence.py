@@ -33,7 +33,7 @@ class Pin(NamedTuple):
     by: str
 
 
-class Kept(NamedTuple):
+class StickyConversation(NamedTuple):
     """A conversation as it was found, and what a promotion takes: a gain in utility and a cost in USD."""
 
     conversation: Conversation
@@ -41,7 +41,7 @@ class Kept(NamedTuple):
     switch_usd: float
 
 
-def pin_of(override: str | None, workflow: str | None, workflows: Mapping[str, str]) -> Pin | None:
+def make_pin(override: str | None, workflow: str | None, workflows: Mapping[str, str]) -> Pin | None:
     """The pin of a request, if it has one. ``workflows`` maps names to arms. Raises InvalidInput."""
     if workflow is not None and workflow not in workflows:
         fix = f"use one of {', '.join(workflows)}" if workflows else "declare it under [[workflows]]"
@@ -53,8 +53,8 @@ def pin_of(override: str | None, workflow: str | None, workflows: Mapping[str, s
     return None
 
 
-def settle(
-    pin: Pin | None, kept: Kept | None, scores: Scores, cost_weight: float
+def apply_precedence(
+    pin: Pin | None, kept: StickyConversation | None, scores: Scores, cost_weight: float
 ) -> tuple[int, Reason] | None:
     """Index of the arm that the decision must have, and why; None where the policy chooses."""
     if pin is not None:
@@ -66,7 +66,7 @@ def settle(
     return (present, Reason.STICKY) if better is None else (better, Reason.PROMOTION)
 
 
-def _promotion(kept: Kept, present: int, scores: Scores, cost_weight: float) -> int | None:
+def _promotion(kept: StickyConversation, present: int, scores: Scores, cost_weight: float) -> int | None:
     """The best of the arms that cost more, when u_best − u_present ≥ gain + λ · cost of the switch."""
     if kept.conversation.promoted or not kept.promote_gain:
         return None

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from bandit_router.errors import InvalidInput
 from bandit_router.learning.drift import CalibrationReport
-from bandit_router.objective.pacing import Standing
+from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import Router
 from bandit_router.router.explain import answer
 from bandit_router.server.body import read_body
@@ -216,7 +216,7 @@ def calibration(request: Request, last: int = 2000) -> CalibrationReport:
     return router.calibration(last)
 
 
-def budget(request: Request) -> Standing:
+def budget(request: Request) -> GoalStatus:
     router: Router = request.app.state.router
     return router.budget()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bandit_router.errors import RouterError
 from bandit_router.router import Router
-from bandit_router.store.write import Committed, Put
+from bandit_router.store.write import Committed, WriteRequest
 
 Answer = Committed | RouterError
 
@@ -22,9 +22,9 @@ class Outbox:
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        self._waiting: list[tuple[Put, asyncio.Future[Answer]]] = []
+        self._waiting: list[tuple[WriteRequest, asyncio.Future[Answer]]] = []
 
-    async def commit(self, put: Put) -> Any:
+    async def commit(self, put: WriteRequest) -> Any:
         """What the write came to, once it is committed. Raises the RouterError it came to."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()

@@ -10,9 +10,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, func, not_, select
 
-from bandit_router.store.fold import COUNTED, WarmStart, all_observations, read_snapshot, read_warm_start
+from bandit_router.store.fold import (
+    COUNTED,
+    WarmStartRecord,
+    all_observations,
+    read_snapshot,
+    read_warm_start,
+)
 from bandit_router.store.records import Observation, decision_from
-from bandit_router.store.spending import earned, goal_of
+from bandit_router.store.spending import goal_of, reward_towards
 from bandit_router.store.tables import (
     conversations,
     decisions,
@@ -74,7 +80,7 @@ class Audit:
     def snapshot(self, version: int) -> Snapshot | None:
         return read_snapshot(self.connection, self.router, version)
 
-    def warm_start(self) -> WarmStart | None:
+    def warm_start(self) -> WarmStartRecord | None:
         """The evidence from elsewhere that is in force; None when there is none."""
         return read_warm_start(self.connection, self.router)
 
@@ -130,7 +136,7 @@ class Audit:
         worth, moved = [], 0.0
         for one in itertools.chain.from_iterable(self.log()):
             if isinstance(one, Logged) and one.decision.decided_at >= since:
-                worth.append(earned(one.metrics, one.decision.expected_quality, floor))
+                worth.append(reward_towards(one.metrics, one.decision.expected_quality, floor))
                 moved += 1.0 + abs(one.decision.expected_quality)
         return math.fsum(worth), moved
 

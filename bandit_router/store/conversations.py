@@ -16,7 +16,7 @@ _FIELDS = [field.name for field in fields(Conversation)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Keeping:
+class ConversationClaim:
     """What a decision took for granted of its conversation, to be checked when it is committed.
 
     ``known`` is the choice that was in force, None where the decision is the first. A conversation that was
@@ -26,7 +26,7 @@ class Keeping:
 
     since: float
     known: str | None
-    again: Callable[[Conversation | None], Decision]
+    redecide: Callable[[Conversation | None], Decision]
 
 
 Logged = Callable[[str], Decision | None]
@@ -57,8 +57,8 @@ _CHANGE = {
 }
 
 
-def keep(
-    connection: Connection, router: str, made: Sequence[tuple[Decision, Keeping]], logged: Logged
+def apply_claims(
+    connection: Connection, router: str, made: Sequence[tuple[Decision, ConversationClaim]], logged: Logged
 ) -> list[Decision]:
     """The decisions as they are to be committed: those that knew better than they do are made again.
 
@@ -82,7 +82,7 @@ def keep(
         known = present and present.choice
         before = None if known == keeping.known else logged(decision.id)
         if before is None:  # else it was committed, and only its answer was lost
-            decision = decision if known == keeping.known else keeping.again(present)
+            decision = decision if known == keeping.known else keeping.redecide(present)
             standing[name] = _after(present, decision)
         kept.append(before or decision)
     changes = [_row(router, one) for _, one in sorted(standing.items()) if one is not None]

@@ -67,7 +67,7 @@ _UPSERT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class LearnerTransaction:
     """The right to publish the next snapshot of one router, for the length of one transaction."""
 
     connection: Connection
@@ -115,7 +115,7 @@ class Fold:
             gone = table.c.decision_id.in_(some)
             self.connection.execute(delete(table).where(table.c.router == self.router, gone))
 
-    def warm_start(self) -> WarmStart | None:
+    def warm_start(self) -> WarmStartRecord | None:
         """The evidence from elsewhere that is in force; None when there is none."""
         return read_warm_start(self.connection, self.router)
 
@@ -153,12 +153,12 @@ class Fold:
 
 
 @contextmanager
-def folding(engine: Engine, router: str, *, wait: bool) -> Iterator[Fold | None]:
+def folding(engine: Engine, router: str, *, wait: bool) -> Iterator[LearnerTransaction | None]:
     """A Fold, or None when another learner has it and ``wait`` is false."""
     with writing(engine) as connection:
         head = select(routers.c.version, routers.c.reward_weights).where(routers.c.name == router)
         locked = connection.execute(head.with_for_update(key_share=True, skip_locked=not wait)).one_or_none()
-        yield None if locked is None else Fold(connection, router, *locked)
+        yield None if locked is None else LearnerTransaction(connection, router, *locked)
 
 
 def read_snapshot(connection: Connection, router: str, version: int) -> Snapshot | None:
@@ -168,7 +168,7 @@ def read_snapshot(connection: Connection, router: str, version: int) -> Snapshot
     return None if row is None else Snapshot(*row)
 
 
-class WarmStart(NamedTuple):
+class WarmStartRecord(NamedTuple):
     """Evidence from elsewhere in force: since when (Unix time, seconds), from where, trusted how far."""
 
     loaded_at: float
@@ -177,12 +177,12 @@ class WarmStart(NamedTuple):
     evidence: Snapshot
 
 
-def read_warm_start(connection: Connection, router: str) -> WarmStart | None:
+def read_warm_start(connection: Connection, router: str) -> WarmStartRecord | None:
     newest = select(warm_starts).where(warm_starts.c.router == router).order_by(warm_starts.c.id.desc())
     row = connection.execute(newest.limit(1)).one_or_none()
     if row is None or row.posterior is None:
         return None
-    return WarmStart(row.loaded_at, row.source, row.trust, Snapshot(row.posterior, row.costs))
+    return WarmStartRecord(row.loaded_at, row.source, row.trust, Snapshot(row.posterior, row.costs))
 
 
 def all_observations(connection: Connection, router: str, size: int = 2_000) -> Iterator[list[Observation]]:

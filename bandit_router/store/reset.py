@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import delete, select, update
 
-from bandit_router.store.fold import COUNTED, Fold, observations
+from bandit_router.store.fold import COUNTED, LearnerTransaction, observations
 from bandit_router.store.records import Observation
 from bandit_router.store.tables import arms, decisions
 
 
-def forget(fold: Fold, arm: str, at: float) -> list[Observation]:
+def forget(fold: LearnerTransaction, arm: str, at: float) -> list[Observation]:
     """Put on record that ``arm`` is another since ``at`` (Unix time), and take what is older off the record.
 
     Returns what stays on record of the arm: decisions that are younger, by the clock of whoever made them. An

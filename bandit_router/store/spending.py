@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, or_, select, update
 
-from bandit_router.objective.pacing import Pace, advance, expected_worth
+from bandit_router.objective.pacing import PacingState, advance, clip_expected_reward
 from bandit_router.objective.reward import reward
 from bandit_router.store.engine import INSERT
 from bandit_router.store.tables import spending
 from bandit_router.types import Budget, Decision, Floor, Goal
 
-_PACE = [field.name for field in fields(Pace)]
+_PACE = [field.name for field in fields(PacingState)]
 _GOAL = ("goal", "goal_kind", "weights")
 _REWARD = "reward"
 
@@ -31,32 +31,32 @@ _START = {
 """Two workers may open a router at once; the second finds the same goal and changes nothing."""
 
 
-def start(connection: Connection, router: str, goal: Goal) -> Book:
+def start_book(connection: Connection, router: str, goal: Goal) -> PacingBook:
     """Begin to book, unless this very goal is booked already; the book."""
     mine = spending.c.router == router
     connection.execute(select(spending.c.since).where(mine).with_for_update())
     now = time.time()  # once nobody books to another goal any more: what was booked there is older
-    row = {"router": router, "since": now, **_goal_row(goal), **asdict(Pace(as_of=now))}
+    row = {"router": router, "since": now, **_goal_row(goal), **asdict(PacingState(as_of=now))}
     connection.execute(_START[connection.dialect.name], row)
     found = read_book(connection, router)
     assert found is not None, "the row was just made sure of"
     return found
 
 
-class Book(NamedTuple):
+class PacingBook(NamedTuple):
     """The goal that is booked for, and how it stands."""
 
     goal: Goal
-    pace: Pace
+    pace: PacingState
 
 
-def read_book(connection: Connection, router: str) -> Book | None:
+def read_book(connection: Connection, router: str) -> PacingBook | None:
     """The book of a router; None when there is none."""
     row = connection.execute(select(spending).where(spending.c.router == router)).one_or_none()
     return None if row is None else _book(row)
 
 
-class Due(NamedTuple):
+class PacingChange(NamedTuple):
     """What is to be booked: requests, what they cost more (USD) and what they are worth more."""
 
     requests: int
@@ -64,17 +64,17 @@ class Due(NamedTuple):
     earned: float
 
 
-def as_expected(decisions: Iterable[Decision]) -> Due:
+def as_expected(decisions: Iterable[Decision]) -> PacingChange:
     """Of decisions that nothing was heard of yet."""
     made = list(decisions)
-    return Due(
+    return PacingChange(
         len(made),
         sum(decision.expected_cost_usd for decision in made),
-        sum(expected_worth(decision.expected_quality) for decision in made),
+        sum(clip_expected_reward(decision.expected_quality) for decision in made),
     )
 
 
-def book_with(book: Book, due: Due, now: float) -> Book:
+def book_with(book: PacingBook, due: PacingChange, now: float) -> PacingBook:
     """The book, and this in it."""
     pace = advance(
         book.pace,
@@ -87,7 +87,7 @@ def book_with(book: Book, due: Due, now: float) -> Book:
     return book._replace(pace=pace)
 
 
-class Told(NamedTuple):
+class Correction(NamedTuple):
     """A decision that was booked as expected, and its metrics in force before and after a feedback call."""
 
     decided_at: float
@@ -103,32 +103,32 @@ class Told(NamedTuple):
 
     def earned(self, floor: Floor) -> float:
         """What it was worth more than was booked."""
-        before, after = (earned(metrics, self.expected_quality, floor) for metrics in self[-2:])
+        before, after = (reward_towards(metrics, self.expected_quality, floor) for metrics in self[-2:])
         return after - before
 
 
-def earned(metrics: Mapping[str, float], expected: float, floor: Floor) -> float:
+def reward_towards(metrics: Mapping[str, float], expected: float, floor: Floor) -> float:
     """The reward of a decision as it counts towards a floor, in [0, 1]: as reported, or else as expected."""
     found = reward(metrics, floor.weights)
-    return expected_worth(expected) if found is None else found
+    return clip_expected_reward(expected) if found is None else found
 
 
-class Ledger:
+class PacingLedger:
     """What one transaction adds to the book. ``close`` it last: the row it locks is every worker's."""
 
     def __init__(self) -> None:
         self._decisions: list[Decision] = []
-        self._told: list[Told] = []
+        self._told: list[Correction] = []
 
     def book(self, decisions: Sequence[Decision]) -> None:
         """These decisions were inserted: what they are expected to cost and to be worth is booked."""
         self._decisions += decisions
 
-    def correct(self, told: Told) -> None:
+    def correct(self, told: Correction) -> None:
         """A decision that was booked turned out otherwise."""
         self._told.append(told)
 
-    def close(self, connection: Connection, router: str, now: float) -> Book | None:
+    def close(self, connection: Connection, router: str, now: float) -> PacingBook | None:
         """Write the new standing; None when nothing changed, or nothing is booked for this router.
 
         By the goal of the row, whatever the settings of this worker say: two workers may be started with
@@ -147,14 +147,14 @@ class Ledger:
         connection.execute(update(spending).where(spending.c.router == router).values(asdict(book.pace)))
         return book
 
-    def _due(self, row: Row[Any] | None) -> Due | None:
+    def _due(self, row: Row[Any] | None) -> PacingChange | None:
         """What there is to book in this row; None when there is nothing."""
         if row is None:
             return None
         goal = goal_of(row)
         told = [one for one in self._told if one.decided_at >= row.since]
         due = as_expected(decision for decision in self._decisions if decision.decided_at >= row.since)
-        found = Due(
+        found = PacingChange(
             due.requests,
             due.spent_usd + sum(one.spent_usd() for one in told),
             due.earned + (sum(one.earned(goal) for one in told) if isinstance(goal, Floor) else 0.0),
@@ -162,8 +162,8 @@ class Ledger:
         return found if any(found) else None
 
 
-def _book(row: Row[Any]) -> Book:
-    return Book(goal_of(row), Pace(**{name: getattr(row, name) for name in _PACE}))
+def _book(row: Row[Any]) -> PacingBook:
+    return PacingBook(goal_of(row), PacingState(**{name: getattr(row, name) for name in _PACE}))
 
 
 def _goal_row(goal: Goal) -> dict[str, Any]:

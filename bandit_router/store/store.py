@@ -14,20 +14,27 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bandit_router.errors import NoBudget, RouterClosed, RouterError, StoreError, UnknownDecision
-from bandit_router.objective.pacing import Pace, Standing, grown, standing
+from bandit_router.objective.pacing import GoalStatus, PacingState, advance_to, goal_status
 from bandit_router.store import engine as connections
 from bandit_router.store.audit import Audit
 from bandit_router.store.conversations import read_conversation
 from bandit_router.store.escalations import read_escalation
-from bandit_router.store.fold import Fold, folding, observations, read_snapshot
+from bandit_router.store.fold import LearnerTransaction, folding, observations, read_snapshot
 from bandit_router.store.recent import Costed, Rewarded, costed, rewarded
 from bandit_router.store.records import Observation, arm_from, arm_row
 from bandit_router.store.schema import ensure_schema
-from bandit_router.store.spending import Book, Ledger, as_expected, book_with, read_book, start
+from bandit_router.store.spending import (
+    PacingBook,
+    PacingLedger,
+    as_expected,
+    book_with,
+    read_book,
+    start_book,
+)
 from bandit_router.store.tables import arms, pending, routers, snapshots
 from bandit_router.store.write import (
     Committed,
-    Put,
+    WriteRequest,
     apply,
     decision_of_key,
     decisions_after,
@@ -61,7 +68,7 @@ class Store:
         self._connections: Engine | None = engine
         self.router = router
         self._asked = goal
-        self._book = Book(goal, Pace()) if goal is not None else None
+        self._book = PacingBook(goal, PacingState()) if goal is not None else None
         self._flying: dict[str, Decision] = {}  # on their way to a commit, by id
 
     @classmethod
@@ -110,7 +117,7 @@ class Store:
                 published = {"router": self.router, "version": 1, "published_at": time.time()}
                 connection.execute(insert(snapshots), published | first._asdict())
             if self._asked is not None:
-                self._book = start(connection, self.router, self._asked)
+                self._book = start_book(connection, self.router, self._asked)
             else:  # another worker's settings may have one
                 self._book = read_book(connection, self.router)
 
@@ -127,34 +134,34 @@ class Store:
         return None if self._asked is None or self._book is None else self._book.goal
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> PacingState:
         """How the goal stood when this process last read the head or committed something, and what its
         own decisions since then are expected to add: many are made between two commits."""
         if self._book is None:
-            return Pace()
+            return PacingState()
         book = self._book
         if self._asked is not None and self._flying:
             book = book_with(book, as_expected(list(self._flying.values())), book.pace.as_of)
         return book.pace
 
-    def pace_at(self, now: float) -> Pace:
+    def pace_at(self, now: float) -> PacingState:
         """The same at ``now``, Unix time, when nothing has come since."""
-        return grown(self.pace, self.goal, now)
+        return advance_to(self.pace, self.goal, now)
 
-    def standing(self) -> Standing:
+    def goal_status(self) -> GoalStatus:
         """How the goal that is booked for stands now, for all workers together. Raises NoBudget."""
         with connections.translated(), connections.reading(self._engine) as connection:
             book = read_book(connection, self.router)
         if book is None:
             raise NoBudget(self.router)
-        return standing(book.pace, book.goal, time.time())
+        return goal_status(book.pace, book.goal, time.time())
 
-    def depart(self, decision: Decision) -> None:
-        """Count a decision towards the goal that is not committed yet; :meth:`land` ends that."""
+    def add_in_flight(self, decision: Decision) -> None:
+        """Count a decision towards the goal that is not committed yet; :meth:`remove_in_flight` ends that."""
         if self._asked is not None:
             self._flying[decision.id] = decision
 
-    def land(self, puts: Sequence[Put]) -> None:
+    def remove_in_flight(self, puts: Sequence[WriteRequest]) -> None:
         """These are committed, or will never be."""
         for put in puts:
             if put.decision is not None:
@@ -181,7 +188,7 @@ class Store:
         with connections.translated(), connections.reading(self._engine) as connection:
             return read_snapshot(connection, self.router, version)
 
-    def schema_in(self, fold: Fold) -> str:
+    def schema_in(self, fold: LearnerTransaction) -> str:
         """The schema id the router learned from."""
         head = self._head(fold.connection)
         assert head is not None, "a fold holds the lock on the router's row"
@@ -198,11 +205,11 @@ class Store:
         rows = connection.execute(select(arms).where(arms.c.router == self.router).order_by(arms.c.name))
         return [arm_from(row) for row in rows]
 
-    def arms_in(self, fold: Fold) -> list[Arm]:
+    def arms_in(self, fold: LearnerTransaction) -> list[Arm]:
         """Every arm, as the fold's transaction sees them."""
         return self._arms(fold.connection)
 
-    def declare_arms(self, fold: Fold, declared: Sequence[Arm]) -> None:
+    def declare_arms(self, fold: LearnerTransaction, declared: Sequence[Arm]) -> None:
         """Bring the arms of router.toml in line with it; arms added at run time are left alone.
 
         An arm switched off at run time stays off; one no longer in the file, or off there, is not eligible.
@@ -221,7 +228,7 @@ class Store:
         connection.execute(gone.values(declared=False))
         self._touch_arms(connection)
 
-    def put_arm(self, fold: Fold, arm: Arm) -> None:
+    def put_arm(self, fold: LearnerTransaction, arm: Arm) -> None:
         """Add an arm at run time, or give a known one new prices, limits or capabilities.
 
         A known arm stays switched on or off as it is.
@@ -246,7 +253,7 @@ class Store:
 
     # -- the log ----------------------------------------------------------------------------------
 
-    def write(self, puts: Sequence[Put]) -> list[Committed | RouterError]:
+    def write(self, puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
         """Commit all puts: one answer or error for each, in order.
 
         All in one transaction. When the database refuses it, the two halves are tried apart, down to
@@ -265,7 +272,7 @@ class Store:
         middle = len(puts) // 2
         return self.write(puts[:middle]) + self.write(puts[middle:])
 
-    def _write_patiently(self, puts: Sequence[Put]) -> list[Committed | RouterError]:
+    def _write_patiently(self, puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
         give_up = time.monotonic() + _PATIENCE_S
         for attempt in range(_ATTEMPTS - 1):
             try:
@@ -278,8 +285,8 @@ class Store:
                 continue  # another worker took an idempotency key: its answer is there by now
         return self._write_once(puts)
 
-    def _write_once(self, puts: Sequence[Put]) -> list[Committed | RouterError]:
-        ledger, book = Ledger(), None
+    def _write_once(self, puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
+        ledger, book = PacingLedger(), None
         with connections.writing(self._engine) as connection:
             answers = apply(connection, self.router, puts, ledger)
             if self._book is not None:  # a statement more in every commit is felt, so that only who must asks
@@ -338,7 +345,7 @@ class Store:
     # -- learning, auditing, upkeep ---------------------------------------------------------------
 
     @contextmanager
-    def folding(self, *, wait: bool = False) -> Iterator[Fold | None]:
+    def folding(self, *, wait: bool = False) -> Iterator[LearnerTransaction | None]:
         """The learner's transaction; None when another learner is at it and ``wait`` is false."""
         with connections.translated(), folding(self._engine, self.router, wait=wait) as fold:
             yield fold

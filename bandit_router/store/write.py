@@ -11,17 +11,17 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, insert, select
 
 from bandit_router.errors import IdempotencyConflict, RouterError, UnknownDecision
-from bandit_router.store.conversations import Keeping, keep
+from bandit_router.store.conversations import ConversationClaim, apply_claims
 from bandit_router.store.engine import INSERT
 from bandit_router.store.escalations import confidences, judge_once
 from bandit_router.store.records import decision_from, decision_row
-from bandit_router.store.spending import Ledger, Told
+from bandit_router.store.spending import Correction, PacingLedger
 from bandit_router.store.tables import decisions, feedback, idempotency, pending
 from bandit_router.types import Decision, Escalation, Feedback, Outcome, Reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Put:
+class WriteRequest:
     """One decision, feedback call or escalation to commit. ``digest`` identifies the request behind a key.
 
     With ``keeping`` the decision that is committed may be another one: the conversation decides.
@@ -29,7 +29,7 @@ class Put:
 
     what: Decision | Feedback | Escalation
     digest: str = ""
-    keeping: Keeping | None = None
+    keeping: ConversationClaim | None = None
 
     @property
     def decision(self) -> Decision | None:
@@ -77,14 +77,14 @@ _KEYS = select(idempotency).where(
 
 
 def apply(
-    connection: Connection, router: str, puts: Sequence[Put], ledger: Ledger | None = None
+    connection: Connection, router: str, puts: Sequence[WriteRequest], ledger: PacingLedger | None = None
 ) -> list[Committed | RouterError]:
     """Do all ``puts`` in the connection's transaction; one answer, or one error, for each.
 
     A put whose idempotency key was seen before is answered as then and changes nothing. ``ledger`` hears of
     every decision inserted and every change of what is known of one.
     """
-    ledger = ledger or Ledger()
+    ledger = ledger or PacingLedger()
     answers: list[Committed | RouterError | None] = [None] * len(puts)
     first = _answer_replays(connection, router, puts, answers)
     fresh = [i for i, answer in enumerate(answers) if answer is None and first.get(_key(puts[i]), i) == i]
@@ -118,7 +118,7 @@ def apply(
 def _decisions(
     connection: Connection,
     router: str,
-    puts: Sequence[tuple[int, Put]],
+    puts: Sequence[tuple[int, WriteRequest]],
     answers: list[Committed | RouterError | None],
 ) -> dict[int, Decision]:
     """The decisions to insert, as their conversations want them; one that replaces nothing is answered."""
@@ -126,7 +126,7 @@ def _decisions(
     keeping = [(i, put.keeping) for i, put in puts if put.keeping is not None]
     if keeping:
         logged = partial(read_decision, connection, router)
-        kept = keep(connection, router, [(made[i], how) for i, how in keeping], logged)
+        kept = apply_claims(connection, router, [(made[i], how) for i, how in keeping], logged)
         made |= {i: decision for (i, _), decision in zip(keeping, kept, strict=True)}
     replacing = {i: decision.parent for i, decision in made.items() if _replaces(decision)}
     if replacing:
@@ -139,7 +139,7 @@ def _decisions(
 
 
 def _escalations(
-    connection: Connection, router: str, puts: Sequence[tuple[int, Put]]
+    connection: Connection, router: str, puts: Sequence[tuple[int, WriteRequest]]
 ) -> tuple[dict[int, Escalation], list[tuple[int, Escalation]]]:
     """The escalations in force, and those of them that are new."""
     asked = {i: put.what for i, put in puts if isinstance(put.what, Escalation)}
@@ -163,7 +163,7 @@ def _dissatisfaction(decision: Decision) -> Feedback:
 def _answer_replays(
     connection: Connection,
     router: str,
-    puts: Sequence[Put],
+    puts: Sequence[WriteRequest],
     answers: list[Committed | RouterError | None],
 ) -> dict[str | None, int]:
     """Answer keys seen before; the first index of every key that is new."""
@@ -203,7 +203,7 @@ def _recall(connection: Connection, router: str, answer: dict[str, Any]) -> Comm
 
 
 def _remember(
-    connection: Connection, router: str, done: Iterable[tuple[Put, Committed | RouterError | None]]
+    connection: Connection, router: str, done: Iterable[tuple[WriteRequest, Committed | RouterError | None]]
 ) -> None:
     rows = [
         {
@@ -221,7 +221,7 @@ def _remember(
 
 
 def _record(
-    connection: Connection, router: str, calls: Sequence[tuple[int, Feedback]], ledger: Ledger
+    connection: Connection, router: str, calls: Sequence[tuple[int, Feedback]], ledger: PacingLedger
 ) -> list[tuple[int, Committed | RouterError]]:
     """Insert what is new in the calls. The decisions are locked, so revisions of one never race."""
     ids = {"router": router, "ids": sorted({call.decision_id for _, call in calls})}
@@ -246,7 +246,7 @@ def _record(
                 said[metric] = (revision + 1, value)
         after = _in_force(said)
         if after != before:
-            ledger.correct(Told(*known[call.decision_id][1:], before, after))
+            ledger.correct(Correction(*known[call.decision_id][1:], before, after))
         answers.append((i, outcomes))
     if rows:
         connection.execute(insert(feedback), rows)
@@ -267,7 +267,7 @@ def _outcome(revision: int, before: float | None, value: float | None) -> Outcom
     return Outcome.RECORDED if revision < 0 else Outcome.REVISED
 
 
-def _key(put: Put) -> str | None:
+def _key(put: WriteRequest) -> str | None:
     return None if isinstance(put.what, Escalation) else put.what.idempotency_key
 
 

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 
 from bandit_router.errors import Overloaded, RouterClosed, RouterError, StoreError
 from bandit_router.store.store import Store
-from bandit_router.store.write import Committed, Put
+from bandit_router.store.write import Committed, WriteRequest
 
 log = logging.getLogger(__name__)
 
@@ -30,23 +30,23 @@ class Writer:
     def __init__(self, store: Store, queue_size: int) -> None:
         self._store = store
         self._limit = queue_size
-        self._queue: SimpleQueue[tuple[Put, Done] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[WriteRequest, Done] | None] = SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="bandit-router-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, put: Put, done: Done) -> None:
+    def submit(self, put: WriteRequest, done: Done) -> None:
         """Queue a write. Raises Overloaded when the queue is full, RouterClosed after close()."""
         with self._closing:  # so that nothing is ever queued behind the end mark
             full = self._queue.qsize() >= self._limit
             if not (full or self._closed):
                 self._queue.put((put, done))
                 return
-        self._store.land([put])
+        self._store.remove_in_flight([put])
         raise Overloaded if full else RouterClosed
 
-    def write(self, put: Put) -> Committed:
+    def write(self, put: WriteRequest) -> Committed:
         """Queue a write and wait until it is committed. Raises what went wrong."""
         future: Future[Committed | RouterError] = Future()
         self.submit(put, future.set_result)
@@ -75,7 +75,7 @@ class Writer:
             ended = batch[-1] is None
             self._commit([item for item in batch if item is not None])
 
-    def _commit(self, batch: list[tuple[Put, Done]]) -> None:
+    def _commit(self, batch: list[tuple[WriteRequest, Done]]) -> None:
         if not batch:
             return
         try:
@@ -84,7 +84,7 @@ class Writer:
             log.exception("a batch of %d writes failed", len(batch))
             failure = error if isinstance(error, RouterError) else StoreError(f"the write failed: {error!r}")
             answers = [failure] * len(batch)
-        self._store.land([put for put, _ in batch])
+        self._store.remove_in_flight([put for put, _ in batch])
         for (_, done), answer in zip(batch, answers, strict=True):
             try:
                 done(answer)

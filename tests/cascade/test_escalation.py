@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from bandit_router.cascade.escalation import (
     Answered,
-    Rule,
+    EscalationRule,
     chain,
     deadline_of,
     escalate,
@@ -25,20 +25,20 @@ from bandit_router.cascade.escalation import (
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies import Policy, parse_policy
 from bandit_router.policies.cascade import Cascade
-from bandit_router.posterior.confidence import no_calibrators, with_confidence
+from bandit_router.posterior.confidence import empty_calibrators, with_confidence
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.state import no_latencies
+from bandit_router.posterior.state import empty_latencies
 from bandit_router.routing.deadline import Deadline
-from bandit_router.routing.decide import View
+from bandit_router.routing.decide import PublishedModel
 from bandit_router.settings import Settings, make_settings
 from bandit_router.types import Arm, Decision, Escalation, Reason
 from tests.contracts.policy import make_scores
 from tests.store.examples import ARMS, DIM, SCHEMA, decision, learner_of
 
-RULE = Rule(expensive="dear", epsilon=0.1)
+RULE = EscalationRule(expensive="dear", epsilon=0.1)
 
 
-def view(**changes: Any) -> View:
+def view(**changes: Any) -> PublishedModel:
     rewards = Posterior.empty(
         {arm.name: learner_of(None).priors(arm) for arm in ARMS},  # type: ignore[arg-type]
         schema_id=SCHEMA,
@@ -50,13 +50,15 @@ def view(**changes: Any) -> View:
         "posterior": rewards,
         "costs": rewards,
         "arms": ARMS,
-        "latencies": no_latencies(rewards),
-        "calibrators": no_calibrators(rewards),
+        "latencies": empty_latencies(rewards),
+        "calibrators": empty_calibrators(rewards),
     }
-    return View(**(usual | changes))
+    return PublishedModel(**(usual | changes))
 
 
-def asked(rule: Rule = RULE, *, seed: int = 0, of: View | None = None, **changes: Any) -> Escalation:
+def asked(
+    rule: EscalationRule = RULE, *, seed: int = 0, of: PublishedModel | None = None, **changes: Any
+) -> Escalation:
     """What is done about an answer; ``changes`` are of how it was answered."""
     answered: dict[str, Any] = {"decision": decision(), "confidence": 0.4}
     return escalate(
@@ -71,7 +73,7 @@ def asked(rule: Rule = RULE, *, seed: int = 0, of: View | None = None, **changes
 
 def retried(**changes: Any) -> Decision:
     """A retry, for certain."""
-    found = asked(Rule(expensive="dear", threshold=1.0, epsilon=0.0), **changes)
+    found = asked(EscalationRule(expensive="dear", threshold=1.0, epsilon=0.0), **changes)
     assert found.decision is not None
     return found.decision
 
@@ -83,7 +85,7 @@ def retried(**changes: Any) -> Decision:
 def test_a_threshold_retries_below_it_and_a_coin_decides_about_some(
     threshold: float, confidence: float, epsilon: float
 ) -> None:
-    keep, retry = Rule(expensive="dear", threshold=threshold, epsilon=epsilon).pmf(
+    keep, retry = EscalationRule(expensive="dear", threshold=threshold, epsilon=epsilon).pmf(
         make_scores([0.9, 0.1], [0.1, 0.1]), confidence
     )
     more, less = (keep, retry) if confidence >= threshold else (retry, keep)
@@ -94,7 +96,7 @@ def test_a_threshold_retries_below_it_and_a_coin_decides_about_some(
 def test_by_utility_a_retry_is_as_probable_as_it_is_the_better_of_the_two(
     keep: float, retry: float, one: float, other: float
 ) -> None:
-    found = Rule(expensive="dear", epsilon=0.1).pmf(make_scores([keep, retry], [one, other]), 0.5)
+    found = EscalationRule(expensive="dear", epsilon=0.1).pmf(make_scores([keep, retry], [one, other]), 0.5)
     better = norm.cdf((retry - keep) / np.hypot(one, other))
     assert found[1] == pytest.approx(0.9 * better + 0.05, abs=1e-6)
 
@@ -122,7 +124,7 @@ def test_a_retry_that_paid_off_before_becomes_the_rule_where_confidence_is_low()
         c = float(rng.random())
         taught.calibrators.observe("cheap", with_confidence(x, c), float(rng.random() < c))
         taught.calibrators.observe("dear", with_confidence(x, c), float(rng.random() < 0.9))
-    now = Rule(expensive="dear", epsilon=0.0)
+    now = EscalationRule(expensive="dear", epsilon=0.0)
     low, high = (
         now.pmf(judge(taught.calibrators, ("cheap", "dear"), np.eye(DIM)[0], c, 0.005, 20.0), c)
         for c in (0.2, 0.98)
@@ -190,9 +192,9 @@ MASKED: dict[str, tuple[dict[str, Any], tuple[Arm, ...], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "arms", "says"), MASKED.values(), ids=MASKED)
-@pytest.mark.parametrize("rule", [RULE, Rule(expensive="dear", threshold=1.0, epsilon=1.0)])
+@pytest.mark.parametrize("rule", [RULE, EscalationRule(expensive="dear", threshold=1.0, epsilon=1.0)])
 def test_what_masks_the_expensive_arm_is_named_and_the_answer_kept(
-    rule: Rule, changes: dict[str, Any], arms: tuple[Arm, ...], says: str
+    rule: EscalationRule, changes: dict[str, Any], arms: tuple[Arm, ...], says: str
 ) -> None:
     for seed in range(20):
         found = asked(rule, seed=seed, of=view(arms=arms), **changes)
@@ -285,9 +287,9 @@ def test_a_cascade_that_cannot_be_is_refused_with_the_reason(
 
 
 def test_the_arm_is_the_policys_or_the_sections() -> None:
-    assert make_rule(settings(), CASCADE, ARMS) == Rule(expensive="dear")
+    assert make_rule(settings(), CASCADE, ARMS) == EscalationRule(expensive="dear")
     section = settings(expensive="dear", threshold=0.7, epsilon=0.0)
-    expected = Rule(expensive="dear", threshold=0.7, epsilon=0.0)
+    expected = EscalationRule(expensive="dear", threshold=0.7, epsilon=0.0)
     assert make_rule(section, parse_policy("tempered"), ARMS) == expected
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, event, select
 from bandit_router.errors import StoreError, UnknownDecision
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, pending
-from bandit_router.store.write import Put
+from bandit_router.store.write import WriteRequest
 from bandit_router.types import Arm, Decision, Outcome, Reason, Snapshot
 from tests.contracts.store_keys import IDEMPOTENCY
 from tests.store.examples import OpenStore, decision, fields, logged, put, rows, said, together
@@ -139,9 +139,9 @@ def feedback_about_an_unknown_decision_fails_alone(open_store: OpenStore) -> Non
     store, known = open_store(), decision()
     answers = store.write(
         [
-            Put(what=known),
-            Put(what=about("nobody", quality=1.0)),
-            Put(what=about(known, quality=0.5)),
+            WriteRequest(what=known),
+            WriteRequest(what=about("nobody", quality=1.0)),
+            WriteRequest(what=about(known, quality=0.5)),
         ]
     )
     assert isinstance(answers[1], UnknownDecision)
@@ -154,7 +154,7 @@ def repetitions_in_one_batch_count_once(open_store: OpenStore) -> None:
     known = logged(store)
     event.listen(store._engine, "rollback", rollbacks.append)
     values = (0.5, 0.5, 0.25, 0.25, None)
-    answers = store.write([Put(what=about(known, quality=value)) for value in values])
+    answers = store.write([WriteRequest(what=about(known, quality=value)) for value in values])
     outcomes = (RECORDED, DUPLICATE, REVISED, DUPLICATE, RETRACTED)
     assert answers == [{"quality": outcome} for outcome in outcomes]
     assert not rollbacks, "it was committed in pieces"
@@ -205,7 +205,7 @@ def a_row_the_database_refuses_fails_alone(open_store: OpenStore) -> None:
         decision(eligible=(object(),)),  # it is no JSON
     ]
     batch = [good[0], bad[0], *good[1:4], bad[1], bad[2], good[4], bad[3], *good[5:]]
-    answers = store.write([Put(what=what) for what in batch])
+    answers = store.write([WriteRequest(what=what) for what in batch])
     for what, answer in zip(batch, answers, strict=True):
         assert isinstance(answer, StoreError) == any(what is one for one in bad)
     assert rows(store, decisions) == len(good)
@@ -213,7 +213,7 @@ def a_row_the_database_refuses_fails_alone(open_store: OpenStore) -> None:
 
 def a_batch_of_bad_rows_fails_row_by_row(open_store: OpenStore) -> None:
     store = open_store()
-    answers = store.write([Put(what=decision(propensity=None)) for _ in range(3)])
+    answers = store.write([WriteRequest(what=decision(propensity=None)) for _ in range(3)])
     assert [type(answer) for answer in answers] == [StoreError] * 3
     assert rows(store, decisions) == 0
 

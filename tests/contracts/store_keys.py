@@ -10,7 +10,7 @@ from sqlalchemy import select
 from bandit_router.errors import IdempotencyConflict, RouterError, UnknownDecision
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, idempotency, pending
-from bandit_router.store.write import Committed, Put
+from bandit_router.store.write import Committed, WriteRequest
 from bandit_router.types import Decision, Outcome
 from tests.store.examples import OpenStore, decision, fields, logged, put, rows, said, together, with_key
 from tests.store.examples import feedback as about
@@ -30,7 +30,7 @@ def a_key_seen_before_is_answered_as_then(open_store: OpenStore) -> None:
 
 def a_key_twice_in_one_batch_is_one_decision(open_store: OpenStore) -> None:
     store = open_store()
-    answers = store.write([Put(what=decision(idempotency_key="k"), digest="d") for _ in range(3)])
+    answers = store.write([WriteRequest(what=decision(idempotency_key="k"), digest="d") for _ in range(3)])
     assert {answer.id for answer in answers if isinstance(answer, Decision)} == {_only_id(store)}
     assert len(answers) == 3
 
@@ -38,7 +38,7 @@ def a_key_twice_in_one_batch_is_one_decision(open_store: OpenStore) -> None:
 def a_key_with_another_request_is_a_conflict(open_store: OpenStore) -> None:
     store = open_store()
     one, other = decision(idempotency_key="k"), decision(idempotency_key="k")
-    answers = store.write([Put(what=one, digest="d"), Put(what=other, digest="e")])
+    answers = store.write([WriteRequest(what=one, digest="d"), WriteRequest(what=other, digest="e")])
     assert isinstance(answers[1], IdempotencyConflict)
     with pytest.raises(IdempotencyConflict):
         put(store, other, digest="e")
@@ -62,8 +62,8 @@ def keyed_feedback_that_arrives_late_again_does_not_undo_a_revision(open_store: 
 def keyed_feedback_twice_in_one_batch_does_not_undo_what_came_between(open_store: OpenStore) -> None:
     store = open_store()
     known = logged(store)
-    keyed = Put(what=with_key("k", about(known, quality=0.5)), digest="d")
-    answers = store.write([keyed, Put(what=about(known, quality=1.0)), keyed])
+    keyed = WriteRequest(what=with_key("k", about(known, quality=0.5)), digest="d")
+    answers = store.write([keyed, WriteRequest(what=about(known, quality=1.0)), keyed])
     assert answers == [{"quality": RECORDED}, {"quality": REVISED}, {"quality": RECORDED}]
     assert store.observation(known.id).metrics == {"quality": 1.0}
 
@@ -102,8 +102,8 @@ def many_keys_at_many_workers_at_once_are_all_answered(open_store: OpenStore) ->
 
     def everything(store: Store, order: int) -> list[Committed | RouterError]:
         ordered = known[::order]
-        keyed = [Put(what=with_key(d.id, about(d, quality=0.5)), digest="d") for d in ordered]
-        return store.write([*keyed, *(Put(what=about(d, quality=1.0)) for d in ordered)])
+        keyed = [WriteRequest(what=with_key(d.id, about(d, quality=0.5)), digest="d") for d in ordered]
+        return store.write([*keyed, *(WriteRequest(what=about(d, quality=1.0)) for d in ordered)])
 
     workers = zip(stores, (1, 1, -1, -1), strict=True)
     answers = together(*(lambda s=s, order=order: everything(s, order) for s, order in workers))

@@ -14,7 +14,7 @@ import pytest
 from bandit_router.router import Router
 from bandit_router.settings import load_settings
 from bandit_router.store import write
-from bandit_router.store.conversations import keep
+from bandit_router.store.conversations import apply_claims
 from bandit_router.store.store import Store
 from bandit_router.types import Decision, Reason
 from tests.conversations import assert_kept
@@ -84,7 +84,7 @@ def test_two_libraries_that_trust_what_they_read_are_caught(
     """Negative control: decisions are committed as they were made, whatever others did meanwhile."""
 
     def trusting(connection: Any, router: str, made: Any, logged: Any) -> list[Decision]:
-        keep(connection, router, made, logged)
+        apply_claims(connection, router, made, logged)
         return [decision for decision, _ in made]
 
     monkeypatch.setattr(write, "keep", trusting)

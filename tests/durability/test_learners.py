@@ -17,8 +17,8 @@ from bandit_router.errors import UnknownDecision
 from bandit_router.router import Router
 from bandit_router.settings import load_settings
 from bandit_router.store.engine import make_engine, writing
-from bandit_router.store.fold import Fold
-from bandit_router.store.write import Put, apply
+from bandit_router.store.fold import LearnerTransaction
+from bandit_router.store.write import WriteRequest, apply
 from bandit_router.types import Decision
 from tests.durability.checks import Ledger, check_counted_once
 from tests.durability.helpers import context, quality, write_config
@@ -76,7 +76,7 @@ def test_a_learner_that_reads_before_it_locks_overwrites_and_fails_the_check(
     one.learn()
     say_something(one, ledger, rng)
     with monkeypatch.context() as broken:
-        broken.setattr(Fold, "snapshot", lambda _fold: read_before)
+        broken.setattr(LearnerTransaction, "snapshot", lambda _fold: read_before)
         other.learn()
     with pytest.raises(AssertionError, match="the posterior counts 10 rewards, 20 are on record"):
         check_counted_once(quiet, ledger)
@@ -194,7 +194,7 @@ def test_a_fold_that_runs_before_a_decision_is_visible_leaves_it_to_the_next(
 
 
 @contextmanager
-def _uncommitted(config: Path, puts: list[Put]) -> Iterator[None]:
+def _uncommitted(config: Path, puts: list[WriteRequest]) -> Iterator[None]:
     """Another worker's transaction, which has written but commits only at the end of the block."""
     settings = load_settings(config)
     engine = make_engine(settings.store.url)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from bandit_router.router import Router
 from bandit_router.settings import load_settings
-from bandit_router.store.fold import Fold
+from bandit_router.store.fold import LearnerTransaction
 from bandit_router.store.tables import arms, decisions, folded
 from tests.databases import sql
 from tests.durability.helpers import context, eventually, quality, write_config
@@ -91,7 +91,7 @@ def test_a_reset_that_reads_before_it_locks_overwrites_and_fails_the_check(
     say_something(one, rng)
     one.learn()
     with monkeypatch.context() as broken:
-        broken.setattr(Fold, "snapshot", lambda _fold: read_before)
+        broken.setattr(LearnerTransaction, "snapshot", lambda _fold: read_before)
         other.reset_arm(_RESET)
     with pytest.raises(AssertionError, match="on record"):
         check_younger_counted_once(config, said=10)

@@ -23,10 +23,10 @@ from bandit_router.errors import RouterError
 from bandit_router.router import Router
 from bandit_router.store import write
 from bandit_router.store.engine import reading, writing
-from bandit_router.store.spending import Ledger
+from bandit_router.store.spending import PacingLedger
 from bandit_router.store.store import Store
 from bandit_router.store.tables import spending
-from bandit_router.store.write import Committed, Put, apply
+from bandit_router.store.write import Committed, WriteRequest, apply
 from bandit_router.store.writer import Writer
 from bandit_router.types import Feedback
 from tests.durability.helpers import Acknowledgements, converse, plain
@@ -137,7 +137,7 @@ def library_that_reads_first(config: Path, meet: Barrier, pipe: Connection) -> N
     """
     met: set[str] = set()
 
-    def write_once(self: Store, puts: Sequence[Put]) -> list[Committed | RouterError]:
+    def write_once(self: Store, puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
         ids = sorted({put.what.decision_id for put in puts if isinstance(put.what, Feedback)})
         with reading(self._engine) as connection:
             known = connection.execute(write.VALUES, {"router": self.router, "ids": ids}).all()
@@ -172,11 +172,11 @@ def library_that_books_by_what_it_read(config: Path, meet: Barrier, pipe: Connec
     has booked meanwhile. Before writing, each waits at the barrier for the other to have read as well.
     """
 
-    def write_once(self: Store, puts: Sequence[Put]) -> list[Committed | RouterError]:
+    def write_once(self: Store, puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
         with reading(self._engine) as connection:
             known = connection.execute(select(spending).where(spending.c.router == self.router)).freeze()
         meet.wait()
-        ledger = Ledger()
+        ledger = PacingLedger()
         with writing(self._engine) as connection:
             answers = apply(connection, self.router, puts, ledger)
             ledger.close(_OutdatedBook(connection, known), self.router, time.time())  # type: ignore[arg-type]
@@ -227,7 +227,7 @@ def conversations(config: Path, path: Path, seed: int, pipe: Connection) -> None
 def hasty_conversations(config: Path, path: Path, seed: int, pipe: Connection) -> None:
     """The same with a writer that answers before the commit. Deliberately broken."""
 
-    def write(self: Writer, put: Put) -> Committed:
+    def write(self: Writer, put: WriteRequest) -> Committed:
         self.submit(put, lambda _answer: None)
         return {} if isinstance(put.what, Feedback) else put.what
 

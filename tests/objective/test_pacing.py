@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.objective import pacing
-from bandit_router.objective.pacing import Pace, advance, affordable_usd, debt, per_request, price_of_a_dollar
+from bandit_router.objective.pacing import (
+    PacingState,
+    advance,
+    affordable_usd,
+    budget_per_request,
+    cost_weight_of,
+    debt,
+)
 from bandit_router.types import Budget, FloatArray, Floor
 
 DAY_S = 86_400.0
@@ -25,9 +32,11 @@ COSTS = st.floats(0.0, 1e6)  # what feedback accepts
 STEPS = st.lists(st.tuples(st.integers(0, 500), st.floats(-1e8, 1e9), st.floats(0.0, 1e9)), max_size=30)
 
 
-def paced(budget: Budget, steps: list[tuple[int, float, float]], pace: Pace | None = None) -> Pace:
+def paced(
+    budget: Budget, steps: list[tuple[int, float, float]], pace: PacingState | None = None
+) -> PacingState:
     """The pace after (requests, spent_usd, seconds) in turn."""
-    pace = pace or Pace(as_of=START)
+    pace = pace or PacingState(as_of=START)
     for requests, spent, seconds in steps:
         pace = advance(pace, budget, requests=requests, spent_usd=spent, now=pace.as_of + seconds)
     return pace
@@ -84,7 +93,7 @@ def test_a_day_budget_accrues_with_time_and_saves_one_day() -> None:
 def test_what_is_saved_has_a_limit_and_what_was_forgone_stays_so(
     budget: Budget, steps: list[tuple[int, float, float]]
 ) -> None:
-    pace, limit = Pace(as_of=START), budget.usd * (100 if budget.per == "request" else 1)
+    pace, limit = PacingState(as_of=START), budget.usd * (100 if budget.per == "request" else 1)
     for step in steps:
         before, pace = pace, paced(budget, [step], pace)
         scale = abs(pace.spent_usd) + pace.allowance_usd + pace.forgone_usd
@@ -109,9 +118,9 @@ def test_whatever_happens_the_numbers_are_usable(
     budget: Budget, steps: list[tuple[int, float, float]]
 ) -> None:
     pace = paced(budget, steps)
-    assert 0.0 < price_of_a_dollar(pace, budget) < math.inf
+    assert 0.0 < cost_weight_of(pace, budget) < math.inf
     assert 0.0 <= affordable_usd(pace, budget) < math.inf
-    assert 0.0 < per_request(pace, budget) < math.inf
+    assert 0.0 < budget_per_request(pace, budget) < math.inf
     assert math.isfinite(debt(pace, budget))
     assert math.isfinite(pace.pressure)
 
@@ -124,7 +133,7 @@ def test_whoever_spent_more_pays_more_for_a_dollar_and_affords_less(
     thrifty = paced(budget, [(1, cost * usd, 0.0) for cost in costs])
     lavish = paced(budget, [(1, (cost + more) * usd, 0.0) for cost in costs])
     assert lavish.pressure >= thrifty.pressure - 1e-9
-    assert price_of_a_dollar(lavish, budget) >= price_of_a_dollar(thrifty, budget) * (1 - 1e-9)
+    assert cost_weight_of(lavish, budget) >= cost_weight_of(thrifty, budget) * (1 - 1e-9)
     assert affordable_usd(lavish, budget) <= affordable_usd(thrifty, budget) + 1e-9 * usd
 
 
@@ -132,16 +141,16 @@ def test_the_price_falls_with_every_request_that_costs_nothing_and_rises_with_ev
     for budget in (Budget(usd=0.01), Budget(usd=1_000.0, per="day")):
         pace = paced(budget, [(100, 1.0, 100.0)])  # both have allowed about 1 USD for 100 requests
         for cost, direction in ((0.0, -1.0), (0.05, 1.0)):
-            prices, now = [price_of_a_dollar(pace, budget)], pace
+            prices, now = [cost_weight_of(pace, budget)], pace
             for _ in range(20):
                 now = paced(budget, [(1, cost, 1.0)], now)
-                prices.append(price_of_a_dollar(now, budget))
+                prices.append(cost_weight_of(now, budget))
             assert (direction * np.diff(prices) > 0).all()
 
 
 def test_an_arm_is_affordable_until_it_would_run_up_two_requests_worth_of_debt() -> None:
     budget = Budget(usd=0.01)
-    assert affordable_usd(Pace(), budget) == pytest.approx(0.03)
+    assert affordable_usd(PacingState(), budget) == pytest.approx(0.03)
     even = paced(budget, [(1_000, 10.0, 0.0)])
     # Or 0.5% of all requests, of which most is held back for calls that are dearer still.
     assert affordable_usd(even, budget) == pytest.approx((5 + 1 - 4) * 0.01)
@@ -181,14 +190,14 @@ def excess(
     ``high`` times what it is expected to cost is what a call may well cost.
     """
     rng, costs = np.random.default_rng(seed), np.array(world.cost)
-    pace, spent, due = Pace(as_of=START), np.zeros(n), 0.0
+    pace, spent, due = PacingState(as_of=START), np.zeros(n), 0.0
     for t in range(n):
         if t == n // 2:
             costs[-1] *= cut
         taste = rng.normal(world.quality, world.spread)
         cost = costs * np.exp(rng.normal(-(world.noise**2) / 2, world.noise, len(costs)))
         dear = (high * costs > pacing.affordable_usd(pace, budget)) & (costs > costs.min())
-        utility = np.where(dear, -np.inf, taste - pacing.price_of_a_dollar(pace, budget) * costs)
+        utility = np.where(dear, -np.inf, taste - pacing.cost_weight_of(pace, budget) * costs)
         arm = int(utility.argmax())
         spent[t], due = cost[arm], due + cost[arm] - costs[arm]
         pace = advance(pace, budget, requests=1, spent_usd=costs[arm], now=START + t)
@@ -228,7 +237,7 @@ def test_a_budget_below_the_cheapest_arm_goes_to_the_cheapest_arm() -> None:
 
 def test_a_budget_that_cannot_be_spent_takes_nothing_from_quality(monkeypatch: pytest.MonkeyPatch) -> None:
     paced_by_it = excess(THREE, Budget(usd=0.02))[-1]
-    monkeypatch.setattr(pacing, "price_of_a_dollar", lambda *_: 0.0)
+    monkeypatch.setattr(pacing, "cost_weight_of", lambda *_: 0.0)
     assert paced_by_it == pytest.approx(excess(THREE, Budget(usd=0.02))[-1], abs=0.01)
     assert paced_by_it < -0.7
 
@@ -252,7 +261,7 @@ def test_what_is_borne_beforehand_does_not_go_beyond_a_budget() -> None:
 
 def test_a_price_that_does_not_move_misses_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: what keeps the budget is the loop."""
-    monkeypatch.setattr(pacing, "price_of_a_dollar", lambda _pace, budget: 0.01 / budget.usd)
+    monkeypatch.setattr(pacing, "cost_weight_of", lambda _pace, budget: 0.01 / budget.usd)
     monkeypatch.setattr(pacing, "affordable_usd", lambda *_: math.inf)
     assert abs(excess(THREE, Budget(usd=0.0008))[1_000:]).min() > 0.1
 
@@ -264,9 +273,11 @@ REWARDS = st.lists(
 )
 
 
-def floored(floor: Floor, steps: list[tuple[int, float, float]], pace: Pace | None = None) -> Pace:
+def floored(
+    floor: Floor, steps: list[tuple[int, float, float]], pace: PacingState | None = None
+) -> PacingState:
     """The pace after (requests, rewards, spent_usd) in turn."""
-    pace = pace or Pace(as_of=START)
+    pace = pace or PacingState(as_of=START)
     for requests, worth, spent in steps:
         pace = advance(pace, floor, requests=requests, spent_usd=spent, earned=worth, now=START)
     return pace
@@ -282,8 +293,8 @@ def test_what_a_floor_keeps_for_later_and_makes_up_for_has_a_limit(
     assert abs(missing) <= 25.0 + 1e-6
     reserve = min(0.0025 * pace.requests, 10.0)
     assert debt(pace, floor) == pytest.approx(-missing - reserve, abs=1e-6)
-    assert 0.0 < price_of_a_dollar(pace, floor) < math.inf
-    assert 0.0 < per_request(pace, floor) < math.inf
+    assert 0.0 < cost_weight_of(pace, floor) < math.inf
+    assert 0.0 < budget_per_request(pace, floor) < math.inf
     assert affordable_usd(pace, floor) == math.inf
 
 
@@ -292,18 +303,18 @@ def test_whoever_earned_more_pays_more_for_a_dollar(floor: Floor, rewards: list[
     poor = floored(floor, [(1, worth, 0.01) for worth in rewards])
     rich = floored(floor, [(1, worth + more, 0.01) for worth in rewards])
     assert rich.pressure >= poor.pressure - 1e-9
-    assert price_of_a_dollar(rich, floor) >= price_of_a_dollar(poor, floor) * (1 - 1e-9)
+    assert cost_weight_of(rich, floor) >= cost_weight_of(poor, floor) * (1 - 1e-9)
 
 
 def test_the_scale_of_costs_does_not_matter_to_a_floor() -> None:
     floor, rewards = Floor(reward=0.7), np.random.default_rng(3).random(200)
     cents, dollars = (floored(floor, [(1, worth, usd) for worth in rewards]) for usd in (0.01, 1.0))
-    assert price_of_a_dollar(cents, floor) == pytest.approx(100 * price_of_a_dollar(dollars, floor))
+    assert cost_weight_of(cents, floor) == pytest.approx(100 * cost_weight_of(dollars, floor))
 
 
 def test_costs_that_corrections_leave_next_to_nothing_of_are_no_scale() -> None:
     pace = floored(Floor(reward=0.7), [(3, 2.0, 0.1 + 0.2 + 0.3), (0, 0.0, -0.6)])
-    assert per_request(pace, Floor(reward=0.7)) == 1e-9
+    assert budget_per_request(pace, Floor(reward=0.7)) == 1e-9
 
 
 def kept(
@@ -315,11 +326,11 @@ def kept(
     arm gets better.
     """
     rng, costs = np.random.default_rng(seed), np.array(world.cost)
-    pace, reward, cost, due = Pace(as_of=START), np.zeros(n), np.zeros(n), 0.0
+    pace, reward, cost, due = PacingState(as_of=START), np.zeros(n), np.zeros(n), 0.0
     tastes = np.clip(rng.normal(world.quality, world.spread, (n, len(costs))), 0.0, 1.0)
     tastes[n // 2 :, -1] = np.clip(tastes[n // 2 :, -1] + better, 0.0, 1.0)
     for t, taste in enumerate(tastes):
-        arm = int((taste - pacing.price_of_a_dollar(pace, floor) * costs).argmax())
+        arm = int((taste - pacing.cost_weight_of(pace, floor) * costs).argmax())
         reward[t], cost[t] = rng.random() < taste[arm], costs[arm]
         due += reward[t] - taste[arm]
         pace = advance(pace, floor, requests=1, spent_usd=costs[arm], earned=float(taste[arm]), now=START)
@@ -361,6 +372,6 @@ def test_a_floor_below_the_cheapest_arm_goes_to_the_cheapest_arm() -> None:
 
 def test_a_price_that_does_not_move_misses_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: what keeps the floor is the loop."""
-    monkeypatch.setattr(pacing, "price_of_a_dollar", lambda *_: 400.0)
+    monkeypatch.setattr(pacing, "cost_weight_of", lambda *_: 400.0)
     rewards, costs, least = kept(TWO, Floor(reward=0.65))
     assert abs(rewards.mean() - 0.65) > 0.01 or costs[2_000:].mean() > 1.35 * least

@@ -17,7 +17,7 @@ from bandit_router.errors import SnapshotCorrupt
 from bandit_router.posterior.codec import FORMAT, MAGIC, decode, encode
 from bandit_router.posterior.hierarchical import Hyperprior, Sums
 from bandit_router.posterior.linear import Posterior, Prior
-from bandit_router.posterior.warm_start import Warm
+from bandit_router.posterior.warm_start import WarmStart
 
 
 def example(seed: int = 1, arms: int = 2, dim: int = 3, half_life_s: float | None = 20.0) -> Posterior:
@@ -166,7 +166,7 @@ def test_format_3_stays_what_it_is() -> None:
 def test_a_warm_start_survives() -> None:
     posterior, other = a_small_posterior(), a_small_posterior()
     sums = Sums(other.second, other.cross, other.square, other.second[:, 0, 0])
-    posterior.warm = Warm(sums, 0.5, 1e9)
+    posterior.warm = WarmStart(sums, 0.5, 1e9)
     again = decode(encode(posterior))
     assert posterior.warm.same_as(again.warm)
     np.testing.assert_array_equal(again.predict(np.ones(2)), posterior.predict(np.ones(2)))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.posterior.confidence import FEATURES, no_calibrators, with_confidence
+from bandit_router.posterior.confidence import FEATURES, empty_calibrators, with_confidence
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.priors import make_hyperprior, make_prior
 from bandit_router.settings.models import PosteriorSection
@@ -40,7 +40,7 @@ def test_the_features_of_a_confidence_stand_behind_the_context(confidence: float
 
 
 def test_before_any_feedback_a_confidence_says_nothing_and_the_rewards_prior_counts() -> None:
-    blank = no_calibrators(rewards(0.6))
+    blank = empty_calibrators(rewards(0.6))
     assert blank.arms == ("cheap", "dear")
     assert blank.half_life_s == 30.0
     for confidence in (0.0, 0.5, 1.0):
@@ -53,7 +53,7 @@ def test_before_any_feedback_a_confidence_says_nothing_and_the_rewards_prior_cou
 def test_an_overconfident_model_is_calibrated_whatever_the_scale_of_x(scale: float) -> None:
     """P(good) is 2c − 1 for c in [0.7, 1]: raw, it errs by up to 0.3."""
     rng = np.random.default_rng(5)
-    calibrators = no_calibrators(rewards())
+    calibrators = empty_calibrators(rewards())
     c = rng.uniform(0.7, 1.0, size=4_000)
     x = np.column_stack([np.ones(c.size), scale * rng.standard_normal((c.size, DIM - 1))])
     good = (rng.random(c.size) < 2 * c - 1).astype(float)

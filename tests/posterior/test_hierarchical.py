@@ -19,11 +19,11 @@ from bandit_router.posterior.hierarchical import (
     Hyperprior,
     Solution,
     Sums,
-    Taken,
+    WarmStartVerdict,
+    add_sums,
     directions,
-    plus,
+    scale_sums,
     solve,
-    times,
 )
 from bandit_router.types import FloatArray
 
@@ -193,9 +193,9 @@ def test_a_warm_start_is_taken_for_what_makes_the_outcomes_most_probable(
         return float(found - np.log(len(candidates(hyper))))
 
     exact = {
-        Taken.SAME: density(together) - density(warm) + PRIOR_LOG_ODDS,
-        Taken.STRANGERS: density(own + warm) - density(nobody + warm),
-        Taken.NOTHING: density(own),
+        WarmStartVerdict.SAME: density(together) - density(warm) + PRIOR_LOG_ODDS,
+        WarmStartVerdict.STRANGERS: density(own + warm) - density(nobody + warm),
+        WarmStartVerdict.NOTHING: density(own),
     }
     projected = [hierarchical._projected(sums_of(rows, d), transform) for rows in (own, warm)]
     mine, theirs = projected
@@ -204,9 +204,9 @@ def test_a_warm_start_is_taken_for_what_makes_the_outcomes_most_probable(
     constant = 0.5 * np.log(2 * np.pi) * sum(len(y) for _, y in own)
     of_all, of_warm = (
         hierarchical._log_evidence(hierarchical._beside(one, theirs), np.resize(noise, 2 * k), 0.6, hyper)
-        for one in (mine, times(0.0, mine))
+        for one in (mine, scale_sums(0.0, mine))
     )
-    assert of_all - of_warm - constant == pytest.approx(exact[Taken.STRANGERS], abs=1e-7)
+    assert of_all - of_warm - constant == pytest.approx(exact[WarmStartVerdict.STRANGERS], abs=1e-7)
 
 
 def world(seed: int, levels: list[float], rows: int) -> Sums:
@@ -222,9 +222,9 @@ def test_a_warm_start_is_prior_evidence() -> None:
     """Before the first outcome it is all there is; beside outcomes that bear it out it counts in full."""
     levels, prior = [0.3, 0.6, 0.9], np.full(3, 0.6)
     nothing, warm, own = world(0, levels, 0), world(1, levels, 100), world(2, levels, 100)
-    for mine, together in ((nothing, warm), (own, plus(own, warm))):
+    for mine, together in ((nothing, warm), (own, add_sums(own, warm))):
         found, expected = solve(mine, prior, HYPER, warm), solve(together, prior, HYPER)
-        assert (found.taken, expected.taken) == (Taken.SAME, None)
+        assert (found.taken, expected.taken) == (WarmStartVerdict.SAME, None)
         np.testing.assert_allclose(found.theta, expected.theta)
         np.testing.assert_allclose(found.width, expected.width)
 
@@ -233,8 +233,8 @@ def test_a_warm_start_of_other_models_is_unlearned() -> None:
     prior, own = np.full(3, 0.6), world(2, [0.3, 0.6, 0.9], 60)
     wrong = world(1, [0.9, 0.6, 0.3], 300)
     found, alone = solve(own, prior, HYPER, wrong), solve(own, prior, HYPER)
-    believed = solve(plus(own, wrong), prior, HYPER)
-    assert found.taken is Taken.STRANGERS
+    believed = solve(add_sums(own, wrong), prior, HYPER)
+    assert found.taken is WarmStartVerdict.STRANGERS
     assert believed.theta[:, 0].argmax() == 0
     np.testing.assert_allclose(found.theta[:, 0], alone.theta[:, 0], atol=0.02)
     np.testing.assert_allclose(found.width, alone.width, rtol=0.02)
@@ -253,7 +253,7 @@ def test_labels_of_other_models_tell_which_queries_are_hard_and_not_which_model_
 
     own, prior = answers([weak, 0.7, 0.9], [60, 0, 0]), np.full(3, 0.6)
     wrong = answers([0.9, weak, 0.7], [400] * 3)
-    found, believed = solve(own, prior, HYPER, wrong), solve(plus(own, wrong), prior, HYPER)
+    found, believed = solve(own, prior, HYPER, wrong), solve(add_sums(own, wrong), prior, HYPER)
     assert believed.width[1] < 0.03
     assert found.width[1:].min() > 0.1
     assert found.theta[0, 0] == pytest.approx(weak, abs=0.1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bandit_router.posterior.hierarchical import Hyperprior, Sums
 from bandit_router.posterior.linear import Posterior, Prior
-from bandit_router.posterior.warm_start import Evidence, Warm, aligned, evidence_of_labels
+from bandit_router.posterior.warm_start import Evidence, WarmStart, aligned, evidence_of_labels
 from bandit_router.types import FloatArray
 
 HYPER = Hyperprior(level_std=0.3, arm_std=0.15, common_variance=0.02, arm_variance=0.005, noise_std=0.3)
@@ -98,7 +98,7 @@ def test_a_warm_start_predicts_as_if_its_rows_had_been_seen(
     arms, x = ("a", "b", "c"), labels(seed)[0][0]
     sums = evidence(seed).rewards
     warm, seen = posterior_of(arms, hyper), posterior_of(arms, hyper)
-    warm.warm = Warm(sums, weight, 0.0)
+    warm.warm = WarmStart(sums, weight, 0.0)
     seen.second, seen.cross, seen.square = (weight * part for part in sums[:3])
     for mine, theirs in zip(warm.predict(x), seen.predict(x), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-9)
@@ -108,7 +108,7 @@ def test_a_warm_start_predicts_as_if_its_rows_had_been_seen(
 @pytest.mark.parametrize("hyper", [None, HYPER])
 def test_a_warm_start_stays_through_copies_and_new_arms(hyper: Hyperprior | None) -> None:
     posterior = posterior_of(("a", "b"), hyper)
-    posterior.warm = Warm(evidence(arms=("a", "b")).rewards, 1.0, 0.0)
+    posterior.warm = WarmStart(evidence(arms=("a", "b")).rewards, 1.0, 0.0)
     posterior.observe("b", np.array([1.0, 0.5, 0.5]), 0.25, 5.0)
     x = np.array([1.0, -0.5, 2.0])
     before = posterior.predict(x)[0]
@@ -126,7 +126,7 @@ def test_a_warm_start_stays_through_copies_and_new_arms(hyper: Hyperprior | None
 
 def test_posteriors_of_different_warm_starts_do_not_merge() -> None:
     one, other = posterior_of(("a", "b"), HYPER), posterior_of(("a", "b"), HYPER)
-    one.warm = Warm(evidence(arms=("a", "b")).rewards, 1.0, 0.0)
+    one.warm = WarmStart(evidence(arms=("a", "b")).rewards, 1.0, 0.0)
     with pytest.raises(ValueError, match="merge like with like"):
         one.merge(other)
     with pytest.raises(ValueError, match="merge like with like"):
@@ -134,7 +134,7 @@ def test_posteriors_of_different_warm_starts_do_not_merge() -> None:
 
 
 def test_with_a_half_life_a_warm_start_fades_from_when_it_was_loaded() -> None:
-    warm = Warm(Sums(*(np.ones((1,) * n) for n in (3, 2, 1, 1))), 2.0, 100.0)
+    warm = WarmStart(Sums(*(np.ones((1,) * n) for n in (3, 2, 1, 1))), 2.0, 100.0)
     for as_of, expected in ((-math.inf, 2.0), (50.0, 2.0), (100.0, 2.0), (110.0, 1.0), (130.0, 0.25)):
         assert warm.scaled(as_of, 10.0).weight.tolist() == [pytest.approx(expected)]
     assert warm.scaled(1e9, None).weight.tolist() == [2.0]

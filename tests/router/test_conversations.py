@@ -16,10 +16,10 @@ from bandit_router.errors import UnknownConversation
 from bandit_router.router import Router
 from bandit_router.store import conversations as rows
 from bandit_router.store import write
-from bandit_router.store.conversations import keep
+from bandit_router.store.conversations import apply_claims
 from bandit_router.store.engine import INSERT
 from bandit_router.store.tables import conversations as table
-from bandit_router.store.write import Put
+from bandit_router.store.write import WriteRequest
 from bandit_router.types import Decision, Outcome, Reason
 from tests.conversations import assert_certain, assert_kept, cost_of
 from tests.router.conftest import LARGE, SMALL, OpenRouter
@@ -266,7 +266,7 @@ def test_feedback_is_about_one_thing(router: Router, about: dict[str, str]) -> N
 # -- whatever is decided and committed, in whatever order -----------------------------------------
 
 
-def put_of(router: Router, conversation: str, **options: Any) -> Put:
+def put_of(router: Router, conversation: str, **options: Any) -> WriteRequest:
     """A decision on its way to a commit."""
     request, digest = router.prepare("Why?", conversation=conversation, **options)
     return router.decide(router.recall(request), digest)
@@ -286,7 +286,7 @@ _PLANS = st.lists(_STEPS, min_size=4, max_size=30)
 
 def play(routers: Sequence[Router], plan: Sequence[Any], random: Any, name: str) -> list[Decision]:
     """Decide and commit as the plan says, each on any of the routers; what was committed, in that order."""
-    waiting: list[Put] = []
+    waiting: list[WriteRequest] = []
     committed: list[Decision] = []
 
     def commit(count: int) -> None:
@@ -357,7 +357,7 @@ def test_decisions_that_are_committed_as_they_were_made_are_caught(
     open_on_either: OpenRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def trusting(connection: Any, router: str, made: Any, logged: Any) -> list[Decision]:
-        keep(connection, router, made, logged)
+        apply_claims(connection, router, made, logged)
         return [decision for decision, _ in made]
 
     monkeypatch.setattr(write, "keep", trusting)

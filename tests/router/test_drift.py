@@ -8,7 +8,7 @@ import math
 import pytest
 
 from bandit_router.learning.learner import Learner
-from bandit_router.posterior.state import read_snapshot
+from bandit_router.posterior.state import decode_state
 from bandit_router.router import Router
 from tests.router.conftest import OpenRouter, settings_of
 from tests.router.test_calibration import play
@@ -65,7 +65,7 @@ def test_a_warm_start_is_forgotten_with_what_is_older_than_the_drift_and_no_othe
     look(router)
     assert router.counts()["large"] < 60
     for _ in range(2):
-        warm = read_snapshot(router._store.published()[2]).rewards.warm
+        warm = decode_state(router._store.published()[2]).rewards.warm
         assert warm is not None
         assert warm.sums.weight.tolist() == [60.0 if kept else 0.0, 60.0]
         assert router.verify().ok

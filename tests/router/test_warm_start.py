@@ -10,7 +10,7 @@ import pytest
 
 from bandit_router.errors import InvalidInput, SchemaMismatch
 from bandit_router.evaluation.warm_start import of_router
-from bandit_router.posterior.hierarchical import Taken
+from bandit_router.posterior.hierarchical import WarmStartVerdict
 from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
 from bandit_router.router import Router
 from tests.router.conftest import NEW, OpenRouter, share, teach
@@ -66,12 +66,12 @@ def test_calibration_says_what_a_warm_start_turned_out_to_be_of(open_on_either: 
     router = open_on_either()
     assert router.calibration().warm_start is None
     router.warm_start(labels(router))
-    assert router.calibration().warm_start is Taken.SAME
+    assert router.calibration().warm_start is WarmStartVerdict.SAME
     assert min(router._view.posterior.known) >= 60
     for i in range(30):  # "large" was labelled as good
         router.feedback(router.route(f"query {i}", arms=["large"]).id, quality=0.1)
     router.learn()
-    assert router.calibration().warm_start is not Taken.SAME
+    assert router.calibration().warm_start is not WarmStartVerdict.SAME
     assert router._view.posterior.known.tolist() == [30, 0]  # so that "small" is on trial again
     assert router.verify().ok, router.verify().problems
 

@@ -10,8 +10,8 @@ import pytest
 
 from bandit_router.errors import NoEligibleArm
 from bandit_router.posterior.latency import Latencies
-from bandit_router.routing.deadline import Deadline, late
-from bandit_router.routing.eligibility import Limits, narrow
+from bandit_router.routing.deadline import Deadline, exclude_late_arms
+from bandit_router.routing.eligibility import Limits, filter_arms
 from bandit_router.types import Arm
 
 X = np.ones(1)
@@ -28,7 +28,7 @@ def timed(**calls: tuple[int, int]) -> Latencies:
 
 
 def asked(latencies: Latencies, level: float = 0.9) -> set[str]:
-    return set(latencies.arms) - set(late(latencies, latencies.arms, Deadline(DEADLINE, level)))
+    return set(latencies.arms) - set(exclude_late_arms(latencies, latencies.arms, Deadline(DEADLINE, level)))
 
 
 def test_an_arm_that_was_never_timed_may_be_asked() -> None:
@@ -54,7 +54,7 @@ def test_when_none_is_in_time_itself_all_that_are_not_ruled_out_may_be_asked() -
 
 def test_when_all_are_ruled_out_each_is_named_with_its_numbers() -> None:
     latencies = timed(slow=(10, 90), slower=(0, 30))
-    found = late(latencies, latencies.arms, Deadline(DEADLINE, 0.9))
+    found = exclude_late_arms(latencies, latencies.arms, Deadline(DEADLINE, 0.9))
     assert found == {
         "slow": "10.0% of 100 calls took at most deadline_s = 2, deadline_level is 0.9",
         "slower": "0.0% of 30 calls took at most deadline_s = 2, deadline_level is 0.9",
@@ -81,20 +81,20 @@ def test_guards_exclude_what_is_late_and_only_of_those_that_are_eligible_otherwi
     latencies = timed(good=(90, 10), below=(85, 15), bad=(0, 50))
     costs = dict.fromkeys(latencies.arms, 1.0)
     limits = Limits(input_tokens=1, deadline=Deadline(DEADLINE, 0.9))
-    eligible, excluded = narrow([arm("good"), arm("below"), arm("bad")], limits, costs, latencies)
+    eligible, excluded = filter_arms([arm("good"), arm("below"), arm("bad")], limits, costs, latencies)
     assert [one.name for one in eligible] == ["good"]
     assert set(excluded) == {"below", "bad"}
-    eligible, excluded = narrow([arm("good", enabled=False), arm("below")], limits, costs, latencies)
+    eligible, excluded = filter_arms([arm("good", enabled=False), arm("below")], limits, costs, latencies)
     assert [one.name for one in eligible] == ["below"]
     assert excluded == {"good": "disabled"}
     with pytest.raises(NoEligibleArm, match=r"good: disabled; bad: 0.0% of 50 calls") as nothing:
-        narrow([arm("good", enabled=False), arm("bad")], limits, costs, latencies)
+        filter_arms([arm("good", enabled=False), arm("bad")], limits, costs, latencies)
     assert set(nothing.value.excluded) == {"good", "bad"}
 
 
 def test_without_a_deadline_nothing_is_late() -> None:
     arm = Arm(name="bad", provider="p", model="m", input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)
-    eligible, _ = narrow([arm], Limits(input_tokens=1), {"bad": 1.0}, timed(bad=(0, 50)))
+    eligible, _ = filter_arms([arm], Limits(input_tokens=1), {"bad": 1.0}, timed(bad=(0, 50)))
     assert eligible == [arm]
 
 
@@ -104,7 +104,7 @@ Rule = Callable[[Latencies, Deadline], set[str]]
 
 
 def ours(latencies: Latencies, deadline: Deadline) -> set[str]:
-    return set(latencies.arms) - set(late(latencies, latencies.arms, deadline))
+    return set(latencies.arms) - set(exclude_late_arms(latencies, latencies.arms, deadline))
 
 
 def by_mean(latencies: Latencies, deadline: Deadline) -> set[str]:

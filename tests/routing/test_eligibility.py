@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import ArmExcluded, InvalidInput, NoEligibleArm
-from bandit_router.routing.eligibility import TOO_DEAR, Limits, good_enough
-from bandit_router.routing.eligibility import narrow as narrow_by
+from bandit_router.routing.eligibility import TOO_DEAR, Limits, exclude_low_quality
+from bandit_router.routing.eligibility import filter_arms as narrow_by
 from bandit_router.routing.precedence import Pin
 from bandit_router.types import Arm, Reason, Scores
 
@@ -30,7 +30,7 @@ PLAIN = replace(SMALL, name="plain", context_window=None, capabilities=frozenset
 ARMS = (SMALL, LARGE, PLAIN)
 
 
-def narrow(arms: Sequence[Arm], **limits: Any) -> list[Arm]:
+def filter_arms(arms: Sequence[Arm], **limits: Any) -> list[Arm]:
     costs = {arm.name: arm.expected_cost_usd(1000) for arm in arms}
     eligible, excluded = narrow_by(arms, Limits(**limits), costs)
     assert sorted([arm.name for arm in eligible] + list(excluded)) == sorted(arm.name for arm in arms)
@@ -42,41 +42,41 @@ def names(arms: list[Arm]) -> list[str]:
 
 
 def test_without_conditions_every_arm_is_eligible_in_order() -> None:
-    assert narrow(ARMS, input_tokens=10) == list(ARMS)
+    assert filter_arms(ARMS, input_tokens=10) == list(ARMS)
 
 
 def test_a_disabled_arm_is_never_eligible() -> None:
     arms = [replace(SMALL, enabled=False), LARGE]
-    assert names(narrow(arms, input_tokens=10, allow=["small", "large"])) == ["large"]
+    assert names(filter_arms(arms, input_tokens=10, allow=["small", "large"])) == ["large"]
 
 
 def test_only_arms_with_every_required_capability_are_eligible() -> None:
-    assert names(narrow(ARMS, input_tokens=10, require=["tools"])) == ["small", "large"]
-    assert names(narrow(ARMS, input_tokens=10, require=["vision", "tools"])) == ["large"]
+    assert names(filter_arms(ARMS, input_tokens=10, require=["tools"])) == ["small", "large"]
+    assert names(filter_arms(ARMS, input_tokens=10, require=["vision", "tools"])) == ["large"]
 
 
 def test_only_arms_the_caller_allows_are_eligible_in_configured_order() -> None:
-    assert names(narrow(ARMS, input_tokens=10, allow=["plain", "small"])) == ["small", "plain"]
+    assert names(filter_arms(ARMS, input_tokens=10, allow=["plain", "small"])) == ["small", "plain"]
 
 
 def test_prompt_and_answer_must_fit_the_context_window_to_the_token() -> None:
-    assert "small" in names(narrow(ARMS, input_tokens=700))
-    assert "small" not in names(narrow(ARMS, input_tokens=701))
+    assert "small" in names(filter_arms(ARMS, input_tokens=700))
+    assert "small" not in names(filter_arms(ARMS, input_tokens=701))
 
 
 def test_an_arm_without_a_context_window_takes_any_prompt() -> None:
-    assert names(narrow(ARMS, input_tokens=10**9)) == ["large", "plain"]
+    assert names(filter_arms(ARMS, input_tokens=10**9)) == ["large", "plain"]
 
 
 def test_allowing_an_arm_that_does_not_exist_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InvalidInput, match="arms: 'huge' is not an arm; use some of small, large, plain"):
-        narrow(ARMS, input_tokens=10, allow=["small", "huge"])
+        filter_arms(ARMS, input_tokens=10, allow=["small", "huge"])
 
 
 def test_when_nothing_is_left_the_error_says_what_excluded_each_arm() -> None:
     arms = [replace(SMALL, enabled=False), LARGE, PLAIN, replace(SMALL, name="tiny", context_window=20)]
     with pytest.raises(NoEligibleArm) as nothing:
-        narrow(arms, input_tokens=10, require=["tools"], allow=["small", "plain", "tiny"])
+        filter_arms(arms, input_tokens=10, require=["tools"], allow=["small", "plain", "tiny"])
     assert nothing.value.excluded == {
         "small": "disabled",
         "large": "not among the arms the caller allows",
@@ -88,12 +88,12 @@ def test_when_nothing_is_left_the_error_says_what_excluded_each_arm() -> None:
 
 def test_allowing_no_arm_leaves_nothing() -> None:
     with pytest.raises(NoEligibleArm):
-        narrow(ARMS, input_tokens=10, allow=[])
+        filter_arms(ARMS, input_tokens=10, allow=[])
 
 
 def test_without_configured_arms_the_error_says_so() -> None:
     with pytest.raises(NoEligibleArm, match="no arm is configured"):
-        narrow([], input_tokens=10)
+        filter_arms([], input_tokens=10)
 
 
 CHEAP, DEAR = replace(SMALL, name="cheap"), replace(LARGE, name="dear", output_usd_per_mtok=4.0)
@@ -101,17 +101,17 @@ CHEAP, DEAR = replace(SMALL, name="cheap"), replace(LARGE, name="dear", output_u
 
 
 def test_what_costs_more_than_the_caller_accepts_is_excluded() -> None:
-    assert names(narrow([CHEAP, DEAR], input_tokens=10, max_cost_usd=0.0013)) == ["cheap", "dear"]
-    assert names(narrow([CHEAP, DEAR], input_tokens=10, max_cost_usd=0.001)) == ["cheap"]
+    assert names(filter_arms([CHEAP, DEAR], input_tokens=10, max_cost_usd=0.0013)) == ["cheap", "dear"]
+    assert names(filter_arms([CHEAP, DEAR], input_tokens=10, max_cost_usd=0.001)) == ["cheap"]
     with pytest.raises(NoEligibleArm, match=r"cheap: expected to cost 0.00022 USD, more than max_cost_usd"):
-        narrow([CHEAP, DEAR], input_tokens=10, max_cost_usd=0.0001)
+        filter_arms([CHEAP, DEAR], input_tokens=10, max_cost_usd=0.0001)
 
 
 def test_a_spent_budget_leaves_the_cheapest_arm_that_fits() -> None:
-    assert names(narrow([CHEAP, DEAR], input_tokens=10, affordable_usd=0.01)) == ["cheap", "dear"]
-    assert names(narrow([CHEAP, DEAR], input_tokens=10, affordable_usd=0.0)) == ["cheap"]
+    assert names(filter_arms([CHEAP, DEAR], input_tokens=10, affordable_usd=0.01)) == ["cheap", "dear"]
+    assert names(filter_arms([CHEAP, DEAR], input_tokens=10, affordable_usd=0.0)) == ["cheap"]
     able = {"input_tokens": 10, "affordable_usd": 0.0, "require": ["vision"]}
-    assert names(narrow([CHEAP, DEAR], **able)) == ["dear"]
+    assert names(filter_arms([CHEAP, DEAR], **able)) == ["dear"]
 
 
 def test_a_budget_bears_what_a_call_may_well_cost_and_the_caller_what_is_expected() -> None:
@@ -137,35 +137,35 @@ def believed(*arms: tuple[float, float]) -> Scores:
 
 def test_what_is_not_good_enough_is_excluded_unless_it_may_be_for_all_that_is_known() -> None:
     scores = believed((0.9, 0.01), (0.6, 0.01), (0.6, 0.3), (0.79, 0.01))
-    assert good_enough(scores, 0.8) == {"b": "expected quality 0.6 is below min_quality 0.8"}
-    assert list(good_enough(scores, 0.81)) == ["b", "d"]
-    assert good_enough(scores, 0.0) == {}
+    assert exclude_low_quality(scores, 0.8) == {"b": "expected quality 0.6 is below min_quality 0.8"}
+    assert list(exclude_low_quality(scores, 0.81)) == ["b", "d"]
+    assert exclude_low_quality(scores, 0.0) == {}
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.5)), min_size=1, max_size=6), st.floats(0, 1))
 def test_a_floor_never_leaves_nothing_and_never_excludes_the_best(
     arms: list[tuple[float, float]], floor: float
 ) -> None:
-    excluded = good_enough(believed(*arms), floor)
+    excluded = exclude_low_quality(believed(*arms), floor)
     assert max(range(len(arms)), key=lambda k: arms[k][0]) not in ["abcdef".index(arm) for arm in excluded]
     for k, (mean, std) in enumerate(arms):
         assert "abcdef"[k] not in excluded or mean + std < floor
 
 
 def test_arms_the_caller_forbids_are_not_eligible() -> None:
-    assert names(narrow(ARMS, input_tokens=10, forbid=["large"])) == ["small", "plain"]
+    assert names(filter_arms(ARMS, input_tokens=10, forbid=["large"])) == ["small", "plain"]
 
 
 def test_a_pin_leaves_the_others_eligible() -> None:
     pin = Pin("large", Reason.OVERRIDE, "the override names")
-    assert names(narrow(ARMS, input_tokens=10, pin=pin)) == ["small", "large", "plain"]
+    assert names(filter_arms(ARMS, input_tokens=10, pin=pin)) == ["small", "large", "plain"]
 
 
 @pytest.mark.parametrize("require", [["vision"], ["vision", "audio"]])  # others are left, and none is
 def test_a_pinned_arm_that_is_not_eligible_is_an_error_that_says_why(require: list[str]) -> None:
     pin = Pin("small", Reason.WORKFLOW, "workflow 'w' is pinned to")
     with pytest.raises(ArmExcluded, match=r"^workflow 'w' is pinned to arm 'small', .*lacks vision") as error:
-        narrow(ARMS, input_tokens=10, require=require, pin=pin)
+        filter_arms(ARMS, input_tokens=10, require=require, pin=pin)
     assert "vision" in error.value.excluded["plain"]
 
 
@@ -175,5 +175,5 @@ def test_a_pinned_arm_that_is_not_eligible_is_an_error_that_says_why(require: li
 )
 def test_an_arm_that_does_not_exist_is_refused_wherever_it_is_named(limits: Any, field: str) -> None:
     with pytest.raises(InvalidInput, match="'gpt-9' is not an arm; use some of small, large, plain") as error:
-        narrow(ARMS, input_tokens=10, **limits)
+        filter_arms(ARMS, input_tokens=10, **limits)
     assert error.value.field == field

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.routing.precedence import Kept, Pin, check_workflows, one_hot, pin_of, settle
+from bandit_router.routing.precedence import (
+    Pin,
+    StickyConversation,
+    apply_precedence,
+    check_workflows,
+    make_pin,
+    one_hot,
+)
 from bandit_router.types import Conversation, Reason, Scores
 
 WORKFLOWS = {"invoices": "b", "mail": "a"}
@@ -22,53 +29,53 @@ def scores(costs: list[float], utilities: list[float]) -> Scores:
     return Scores(arms, np.ones(1), ones, ones, np.array(costs), np.array(utilities))
 
 
-def kept(arm: str, gain: float = 0.1, switch_usd: float = 0.0, promoted: bool = False) -> Kept:
+def kept(arm: str, gain: float = 0.1, switch_usd: float = 0.0, promoted: bool = False) -> StickyConversation:
     conversation = Conversation(id="c", arm=arm, choice="d", promoted=promoted, started_at=0.0, seen_at=0.0)
-    return Kept(conversation, gain, switch_usd)
+    return StickyConversation(conversation, gain, switch_usd)
 
 
 # -- the order ------------------------------------------------------------------------------------
 
 
 def test_an_override_goes_before_a_workflow() -> None:
-    pin = pin_of("a", "invoices", WORKFLOWS)
+    pin = make_pin("a", "invoices", WORKFLOWS)
     assert pin is not None
     assert (pin.arm, pin.reason) == ("a", Reason.OVERRIDE)
 
 
 def test_a_workflow_has_the_arm_of_the_settings() -> None:
-    pin = pin_of(None, "invoices", WORKFLOWS)
+    pin = make_pin(None, "invoices", WORKFLOWS)
     assert pin == Pin("b", Reason.WORKFLOW, "workflow 'invoices' is pinned to")
 
 
 def test_nothing_pins_what_names_nothing() -> None:
-    assert pin_of(None, None, WORKFLOWS) is None
+    assert make_pin(None, None, WORKFLOWS) is None
 
 
 @pytest.mark.parametrize("override", [None, "a"])
 def test_an_unknown_workflow_is_refused_and_the_known_ones_listed(override: str | None) -> None:
     with pytest.raises(InvalidInput, match="'x' is not a workflow; use one of invoices, mail"):
-        pin_of(override, "x", WORKFLOWS)
+        make_pin(override, "x", WORKFLOWS)
 
 
 def test_where_there_are_no_workflows_it_says_how_to_declare_one() -> None:
     with pytest.raises(InvalidInput, match=r"declare it under \[\[workflows\]\]"):
-        pin_of(None, "x", {})
+        make_pin(None, "x", {})
 
 
 def test_a_pin_goes_before_a_conversation() -> None:
     pin = Pin("b", Reason.WORKFLOW, "")
-    assert settle(pin, kept("a"), scores([1, 2], [0.0, 9.0]), 0.0) == (1, Reason.WORKFLOW)
+    assert apply_precedence(pin, kept("a"), scores([1, 2], [0.0, 9.0]), 0.0) == (1, Reason.WORKFLOW)
 
 
 def test_a_conversation_goes_before_the_policy() -> None:
-    assert settle(None, kept("b"), scores([1, 2], [9.0, 0.0]), 0.0) == (1, Reason.STICKY)
+    assert apply_precedence(None, kept("b"), scores([1, 2], [9.0, 0.0]), 0.0) == (1, Reason.STICKY)
 
 
 def test_the_policy_chooses_without_pin_and_without_the_arm_of_the_conversation() -> None:
     some = scores([1, 2], [0.0, 9.0])
-    assert settle(None, None, some, 0.0) is None
-    assert settle(None, kept("z"), some, 0.0) is None
+    assert apply_precedence(None, None, some, 0.0) is None
+    assert apply_precedence(None, kept("z"), some, 0.0) is None
 
 
 # -- the promotion --------------------------------------------------------------------------------
@@ -85,7 +92,7 @@ def test_the_one_promotion_is_to_the_best_dearer_arm_that_is_worth_it(
     utilities = data.draw(st.lists(_HALVES, min_size=k, max_size=k))
     present, weight = data.draw(st.integers(0, k - 1)), data.draw(st.sampled_from([0.0, 1.0, 4.0]))
     some = scores(costs, utilities)
-    found = settle(None, kept(some.arms[present], gain, switch_usd, promoted), some, weight)
+    found = apply_precedence(None, kept(some.arms[present], gain, switch_usd, promoted), some, weight)
 
     worth_it = utilities[present] + gain + weight * switch_usd
     dearer = {i: utilities[i] for i in range(k) if costs[i] > costs[present] and utilities[i] >= worth_it}
@@ -100,8 +107,8 @@ def test_the_one_promotion_is_to_the_best_dearer_arm_that_is_worth_it(
 
 def test_what_a_switch_costs_is_priced_by_the_cost_weight() -> None:
     some = scores([1, 2], [0.0, 0.3])
-    assert settle(None, kept("a", 0.1, 0.01), some, 19.0) == (1, Reason.PROMOTION)
-    assert settle(None, kept("a", 0.1, 0.01), some, 21.0) == (0, Reason.STICKY)
+    assert apply_precedence(None, kept("a", 0.1, 0.01), some, 19.0) == (1, Reason.PROMOTION)
+    assert apply_precedence(None, kept("a", 0.1, 0.01), some, 21.0) == (0, Reason.STICKY)
 
 
 def test_what_is_certain_is_one_hot() -> None:

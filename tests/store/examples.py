@@ -14,9 +14,9 @@ from sqlalchemy import Table, func, select
 
 from bandit_router.learning.learner import Learner
 from bandit_router.posterior.linear import Posterior, Prior
-from bandit_router.posterior.state import encode_snapshot, read_snapshot
+from bandit_router.posterior.state import decode_state, encode_state
 from bandit_router.store.store import Store
-from bandit_router.store.write import Committed, Put
+from bandit_router.store.write import Committed, WriteRequest
 from bandit_router.types import Arm, Decision, Escalation, Feedback, Outcome, Reason
 
 DIM = 3
@@ -52,7 +52,7 @@ def learner_of(store: Store, **changes: Any) -> Learner:
 def set_up(store: Store) -> Store:
     """Make the router and its arms, as opening a Router does."""
     learner = learner_of(store)
-    store.create_router(SCHEMA, encode_snapshot(learner.empty(())), learner.weights)
+    store.create_router(SCHEMA, encode_state(learner.empty(())), learner.weights)
     with store.folding(wait=True) as fold:
         assert fold is not None
         store.declare_arms(fold, ARMS)
@@ -101,7 +101,7 @@ def fields(decision: Decision) -> dict[str, Any]:
 
 def put(store: Store, what: Decision | Feedback | Escalation, digest: str = "") -> Committed:
     """Write one thing; raises the error that answers it."""
-    (answer,) = store.write([Put(what=what, digest=digest)])
+    (answer,) = store.write([WriteRequest(what=what, digest=digest)])
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -130,7 +130,7 @@ def rows(store: Store, table: Table) -> int:
 
 def posterior_of(store: Store) -> Posterior:
     """The newest published posterior of rewards."""
-    return read_snapshot(store.published()[2]).rewards
+    return decode_state(store.published()[2]).rewards
 
 
 def version_of(store: Store) -> int:

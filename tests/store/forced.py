@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 
 from bandit_router.store.engine import make_engine
 from bandit_router.store.store import Store
-from bandit_router.store.write import Put, apply
+from bandit_router.store.write import WriteRequest, apply
 from tests.databases import sql
 
 _PATIENCE = 3_000  # polls of 10 ms
@@ -24,7 +24,9 @@ _END_ALL_OTHERS = (
 
 
 @contextmanager
-def uncommitted(url: str, put: Put, *, commit: bool = True) -> Iterator[Callable[[Put], None]]:
+def uncommitted(
+    url: str, put: WriteRequest, *, commit: bool = True
+) -> Iterator[Callable[[WriteRequest], None]]:
     """Another worker's write, neither committed nor rolled back before the end of the block.
 
     Gives a way to write more in the same transaction.
@@ -33,7 +35,7 @@ def uncommitted(url: str, put: Put, *, commit: bool = True) -> Iterator[Callable
     try:
         with engine.connect() as connection:
 
-            def write(what: Put) -> None:
+            def write(what: WriteRequest) -> None:
                 apply(connection, "r", [what])
 
             write(put)

@@ -8,17 +8,17 @@ from collections import defaultdict
 
 from sqlalchemy import select
 
-from bandit_router.objective.pacing import Pace
+from bandit_router.objective.pacing import PacingState
 from bandit_router.store.spending import read_book
 from bandit_router.store.tables import decisions, feedback, spending
 from tests.databases import sql
 
 
-def booked(url: str, router: str = "r") -> Pace:
+def booked(url: str, router: str = "r") -> PacingState:
     """The book as it is."""
     with sql(url) as connection:
         book = read_book(connection, router)
-    return Pace() if book is None else book.pace
+    return PacingState() if book is None else book.pace
 
 
 def spent_in_log(url: str, router: str = "r") -> list[float]:

@@ -11,25 +11,25 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from bandit_router.errors import UnknownDecision
-from bandit_router.store.conversations import Keeping
+from bandit_router.store.conversations import ConversationClaim
 from bandit_router.store.store import Store
 from bandit_router.store.tables import conversations, decisions
 from bandit_router.store.tables import feedback as feedback_table
-from bandit_router.store.write import Put
+from bandit_router.store.write import WriteRequest
 from bandit_router.types import Conversation, Decision, Reason
 from tests.store.examples import OpenStore, decision, feedback, logged, put, rows, set_up
 from tests.store.forced import deadlocks, uncommitted, wait_until_one_waits
 
 
-def step(conversation: str = "c", *, known: Conversation | None = None, **changes: Any) -> Put:
+def step(conversation: str = "c", *, known: Conversation | None = None, **changes: Any) -> WriteRequest:
     """A decision for "cheap" that begins a conversation, or goes by what is known of it."""
     made = decision(**({"conversation": conversation} | changes))
 
-    def again(standing: Conversation | None) -> Decision:
+    def redecide(standing: Conversation | None) -> Decision:
         return made if standing is None else dataclasses.replace(made, **sticky(standing.arm))
 
     choice = None if known is None else known.choice
-    return Put(what=made, keeping=Keeping(since=0.0, known=choice, again=again))
+    return WriteRequest(what=made, keeping=ConversationClaim(since=0.0, known=choice, redecide=redecide))
 
 
 def sticky(arm: str) -> dict[str, Any]:
@@ -37,11 +37,11 @@ def sticky(arm: str) -> dict[str, Any]:
     return {"arm": arm, "pmf": pmf, "propensity": 1.0, "reason": Reason.STICKY}
 
 
-def promoted(known: Conversation) -> Put:
+def promoted(known: Conversation) -> WriteRequest:
     return step(known=known, **sticky("dear") | {"reason": Reason.PROMOTION, "parent": known.choice})
 
 
-def write(store: Store, *puts: Put) -> list[Decision]:
+def write(store: Store, *puts: WriteRequest) -> list[Decision]:
     answers = store.write(puts)
     assert all(isinstance(answer, Decision) for answer in answers), answers
     return answers  # type: ignore[return-value]
@@ -103,9 +103,9 @@ def test_a_commit_whose_answer_was_lost_is_answered_with_what_was_committed(stor
     promotion = promoted(standing(store))
     (third,) = write(store, promotion)
     before = standing(store), rows(store, decisions)
-    again = write(store, began, joined, promotion)
-    assert [one.id for one in again] == [first.id, second.id, third.id]
-    assert [(one.arm, one.reason) for one in again] == [
+    redecide = write(store, began, joined, promotion)
+    assert [one.id for one in redecide] == [first.id, second.id, third.id]
+    assert [(one.arm, one.reason) for one in redecide] == [
         ("cheap", Reason.POLICY),
         ("cheap", Reason.STICKY),
         ("dear", Reason.PROMOTION),
@@ -219,17 +219,17 @@ def test_an_override_says_of_the_decision_it_replaces_that_it_was_overridden(sto
 
 def test_what_it_says_can_be_taken_back_and_is_not_said_again_by_a_retry(store: Store) -> None:
     known = logged(store)
-    again = override(known.id)
-    put(store, again)
+    redecide = override(known.id)
+    put(store, redecide)
     put(store, feedback(known, override=None))
-    put(store, again)
+    put(store, redecide)
     assert store.observation(known.id).metrics == {}
     assert rows(store, feedback_table) == 2
 
 
 def test_instead_of_an_unknown_decision_nothing_is_logged(store: Store) -> None:
     lost, fine = override("unknown"), decision()
-    answers = store.write([Put(what=lost), Put(what=fine)])
+    answers = store.write([WriteRequest(what=lost), WriteRequest(what=fine)])
     assert isinstance(answers[0], UnknownDecision)
     assert isinstance(answers[1], Decision)
     assert rows(store, decisions) == 1

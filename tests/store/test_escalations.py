@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
-from bandit_router.learning.accumulate import add, parts
+from bandit_router.learning.accumulate import accumulators_of, apply_differences
 from bandit_router.learning.audit import verify
 from bandit_router.posterior.confidence import with_confidence
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.state import read_snapshot
+from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, escalations, feedback, folded, folded_confidences, pending
-from bandit_router.store.write import Put
+from bandit_router.store.write import WriteRequest
 from bandit_router.types import Budget, Decision, Escalation, Reason
 from tests.databases import sql
 from tests.store.examples import OpenStore, decision, learner_of, logged, put, rows, said, set_up, together
@@ -107,7 +107,7 @@ def test_whoever_asks_again_hears_what_was_done_the_first_time(store: Store) -> 
 def test_two_in_one_batch_are_one(store: Store) -> None:
     first, other = made(store), made(store)
     asked = [escalation(first), escalation(other), escalation(first), escalation(other, retry=False)]
-    answers = store.write([Put(what=one) for one in asked])
+    answers = store.write([WriteRequest(what=one) for one in asked])
     assert all(isinstance(answer, Escalation) for answer in answers)
     for answer, expected in zip(answers, asked[:2] * 2, strict=True):
         assert isinstance(answer, Escalation)
@@ -195,7 +195,7 @@ def cascading(store: Store) -> Store:
 
 
 def calibrators_of(store: Store) -> Posterior:
-    found = read_snapshot(store.published()[2]).calibrators
+    found = decode_state(store.published()[2]).calibrators
     assert found is not None
     return found
 
@@ -266,7 +266,7 @@ def test_the_posterior_of_rewards_does_not_learn_from_retries(cascading: Store) 
     said(cascading, first, quality=0.25)
     said(cascading, asked.decision, quality=1.0, cost_usd=0.5)
     learner_of(cascading, cascades=True).fold()
-    learned = read_snapshot(cascading.published()[2])
+    learned = decode_state(cascading.published()[2])
     assert dict(zip(learned.rewards.arms, learned.rewards.count.tolist(), strict=True)) == {
         "cheap": 1,
         "dear": 0,
@@ -281,7 +281,7 @@ def test_without_cascades_nothing_is_counted_and_switching_them_on_counts_the_lo
     settled(store, escalation(first, retry=False, confidence=0.6))
     said(store, first, quality=0.5)
     learner_of(store).fold()
-    assert read_snapshot(store.published()[2]).calibrators is None
+    assert decode_state(store.published()[2]).calibrators is None
     assert rows(store, folded_confidences) == 0
     assert verify(store).ok
     with store.folding(wait=True) as fold:
@@ -315,10 +315,10 @@ def test_counting_without_a_look_at_the_record_is_noticed(cascading: Store) -> N
     said(cascading, first, quality=1.0)
     with cascading.folding(wait=True) as fold:
         assert fold is not None
-        learned = read_snapshot(fold.snapshot())
-        part = parts(learned, fold.reward_weights)[-1]
-        forgetful = [seen._replace(folded_confident=None) for seen in part.sees(fold.take(10))]
-        fold.count(part.term.what, add(part.statistics, forgetful, part.term, part.posterior))
+        learned = decode_state(fold.snapshot())
+        part = accumulators_of(learned, fold.reward_weights)[-1]
+        forgetful = [seen._replace(folded_confident=None) for seen in part.relevant(fold.take(10))]
+        fold.count(part.term.what, apply_differences(part.statistics, forgetful, part.term, part.posterior))
         learner.publish(fold, learned)
     with pytest.raises(AssertionError):
         assert_counted_once(cascading, {first.id: (first, 0.4, 1.0)})

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from bandit_router.learning.accumulate import learn
-from bandit_router.posterior.state import encode_snapshot, read_snapshot
-from bandit_router.store.fold import Fold
+from bandit_router.learning.accumulate import apply_observations
+from bandit_router.posterior.state import decode_state, encode_state
+from bandit_router.store.fold import LearnerTransaction
 from bandit_router.store.store import Store
 from bandit_router.store.tables import feedback, pending
 from bandit_router.types import Decision
@@ -33,12 +33,12 @@ def test_a_learner_that_ignores_what_is_folded_is_caught(store: Store) -> None:
     assert_counted_once(store, truth)
 
 
-def _fold_forgetfully(fold: Fold) -> None:
+def _fold_forgetfully(fold: LearnerTransaction) -> None:
     """What Learner.fold does, but for the comparison with what is on record as counted."""
-    learned = read_snapshot(fold.snapshot())
+    learned = decode_state(fold.snapshot())
     taken = [seen._replace(folded=None) for seen in fold.take(10)]
-    learn(fold, learned, taken, {"quality": 1.0})
-    fold.publish(encode_snapshot(learned), fold.reward_weights, keep=5)
+    apply_observations(fold, learned, taken, {"quality": 1.0})
+    fold.publish(encode_state(learned), fold.reward_weights, keep=5)
 
 
 def test_two_writers_without_the_lock_are_stopped_by_the_key(store: Store, url: str) -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text, update
 
 from bandit_router.errors import StoreError
-from bandit_router.learning.accumulate import learn
+from bandit_router.learning.accumulate import apply_observations
 from bandit_router.learning.learner import Learner
-from bandit_router.posterior.state import read_snapshot
+from bandit_router.posterior.state import decode_state
 from bandit_router.store.fold import all_observations
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, folded, pending, snapshots
@@ -106,8 +106,8 @@ def test_a_fold_that_fails_leaves_everything_as_it_was(store: Store) -> None:
     def fail_after_publishing() -> None:
         with store.folding(wait=True) as fold:
             assert fold is not None
-            learned = read_snapshot(fold.snapshot())
-            learn(fold, learned, fold.take(10), learner.weights)
+            learned = decode_state(fold.snapshot())
+            apply_observations(fold, learned, fold.take(10), learner.weights)
             learner.publish(fold, learned)
             raise ZeroDivisionError
 

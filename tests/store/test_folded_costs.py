@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bandit_router.posterior.cost import root_of
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.state import read_snapshot
+from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded_costs, pending
 from bandit_router.types import Decision
@@ -23,7 +23,7 @@ Costs = Mapping[str, tuple[Decision, float | None]]
 
 
 def costs_of(store: Store) -> Posterior:
-    return read_snapshot(store.published()[2]).costs
+    return decode_state(store.published()[2]).costs
 
 
 def assert_costs_counted_once(store: Store, truth: Costs) -> None:
@@ -58,7 +58,7 @@ def test_costs_and_rewards_are_counted_apart(store: Store) -> None:
     said(store, one, cost_usd=0.003)
     said(store, other, quality=0.5)
     learner_of(store).fold()
-    learned = read_snapshot(store.published()[2])
+    learned = decode_state(store.published()[2])
     assert (learned.rewards.count.sum(), learned.costs.count.sum()) == (1, 1)
     assert_costs_counted_once(store, {one.id: (one, 0.003), other.id: (other, None)})
 
@@ -114,7 +114,7 @@ def test_counting_without_a_look_at_the_record_is_noticed(store: Store) -> None:
     said(store, known, cost_usd=0.004)
     with store.folding(wait=True) as fold:
         assert fold is not None
-        learned = read_snapshot(fold.snapshot())
+        learned = decode_state(fold.snapshot())
         (seen,) = fold.take(10)
         root = root_of(0.004, LISTED)
         assert root is not None

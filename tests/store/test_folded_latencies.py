@@ -15,7 +15,7 @@ from sqlalchemy import delete, update
 
 from bandit_router.learning.audit import verify
 from bandit_router.posterior.latency import Latencies
-from bandit_router.posterior.state import read_snapshot
+from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded_latencies, pending, snapshots
 from bandit_router.types import Decision
@@ -29,7 +29,7 @@ HALF_LIFE = 60.0
 
 
 def latencies_of(store: Store) -> Latencies:
-    return read_snapshot(store.published()[2]).latencies
+    return decode_state(store.published()[2]).latencies
 
 
 def assert_latencies_counted_once(store: Store, truth: Truth, half_life_s: float | None = None) -> None:
@@ -78,7 +78,7 @@ def test_rewards_costs_and_latencies_are_counted_apart(store: Store) -> None:
     said(store, two, quality=0.5)
     said(store, three, latency_s=0.25)
     learner_of(store).fold()
-    assert [part.count.sum() for part in read_snapshot(store.published()[2]).everything] == [1, 1, 1]
+    assert [part.count.sum() for part in decode_state(store.published()[2]).everything] == [1, 1, 1]
     assert_latencies_counted_once(store, {one.id: (one, None), two.id: (two, None), three.id: (three, 0.25)})
 
 
@@ -143,7 +143,7 @@ def test_counting_without_a_look_at_the_record_is_noticed(store: Store) -> None:
     said(store, known, latency_s=4.0)
     with store.folding(wait=True) as fold:
         assert fold is not None
-        learned = read_snapshot(fold.snapshot())
+        learned = decode_state(fold.snapshot())
         (seen,) = fold.take(10)
         learned.latencies.observe(seen.arm, seen.x, 4.0, seen.decided_at)
         fold.count("latency", {known.id: 4.0})

@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 
 from bandit_router.errors import StoreError
-from bandit_router.learning.accumulate import learn
+from bandit_router.learning.accumulate import apply_observations
 from bandit_router.learning.learner import Learner
-from bandit_router.posterior.state import read_snapshot
-from bandit_router.store.fold import Fold
+from bandit_router.posterior.state import decode_state
+from bandit_router.store.fold import LearnerTransaction
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, routers
-from bandit_router.store.write import Put
+from bandit_router.store.write import WriteRequest
 from bandit_router.types import Decision, Outcome, Snapshot
 from tests.databases import sql
 from tests.store.examples import (
@@ -50,11 +50,11 @@ def url(postgresql_url: str) -> str:
     return postgresql_url
 
 
-def _finish(store: Store, fold: Fold) -> None:
+def _finish(store: Store, fold: LearnerTransaction) -> None:
     """Take, count and publish, as Learner.fold does."""
     learner = learner_of(store)
-    learned = read_snapshot(fold.snapshot())
-    learn(fold, learned, fold.take(10), learner.weights)
+    learned = decode_state(fold.snapshot())
+    apply_observations(fold, learned, fold.take(10), learner.weights)
     learner.publish(fold, learned)
 
 
@@ -154,7 +154,7 @@ def test_a_revision_waits_for_the_one_before_it(open_store: OpenStore, url: str)
     known = logged(store)
     event.listen(store._engine, "rollback", rollbacks.append)
     with ThreadPoolExecutor(1) as thread:
-        with uncommitted(url, Put(what=about(known, quality=0.5))):
+        with uncommitted(url, WriteRequest(what=about(known, quality=0.5))):
             waiting = thread.submit(said, store, known, quality=1.0)
             wait_until_one_waits(url)
         assert waiting.result() == {"quality": Outcome.REVISED}
@@ -167,9 +167,9 @@ def test_a_key_that_is_being_committed_is_answered_with_that_decision(
     open_store: OpenStore, url: str
 ) -> None:
     store, unkeyed, first = open_store(), decision(), decision(idempotency_key="k")
-    batch = [Put(what=unkeyed), Put(what=decision(idempotency_key="k"), digest="d")]
+    batch = [WriteRequest(what=unkeyed), WriteRequest(what=decision(idempotency_key="k"), digest="d")]
     with ThreadPoolExecutor(1) as thread:
-        with uncommitted(url, Put(what=first, digest="d")):
+        with uncommitted(url, WriteRequest(what=first, digest="d")):
             waiting = thread.submit(store.write, batch)
             wait_until_one_waits(url)
         answers = waiting.result()
@@ -180,7 +180,7 @@ def test_a_key_that_is_being_committed_is_answered_with_that_decision(
 def test_a_key_whose_first_writer_gives_up_belongs_to_the_second(open_store: OpenStore, url: str) -> None:
     store, second = open_store(), decision(idempotency_key="k")
     with ThreadPoolExecutor(1) as thread:
-        with uncommitted(url, Put(what=decision(idempotency_key="k"), digest="d"), commit=False):
+        with uncommitted(url, WriteRequest(what=decision(idempotency_key="k"), digest="d"), commit=False):
             waiting = thread.submit(put, store, second, "d")
             wait_until_one_waits(url)
         assert waiting.result() is second
@@ -195,10 +195,10 @@ def test_a_batch_takes_its_locks_in_order(url: str, what: str) -> None:
     with sql(url) as connection:
         connection.execute(text("ANALYZE"))  # then so small a table is read as it lies: the last one first
 
-    def touch(one: Decision) -> Put:
+    def touch(one: Decision) -> WriteRequest:
         if what == "keys":
-            return Put(what=decision(idempotency_key=one.id), digest="d")
-        return Put(what=about(one, quality=0.5))
+            return WriteRequest(what=decision(idempotency_key=one.id), digest="d")
+        return WriteRequest(what=about(one, quality=0.5))
 
     with ThreadPoolExecutor(1) as thread:
         with uncommitted(url, touch(first)) as write_more:
@@ -220,8 +220,10 @@ def test_writers_and_learners_never_deadlock(url: str) -> None:
         for i in range(8):
             keys = [f"{i} {k}" for k in rng.permutation(30)]
             start.wait()  # all with the same keys and the same decisions, each in an order of its own
-            store.write([Put(what=decision(idempotency_key=key), digest="d") for key in keys])
-            store.write([Put(what=about(known[k], quality=rng.random())) for k in rng.permutation(6)])
+            store.write([WriteRequest(what=decision(idempotency_key=key), digest="d") for key in keys])
+            store.write(
+                [WriteRequest(what=about(known[k], quality=rng.random())) for k in rng.permutation(6)]
+            )
             learner.fold()
             store.enable_arm("dear", bool(i % 2))
             with store.folding(wait=True) as fold:
@@ -237,7 +239,7 @@ def test_writers_and_learners_never_deadlock(url: str) -> None:
 
 def test_a_text_that_postgresql_refuses_fails_alone(open_store: OpenStore) -> None:
     store, good, bad = open_store(), [decision() for _ in range(4)], decision(query="a\0b")
-    answers = store.write([Put(what=what) for what in (*good[:2], bad, *good[2:])])
+    answers = store.write([WriteRequest(what=what) for what in (*good[:2], bad, *good[2:])])
     assert [isinstance(answer, StoreError) for answer in answers] == [False, False, True, False, False]
     assert rows(store, decisions) == 4
 
@@ -255,7 +257,7 @@ def test_a_connection_the_server_ends_in_a_transaction_costs_nobody_an_answer(
     store, written = open_store(), decision()
     known = logged(store)
     with after_statement(store, 0, lambda: end_connections(url)) as reached:
-        answers = store.write([Put(what=written), Put(what=about(known, quality=0.5))])
+        answers = store.write([WriteRequest(what=written), WriteRequest(what=about(known, quality=0.5))])
     assert reached
     assert answers == [written, {"quality": Outcome.RECORDED}]
     assert rows(store, decisions) == 2

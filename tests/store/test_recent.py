@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bandit_router.posterior.state import read_snapshot
+from bandit_router.posterior.state import decode_state
 from bandit_router.store.recent import Rewarded
 from bandit_router.store.store import Store
 from tests.store.examples import OpenStore, learner_of, logged, posterior_of, said, version_of
@@ -64,7 +64,7 @@ def test_predictions_of_rewards_that_were_made_otherwise_are_left_out(store: Sto
     with store.folding(wait=True) as fold:
         assert fold is not None
         other.adopt(fold)
-    assert read_snapshot(store.published()[2]).rewards.count.sum() == 1  # the old one counts
+    assert decode_state(store.published()[2]).rewards.count.sum() == 1  # the old one counts
     assert store.recent(10)[0] == []
     now = version_of(store)
     taught(store, 0.4, snapshot=now)

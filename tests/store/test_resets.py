@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bandit_router.learning.audit import verify
-from bandit_router.posterior.state import read_snapshot
+from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded, folded_costs, folded_latencies
 from bandit_router.types import Decision
@@ -55,9 +55,9 @@ def taught(store: Store, arm: str = "cheap", at: float = OLDER, rewards: int = 3
 def test_nothing_is_left_of_what_was_learned_and_the_other_arm_keeps_its_own(store: Store) -> None:
     taught(store)
     taught(store, arm="dear")
-    before = read_snapshot(store.published()[2])
+    before = decode_state(store.published()[2])
     reset(store)
-    after = read_snapshot(store.published()[2])
+    after = decode_state(store.published()[2])
     cheap, dear = (after.rewards.index(arm) for arm in ("cheap", "dear"))
     for old, new in zip(before.everything, after.everything, strict=True):
         assert (new.count[cheap], new.count[dear]) == (0, 3)
@@ -123,9 +123,9 @@ def test_a_rebuild_from_the_log_equals_the_reset_posterior(store: Store) -> None
     taught(store, at=YOUNGER)
     taught(store, arm="dear")
     reset(store)
-    live = read_snapshot(store.published()[2])
+    live = decode_state(store.published()[2])
     rebuild(store)
-    again = read_snapshot(store.published()[2])
+    again = decode_state(store.published()[2])
     for one, other in ((live.rewards, again.rewards), (live.costs, again.costs)):
         assert_same(one, other)
     np.testing.assert_array_equal(live.latencies.bins, again.latencies.bins)
@@ -200,7 +200,7 @@ def test_a_reset_that_leaves_the_record_is_noticed(store: Store) -> None:
     taught(store)
     with store.folding(wait=True) as fold:
         assert fold is not None
-        learned = read_snapshot(fold.snapshot())
+        learned = decode_state(fold.snapshot())
         for part in learned.everything:
             part.forget("cheap")
         learner_of(store).publish(fold, learned)
@@ -220,7 +220,7 @@ def test_a_fold_that_knows_of_no_reset_is_noticed(store: Store, monkeypatch: pyt
     reset(store)
     said(store, one, quality=1.0)
     with monkeypatch.context() as broken:
-        broken.setattr("bandit_router.learning.accumulate.Term.due", lambda term, seen: term.now(seen))
+        broken.setattr("bandit_router.learning.accumulate.Quantity.target", lambda term, seen: term.now(seen))
         learner_of(store).fold()
     assert posterior_of(store).count.tolist() == [1, 0]
     assert "the log says nothing" in " ".join(verify(store).problems)

@@ -15,11 +15,11 @@ from sqlalchemy import event, update
 from sqlalchemy.exc import OperationalError
 
 from bandit_router.errors import RouterError, StoreError
-from bandit_router.objective.pacing import Pace
+from bandit_router.objective.pacing import PacingState
 from bandit_router.store import store as store_module
 from bandit_router.store.store import Store
 from bandit_router.store.tables import spending
-from bandit_router.store.write import Committed, Put
+from bandit_router.store.write import Committed, WriteRequest
 from bandit_router.types import Budget, Decision, Floor, Goal
 from tests.databases import sql
 from tests.store.examples import decision, put, said, set_up, together, with_key
@@ -76,8 +76,8 @@ def spent(url: str) -> float:
 
 
 def test_a_decision_is_booked_at_what_it_is_expected_to_cost(store: Store, url: str) -> None:
-    assert booked(url) == dataclasses.replace(Pace(), as_of=booked(url).as_of)
-    store.write([Put(what=now(expected_cost_usd=usd)) for usd in (0.001, 0.01, 0.0)])
+    assert booked(url) == dataclasses.replace(PacingState(), as_of=booked(url).as_of)
+    store.write([WriteRequest(what=now(expected_cost_usd=usd)) for usd in (0.001, 0.01, 0.0)])
     pace = booked(url)
     assert pace.requests == 3
     assert pace.spent_usd == pytest.approx(0.011)
@@ -90,7 +90,7 @@ def test_a_decision_written_again_is_booked_once(store: Store, open_paced: OpenP
     first = made(store)
     put(store, first)
     put(open_paced(), first)
-    store.write([Put(what=first), Put(what=now()), Put(what=first)])
+    store.write([WriteRequest(what=first), WriteRequest(what=now()), WriteRequest(what=first)])
     assert spent(url) == pytest.approx(2 * EXPECTED)
 
 
@@ -107,7 +107,7 @@ def test_a_batch_whose_answer_is_lost_is_booked_once(
         if next(failures, False):
             raise OperationalError("COMMIT", {}, Exception("connection lost"))
 
-    def write_and_fail(puts: Sequence[Put]) -> list[Committed | RouterError]:
+    def write_and_fail(puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
         answers = write_once(puts)
         fail()
         return answers
@@ -116,7 +116,9 @@ def test_a_batch_whose_answer_is_lost_is_booked_once(
         monkeypatch.setattr(store, "_write_once", write_and_fail)
     else:  # the book was written, then everything is rolled back
         event.listen(store._engine, "commit", fail)
-    store.write([Put(what=now()), Put(what=about(known, cost_usd=0.5)), Put(what=now())])
+    store.write(
+        [WriteRequest(what=now()), WriteRequest(what=about(known, cost_usd=0.5)), WriteRequest(what=now())]
+    )
     assert spent(url) == pytest.approx(0.5 + 2 * EXPECTED)
     assert booked(url).requests == 3
 
@@ -124,7 +126,7 @@ def test_a_batch_whose_answer_is_lost_is_booked_once(
 def test_a_request_replayed_by_its_key_is_booked_once(store: Store, open_paced: OpenPaced, url: str) -> None:
     for one in (store, store, open_paced()):
         put(one, now(idempotency_key="k"), digest="d")
-    store.write([Put(what=now(idempotency_key="l"), digest="d") for _ in range(3)])
+    store.write([WriteRequest(what=now(idempotency_key="l"), digest="d") for _ in range(3)])
     assert spent(url) == pytest.approx(2 * EXPECTED)
 
 
@@ -139,10 +141,10 @@ def test_one_key_at_many_workers_at_once_is_booked_once(open_paced: OpenPaced, u
 def test_a_transaction_that_fails_books_nothing(store: Store, url: str) -> None:
     made(store)
     before = booked(url)
-    bad = Put(what=now(propensity=None))
+    bad = WriteRequest(what=now(propensity=None))
     assert isinstance(store.write([bad])[0], StoreError)
     assert (booked(url), store.pace) == (before, before)
-    store.write([Put(what=now()), bad, Put(what=now())])  # which is done in pieces
+    store.write([WriteRequest(what=now()), bad, WriteRequest(what=now())])  # which is done in pieces
     assert spent(url) == pytest.approx(3 * EXPECTED)
 
 
@@ -161,7 +163,9 @@ def test_a_cost_corrects_the_book_once(store: Store, url: str) -> None:
 def test_a_batch_of_revisions_comes_to_the_last_one(store: Store, url: str) -> None:
     known = now()
     values = (0.5, 0.5, 0.25, None, 0.125)
-    store.write([Put(what=known), *(Put(what=about(known, cost_usd=value)) for value in values)])
+    store.write(
+        [WriteRequest(what=known), *(WriteRequest(what=about(known, cost_usd=value)) for value in values)]
+    )
     assert spent(url) == pytest.approx(0.125)
 
 
@@ -183,7 +187,9 @@ def test_other_metrics_cost_nothing(store: Store, url: str) -> None:
 
 def test_feedback_that_the_database_refuses_corrects_nothing(store: Store, url: str) -> None:
     known = made(store)
-    store.write([Put(what=about("nobody", cost_usd=1.0)), Put(what=about(known, cost_usd=0.5))])
+    store.write(
+        [WriteRequest(what=about("nobody", cost_usd=1.0)), WriteRequest(what=about(known, cost_usd=0.5))]
+    )
     assert spent(url) == pytest.approx(0.5)
 
 
@@ -223,19 +229,19 @@ def test_a_floor_books_the_expected_reward_and_then_the_real_one_once(
 
 def test_what_is_on_its_way_to_a_commit_counts_towards_a_floor(open_paced: OpenPaced) -> None:
     store, known = open_paced(FLOOR), now()
-    store.depart(known)
+    store.add_in_flight(known)
     assert (store.pace.requests, store.pace.earned) == (1, WORTH)
-    store.land([Put(what=known)])
+    store.remove_in_flight([WriteRequest(what=known)])
     assert store.pace.earned == 0.0
 
 
 def test_an_expectation_that_no_reward_can_be_counts_as_the_nearest(open_paced: OpenPaced, url: str) -> None:
     store = open_paced(FLOOR)
     far = [now(expected_quality=quality) for quality in (234_030.0, -8.0)]
-    store.depart(far[0])
+    store.add_in_flight(far[0])
     assert store.pace.earned == 1.0
-    store.write([Put(what=one) for one in far])
-    store.land([Put(what=far[0])])
+    store.write([WriteRequest(what=one) for one in far])
+    store.remove_in_flight([WriteRequest(what=far[0])])
     assert booked(url).earned == store.pace.earned == 1.0
     said(store, far[0], quality=0.5)
     assert booked(url).earned == 0.5
@@ -302,7 +308,7 @@ def test_decisions_from_before_the_budget_are_not_corrected(open_paced: OpenPace
     said(store, old, cost_usd=3.0)
     assert spent(url) == 0.0
     new = made(store)
-    store.write([Put(what=about(old, cost_usd=5.0)), Put(what=about(new, cost_usd=0.25))])
+    store.write([WriteRequest(what=about(old, cost_usd=5.0)), WriteRequest(what=about(new, cost_usd=0.25))])
     assert spent(url) == pytest.approx(0.25)
 
 
@@ -344,7 +350,7 @@ def test_a_worker_that_knows_of_no_budget_books_all_the_same(
 def test_without_a_budget_nothing_is_booked(open_paced: OpenPaced, url: str) -> None:
     store = open_paced(None)
     said(store, made(store), cost_usd=0.5)
-    assert (booked(url), store.pace) == (Pace(), Pace())
+    assert (booked(url), store.pace) == (PacingState(), PacingState())
 
 
 def test_a_head_that_is_read_shows_what_others_spent(store: Store, open_paced: OpenPaced) -> None:
@@ -396,7 +402,7 @@ _BATCHES = st.lists(st.lists(_STEP, min_size=1, max_size=8), min_size=1, max_siz
 def test_a_decision_that_is_twice_in_one_batch_is_booked_once(open_paced: OpenPaced, url: str) -> None:
     store = open_paced()
     decision = now(expected_cost_usd=0.25)
-    store.write([Put(what=decision), Put(what=decision)])
+    store.write([WriteRequest(what=decision), WriteRequest(what=decision)])
     assert_booked_once(url)
     assert booked(url).requests == 1
 
@@ -418,16 +424,20 @@ def test_the_book_is_the_log_whatever_happens(open_paced: OpenPaced, url: str, g
     assert booked(url).requests > 100
 
 
-def _put(step: tuple[str, Any, Any], known: list[Decision]) -> Put:
+def _put(step: tuple[str, Any, Any], known: list[Decision]) -> WriteRequest:
     kind, one, two = step
     if kind == "decide":
         key = two and f"{two}{len(known) // 5}"
         known.append(now(expected_cost_usd=one, expected_quality=1.0 - one, idempotency_key=key))
-        return Put(what=known[-1], digest="d")
+        return WriteRequest(what=known[-1], digest="d")
     if kind == "bad":
-        return Put(what=now(propensity=None))
+        return WriteRequest(what=now(propensity=None))
     picked = known[-1 - one % len(known)]
     if kind == "again":
-        return Put(what=picked, digest="d")
+        return WriteRequest(what=picked, digest="d")
     what = about(picked, **dict([two]))
-    return Put(what=with_key(f"f{one}", what), digest="d") if kind == "keyed" else Put(what=what)
+    return (
+        WriteRequest(what=with_key(f"f{one}", what), digest="d")
+        if kind == "keyed"
+        else WriteRequest(what=what)
+    )

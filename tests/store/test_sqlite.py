@@ -17,7 +17,7 @@ from bandit_router.errors import ConfigError
 from bandit_router.store.engine import file_lock, make_engine
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions
-from bandit_router.store.write import Put
+from bandit_router.store.write import WriteRequest
 from tests.databases import sql
 from tests.store.examples import OpenStore, decision, learner_of, logged, rows, said, set_up, version_of
 
@@ -37,7 +37,7 @@ def file(url: str) -> Path:
 
 def test_a_checkpoint_moves_a_long_log_into_the_file(store: Store, file: Path, tmp_path: Path) -> None:
     written = [decision(x=np.arange(4_096.0) + i) for i in range(160)]
-    store.write([Put(what=one) for one in written])
+    store.write([WriteRequest(what=one) for one in written])
     assert _wal(file).stat().st_size > 4 * 1024 * 1024
     assert _decisions_without_the_log(file, tmp_path) == 0
     store.checkpoint()
@@ -49,7 +49,7 @@ def test_a_checkpoint_does_not_wait_for_readers(open_store: OpenStore, file: Pat
     store, reader = open_store(), open_store()
     with reader.auditing() as audit:
         assert not any(audit.counted().values())
-        store.write([Put(what=decision(x=np.arange(4_096.0))) for _ in range(160)])
+        store.write([WriteRequest(what=decision(x=np.arange(4_096.0))) for _ in range(160)])
         store.checkpoint()
         assert sum(1 for _ in audit.decisions()) == 0
     store.checkpoint()
@@ -65,7 +65,7 @@ def test_a_short_log_is_left_alone(store: Store, file: Path, tmp_path: Path) -> 
 def test_no_connection_checkpoints_on_its_own(open_store: OpenStore, file: Path, tmp_path: Path) -> None:
     one, other = open_store(), open_store()
     for store in (one, other):
-        store.write([Put(what=decision(x=np.arange(4_096.0))) for _ in range(160)])
+        store.write([WriteRequest(what=decision(x=np.arange(4_096.0))) for _ in range(160)])
     one.close()
     assert _decisions_without_the_log(file, tmp_path) == 0
 
@@ -161,7 +161,7 @@ def test_a_relative_path_stays_the_same_file_when_the_process_moves(
     monkeypatch.chdir(tmp_path)
     store = set_up(Store.open("sqlite:///router.db", "r"))
     monkeypatch.chdir(elsewhere)
-    store.write([Put(what=decision(x=np.arange(4_096.0))) for _ in range(160)])
+    store.write([WriteRequest(what=decision(x=np.arange(4_096.0))) for _ in range(160)])
     store.checkpoint()
     assert _decisions_without_the_log(tmp_path / "router.db", tmp_path) == 160
     store.close()

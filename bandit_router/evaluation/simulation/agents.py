@@ -12,16 +12,22 @@ from bandit_router.errors import NoEligibleArm
 from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.watch import Expected, Watch
-from bandit_router.objective.pacing import Pace, advance, affordable_usd, expected_worth, price_of_a_dollar
+from bandit_router.objective.pacing import (
+    PacingState,
+    advance,
+    affordable_usd,
+    clip_expected_reward,
+    cost_weight_of,
+)
 from bandit_router.policies import Policy, parse_policy, put_on_trial, sample
 from bandit_router.posterior.cost import root_of, roots
 from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.posterior.priors import expected_by_price, make_hyperprior, make_prior
-from bandit_router.posterior.state import Learned, no_costs, no_latencies, warmed
+from bandit_router.posterior.state import ModelState, empty_costs, empty_latencies, with_warm_start
 from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
-from bandit_router.routing.deadline import Deadline, late
-from bandit_router.routing.decide import View, expect_costs, high_costs, score
-from bandit_router.routing.eligibility import affordable
+from bandit_router.routing.deadline import Deadline, exclude_late_arms
+from bandit_router.routing.decide import PublishedModel, expected_costs, high_costs, score
+from bandit_router.routing.eligibility import affordable_arms
 from bandit_router.settings.models import PosteriorSection, TrialSection
 from bandit_router.types import FloatArray, Goal, Signals
 
@@ -117,12 +123,12 @@ class RouterAgent:
     are left out; NoEligibleArm if all of them are.
     """
 
-    learned: Learned
+    learned: ModelState
     policy: Policy
     cost_weight: float
     rng: np.random.Generator
     goal: Goal | None = None
-    pace: Pace = field(default_factory=Pace)
+    pace: PacingState = field(default_factory=PacingState)
     counted: set[int] = field(default_factory=set)
     booked: list[Booked] = field(default_factory=list)
     watch: Watch | None = None
@@ -130,7 +136,7 @@ class RouterAgent:
     version: int = 0
     deadline: Deadline | None = None
     latencies_s: dict[int, float] = field(default_factory=dict)
-    view: View = field(init=False)
+    view: PublishedModel = field(init=False)
     _next: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
@@ -144,22 +150,22 @@ class RouterAgent:
             arm: cost for arm, cost, on in zip(arms, expected_cost_usd.tolist(), eligible, strict=True) if on
         }
         if self.deadline is not None:
-            excluded = late(self.view.latencies, list(there), self.deadline)
+            excluded = exclude_late_arms(self.view.latencies, list(there), self.deadline)
             there = {arm: cost for arm, cost in there.items() if arm not in excluded}
             if not there:
                 raise NoEligibleArm(excluded)
-        costs = expect_costs(self.view, x, there)
+        costs = expected_costs(self.view, x, there)
         weight = self.cost_weight
         if self.goal is not None:
-            weight = price_of_a_dollar(self.pace, self.goal)
+            weight = cost_weight_of(self.pace, self.goal)
             high = high_costs(self.view, x, there)
-            costs = affordable(costs, high, affordable_usd(self.pace, self.goal))
+            costs = affordable_arms(costs, high, affordable_usd(self.pace, self.goal))
         scores = score(self.view.posterior, list(costs), x, list(costs.values()), weight, signals)
         chosen = sample(self.policy.pmf(scores), self.rng)
         arm = scores.arms[chosen]
         if self.watch is not None:
             self.watch.expected.append(Expected(float(scores.mean[chosen]), self.version))
-        self.booked.append(Booked(there[arm], costs[arm], expected_worth(float(scores.mean[chosen]))))
+        self.booked.append(Booked(there[arm], costs[arm], clip_expected_reward(float(scores.mean[chosen]))))
         self._book(1, *self.booked[-1][1:])
         return arms.index(arm)
 
@@ -221,7 +227,7 @@ class RouterAgent:
     def _publish(self) -> None:
         rewards, costs, latencies, _ = self.learned.copy()
         self.version += 1
-        self.view = View(
+        self.view = PublishedModel(
             version=self.version,
             arms_revision=0,
             posterior=rewards,
@@ -255,9 +261,9 @@ class RouterMaker:
             half_life_s=section.half_life_s,
             hyperprior=make_hyperprior(section),
         )
-        learned = Learned(rewards, no_costs(rewards), no_latencies(rewards))
+        learned = ModelState(rewards, empty_costs(rewards), empty_latencies(rewards))
         if setting.labelled is not None:
-            learned = warmed(learned, _evidence(setting.labelled), self.trust, since=0.0)
+            learned = with_warm_start(learned, _evidence(setting.labelled), self.trust, since=0.0)
         return RouterAgent(
             learned=learned,
             policy=put_on_trial(parse_policy(self.spec), **self.trial.model_dump()),

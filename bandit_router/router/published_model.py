@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from bandit_router.posterior.state import read_snapshot
-from bandit_router.routing.decide import View
+from bandit_router.posterior.state import decode_state
+from bandit_router.routing.decide import PublishedModel
 from bandit_router.store.store import Store
 
 
-def load_view(store: Store) -> View:
+def load_published_model(store: Store) -> PublishedModel:
     """The newest snapshot and arms. Raises SnapshotCorrupt or StoreError."""
     version, arms_revision, snapshot, arms = store.published()
-    learned = read_snapshot(snapshot)
+    learned = decode_state(snapshot)
     for posterior in (learned.rewards, learned.costs, learned.calibrators):
         if posterior is not None:
             posterior.solve()
-    return View(
+    return PublishedModel(
         version=version,
         arms_revision=arms_revision,
         posterior=learned.rewards,
@@ -25,9 +25,9 @@ def load_view(store: Store) -> View:
     )
 
 
-def newest_view(store: Store, view: View) -> View:
+def refresh_published_model(store: Store, view: PublishedModel) -> PublishedModel:
     """The newest snapshot and arms; the same view while there are none newer."""
     head = store.head()
     if head is None or head[1:] == (view.version, view.arms_revision):
         return view
-    return load_view(store)
+    return load_published_model(store)

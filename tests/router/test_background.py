@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.router.upkeep import Upkeep
+from bandit_router.router.background import BackgroundLoop
 
 
 def test_a_round_that_fails_is_told_and_followed_by_the_next(caplog: pytest.LogCaptureFixture) -> None:
@@ -20,7 +20,7 @@ def test_a_round_that_fails_is_told_and_followed_by_the_next(caplog: pytest.LogC
         elif error := outcomes.pop(0):
             raise error
 
-    upkeep = Upkeep(a_round, 0.001)
+    upkeep = BackgroundLoop(a_round, 0.001)
     assert done.wait(10.0)
     upkeep.stop()
     told = [record.getMessage() for record in caplog.records]
@@ -32,6 +32,6 @@ def test_a_round_that_fails_is_told_and_followed_by_the_next(caplog: pytest.LogC
 
 def test_stopping_does_not_wait_for_the_next_round() -> None:
     rounds: list[None] = []
-    upkeep = Upkeep(lambda: rounds.append(None), 3600.0)
+    upkeep = BackgroundLoop(lambda: rounds.append(None), 3600.0)
     upkeep.stop()
     assert rounds == []

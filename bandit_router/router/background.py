@@ -11,7 +11,7 @@ from bandit_router.errors import SnapshotCorrupt
 log = logging.getLogger(__name__)
 
 
-class Upkeep:
+class BackgroundLoop:
     """The thread that does a round every ``interval_s`` seconds, whatever became of the one before."""
 
     def __init__(self, a_round: Callable[[], None], interval_s: float) -> None:
