@@ -37,7 +37,7 @@ from fastapi import FastAPI
 from bandit_router.evaluation.datasets import load_paretobandit
 from bandit_router.server.schemas import RouteBody
 from bandit_router.settings import CONFIG_VARIABLE
-from bandit_router.settings.templates import text_of
+from bandit_router.settings.templates import read_template
 
 BAR = 0.6
 _ANSWER = {
@@ -190,7 +190,7 @@ def main() -> int:
     measured: dict[str, list[tuple[float, list[float]]]] = {"empty": [], "route": []}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         config = Path(folder) / "router.toml"
-        config.write_text(text_of(), encoding="utf-8")
+        config.write_text(read_template(), encoding="utf-8")
         environment = {
             CONFIG_VARIABLE: str(config),
             "BANDIT_ROUTER_STORE__URL": f"sqlite:///{folder}/router.db",

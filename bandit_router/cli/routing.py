@@ -14,7 +14,7 @@ from bandit_router.objective.reward import check_metric
 from bandit_router.router import Router
 from bandit_router.router.explain import answer
 from bandit_router.settings import CONFIG_VARIABLE, load_settings
-from bandit_router.settings.templates import Template, text_of
+from bandit_router.settings.templates import Template, read_template
 from bandit_router.types import Arm, Decision
 
 
@@ -27,7 +27,7 @@ def init(
     if path.exists() and not force:
         raise RouterError(f"{path} is there already; use --force to replace it")
     try:
-        path.write_text(text_of(template), encoding="utf-8")
+        path.write_text(read_template(template), encoding="utf-8")
     except OSError as error:
         raise RouterError(f"{path} cannot be written: {error.strerror}") from error
     first = "train-classifier --help" if template is Template.CLASSIFIER else "serve"

@@ -7,6 +7,7 @@ import pytest
 
 from bandit_router.errors import ConfigError
 from bandit_router.settings import Settings, load_settings, make_settings
+from bandit_router.settings.templates import read_template
 
 ARM = '[[arms]]\nname = "{}"\ninput_usd_per_mtok = {}\noutput_usd_per_mtok = 1.0\n'
 SECTIONS = "router, policy, arms, features, posterior, reward, budget, store, learner, server"
@@ -80,9 +81,8 @@ def test_the_variable_that_names_the_file_is_not_a_setting(
     assert load(toml, "") == Settings()
 
 
-def test_the_template_is_a_valid_file() -> None:
-    template = Path(__file__).parents[2] / "bandit_router" / "settings" / "templates" / "bandit.toml"
-    assert [arm.name for arm in load_settings(template).arms] == ["small", "large"]
+def test_the_template_is_a_valid_file(toml: Path) -> None:
+    assert [arm.name for arm in load(toml, read_template()).arms] == ["small", "large"]
 
 
 def test_settings_can_be_made_from_a_dict() -> None:

@@ -1,4 +1,4 @@
-"""The files that `init` writes: one per architecture."""
+"""The router.toml that `init` writes: the same arms and store for all, and one policy per template."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.resources import files
 
 
 class Template(StrEnum):
-    """The architectures that `init` can begin with."""
+    """The policies that `init` can begin with."""
 
     BANDIT = "bandit"
     HEURISTIC_CASCADE = "heuristic-cascade"
@@ -15,12 +15,8 @@ class Template(StrEnum):
     TIERS = "tiers"
 
 
-def text_of(template: Template = Template.BANDIT) -> str:
+def read_template(template: Template = Template.BANDIT) -> str:
     """The text of the settings file that `init` writes."""
     folder = files(__package__)
-    whole = (folder / "bandit.toml").read_text(encoding="utf-8")
-    if template is Template.BANDIT:
-        return whole
-    policy = (folder / f"{template}.toml").read_text(encoding="utf-8")
-    start, end = whole.index("[policy]"), whole.index("[trial]")
-    return whole[:start] + policy + whole[end:]
+    common, policy = ((folder / f"{name}.toml").read_text(encoding="utf-8") for name in ("common", template))
+    return common + policy
