@@ -45,7 +45,7 @@ from bandit_router.policies.cascade import Cascade
 from bandit_router.posterior.confidence import empty_calibrators, with_confidence
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.priors import make_hyperprior, make_prior
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import FloatArray
 from simulations import show
 from simulations.streams import cost_weight, stream_of

@@ -27,7 +27,7 @@ from bandit_router.evaluation.simulation.events import Event
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.tracks import POINTS
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import FloatArray
 from simulations import show
 from simulations.peers.paretobandit import ParetoBanditMaker

@@ -18,7 +18,7 @@ from rich.table import Table
 from bandit_router.evaluation.datasets import load_parquet
 from bandit_router.evaluation.simulation.agents import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 from simulations import show
 from simulations.streams import cost_weight, stream_of
 

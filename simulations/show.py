@@ -19,7 +19,8 @@ from bandit_router.evaluation.parallel import spread, workers
 from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
 from bandit_router.evaluation.simulation.stream import Stream
-from bandit_router.settings.models import PosteriorSection, TrialSection
+from bandit_router.settings.learning import PosteriorSection
+from bandit_router.settings.policy import TrialSection
 from simulations.streams import STREAMS, cost_weight
 
 K = TypeVar("K")

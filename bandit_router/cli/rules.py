@@ -13,7 +13,7 @@ from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, 
 from bandit_router.policies import make_policy
 from bandit_router.policies.heuristic import Heuristic, Verdict
 from bandit_router.settings import Settings, load_settings
-from bandit_router.settings.models import RuleSection
+from bandit_router.settings.rules import RuleSection
 from bandit_router.signals.rules import COMPLEXITY, FIRED, make_rules, shipped_rules
 
 app = typer.Typer(no_args_is_help=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bandit_router.posterior.hierarchical import Hyperprior
 from bandit_router.posterior.linear import Prior
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import Arm
 
 COMMON_VARIANCE, ARM_VARIANCE = 0.01, 0.001

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bandit_router.errors import UnknownConversation
 from bandit_router.routing.decide import Request
 from bandit_router.routing.precedence import StickyConversation
-from bandit_router.settings.models import ConversationsSection
+from bandit_router.settings.routing import ConversationsSection
 from bandit_router.store.store import Store
 from bandit_router.types import Conversation
 

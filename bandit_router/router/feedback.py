@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bandit_router.errors import InvalidInput
 from bandit_router.objective.reward import check_metric
 from bandit_router.router.conversations import choice_of, since_of
-from bandit_router.settings.models import ConversationsSection
+from bandit_router.settings.routing import ConversationsSection
 from bandit_router.store.store import Store
 from bandit_router.store.write import WriteRequest
 from bandit_router.types import CONFIDENCE, Feedback

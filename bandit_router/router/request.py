@@ -16,7 +16,7 @@ from bandit_router.routing.decide import Request
 from bandit_router.routing.eligibility import Limits
 from bandit_router.routing.precedence import Pin, make_pin
 from bandit_router.settings import Settings
-from bandit_router.settings.models import RouterSection
+from bandit_router.settings.routing import RouterSection
 from bandit_router.signals import Signaller, read_signals
 from bandit_router.types import NO_SIGNALS, FloatArray, Goal, Query, Signals
 from bandit_router.validation import (

@@ -32,7 +32,7 @@ from bandit_router.router.published_model import load_published_model, refresh_p
 from bandit_router.router.request import RouteOptions, make_request
 from bandit_router.routing.decide import PublishedModel, Request, decide
 from bandit_router.settings import Settings, load_settings
-from bandit_router.settings.models import check_arm
+from bandit_router.settings.arms import check_arm
 from bandit_router.store.conversations import ConversationClaim
 from bandit_router.store.fold import LearnerTransaction
 from bandit_router.store.write import WriteRequest

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bandit_router.settings.models import RuleSection
+from bandit_router.settings.rules import RuleSection
 from bandit_router.types import NO_SIGNALS, FloatArray, Query, Signals
 
 COMPLEXITY, FIRED = "complexity", "rules"

@@ -11,7 +11,7 @@ from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.partition import FOLDS, IntArray, Partition
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.priors import make_prior
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 from tests.evaluation.worlds import ARMS, always, make_world, softmax
 
 

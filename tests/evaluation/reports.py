@@ -17,7 +17,7 @@ from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simula
 from bandit_router.policies import parse_policy
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.priors import make_prior
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 from tests.evaluation.blocks import a_block, split
 from tests.evaluation.simulation.streams import a_stream
 from tests.evaluation.worlds import ARMS

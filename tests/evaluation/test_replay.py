@@ -22,7 +22,7 @@ from bandit_router.posterior.hierarchical import Hyperprior, Solution, Sums
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.priors import make_hyperprior, make_prior
 from bandit_router.routing.decide import score
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import FloatArray, Scores
 from tests.evaluation.blocks import InMemory, a_block, a_prior, block_of, split
 from tests.evaluation.worlds import ARMS, World, always, make_partition, make_world, softmax

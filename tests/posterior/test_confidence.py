@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bandit_router.posterior.confidence import FEATURES, empty_calibrators, with_confidence
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.priors import make_hyperprior, make_prior
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 
 DIM = 4
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.posterior.priors import USUAL_USD_PER_MTOK, expected_by_price, prior_of_arm
-from bandit_router.settings.models import ArmSection, PosteriorSection
+from bandit_router.settings.arms import ArmSection
+from bandit_router.settings.learning import PosteriorSection
 
 
 def expected(section: PosteriorSection, usd: float, expected_quality: float | None = None) -> float:

@@ -145,7 +145,7 @@ def test_a_confidence_is_not_feedback(router: Router) -> None:
 
 
 def test_it_is_no_reward(open_router: OpenRouter) -> None:
-    with pytest.raises(ConfigError, match="'confidence'] cannot be a reward"):
+    with pytest.raises(ConfigError, match="confidence cannot be in a reward"):
         open_router(reward={"weights": {"confidence": 1.0}})
 
 

@@ -10,7 +10,7 @@ import pytest
 from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
 from bandit_router.policies import Trial
 from bandit_router.router import Router
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import Decision
 from tests.router.conftest import NEW, OpenRouter, share, teach
 

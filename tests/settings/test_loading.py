@@ -169,8 +169,8 @@ def test_a_deviation_whose_square_would_vanish_or_overflow_is_refused(
 @pytest.mark.parametrize(
     ("weights", "said"),
     [
-        ("{}", "nothing cannot be a reward; use some of quality, satisfaction, error"),
-        ("{ cost_usd = 1.0 }", "['cost_usd'] cannot be a reward; use some of quality, satisfaction, error"),
+        ("{}", "is empty; use any of quality, satisfaction, error"),
+        ("{ cost_usd = 1.0 }", "cost_usd cannot be in a reward; use any of quality, satisfaction, error"),
         ("{ quality = -1.0 }", "reward.weights.quality"),
         ("{ quality = nan }", "reward.weights.quality"),
         ("{ quality = 1e308 }", "reward.weights.quality"),
@@ -256,14 +256,14 @@ FIVE = "".join(a_rule('tier = "t"', name=f"r{i}") for i in range(5))
     [
         (
             FIVE + a_rule("follow_up = true"),
-            "rules: there are 6 rules, allowed are 5: each is one more",
+            "rules: there are 6 rules, allowed are 5: hand-written rules pile up",
         ),
         (a_rule(), "rules[0]: rule 'r' has no condition; give exactly one of longer_than, keywords, tier"),
         (a_rule('tier = "t"\nlonger_than = 5'), "rule 'r' has longer_than and tier; give exactly one of"),
         (a_rule("keywords = []"), "rule 'r' has no condition"),
         (a_rule('keywords = [" "]'), "rules[0].keywords[0]: "),
         (a_rule("follow_up = false"), "rules[0].follow_up: "),
-        (a_rule('pattern = "("'), "rules[0].pattern: rule 'r': is no regular expression: missing )"),
+        (a_rule('pattern = "("'), "rules[0].pattern: rule 'r': is not a regular expression: missing )"),
         (2 * a_rule('tier = "t"'), "rules: duplicate rule r; every rule needs a name of its own"),
         (a_rule('tier = "t"', name="a,b"), "rules[0].name: "),
         (a_rule('tier = "t"', weight=0.0), "rules[0].weight: "),

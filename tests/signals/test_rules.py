@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bandit_router.policies.heuristic import Heuristic, Verdict
 from bandit_router.settings import make_settings
-from bandit_router.settings.models import RuleSection
+from bandit_router.settings.rules import RuleSection
 from bandit_router.signals import make_signallers, read_signals
 from bandit_router.signals.rules import COMPLEXITY, FIRED, MATCHED_CHARS, make_rules, shipped_rules
 from bandit_router.types import NO_SIGNALS, Query, Signals

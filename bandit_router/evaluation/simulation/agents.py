@@ -28,7 +28,8 @@ from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
 from bandit_router.routing.deadline import Deadline, exclude_late_arms
 from bandit_router.routing.decide import PublishedModel, expected_costs, high_costs, score
 from bandit_router.routing.eligibility import affordable_arms
-from bandit_router.settings.models import PosteriorSection, TrialSection
+from bandit_router.settings.learning import PosteriorSection
+from bandit_router.settings.policy import TrialSection
 from bandit_router.types import FloatArray, Goal, Signals
 
 _GROWTH = 1.05

@@ -16,7 +16,7 @@ from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.events import parse_event
 from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import Budget, FloatArray, Signals
 from tests.evaluation.simulation.streams import a_stream
 

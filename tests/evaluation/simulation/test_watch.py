@@ -11,7 +11,7 @@ from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.events import happen, parse_event
 from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.stream import Stream
-from bandit_router.settings.models import PosteriorSection
+from bandit_router.settings.learning import PosteriorSection
 from tests.evaluation.simulation.streams import a_stream
 from tests.evaluation.simulation.test_simulate import a_setting
 from tests.store.truth import assert_same

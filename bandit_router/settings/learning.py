@@ -1,0 +1,99 @@
+"""[features], [posterior], [learner]: contexts, beliefs before any feedback, and the rounds of learning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bandit_router.settings.section import Positive, Section, Share
+
+
+class FeaturesSection(Section):
+    """How a query becomes the context vector that rewards are predicted from.
+
+    A posterior belongs to one kind of context: changing this section on a database that has decisions
+    is refused.
+    """
+
+    embedding: Literal["wordllama", "none", "vector"] = Field(
+        "wordllama",
+        description=(
+            "`wordllama` embeds the text beside its statistics (length, code, questions and so on), without "
+            "network; `none` uses the statistics only; `vector` expects callers to send their own vector."
+        ),
+    )
+    embedding_dim: Literal[64, 128, 256] = Field(
+        64, description="Numbers in the wordllama embedding. More cost time and need more feedback."
+    )
+    max_chars: Annotated[int, Field(ge=64, le=1_000_000)] = Field(
+        4096, description="Texts are cut to this many characters before features are computed."
+    )
+    vector_dim: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None,
+        description='Numbers in the vector that callers send. Required with `embedding = "vector"`.',
+        examples=[32],
+    )
+
+
+class PosteriorSection(Section):
+    """What is believed of every arm before any feedback, and how evidence ages. Rewards are in [0, 1]."""
+
+    model: Literal["hierarchical", "independent"] = Field(
+        "hierarchical",
+        description=(
+            "`hierarchical`: arms share a common effect, so that feedback on one arm teaches about all. "
+            "`independent`: the textbook's linear model, each arm by itself."
+        ),
+    )
+    prior_mean: Share = Field(
+        0.7,
+        description="Reward expected of an arm before any feedback; an arm's own is `expected_quality`.",
+    )
+    price_slope: Annotated[float, Field(ge=-1, le=1)] = Field(
+        0.0,
+        description=(
+            "Reward by which a model of ten times the price is expected to be better, before any feedback. "
+            "0 expects nothing of prices."
+        ),
+        examples=[0.05],
+    )
+    prior_std: Positive = Field(0.3, description="Standard deviation of `prior_mean`, for all arms together.")
+    arm_std: Positive = Field(
+        0.15, description="Standard deviation of the mean reward between arms (hierarchical only)."
+    )
+    weight_std: Positive = Field(
+        0.05, description="Standard deviation of the effect of one feature (independent only)."
+    )
+    noise_std: Positive = Field(
+        0.39,
+        description=(
+            "Standard deviation of the reward for the same context. The hierarchical model estimates it "
+            "from the rewards as they come."
+        ),
+    )
+    half_life_s: Positive | None = Field(
+        None,
+        description=(
+            "Evidence this many seconds older than the newest counts half. If left out, nothing is forgotten."
+        ),
+        examples=[604_800],
+    )
+    on_drift: Literal["alarm", "reset"] = Field(
+        "reset",
+        description=(
+            "When the newest rewards of an arm are too far from what was expected: `reset` learns the arm "
+            "anew from the newest of them, `alarm` only logs a warning."
+        ),
+    )
+
+
+class LearnerSection(Section):
+    """How feedback becomes the next posterior. Every worker may do it, and none waits for it."""
+
+    interval_s: Annotated[float, Field(ge=0.01, le=3600)] = Field(
+        1.0, description="Seconds between two rounds of learning, and of reading what other workers learned."
+    )
+    batch: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000, description="Most decisions learned from in one transaction."
+    )

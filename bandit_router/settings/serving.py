@@ -1,0 +1,46 @@
+"""[store] and [server]: where decisions are kept, and where the HTTP API listens."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from bandit_router.settings.section import Section
+
+
+class StoreSection(Section):
+    """The database of decisions, feedback and posteriors. Workers that share it share what they learn."""
+
+    url: str = Field(
+        "sqlite:///router.db",
+        description=(
+            "An SQLite file, which creates itself, or a PostgreSQL database, which "
+            "`bandit-router migrate` prepares."
+        ),
+        examples=["sqlite:///router.db", "postgresql://user:password@host/database"],
+    )
+    queue_size: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000,
+        description="Writes that may wait for a commit in one worker before callers are told to retry (503).",
+    )
+    keep_snapshots: Annotated[int, Field(ge=1)] = Field(
+        1000,
+        description="Published posteriors kept, so that `verify` can recompute the decisions made with them.",
+    )
+
+
+class ServerSection(Section):
+    """Where `bandit-router serve` listens. Its options of the same names win over this section."""
+
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. By default only this machine can connect.",
+        examples=["127.0.0.1", "0.0.0.0"],
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8080, description="TCP port to listen on; 0 takes any free one."
+    )
+    workers: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="Processes that serve requests. They share the database and what is learned."
+    )
