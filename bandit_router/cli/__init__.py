@@ -1,61 +1,70 @@
-"""The command line: parses, calls, prints."""
+"""The command line: parses, calls, prints. One file per command."""
 
 from __future__ import annotations
 
 import sys
 
 import typer
-from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from bandit_router.cli import (
     arms,
     budget,
     calibration,
-    evaluation,
-    explaining,
-    routing,
+    demo,
+    evaluate,
+    explain,
+    export,
+    feedback,
+    init,
+    migrate,
+    rebuild,
+    route,
     rules,
-    training,
-    upkeep,
+    serve,
+    simulate,
+    train_classifier,
+    verify,
     warm_start,
 )
+from bandit_router.cli.output import print_error
 from bandit_router.errors import RouterError
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    help="A learned LLM router: picks a model per query, logs why, learns from feedback.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",  # the default takes [brackets] in a help text for markup, and drops them
+)
 for command in (
-    routing.init,
-    routing.serve,
-    routing.route,
-    routing.feedback,
-    explaining.explain,
+    init.init,
+    serve.serve,
+    route.route,
+    feedback.feedback,
+    explain.explain,
     warm_start.warm_start,
-    upkeep.migrate,
-    upkeep.verify,
-    upkeep.rebuild,
-    evaluation.export,
-    evaluation.evaluate,
-    evaluation.simulate,
-    upkeep.demo,
+    migrate.migrate,
+    verify.verify,
+    rebuild.rebuild,
+    export.export,
+    evaluate.evaluate,
+    simulate.simulate,
+    demo.demo,
     calibration.calibration,
     budget.budget,
-    training.train_classifier,
+    train_classifier.train_classifier,
 ):
     app.command()(command)
 app.add_typer(arms.app, name="arms")
 app.add_typer(rules.app, name="rules")
 
 
-@app.callback()
-def about() -> None:
-    """A learned LLM router: picks a model per query, logs why, learns from feedback."""
-
-
 def main() -> None:
-    """Run the command line; errors we know are printed on stderr, with exit code 1."""
+    """Run the command line; an error of this package is printed on stderr, with exit code 1."""
     try:
         with threadpool_limits(1, "blas"):  # its threads wait for each other for seconds on a busy machine
             app()
     except RouterError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False)
+        print_error(error)
         sys.exit(1)

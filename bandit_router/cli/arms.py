@@ -1,4 +1,4 @@
-"""Commands about the models a router can choose."""
+"""`arms`: list, add, switch and reset the models a router can choose."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, out, print_json, quiet_router
+from bandit_router.cli.connect import open_quiet_router
+from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from bandit_router.cli.output import console, print_json
 from bandit_router.errors import RouterError
 from bandit_router.settings import load_settings
 from bandit_router.types import Arm
 
-app = typer.Typer(no_args_is_help=True, help="List arms, and add or switch them while workers run.")
+ArmName = Annotated[str, typer.Argument(help="Name of the arm.")]
+
+app = typer.Typer(no_args_is_help=True, help="List arms; add, switch or reset them while workers run.")
 
 
 @app.command("list")
 def list_arms(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """The arms, whether they are on, how many rewards each has earned, and how long its calls take."""
-    with quiet_router(config) as router:
+    """List the arms: whether they are on, their rewards counted, and the latencies of their calls."""
+    with open_quiet_router(config) as router:
         counts = router.counts()
-        rows = [
+        figures = [
             (arm, counts.get(arm.name, 0), [router.latency_s(arm.name, q) for q in (0.5, 0.95)])
             for arm in router.arms
         ]
@@ -35,54 +39,60 @@ def list_arms(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
                     "p50_latency_s": p50,
                     "p95_latency_s": p95,
                 }
-                for arm, count, (p50, p95) in rows
+                for arm, count, (p50, p95) in figures
             ]
         )
         return
     table = Table("arm", "model", "enabled", "rewards counted", "p50 s", "p95 s")
-    for arm, count, latencies in rows:
-        shown = ("–" if latency is None else f"{latency:.3g}" for latency in latencies)
-        on = "yes" if arm.enabled else "no"
-        table.add_row(arm.name, f"{arm.provider}/{arm.model}", on, str(count), *shown)
-    out.print(table)
+    for arm, count, latencies in figures:
+        cells = ("–" if latency is None else f"{latency:.3g}" for latency in latencies)
+        enabled = "yes" if arm.enabled else "no"
+        table.add_row(arm.name, f"{arm.provider}/{arm.model}", enabled, str(count), *cells)
+    console.print(table)
 
 
 @app.command("enable")
-def enable(name: str, config: ConfigOption = DEFAULT_CONFIG) -> None:
+def enable_arm(name: ArmName, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Switch an arm on; workers follow within a second."""
-    with quiet_router(config) as router:
+    with open_quiet_router(config) as router:
         router.enable_arm(name)
 
 
 @app.command("disable")
-def disable(name: str, config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Switch an arm off; what was learned of it stays."""
-    with quiet_router(config) as router:
+def disable_arm(name: ArmName, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Switch an arm off; what was learned about it stays."""
+    with open_quiet_router(config) as router:
         router.enable_arm(name, False)
 
 
 @app.command("reset")
-def reset(name: str, config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Forget what was learned of an arm: its model changed under the same name."""
-    with quiet_router(config) as router:
+def reset_arm(name: ArmName, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Forget what was learned about an arm, because its model changed under the same name."""
+    with open_quiet_router(config) as router:
         router.reset_arm(name)
 
 
 @app.command("add")
-def add(
-    name: str,
+def add_arm(
+    name: ArmName,
     input_usd_per_mtok: Annotated[float, typer.Option(help="USD per million input tokens.")],
     output_usd_per_mtok: Annotated[float, typer.Option(help="USD per million output tokens.")],
     provider: Annotated[str, typer.Option(help="Who serves the model.")] = "openai",
-    model: Annotated[str, typer.Option(help="The provider's model id; the name if empty.")] = "",
-    expected_output_tokens: Annotated[int, typer.Option(help="Output tokens assumed for pricing.")] = 300,
-    context_window: Annotated[int | None, typer.Option(help="Most tokens the model accepts.")] = None,
-    capability: Annotated[list[str] | None, typer.Option(help="What it can do; may be repeated.")] = None,
+    model: Annotated[str, typer.Option(help="The provider's model id; the arm's name if empty.")] = "",
+    expected_output_tokens: Annotated[
+        int, typer.Option(help="Output tokens assumed for a call, to estimate its cost.")
+    ] = 300,
+    context_window: Annotated[
+        int | None, typer.Option(help="Most tokens of prompt and answer; no limit by default.")
+    ] = None,
+    capability: Annotated[
+        list[str] | None, typer.Option(help="What the model can do, such as vision; repeatable.")
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Add an arm while workers run, or change one that was added so."""
+    """Add an arm while workers run, or change an arm that was added this way."""
     if any(section.name == name for section in load_settings(config).arms):
-        raise RouterError(f"arm {name!r} is in {config}, which would win at the next start; change it there")
+        raise RouterError(f"arm {name!r} is in {config}, which wins at the next start; change it there")
     arm = Arm(
         name=name,
         provider=provider,
@@ -93,5 +103,5 @@ def add(
         context_window=context_window,
         capabilities=frozenset(capability or ()),
     )
-    with quiet_router(config) as router:
+    with open_quiet_router(config) as router:
         router.put_arm(arm)

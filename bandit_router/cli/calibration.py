@@ -1,4 +1,4 @@
-"""The command that says how often what is learned is wrong."""
+"""`calibration`: recent rewards and costs beside what was expected of them."""
 
 from __future__ import annotations
 
@@ -8,45 +8,43 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bandit_router.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    JsonOption,
-    out,
-    print_json,
-    quiet_router,
-    say,
-)
-from bandit_router.learning.drift import Gap, Spread
+from bandit_router.cli.connect import open_quiet_router
+from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from bandit_router.cli.output import console, print_json, print_line
+from bandit_router.learning.drift import CalibrationReport, Gap, Spread
 
 
 def calibration(
     config: ConfigOption = DEFAULT_CONFIG,
-    last: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many of the newest rewards.")] = 2000,
+    last: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of newest rewards.")] = 2000,
     as_json: JsonOption = False,
 ) -> None:
-    """Recent rewards and costs beside what was expected of them. Exits 1 when an arm has drifted."""
-    with quiet_router(config) as router:
-        found = router.calibration(last)
+    """Compare recent rewards and costs with what was expected. Exits 1 when an arm has drifted."""
+    with open_quiet_router(config) as router:
+        report = router.calibration(last)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(report))
     else:
-        table = Table("arm", "n", "reward", "expected", "difference", "z", "calls", "cost ×", "> 2 ×")
-        for name, row in {**found.arms, "all": found.total}.items():
-            table.add_row(name, *_reward(row.reward), *_cost(row.cost))
-        out.print(table)
-        if found.warm_start is not None:
-            say(f"by these rewards, the warm start is evidence of {found.warm_start}")
-        for arm in found.alarms:
-            n, reward, expected, difference, z = _reward(found.arms[arm].widest)
-            what = f"{reward} on its newest {n} rewards, expected {expected}: {difference}, z = {z}"
-            say(f"{arm} has drifted: {what}", style="red")
-    if found.alarms:
+        _print_calibration(report)
+    if report.alarms:
         raise typer.Exit(1)
 
 
-def _reward(gap: Gap | None) -> list[str]:
-    """How many rewards, and how they compare."""
+def _print_calibration(report: CalibrationReport) -> None:
+    table = Table("arm", "n", "reward", "expected", "difference", "z", "calls", "cost ×", "> 2 ×")
+    for name, arm in {**report.arms, "all": report.total}.items():
+        table.add_row(name, *_reward_cells(arm.reward), *_cost_cells(arm.cost))
+    console.print(table)
+    if report.warm_start is not None:
+        print_line(f"by these rewards, the warm start is evidence of {report.warm_start}")
+    for name in report.alarms:
+        n, reward, expected, difference, z = _reward_cells(report.arms[name].widest)
+        figures = f"{reward} on its newest {n} rewards, expected {expected}: {difference}, z = {z}"
+        print_line(f"{name} has drifted: {figures}", style="red")
+
+
+def _reward_cells(gap: Gap | None) -> list[str]:
+    """Number of rewards, mean reward, mean expected, their difference, z."""
     if gap is None:
         return ["0", *[""] * 4]
     difference = f"{gap.difference:+.3f} ± {gap.standard_error:.3f}"
@@ -54,6 +52,6 @@ def _reward(gap: Gap | None) -> list[str]:
     return [str(gap.rewards), *means, difference, f"{gap.z:+.1f}"]
 
 
-def _cost(cost: Spread | None) -> list[str]:
-    """How many calls, and how their costs compare."""
+def _cost_cells(cost: Spread | None) -> list[str]:
+    """Number of calls, cost over expected cost, share of calls at more than twice the expected cost."""
     return ["0", "", ""] if cost is None else [str(cost.calls), f"{cost.ratio:.2f}", f"{cost.twice:.1%}"]

@@ -1,65 +1,41 @@
-"""What several commands take and how they print."""
+"""The options that several commands share."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from bandit_router.router import Router
-from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
-from bandit_router.store.store import Store
+from bandit_router.settings import CONFIG_VARIABLE
 
-out = Console()
+DEFAULT_CONFIG = Path("router.toml")
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar=CONFIG_VARIABLE, help="The settings file.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for programs to read.")]
 LabelsOption = Annotated[
-    str | None, typer.Option(help="Labelled queries: paretobandit, or a file of what every model did.")
+    str | None, typer.Option(help="Labelled queries: paretobandit, or a file with every model's outcomes.")
 ]
 LogOption = Annotated[
-    str | None, typer.Option(help="Or logged decisions: a database URL or an exported folder.")
+    str | None, typer.Option(help="Logged decisions: a database URL, or a folder that `export` wrote.")
 ]
-RouterOption = Annotated[str, typer.Option(help="The router, in a database of several.")]
+RouterOption = Annotated[str, typer.Option(help="Name of the router, if the database has several.")]
 ColumnsOption = Annotated[
-    str | None, typer.Option(help="What the file calls our columns: text=prompt,model=llm,…")
+    str | None, typer.Option(help="Names of our columns in the file: text=prompt,model=llm,…")
 ]
-DEFAULT_CONFIG = Path("router.toml")
-
-
-@contextmanager
-def quiet_router(config: Path) -> Iterator[Router]:
-    """A router that learns nothing on its own while a command looks or repairs."""
-    settings: Settings = load_settings(config)
-    learner = settings.learner.model_copy(update={"interval_s": 3600.0})
-    with Router.open(settings.model_copy(update={"learner": learner})) as router:
-        yield router
-
-
-@contextmanager
-def store_as_it_is(config: Path) -> Iterator[Store]:
-    """The router's database, to be read: nothing is made in it, and no goal begun anew that was edited."""
-    settings = load_settings(config)
-    with closing(Store.open(settings.store.url, settings.router.name, create=False)) as store:
-        yield store
-
-
-def say(text: str, style: str | None = None) -> None:
-    """Print text as it is, whatever brackets are in it and however long its lines are."""
-    out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def warn(text: str) -> None:
-    """Say on stderr what the user should know, whatever goes to stdout."""
-    Console(stderr=True, soft_wrap=True).print(text, style="yellow", markup=False, highlight=False)
-
-
-def print_json(content: Any) -> None:
-    typer.echo(json.dumps(content))
+PolicyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy", "-p", help="A policy, such as thompson or linucb:alpha=0.3,epsilon=0.02; repeatable."
+    ),
+]
+ClassifierOption = Annotated[
+    Path | None, typer.Option(help="A file that `train-classifier` wrote, to ask about every query.")
+]
+ReportOption = Annotated[Path | None, typer.Option(help="Write one HTML page that works offline.")]
+JobsOption = Annotated[int, typer.Option(help="Processes to work with; -1 means one per core.")]
+ClusterOption = Annotated[
+    str | None, typer.Option(help="Work on this Dask scheduler instead: tcp://host:8786.")
+]

@@ -1,4 +1,4 @@
-"""The command that starts a router from what is known elsewhere."""
+"""`warm-start`: start a router from labels, from a log or from another router."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bandit_router.cli.checks import read_columns, read_pairs
+from bandit_router.cli.connect import open_quiet_router
+from bandit_router.cli.option_values import parse_columns, parse_pairs
 from bandit_router.cli.options import (
     DEFAULT_CONFIG,
     ColumnsOption,
@@ -16,10 +17,8 @@ from bandit_router.cli.options import (
     LabelsOption,
     LogOption,
     RouterOption,
-    print_json,
-    quiet_router,
-    say,
 )
+from bandit_router.cli.output import print_json, print_line
 from bandit_router.errors import InvalidInput
 from bandit_router.router import Router
 
@@ -31,61 +30,63 @@ def warm_start(
     data: LabelsOption = None,
     log: LogOption = None,
     snapshot: Annotated[
-        str | None, typer.Option(help="Or what a router has learned: the URL of its database.")
+        str | None, typer.Option(help="The URL of another router's database, to start from what it learned.")
     ] = None,
     router: RouterOption = "default",
     trust: Annotated[
-        float | None, typer.Option(help="Queries that it may count for; as many as it is of by default.")
+        float | None, typer.Option(help="Most queries the warm start may count for; by default all it has.")
     ] = None,
     arms: Annotated[
-        str | None, typer.Option(help="Which arm each of their models is: gpt-4o=large,gpt-4o-mini=small.")
+        str | None, typer.Option(help="The arm of each model in the source: gpt-4o=large,gpt-4o-mini=small.")
     ] = None,
     columns: ColumnsOption = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Take the warm start away.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", metavar="", help="Remove the warm start.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Start from labelled queries, logged decisions or another router, instead of from nothing."""
+    """Start a router from labelled queries, logged decisions or another router."""
     if sum(source is not None for source in (data, log, snapshot)) + clear != 1:
-        raise InvalidInput("source", "is not one", "give one of --data, --log, --snapshot and --clear")
-    names = read_pairs("arms", arms) or {}
-    with quiet_router(config) as ours:
+        raise InvalidInput(
+            "source", "is not exactly one", "give one of --data, --log, --snapshot and --clear"
+        )
+    model_arms = parse_pairs("arms", arms) or {}
+    with open_quiet_router(config) as target:
         evidence: Evidence | None = None
         if data is not None:
-            evidence = _labelled(ours, data, names, read_columns(columns))
+            evidence = _evidence_of_labels(target, data, model_arms, parse_columns(columns))
         elif log is not None:
-            evidence = _logged(log, router, names)
+            evidence = _evidence_of_log(log, router, model_arms)
         elif snapshot is not None:
             from bandit_router.evaluation.warm_start import of_router
 
-            evidence = of_router(snapshot, router, names)
-        version = ours.warm_start(evidence, trust=trust)
-    _report(evidence, trust, version, as_json)
+            evidence = of_router(snapshot, router, model_arms)
+        version = target.warm_start(evidence, trust=trust)
+    _print_warm_start(evidence, trust, version, as_json)
 
 
-def _report(evidence: Evidence | None, trust: float | None, version: int, as_json: bool) -> None:
+def _print_warm_start(evidence: Evidence | None, trust: float | None, version: int, as_json: bool) -> None:
     if as_json:
         facts = None if evidence is None else {"source": evidence.source, "queries": evidence.queries}
         print_json({"snapshot": version, "trust": trust, "evidence": facts})
     elif evidence is None:
-        say(f"took the warm start away: snapshot {version}")
+        print_line(f"removed the warm start: snapshot {version}")
     else:
-        counts = evidence.queries if trust is None else min(evidence.queries, trust)
-        say(f"warm start from {evidence.source}, trusted for {counts:g} queries: snapshot {version}")
+        queries = evidence.queries if trust is None else min(evidence.queries, trust)
+        print_line(f"warm start from {evidence.source}, trusted for {queries:g} queries: snapshot {version}")
 
 
-def _labelled(
-    router: Router, data: str, names: Mapping[str, str], columns: Mapping[str, str] | None
+def _evidence_of_labels(
+    router: Router, data: str, model_arms: Mapping[str, str], columns: Mapping[str, str] | None
 ) -> Evidence:
     from bandit_router.evaluation.datasets import load_dataset
     from bandit_router.evaluation.warm_start import of_labels
 
-    return of_labels(load_dataset(data, columns=columns), router.arms, router.pipeline, names)
+    return of_labels(load_dataset(data, columns=columns), router.arms, router.pipeline, model_arms)
 
 
-def _logged(log: str, router: str, names: Mapping[str, str]) -> Evidence:
+def _evidence_of_log(log: str, router: str, model_arms: Mapping[str, str]) -> Evidence:
     from bandit_router.evaluation.logs.read import open_log
     from bandit_router.evaluation.warm_start import of_log
 
     with open_log(log, router) as opened:
-        return of_log(opened, opened.posterior(), names)
+        return of_log(opened, opened.posterior(), model_arms)

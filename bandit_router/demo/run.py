@@ -37,7 +37,7 @@ _OUTPUT_TOKENS = 1000
 _REDRAW_EVERY = 50
 
 
-def run(
+def run_demo(
     *, data: Path | None, queries: int | None, cost_weight: float | None, seed: int, console: Console
 ) -> AuditReport:
     """Play ``data`` through a fresh service and return what `verify` says of its database."""

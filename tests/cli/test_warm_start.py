@@ -68,7 +68,7 @@ def test_it_can_be_trusted_less_and_taken_away(call: Run, labels: str) -> None:
     sure = large(call)
     assert "trusted for 2 queries" in call("warm-start", "--data", labels, *ARMS, "--trust", "2").out
     assert 0.5 < large(call) < sure
-    assert call("warm-start", "--clear").out.startswith("took the warm start away: snapshot ")
+    assert call("warm-start", "--clear").out.startswith("removed the warm start: snapshot ")
     assert large(call) == pytest.approx(0.5)
 
 
@@ -87,8 +87,8 @@ def test_verify_sees_a_warm_start_that_was_tampered_with(call: Run, labels: str,
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ((), "source: is not one; give one of --data, --log, --snapshot and --clear"),
-        (("--data", "labels.csv", "--clear"), "source: is not one"),
+        ((), "source: is not exactly one; give one of --data, --log, --snapshot and --clear"),
+        (("--data", "labels.csv", "--clear"), "source: is not exactly one"),
         (
             ("--data", "labels.csv"),
             "arm: none of gpt-4o, gpt-4o-mini is an arm; say which",

@@ -142,7 +142,7 @@ def test_simulated(call: Run, labels: str, tmp_path: Path) -> None:
 def test_a_file_that_is_there_is_kept(call: Run, labels: str, tmp_path: Path) -> None:
     before = saved(long_is_complex(), tmp_path).read_bytes()
     asked = ("train-classifier", *PAIR, "--data", labels)
-    assert "classifier.json is there already; use --force" in call(*asked).error
+    assert "classifier.json already exists; use --force" in call(*asked).error
     assert (tmp_path / "classifier.json").read_bytes() == before
     assert call(*asked, "--force").code == 0
     assert (tmp_path / "classifier.json").read_bytes() != before
@@ -151,7 +151,7 @@ def test_a_file_that_is_there_is_kept(call: Run, labels: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "data: and log exclude each other; give exactly one"),
+        ((), "data: or log is needed, not both; give exactly one"),
         (("--data", "labels.jsonl", "--log", "x"), "give exactly one"),
         (("--data", "labels.jsonl", "--quality", "1.5"), "quality: is 1.5; give a share in (0, 1]"),
         (("--data", "labels.jsonl", "--quality", "0.9", "--usd-per-request", "1"), "exclude each other"),

@@ -1,0 +1,28 @@
+"""How commands open the router or the database that a settings file names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from bandit_router.router import Router
+from bandit_router.settings import Settings, load_settings
+from bandit_router.store.store import Store
+
+
+@contextmanager
+def open_quiet_router(config: Path) -> Iterator[Router]:
+    """The router of a settings file, which learns nothing on its own while a command works with it."""
+    settings: Settings = load_settings(config)
+    learner = settings.learner.model_copy(update={"interval_s": 3600.0})
+    with Router.open(settings.model_copy(update={"learner": learner})) as router:
+        yield router
+
+
+@contextmanager
+def open_existing_store(config: Path) -> Iterator[Store]:
+    """The database of a settings file, as it is: nothing is created, and no edited goal begins anew."""
+    settings = load_settings(config)
+    with closing(Store.open(settings.store.url, settings.router.name, create=False)) as store:
+        yield store

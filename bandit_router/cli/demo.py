@@ -1,0 +1,37 @@
+"""`demo`: play recorded outcomes through a live service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bandit_router.cli.output import console
+from bandit_router.cli.verify import print_audit_report
+from bandit_router.settings.models import ENV_PREFIX
+
+
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(help="A Parquet file with one row per query and model.")
+    ] = None,
+    queries: Annotated[
+        int | None, typer.Option(min=1, help="Number of queries to send; all by default.")
+    ] = None,
+    cost_weight: Annotated[
+        float | None, typer.Option(help="Reward you would give up to save one dollar, 1/USD.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the order of queries.")] = 0,
+) -> None:
+    """Watch a router learn: real queries over HTTP, recorded outcomes as feedback, then `verify`."""
+    from bandit_router.demo.run import run_demo
+
+    for variable in [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]:
+        del os.environ[variable]  # the demo brings its own settings, and must not write to another database
+    report = run_demo(data=data, queries=queries, cost_weight=cost_weight, seed=seed, console=console)
+    console.print()
+    print_audit_report(report)
+    if not report.ok:
+        raise typer.Exit(1)

@@ -1,0 +1,152 @@
+"""`evaluate`: what other policies would have earned, from a log. Its libraries are imported when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bandit_router.cli.option_values import (
+    check_report_path,
+    check_weight,
+    parse_policies,
+    read_classifier,
+)
+from bandit_router.cli.options import (
+    ClassifierOption,
+    ClusterOption,
+    JobsOption,
+    JsonOption,
+    PolicyOption,
+    ReportOption,
+    RouterOption,
+)
+from bandit_router.cli.output import (
+    console,
+    print_json,
+    print_line,
+    print_warning,
+    progress_bar,
+    write_report_page,
+)
+from bandit_router.errors import InvalidInput, RouterError
+from bandit_router.policies import learns, parse_policy
+from bandit_router.store.engine import without_passwords
+
+if TYPE_CHECKING:
+    from bandit_router.evaluation.logs.block import BlockSource
+    from bandit_router.evaluation.logs.read import Log
+    from bandit_router.evaluation.replay import Replayed
+
+
+def evaluate(
+    log: Annotated[str, typer.Option(help="A database URL, or a folder that `export` wrote.")],
+    policy: PolicyOption = None,
+    estimator: Annotated[
+        str | None, typer.Option(help="The estimator whose figures to show; by default the log decides.")
+    ] = None,
+    cost_weight: Annotated[
+        float | None, typer.Option(help="Cost weight λ, 1/USD; by default as logged.")
+    ] = None,
+    router: RouterOption = "default",
+    replay: Annotated[
+        int, typer.Option(min=0, help="Number of replays of each policy that learns; 0 for none.")
+    ] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Show refused figures too, marked.")
+    ] = False,
+    report: ReportOption = None,
+    jobs: JobsOption = -1,
+    cluster: ClusterOption = None,
+    as_json: JsonOption = False,
+    classifier: ClassifierOption = None,
+) -> None:
+    """Estimate from a log what policies would have earned and cost, and say which figures to distrust."""
+    from bandit_router.evaluation import evaluate as evaluation
+    from bandit_router.evaluation.estimators import ESTIMATORS
+    from bandit_router.evaluation.logs.read import open_log
+    from bandit_router.evaluation.parallel import workers
+    from bandit_router.evaluation.replay import log_refusals, replays
+    from bandit_router.evaluation.report.as_json import evaluation_json, plain
+    from bandit_router.evaluation.report.page import evaluation_page
+    from bandit_router.evaluation.report.replayed import left_out_lines, replay_table
+    from bandit_router.evaluation.report.tables import evaluation_tables
+
+    if estimator is not None and estimator not in ESTIMATORS:
+        problem = f"{estimator!r} is not an estimator"
+        raise InvalidInput("estimator", problem, f"use one of {', '.join(ESTIMATORS)}")
+    check_weight("cost_weight", cost_weight)
+    check_report_path(report)
+    policies = parse_policies(policy or [])
+    learners = {name: target for name, target in policies.items() if learns(target)}
+    replayed: dict[str, list[Replayed]] = {}
+    replay_error: RouterError | None = None
+    with workers(jobs, cluster), open_log(log, router) as opened:
+        pieces = opened.pieces if classifier is None else _classified_pieces(opened, classifier)
+        estimator = estimator or default_estimator(opened)
+        prior = opened.posterior() if learners else None
+        with progress_bar("evaluating", evaluation.PASSES * len(pieces), quiet=as_json) as step:
+            result = evaluation.evaluate(
+                pieces,
+                opened.arms,
+                policies,
+                rows=opened.rows,
+                prior=prior,
+                headline=estimator,
+                cost_weight=cost_weight,
+                progress=step,
+            )
+        left_out = opened.left_out
+        if not as_json:
+            for block in (*evaluation_tables(result, estimator, force=force), *left_out_lines(left_out)):
+                print_line(block) if isinstance(block, str) else console.print(block)
+        if replay and not learners:
+            print_warning(
+                "--replay: none of the policies learns, so nothing is replayed; add one, such as -p thompson"
+            )
+        try:
+            with progress_bar("replaying", replay * len(learners), quiet=as_json) as step:
+                replayed = replays(
+                    pieces,
+                    learners,
+                    prior,
+                    seeds=replay,
+                    cost_weight=cost_weight,
+                    refusals=log_refusals(result),
+                    progress=step,
+                )
+        except RouterError as error:  # raised at the end: the evaluation itself is still worth showing
+            replay_error = error
+    if as_json:
+        counts = {reason: {"count": rows.count, "first": rows.ids} for reason, rows in left_out.items()}
+        more = {"estimator": estimator, "replays": plain(replayed), "left_out": plain(counts)}
+        print_json(evaluation_json(result) | more)
+    elif replayed:
+        console.print(replay_table(replayed, force=force))
+    if report is not None:
+        title = f"What {without_passwords(log) if '://' in log else log} says"
+        lines = left_out_lines(left_out)
+        page = evaluation_page(result, estimator, title=title, left_out=lines, replays=replayed)
+        write_report_page(report, page, quiet=as_json)
+    if replay_error is not None:
+        raise replay_error
+
+
+def default_estimator(log: Log) -> str:
+    """The estimator whose intervals fit the log: rows of a policy that learned are not independent."""
+    for spec in log.info.get("policies", ()):
+        try:
+            if learns(parse_policy(spec)):
+                return "stabilised-dr"
+        except RouterError:  # a policy of another version of this package
+            continue
+    return "dr"
+
+
+def _classified_pieces(log: Log, path: Path) -> Sequence[BlockSource]:
+    """The pieces of a log with the probabilities of the classifier in a file."""
+    from bandit_router.evaluation.classified import classified_pieces
+
+    return classified_pieces(log, read_classifier(path), path)

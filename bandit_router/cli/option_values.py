@@ -1,0 +1,75 @@
+"""From option texts to values, checked before a command does any work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bandit_router.cli.output import print_warning
+from bandit_router.errors import InvalidInput
+from bandit_router.policies import Policy, parse_policy
+from bandit_router.signals.classifier import Classifier, load_classifier
+
+LARGEST_WEIGHT = 1e9
+"""The bound of a live router's cost weight; squares of it stay finite."""
+
+_EXAMPLES = {"columns": "text=prompt,model=llm", "arms": "gpt-4o=large,gpt-4o-mini=small"}
+
+
+def check_weight(field: str, value: float | None) -> None:
+    """Raise InvalidInput unless the weight is None or in [0, LARGEST_WEIGHT]; nan is refused."""
+    if value is not None and not 0.0 <= value <= LARGEST_WEIGHT:
+        raise InvalidInput(field, f"is {value:g}", f"give a number in [0, {LARGEST_WEIGHT:g}]")
+
+
+def check_report_path(path: Path | None) -> None:
+    """Raise InvalidInput unless a report page can be written there; None asks for no page."""
+    if path is None:
+        return
+    folder = path.parent
+    if path.is_dir():
+        raise InvalidInput("report", f"{path} is a folder", "name a file in it")
+    if not folder.is_dir():
+        raise InvalidInput("report", f"{folder} is not a folder", "create it, or name a file in another")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise InvalidInput("report", f"{path} cannot be written", "name another file")
+
+
+def parse_columns(text: str | None) -> dict[str, str] | None:
+    """``text=prompt,model=llm``: a file's names of our columns. Raises InvalidInput."""
+    return parse_pairs("columns", text)
+
+
+def parse_pairs(field: str, text: str | None) -> dict[str, str] | None:
+    """``name=value,name=value`` as a dict; None without a text. Raises InvalidInput."""
+    if text is None:
+        return None
+    pairs: dict[str, str] = {}
+    for pair in text.split(","):
+        name, equals, value = (word.strip() for word in pair.partition("="))
+        if not (name and equals and value):
+            raise InvalidInput(field, f"{pair!r} is not NAME=VALUE", f"write {_EXAMPLES[field]}")
+        if name in pairs:
+            raise InvalidInput(field, f"{name} is given twice", "give it once")
+        pairs[name] = value
+    return pairs
+
+
+def parse_policies(specs: list[str]) -> dict[str, Policy]:
+    """The policies of ``--policy``, by their texts. Raises InvalidInput for one that is given twice."""
+    policies = {}
+    for spec in specs:
+        if spec in policies:
+            raise InvalidInput("policy", f"{spec} is given twice", "give it once")
+        policies[spec] = parse_policy(spec)
+    return policies
+
+
+def read_classifier(path: Path) -> Classifier:
+    """The classifier of ``--classifier``; warns that it knows the queries it learned from best."""
+    classifier = load_classifier(path)
+    print_warning(
+        f"classifier {classifier.digest} learned from {classifier.source}: "
+        "on those queries it does better than on others"
+    )
+    return classifier

@@ -1,0 +1,141 @@
+"""`train-classifier`: learn which queries are complex. Its libraries are imported when it runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bandit_router.cli.dataset_queries import read_queries
+from bandit_router.cli.option_values import check_report_path, parse_columns
+from bandit_router.cli.options import (
+    DEFAULT_CONFIG,
+    ColumnsOption,
+    ConfigOption,
+    JsonOption,
+    LabelsOption,
+    LogOption,
+    ReportOption,
+    RouterOption,
+)
+from bandit_router.cli.output import console, print_json, print_line, progress_bar, write_report_page
+from bandit_router.errors import InvalidInput, RouterError
+from bandit_router.features import build_pipeline
+from bandit_router.settings import load_settings
+from bandit_router.signals.classifier import Classifier, save_classifier
+from bandit_router.store.engine import without_passwords
+
+if TYPE_CHECKING:
+    from bandit_router.evaluation.training.examples import Examples, Pair
+    from bandit_router.evaluation.training.train import Trained
+
+
+def train_classifier(
+    cheap: Annotated[str, typer.Option(help="The model for simple queries.")],
+    expensive: Annotated[str, typer.Option(help="The model for complex queries.")],
+    data: LabelsOption = None,
+    log: LogOption = None,
+    router: RouterOption = "default",
+    low: Annotated[
+        float, typer.Option(help="A query is complex if the cheap model's quality is below this.")
+    ] = 0.5,
+    quality: Annotated[
+        float | None,
+        typer.Option(help="Choose the threshold that keeps this share of the expensive quality."),
+    ] = None,
+    usd_per_request: Annotated[
+        float | None,
+        typer.Option(help="Choose the threshold that costs at most this, USD. Without either it is 0.7."),
+    ] = None,
+    target: Annotated[Path, typer.Option("--out", help="Where to write the classifier.")] = Path(
+        "classifier.json"
+    ),
+    force: Annotated[bool, typer.Option("--force", metavar="", help="Replace an existing file.")] = False,
+    columns: ColumnsOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split into held-out folds.")] = 0,
+    config: ConfigOption = DEFAULT_CONFIG,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a classifier to tell which queries the cheap model answers badly, from labels or from a log."""
+    import numpy as np
+
+    from bandit_router.evaluation.report.trained import about, trained_page, trained_tables, verdicts
+    from bandit_router.evaluation.training.examples import Pair
+    from bandit_router.evaluation.training.logistic import FOLDS
+    from bandit_router.evaluation.training.threshold import Target
+    from bandit_router.evaluation.training.train import train_on
+
+    if target.exists() and not force:
+        raise RouterError(f"{target} already exists; use --force to replace it")
+    check_report_path(report)
+    pair = Pair(cheap=cheap, expensive=expensive)
+    objective = Target(quality=quality, usd_per_request=usd_per_request)
+    if data is not None and log is None:
+        examples = _examples_of_data(data, columns, config, pair, low, quiet=as_json)
+    elif log is not None and data is None:
+        examples = _examples_of_log(log, router, pair, low)
+    else:
+        raise InvalidInput("data", "or log is needed, not both", "give exactly one of --data and --log")
+    with progress_bar("training", FOLDS + 1, quiet=as_json) as step:
+        trained = train_on(examples, objective, np.random.default_rng(seed), step)
+    classifier = trained.classifier(datetime.now(UTC).isoformat(timespec="seconds"))
+    save_classifier(classifier, target)
+    if as_json:
+        facts = {"file": str(target), "classifier": classifier.digest, **_classifier_facts(classifier)}
+        print_json(facts | {"metrics": classifier.metrics})
+    else:
+        print_line(about(trained))
+        for table in trained_tables(trained):
+            console.print(table)
+        for verdict in verdicts(trained):
+            print_line(verdict)
+        _print_next_steps(trained, classifier, target)
+    if report is not None:
+        page = trained_page(trained, title=f"Classifier {classifier.digest}")
+        write_report_page(report, page, quiet=as_json)
+
+
+def _examples_of_data(
+    data: str, columns: str | None, config: Path, pair: Pair, low: float, *, quiet: bool
+) -> Examples:
+    """The labelled queries, with the contexts of the settings file; without a file, default contexts."""
+    import numpy as np
+
+    from bandit_router.evaluation.datasets import load_dataset
+    from bandit_router.evaluation.training.examples import examples_of_dataset
+
+    features = load_settings(config).features.model_dump() if config.exists() else {}
+    dataset = load_dataset(data, columns=parse_columns(columns))
+    pair.columns(dataset.models)
+    pipeline = build_pipeline(**features)
+    contexts = [pipeline.context(query) for query in read_queries(dataset, quiet=quiet)]
+    return examples_of_dataset(dataset, np.array(contexts), pair, schema_id=pipeline.schema_id, low=low)
+
+
+def _examples_of_log(log: str, router: str, pair: Pair, low: float) -> Examples:
+    from bandit_router.evaluation.logs.read import open_log
+    from bandit_router.evaluation.training.examples import examples_of_log
+
+    source = without_passwords(log) if "://" in log else log
+    with open_log(log, router) as opened:
+        return examples_of_log(
+            opened.pieces, opened.arms, pair, schema_id=opened.info["schema_id"], source=source, low=low
+        )
+
+
+def _classifier_facts(classifier: Classifier) -> dict[str, object]:
+    names = ("schema_id", "cheap", "expensive", "threshold", "threshold_why", "trained_at", "source")
+    return {name: getattr(classifier, name) for name in names}
+
+
+def _print_next_steps(trained: Trained, classifier: Classifier, target: Path) -> None:
+    pair = trained.examples.pair
+    print_line(f"wrote {target} (classifier {classifier.digest}); to route by it, in router.toml:")
+    print_line(f'  [classifier]\n  artifact = "{target}"')
+    print_line(
+        f'  [policy]\n  name = "classifier"\n  cheap = "{pair.cheap}"\n  expensive = "{pair.expensive}"\n'
+        f"  threshold = {classifier.threshold!r}"
+    )
