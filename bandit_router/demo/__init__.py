@@ -1,1 +1,1 @@
-"""The demo: real queries through a real service, recorded outcomes played back as feedback."""
+"""The demo: real queries through a live service, recorded outcomes sent back as feedback."""

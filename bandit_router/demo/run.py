@@ -1,4 +1,4 @@
-"""Starts the service, lets two clients play the data through it, shows the table, verifies."""
+"""The demo from start to end: starts the service, runs two clients, shows the scoreboard, verifies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bandit_router.demo.player import Task, play
+from bandit_router.demo.client import RecordedQuery, route_and_send_feedback
 from bandit_router.demo.scoreboard import Scoreboard
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.datasets import Dataset, load_paretobandit, load_parquet
@@ -31,7 +31,7 @@ from bandit_router.router import Router
 from bandit_router.settings import CONFIG_VARIABLE, load_settings
 
 _CLIENTS = 2
-_TRADE = 0.1  # reward given up to save the price of the dearest model, unless a cost weight is given
+_TRADE = 0.1  # reward given up to save the mean cost of the dearest model, without a cost weight
 _START_TIMEOUT_S = 60.0
 _OUTPUT_TOKENS = 1000
 _REDRAW_EVERY = 50
@@ -40,7 +40,10 @@ _REDRAW_EVERY = 50
 def run_demo(
     *, data: Path | None, queries: int | None, cost_weight: float | None, seed: int, console: Console
 ) -> AuditReport:
-    """Play ``data`` through a fresh service and return what `verify` says of its database."""
+    """Send ``data`` through a fresh service; returns the audit of its database.
+
+    ``queries`` is how many to send, all if None. ``seed`` is of their order and of the clients.
+    """
     dataset = load_paretobandit() if data is None else load_parquet(data)
     order = np.random.default_rng(seed).permutation(len(dataset.queries))[:queries]
     dataset = dataset.take(order)
@@ -48,16 +51,16 @@ def run_demo(
         cost_weight = _TRADE / float(dataset.cost_usd.mean(axis=0).max())
     with tempfile.TemporaryDirectory(prefix="bandit-router-demo-") as folder:
         config = Path(folder) / "router.toml"
-        config.write_text(_settings(dataset, Path(folder) / "router.db", cost_weight), encoding="utf-8")
+        config.write_text(_make_settings(dataset, Path(folder) / "router.db", cost_weight), encoding="utf-8")
         board = Scoreboard(data=dataset, cost_weight=cost_weight)
-        with _service(config) as url:
-            _play(url, dataset, board, seed, console)
+        with _run_service(config) as url:
+            _run_clients(url, dataset, board, seed, console)
         with Router.open(load_settings(config)) as router:
             router.learn()
             return router.verify()
 
 
-def _settings(dataset: Dataset, database: Path, cost_weight: float) -> str:
+def _make_settings(dataset: Dataset, database: Path, cost_weight: float) -> str:
     """A router.toml whose arms are the dataset's models, priced at their mean recorded cost."""
     lines = [
         "[router]",
@@ -79,8 +82,8 @@ def _settings(dataset: Dataset, database: Path, cost_weight: float) -> str:
 
 
 @contextmanager
-def _service(config: Path) -> Iterator[str]:
-    """`bandit-router serve` as a process of its own, up when the block starts and down after it."""
+def _run_service(config: Path) -> Iterator[str]:
+    """`bandit-router serve` as a process of its own; yields its URL once it is ready, and stops it after."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "bandit_router.cli", "serve", "--port", str(port)]
@@ -91,7 +94,7 @@ def _service(config: Path) -> Iterator[str]:
         )
         try:
             url = f"http://127.0.0.1:{port}"
-            if not _ready(url, process):
+            if not _wait_until_ready(url, process):
                 raise RouterError(f"the service did not start:\n{log_path.read_text()}")
             yield url
         finally:
@@ -99,7 +102,8 @@ def _service(config: Path) -> Iterator[str]:
             process.wait()
 
 
-def _ready(url: str, process: subprocess.Popen[bytes]) -> bool:
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> bool:
+    """Whether the service answers before it ends or the time is up."""
     deadline = time.monotonic() + _START_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -110,12 +114,12 @@ def _ready(url: str, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _play(url: str, dataset: Dataset, board: Scoreboard, seed: int, console: Console) -> None:
-    """Run the clients side by side and keep the table current with what they report."""
+def _run_clients(url: str, dataset: Dataset, board: Scoreboard, seed: int, console: Console) -> None:
+    """Run the clients side by side, and redraw the scoreboard as they report their choices."""
     context = multiprocessing.get_context("spawn")
     choices = context.Queue()
-    tasks = [
-        Task(
+    recorded = [
+        RecordedQuery(
             index=i,
             query=query,
             quality=dict(zip(dataset.models, dataset.quality[i].tolist(), strict=True)),
@@ -124,22 +128,26 @@ def _play(url: str, dataset: Dataset, board: Scoreboard, seed: int, console: Con
         for i, query in enumerate(dataset.queries)
     ]
     clients = [
-        context.Process(target=play, args=(url, tasks[k::_CLIENTS], seed + k, choices), daemon=True)
+        context.Process(
+            target=route_and_send_feedback,
+            args=(url, recorded[k::_CLIENTS], seed + k, choices),
+            daemon=True,
+        )
         for k in range(_CLIENTS)
     ]
     progress = Progress(TextColumn("routing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = progress.add_task("routing", total=len(tasks))
+    bar = progress.add_task("routing", total=len(recorded))
     with Live(Group(progress, board.table()), console=console, refresh_per_second=4) as live:
         for client in clients:
             client.start()
-        while len(board.order) < len(tasks):
+        while len(board.order) < len(recorded):
             try:
                 board.add(*choices.get(timeout=0.2))
             except Empty:
                 if not any(client.is_alive() for client in clients):
                     break
             progress.update(bar, completed=len(board.order))
-            if len(board.order) % _REDRAW_EVERY == 0 or len(board.order) == len(tasks):
+            if len(board.order) % _REDRAW_EVERY == 0 or len(board.order) == len(recorded):
                 live.update(Group(progress, board.table()))
         for client in clients:
             client.join()

@@ -1,4 +1,4 @@
-"""The demo's table: the router beside every fixed model and uniform random, on the same queries."""
+"""The demo's scoreboard: the router beside every fixed model and a uniform choice, on the same queries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bandit_router.types import FloatArray
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scoreboard:
-    """Choices so far, scored as utility = quality − cost_weight · cost with the recorded outcomes."""
+    """Choices so far, and their utility = quality − cost_weight · cost by the recorded outcomes."""
 
     data: Dataset
     cost_weight: float
@@ -22,11 +22,12 @@ class Scoreboard:
     chosen: list[int] = field(default_factory=list)
 
     def add(self, index: int, arm: str) -> None:
+        """Count one more choice: the query's index in the data, and its arm."""
         self.order.append(index)
         self.chosen.append(self.data.models.index(arm))
 
     def table(self) -> Table:
-        """Everything over all queries so far, and the utility over the last quarter of them."""
+        """Share, reward, cost and utility over all queries so far, and utility over the last quarter."""
         title = (
             f"{len(self.order)} queries of {self.data.name}; utility = reward − {self.cost_weight:.3g} · USD"
         )
@@ -40,7 +41,7 @@ class Scoreboard:
         picks = np.eye(len(models))[self.chosen]
         table.add_row(*self._cells("bandit-router", picks), style="bold")
         table.add_section()
-        fixed = [np.tile(row, (len(self.order), 1)) for row in np.eye(len(models))]
+        fixed = [np.tile(one_hot, (len(self.order), 1)) for one_hot in np.eye(len(models))]
         best = int(np.argmax([self._scores(weights)[2] for weights in fixed]))
         for j, model in enumerate(models):
             name = f"{model} *" if j == best else model
