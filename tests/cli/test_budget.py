@@ -21,7 +21,7 @@ def test_it_says_how_the_goal_stands(call: Run, tmp_path: Path) -> None:
     assert (found["goal"], found["spent_usd"], found["allowance_usd"]) == ("mean_quality", 0.25, None)
 
 
-def test_to_look_does_not_begin_anew_for_a_goal_that_was_edited(call: Run, tmp_path: Path) -> None:
+def test_looking_does_not_start_the_accounts_of_an_edited_goal(call: Run, tmp_path: Path) -> None:
     with Router.open(write_settings(tmp_path, budget={"usd_per_request": 0.004})) as router:
         router.feedback(router.route("a").id, cost_usd=0.25)
         write_settings(tmp_path, budget={"usd_per_request": 0.005})

@@ -48,7 +48,7 @@ def test_the_settings_of_init_route_a_query_as_they_are(run: Run) -> None:
     assert set(json.loads(ran.out)["pmf"]) == {"small", "large"}
 
 
-def test_route_prints_a_decision_and_feedback_says_what_became_of_it(run: Run, config: Path) -> None:
+def test_route_prints_a_decision_and_feedback_prints_its_outcomes(run: Run, config: Path) -> None:
     routed = run("route", "Why?", "--json", "--user-tier", "free", "--cost-weight", "2.5")
     assert routed.code == 0, routed.err
     decision = json.loads(routed.out)
@@ -72,7 +72,7 @@ def test_feedback_is_learned_without_a_service(call: Run) -> None:
 
 
 @pytest.mark.usefixtures("config")
-def test_route_tells_people_the_arm_and_every_probability(call: Run) -> None:
+def test_route_prints_the_arm_and_every_probability(call: Run) -> None:
     first, second, *probabilities = call("route", "Why?").out.splitlines()
     assert first in {"small (openai/small)", "large (openai/large)"}
     assert second.startswith("decision ")
@@ -116,7 +116,7 @@ def test_an_arm_whose_model_changed_is_reset(call: Run) -> None:
 
 
 @pytest.mark.usefixtures("config")
-def test_arms_list_tells_people_what_is_on(call: Run) -> None:
+def test_arms_list_prints_which_arms_are_enabled(call: Run) -> None:
     call("arms", "disable", "small")
     rows = [
         [cell.strip() for cell in line.split("│")[1:-1]] for line in call("arms", "list").out.splitlines()
@@ -126,7 +126,7 @@ def test_arms_list_tells_people_what_is_on(call: Run) -> None:
 
 
 @pytest.mark.usefixtures("config")
-def test_latencies_are_listed_and_keep_slow_arms_from_hasty_queries(call: Run) -> None:
+def test_latencies_are_listed_and_keep_slow_arms_from_queries_with_a_deadline(call: Run) -> None:
     timed = set()
     for _ in range(4):  # the first late call is forgiven: the second puts the other arm's turn
         decision = json.loads(call("route", "Why?", "--json", "--deadline-s", "1").out)

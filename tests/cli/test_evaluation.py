@@ -102,7 +102,7 @@ def test_refused_figures_are_hidden_unless_forced(call: Run, tmp_path: Path) -> 
     assert "!" in bold.out
 
 
-def test_events_and_feedback_that_travels_are_played(call: Run, data: str) -> None:
+def test_events_and_late_feedback_are_played(call: Run, data: str) -> None:
     calm = as_json(call, "simulate", "--data", data, "--seeds", "2")
     asked = "--event", "price:large@40=0.1", "--delay", "5", "--missing", "0.2", "--duplicated", "0.3"
     rough = as_json(call, "simulate", "--data", data, "--seeds", "2", *asked)
@@ -148,7 +148,7 @@ def test_events_and_feedback_that_travels_are_played(call: Run, data: str) -> No
         (("simulate", "--data", "{data}", "--jobs", "0"), "jobs: is 0; give at least 1, or -1"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(
+def test_an_error_is_one_line_that_names_the_problem(
     call: Run, log: str, data: str, arguments: tuple[str, ...], says: str
 ) -> None:
     given = [argument.format(log=log, data=data) for argument in arguments]
@@ -161,13 +161,13 @@ def test_a_wrong_event_is_one_line_with_processes_too(call: Run, data: str) -> N
     assert error.startswith("error: event leave:huge@3: 'huge' is not in the data; use one of ")
 
 
-def test_a_database_that_is_not_there_is_not_made(call: Run, tmp_path: Path) -> None:
+def test_a_missing_database_is_not_created(call: Run, tmp_path: Path) -> None:
     assert f"there is no database {tmp_path}/typo.db" in call("evaluate", "--log", "sqlite:///typo.db").error
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["evaluate", "simulate"])
-def test_where_a_page_cannot_be_written_is_said_before_any_work(
+def test_an_unwritable_report_path_is_refused_before_any_work(
     call: Run, tmp_path: Path, command: str
 ) -> None:
     source = {"evaluate": "--log", "simulate": "--data"}[command]
@@ -209,14 +209,14 @@ def test_a_replay_that_fails_loses_nothing_else(call: Run, tmp_path: Path) -> No
     assert json.loads(done.out)["replays"] == {}
 
 
-def test_replays_without_a_policy_that_learns_are_said_not_to_be(call: Run, log: str) -> None:
+def test_replays_without_a_learning_policy_are_skipped_with_a_warning(call: Run, log: str) -> None:
     done = call("evaluate", "--log", log, "-p", "uniform", "--replay", "2", "--jobs", "1", "--json")
     assert done.code == 0
     assert "none of the policies learns" in done.err
     assert json.loads(done.out)["replays"] == {}
 
 
-def test_what_was_left_out_is_data_and_on_the_page(call: Run, tmp_path: Path) -> None:
+def test_rows_left_out_are_in_the_json_and_on_the_page(call: Run, tmp_path: Path) -> None:
     block = a_block()
     ids = ids_of(block)
     ids[7] = ids[6]
@@ -229,7 +229,7 @@ def test_what_was_left_out_is_data_and_on_the_page(call: Run, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("url", ["postgresql://me:secret@host/db", "postgresql://host/db?password=secret"])
-def test_a_page_does_not_tell_the_password(
+def test_a_page_does_not_show_the_password(
     call: Run, log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setattr(read, "open_log", lambda *_: open_log(log))
@@ -256,7 +256,7 @@ def test_data_without_costs_is_priced_and_columns_are_renamed(call: Run, tmp_pat
     assert (costs["fixed:a"], costs["fixed:b"]) == (0.25, 0.5)
 
 
-def test_when_nothing_costs_anything_there_is_nothing_to_trade(call: Run, tmp_path: Path) -> None:
+def test_the_cost_weight_is_zero_when_nothing_costs_anything(call: Run, tmp_path: Path) -> None:
     rows = [
         {"text": f"query {i}", "model": m, "quality": 0.5, "cost_usd": 0}
         for i in range(9)

@@ -12,7 +12,7 @@ from tests.cli.conftest import Run
 pytestmark = pytest.mark.usefixtures("config")
 
 
-def test_explain_tells_people_why_and_with_what_alternatives(call: Run) -> None:
+def test_explain_prints_the_reason_and_the_alternatives(call: Run) -> None:
     first = json.loads(call("route", "a", "--json", "--conversation", "c", "--forbid", "small").out)
     again = json.loads(
         call("route", "a", "--json", "--override", "small", "--instead-of", first["decision_id"]).out
@@ -33,7 +33,7 @@ def test_explain_tells_people_why_and_with_what_alternatives(call: Run) -> None:
     assert "no feedback so far" in followed
 
 
-def test_explain_gives_programs_what_the_service_gives(call: Run) -> None:
+def test_explain_prints_the_same_json_as_the_service(call: Run) -> None:
     routed = json.loads(call("route", "a", "--json", "--user-tier", "free").out)
     found = json.loads(call("explain", routed["decision_id"], "--json").out)
     assert {name: found[name] for name in routed} == routed
@@ -45,7 +45,7 @@ def test_explain_of_an_unknown_decision_is_one_clear_error(call: Run) -> None:
     assert "no decision 'unknown'" in call("explain", "unknown").error
 
 
-def test_route_tells_people_what_was_excluded(call: Run) -> None:
+def test_route_prints_the_excluded_arms(call: Run) -> None:
     assert (
         call("route", "a", "--forbid", "large")
         .out.splitlines()[-1]

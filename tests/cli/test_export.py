@@ -22,7 +22,7 @@ def spoil(tmp_path: Path, decision_id: str) -> None:
         connection.execute("UPDATE decisions SET reason = 'whim' WHERE id = ?", (decision_id,))
 
 
-def test_export_says_what_it_wrote_by_reason(run: Run, call: Run, config: Path, tmp_path: Path) -> None:
+def test_export_prints_counts_by_reason(run: Run, call: Run, config: Path, tmp_path: Path) -> None:
     assert config.exists()
     ids = decide(call, 3)
     call("feedback", ids[0], "quality=0.5")

@@ -109,7 +109,7 @@ def test_from_a_log_then_live_then_evaluated(run: Run, call: Run, logged: str, t
     assert run("verify").code == 0
 
 
-def test_as_behaviour(call: Run, logged: str, tmp_path: Path) -> None:
+def test_a_live_classifier_is_evaluated_without_its_file(call: Run, logged: str, tmp_path: Path) -> None:
     """The log of a live classifier is evaluated without its file, and others on it."""
     live = {"name": "classifier", "cheap": "small", "expensive": "large", "threshold": 0.5, "epsilon": 0.5}
     path = saved(long_is_complex(), tmp_path)
@@ -126,7 +126,7 @@ def test_as_behaviour(call: Run, logged: str, tmp_path: Path) -> None:
     assert ours == pytest.approx(logs, abs=1e-9)
 
 
-def test_simulated(call: Run, labels: str, tmp_path: Path) -> None:
+def test_a_classifier_is_simulated(call: Run, labels: str, tmp_path: Path) -> None:
     write_settings(tmp_path, features={"embedding": "wordllama"})
     trained(call, "--data", labels)
     asked = ("simulate", "--data", labels, "--seeds", "2", "-p", SPEC)
@@ -139,7 +139,7 @@ def test_simulated(call: Run, labels: str, tmp_path: Path) -> None:
     assert "classifier.json reads contexts" in said
 
 
-def test_a_file_that_is_there_is_kept(call: Run, labels: str, tmp_path: Path) -> None:
+def test_an_existing_file_is_kept(call: Run, labels: str, tmp_path: Path) -> None:
     before = saved(long_is_complex(), tmp_path).read_bytes()
     asked = ("train-classifier", *PAIR, "--data", labels)
     assert "classifier.json already exists; use --force" in call(*asked).error

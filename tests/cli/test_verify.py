@@ -14,10 +14,9 @@ import pytest
 
 from bandit_router.posterior.codec import decode, encode
 from bandit_router.router import Router
-from tests.cli.conftest import Ran, Run
+from tests.cli.conftest import Run
+from tests.cli.tampering import QUIET, newest, problems, tamper
 from tests.services import write_settings
-
-QUIET = {"interval_s": 3600.0}
 
 
 @pytest.fixture(scope="module")
@@ -40,26 +39,6 @@ def database(taught: Path, tmp_path: Path) -> Path:
     """A copy of it that may be tampered with; the newest decision is on the snapshot that has learned."""
     write_settings(tmp_path, learner=QUIET)
     return Path(shutil.copy(taught, tmp_path / "router.db"))
-
-
-def tamper(database: Path, statement: str, *parameters: object) -> None:
-    with closing(sqlite3.connect(database)) as connection, connection:
-        changed = connection.execute(statement, parameters)
-        assert changed.rowcount == 1, "the statement must hit one row"
-
-
-def newest(database: Path) -> str:
-    """The id of the newest decision."""
-    with closing(sqlite3.connect(database)) as connection:
-        return str(connection.execute("SELECT max(id) FROM decisions").fetchone()[0])
-
-
-def problems(ran: Ran) -> str:
-    """The problems that `verify` named; fails unless it failed properly."""
-    assert ran.code == 1, ran
-    assert ran.out.endswith("verify: FAILED\n")
-    assert "Traceback" not in ran.err
-    return "\n".join(line for line in ran.out.splitlines() if "problem: " in line)
 
 
 def test_an_untouched_database_verifies(run: Run, database: Path) -> None:
@@ -188,63 +167,6 @@ def test_a_lost_pending_mark_is_named(call: Run, database: Path) -> None:
         router.feedback(decision, quality=0.75)
     tamper(database, "DELETE FROM pending")
     assert f"decision {decision}: counted nothing, the log says 0.75" in problems(call("verify"))
-
-
-IN_SPENDING = {
-    "more spent": ("UPDATE spending SET spent_usd = spent_usd + 1e-7", "the goal has booked 0.3"),
-    "less spent": ("UPDATE spending SET spent_usd = 0.0", "the goal has booked 0.0 USD, the log says 0.3"),
-    "another count": (
-        "UPDATE spending SET requests = requests + 1",
-        "the goal has booked 5 decisions, the log has 4",
-    ),
-    "another cost": (
-        "UPDATE feedback SET value = 0.25 WHERE metric = 'cost_usd' AND revision = 1",
-        "the log says 0.2",
-    ),
-    "another expectation": (
-        "UPDATE decisions SET expected_cost_usd = 0.5 WHERE id = (SELECT max(id) FROM decisions)",
-        "the log says 0.8",
-    ),
-}
-
-
-def test_rewards_booked_that_are_not_what_the_log_says_are_named(call: Run, tmp_path: Path) -> None:
-    config = write_settings(tmp_path, learner=QUIET, budget={"mean_quality": 0.9})
-    with Router.open(config, rng=np.random.default_rng(0)) as router:
-        router.feedback(router.route("a").id, quality=0.25)
-        router.feedback(router.route("b").id, cost_usd=0.25)
-    assert json.loads(call("verify", "--json").out)["ok"]
-    tamper(config.with_name("router.db"), "UPDATE spending SET earned = earned + 1e-7")
-    assert "the goal has booked rewards of" in problems(call("verify"))
-
-
-@pytest.fixture
-def budgeted(tmp_path: Path) -> Path:
-    """The database of a router with a budget: four decisions and a cost that was revised."""
-    config = write_settings(tmp_path, learner=QUIET, budget={"usd_per_request": 0.1})
-    with Router.open(config, rng=np.random.default_rng(0)) as router:
-        made = [router.route(f"query {i}").id for i in range(4)]
-        router.feedback(made[0], cost_usd=0.125)
-        router.feedback(made[0], cost_usd=0.3)
-        router.learn()
-    return config.with_name("router.db")
-
-
-def test_what_a_budget_has_booked_is_reported(call: Run, budgeted: Path) -> None:
-    report = json.loads(call("verify", "--json").out)
-    assert report["ok"]
-    assert 0.3 < report["spent_usd_in_log"] < 0.31
-    assert report["spent_usd_booked"] == pytest.approx(report["spent_usd_in_log"], rel=1e-12)
-    tamper(budgeted, "DELETE FROM spending")
-    assert json.loads(call("verify", "--json").out)["spent_usd_booked"] == 0.0
-
-
-@pytest.mark.parametrize(("statement", "says"), IN_SPENDING.values(), ids=IN_SPENDING)
-def test_a_budget_that_is_not_what_the_log_says_is_named(
-    call: Run, budgeted: Path, statement: str, says: str
-) -> None:
-    tamper(budgeted, statement)
-    assert says in problems(call("verify"))
 
 
 def test_a_snapshot_of_logged_decisions_that_is_damaged_is_named(call: Run, database: Path) -> None:

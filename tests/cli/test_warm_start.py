@@ -46,7 +46,7 @@ def test_from_labels(run: Run, call: Run, labels: str) -> None:
 
 
 @pytest.mark.usefixtures("config")
-def test_from_a_log_and_from_what_it_taught(
+def test_a_warm_start_from_a_log_or_a_router_repeats_what_it_learned(
     call: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for i in range(20):
@@ -63,7 +63,7 @@ def test_from_a_log_and_from_what_it_taught(
         assert large(call) == pytest.approx(taught, abs=1e-6)
 
 
-def test_it_can_be_trusted_less_and_taken_away(call: Run, labels: str) -> None:
+def test_a_warm_start_can_be_trusted_less_and_removed(call: Run, labels: str) -> None:
     call("warm-start", "--data", labels, *ARMS)
     sure = large(call)
     assert "trusted for 2 queries" in call("warm-start", "--data", labels, *ARMS, "--trust", "2").out

@@ -153,7 +153,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize("key", NUMBERS)
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "1e400", "1" + "0" * 400, '"many"', "[]"])
-def test_a_number_that_cannot_be_is_refused_by_key(toml: Path, key: str, value: str) -> None:
+def test_an_impossible_number_is_refused_by_key(toml: Path, key: str, value: str) -> None:
     section, name = key.split(".")
     check_refused(toml, f"[{section}]\n{name} = {value}\n", key)
 
