@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,9 +36,15 @@ from bandit_router.policies import learns, parse_policy
 from bandit_router.store.engine import without_passwords
 
 if TYPE_CHECKING:
+    from bandit_router.evaluation.answers import Evaluation
     from bandit_router.evaluation.logs.block import BlockSource
+    from bandit_router.evaluation.logs.left_out import LeftOut
     from bandit_router.evaluation.logs.read import Log
     from bandit_router.evaluation.replay import Replayed
+
+_NOTHING_TO_REPLAY = (
+    "--replay: none of the policies learns, so nothing is replayed; add one, such as -p thompson"
+)
 
 
 def evaluate(
@@ -72,7 +78,6 @@ def evaluate(
     from bandit_router.evaluation.report.as_json import evaluation_json, plain
     from bandit_router.evaluation.report.page import evaluation_page
     from bandit_router.evaluation.report.replayed import left_out_lines, replay_table
-    from bandit_router.evaluation.report.tables import evaluation_tables
 
     if estimator is not None and estimator not in ESTIMATORS:
         problem = f"{estimator!r} is not an estimator"
@@ -100,12 +105,9 @@ def evaluate(
             )
         left_out = opened.left_out
         if not as_json:
-            for block in (*evaluation_tables(result, estimator, force=force), *left_out_lines(left_out)):
-                print_line(block) if isinstance(block, str) else console.print(block)
+            _print_evaluation(result, estimator, left_out, force)
         if replay and not learners:
-            print_warning(
-                "--replay: none of the policies learns, so nothing is replayed; add one, such as -p thompson"
-            )
+            print_warning(_NOTHING_TO_REPLAY)
         try:
             with progress_bar("replaying", replay * len(learners), quiet=as_json) as step:
                 replayed = replays(
@@ -143,6 +145,16 @@ def default_estimator(log: Log) -> str:
         except RouterError:  # a policy of another version of this package
             continue
     return "dr"
+
+
+def _print_evaluation(
+    result: Evaluation, estimator: str, left_out: Mapping[str, LeftOut], force: bool
+) -> None:
+    from bandit_router.evaluation.report.replayed import left_out_lines
+    from bandit_router.evaluation.report.tables import evaluation_tables
+
+    for block in (*evaluation_tables(result, estimator, force=force), *left_out_lines(left_out)):
+        print_line(block) if isinstance(block, str) else console.print(block)
 
 
 def _classified_pieces(log: Log, path: Path) -> Sequence[BlockSource]:
