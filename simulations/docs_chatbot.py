@@ -32,7 +32,7 @@ from bandit_router.evaluation.simulation.simulate import Plan, simulate
 from bandit_router.router import Router
 from bandit_router.settings import Settings, make_settings
 from bandit_router.store.store import Store
-from bandit_router.store.write import Committed, WriteRequest
+from bandit_router.store.write_requests import Committed, WriteRequest
 from bandit_router.types import Decision
 from simulations import show
 from simulations.hand_written import NAMES, pair
@@ -139,7 +139,7 @@ def read_bill(settings: Settings) -> Bill:
     calls, cost, good = 0, 0.0, 0.0
     with (
         closing(Store.open(settings.store.url, settings.router.name, create=False)) as store,
-        store.auditing() as audit,
+        store.read_log() as audit,
     ):
         for rows in audit.log():
             for row in rows:

@@ -11,7 +11,7 @@ from rich.table import Table
 from bandit_router.cli.connect import open_quiet_router
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import console, print_json, print_line
-from bandit_router.learning.drift import CalibrationReport, Gap, Spread
+from bandit_router.learning.drift import CalibrationReport, CostRatio, RewardGap
 
 
 def calibration(
@@ -43,7 +43,7 @@ def _print_calibration(report: CalibrationReport) -> None:
         print_line(f"{name} has drifted: {figures}", style="red")
 
 
-def _reward_cells(gap: Gap | None) -> list[str]:
+def _reward_cells(gap: RewardGap | None) -> list[str]:
     """Number of rewards, mean reward, mean expected, their difference, z."""
     if gap is None:
         return ["0", *[""] * 4]
@@ -52,6 +52,6 @@ def _reward_cells(gap: Gap | None) -> list[str]:
     return [str(gap.rewards), *means, difference, f"{gap.z:+.1f}"]
 
 
-def _cost_cells(cost: Spread | None) -> list[str]:
+def _cost_cells(cost: CostRatio | None) -> list[str]:
     """Number of calls, cost over expected cost, share of calls at more than twice the expected cost."""
     return ["0", "", ""] if cost is None else [str(cost.calls), f"{cost.ratio:.2f}", f"{cost.twice:.1%}"]

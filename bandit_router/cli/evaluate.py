@@ -33,7 +33,7 @@ from bandit_router.cli.output import (
 )
 from bandit_router.errors import InvalidInput, RouterError
 from bandit_router.policies import learns, parse_policy
-from bandit_router.store.engine import without_passwords
+from bandit_router.store.engine import hide_passwords
 
 if TYPE_CHECKING:
     from bandit_router.evaluation.answers import Evaluation
@@ -128,7 +128,7 @@ def evaluate(
     elif replayed:
         console.print(replay_table(replayed, force=force))
     if report is not None:
-        title = f"What {without_passwords(log) if '://' in log else log} says"
+        title = f"What {hide_passwords(log) if '://' in log else log} says"
         lines = left_out_lines(left_out)
         page = evaluation_page(result, estimator, title=title, left_out=lines, replays=replayed)
         write_report_page(report, page, quiet=as_json)

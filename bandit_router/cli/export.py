@@ -20,7 +20,7 @@ def export(
     """Write the log of decisions and their feedback as Parquet, one folder per UTC day."""
     from bandit_router.evaluation.logs import export as parquet
 
-    with open_existing_store(config) as store, store.auditing() as audit:
+    with open_existing_store(config) as store, store.read_log() as audit:
         exported = parquet.export(audit, folder)
     if as_json:
         facts = {"rows": exported.by_reason, "unreadable": exported.unreadable, "named": exported.named}

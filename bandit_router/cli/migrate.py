@@ -10,12 +10,12 @@ from bandit_router.settings import load_settings
 def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Bring the database to the schema that this version needs."""
     from bandit_router.store import schema
-    from bandit_router.store.engine import dispose, make_engine
+    from bandit_router.store.engine import dispose_engine, make_engine
     from bandit_router.store.tables import SCHEMA_VERSION
 
     engine = make_engine(load_settings(config).store.url)
     try:
         schema.migrate(engine)
     finally:
-        dispose(engine)
+        dispose_engine(engine)
     print_line(f"the database is at schema {SCHEMA_VERSION}")

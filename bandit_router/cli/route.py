@@ -9,7 +9,7 @@ import typer
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import print_json, print_line
 from bandit_router.router import Router
-from bandit_router.router.explain import answer
+from bandit_router.router.explain import build_route_answer
 from bandit_router.types import Arm, Decision
 
 
@@ -56,7 +56,7 @@ def route(
 
 def _print_decision(decision: Decision, arm: Arm, as_json: bool) -> None:
     if as_json:
-        print_json(answer(decision, arm))
+        print_json(build_route_answer(decision, arm))
         return
     print_line(f"{arm.name} ({arm.provider}/{arm.model})", style="bold")
     print_line(f"decision {decision.id}, snapshot {decision.snapshot}, {decision.reason}")

@@ -25,7 +25,7 @@ from bandit_router.errors import InvalidInput, RouterError
 from bandit_router.features import build_pipeline
 from bandit_router.settings import load_settings
 from bandit_router.signals.classifier import Classifier, save_classifier
-from bandit_router.store.engine import without_passwords
+from bandit_router.store.engine import hide_passwords
 
 if TYPE_CHECKING:
     from bandit_router.evaluation.training.examples import Examples, Pair
@@ -119,7 +119,7 @@ def _examples_of_log(log: str, router: str, pair: Pair, low: float) -> Examples:
     from bandit_router.evaluation.logs.read import open_log
     from bandit_router.evaluation.training.examples import examples_of_log
 
-    source = without_passwords(log) if "://" in log else log
+    source = hide_passwords(log) if "://" in log else log
     with open_log(log, router) as opened:
         return examples_of_log(
             opened.pieces, opened.arms, pair, schema_id=opened.info["schema_id"], source=source, low=low

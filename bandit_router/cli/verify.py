@@ -7,14 +7,13 @@ import typer
 from bandit_router.cli.connect import open_existing_store
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import print_json, print_line
-from bandit_router.learning import audit
-from bandit_router.learning.audit import AuditReport
+from bandit_router.learning.audit import AuditReport, audit_store
 
 
 def verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Check every invariant: counts, rebuild = live, every logged PMF. Exits 1 when one fails."""
     with open_existing_store(config) as store:
-        report = audit.verify(store)
+        report = audit_store(store)
     print_audit_report(report, as_json)
     if not report.ok:
         raise typer.Exit(1)

@@ -73,7 +73,7 @@ def _count(posterior: Posterior, block: Block, values: FloatArray) -> None:
 
 def of_router(url: str, router: str, names: Mapping[str, str] | None = None) -> Evidence:
     """Of what a router has learned, warm start and all. Raises StoreError when there is no such router."""
-    with closing(Store.open(url, router, create=False)) as store, store.auditing() as audit:
+    with closing(Store.open(url, router, create=False)) as store, store.read_log() as audit:
         head = audit.head()
         snapshot = None if head is None else audit.snapshot(head[0])
     if snapshot is None:

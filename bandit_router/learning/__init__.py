@@ -1,1 +1,1 @@
-"""The log -> the next model state: fold, count, watch for drift, audit."""
+"""Learning: the log -> the next model state. Fold, accumulate, watch for drift, audit."""

@@ -1,8 +1,7 @@
-"""Counts what was observed: each value once, however often it is seen.
+"""Accumulates observations into the model state: each value counted once, however often it is delivered.
 
-What is now known of a decision is compared with what is on record as counted, and the difference is
-added to the sums. So a retry adds nothing, a revision adds the difference, and what was counted can
-always be told from the log.
+The value an observation should count is compared with the value on record as counted, and the difference is
+added to the sums. So a retry adds nothing, a revision adds the difference, and the log tells what is counted.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from bandit_router.posterior.cost import root_of
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import ModelState
-from bandit_router.store.fold import LearnerTransaction
+from bandit_router.store.learner_transaction import LearnerTransaction
 from bandit_router.store.records import Observation
 from bandit_router.types import CONFIDENCE, FloatArray, Reason
 
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Statistics(Protocol):
-    """What values are added up in: one value at the context x (d,), or values (n,) at contexts (n, d)."""
+    """Sums of values per arm: one value at the context x (d,), or values (n,) at contexts (n, d)."""
 
     def observe_many(self, arm: str, x: FloatArray, values: FloatArray, at: FloatArray, /) -> None: ...
 
@@ -39,114 +38,128 @@ class Statistics(Protocol):
 
 
 class Quantity(NamedTuple):
-    """What is counted of an observation, and what is on record as counted; None is nothing."""
+    """A value to learn from observations: the one observed now, and the one on record as counted, if any."""
 
-    what: str
-    now: Callable[[Observation], float | None]
+    name: str
+    observed: Callable[[Observation], float | None]
     counted: Callable[[Observation], float | None]
 
-    def target(self, seen: Observation) -> float | None:
-        """What should be counted: what is known now, and nothing of an arm as it was before a reset."""
-        return None if seen.forgotten else self.now(seen)
+    def target(self, observation: Observation) -> float | None:
+        """The value to count: the observed one, or none for a decision older than its arm's reset."""
+        return None if observation.forgotten else self.observed(observation)
 
 
 COST = Quantity(
-    what="cost",
-    now=lambda seen: root_of(seen.metrics.get("cost_usd"), seen.list_cost_usd),
-    counted=lambda seen: seen.folded_root,
+    name="cost",
+    observed=lambda observation: root_of(observation.metrics.get("cost_usd"), observation.list_cost_usd),
+    counted=lambda observation: observation.folded_root,
 )
 LATENCY = Quantity(
-    what="latency",
-    now=lambda seen: seen.metrics.get("latency_s"),
-    counted=lambda seen: seen.folded_latency_s,
+    name="latency",
+    observed=lambda observation: observation.metrics.get("latency_s"),
+    counted=lambda observation: observation.folded_latency_s,
 )
 
 
 def reward_quantity(weights: Mapping[str, float]) -> Quantity:
-    """The reward of these metric weights.
+    """The reward with these metric weights, except of retries.
 
-    Not that of a retry: only queries that an answer was unsure of are retried, which x does not tell.
+    Only queries with an unsure answer are retried, which x does not tell: their rewards would bias the arm.
     """
     return Quantity(
-        what="reward",
-        now=lambda seen: None if seen.reason == Reason.ESCALATION else reward(seen.metrics, weights),
-        counted=lambda seen: seen.folded,
+        name="reward",
+        observed=lambda observation: (
+            None if observation.reason == Reason.ESCALATION else reward(observation.metrics, weights)
+        ),
+        counted=lambda observation: observation.folded,
     )
 
 
 def confident_reward_quantity(weights: Mapping[str, float]) -> Quantity:
-    """The reward of these metric weights, where there is a confidence to judge it by."""
+    """The reward with these metric weights, of decisions whose answer has a confidence."""
     return Quantity(
-        what="confident",
-        now=lambda seen: reward(seen.metrics, weights) if CONFIDENCE in seen.metrics else None,
-        counted=lambda seen: seen.folded_confident,
+        name="confident",
+        observed=lambda observation: (
+            reward(observation.metrics, weights) if CONFIDENCE in observation.metrics else None
+        ),
+        counted=lambda observation: observation.folded_confident,
     )
 
 
 class Accumulator(NamedTuple):
-    """One part of what is learned: what is counted in which statistics, and the posterior whose arms and
-    contexts are theirs."""
+    """One quantity of the model state, and the statistics that sum it.
 
-    term: Quantity
+    ``posterior`` has the arms and the contexts of the statistics.
+    """
+
+    quantity: Quantity
     statistics: Posterior | Latencies
     posterior: Posterior
 
-    def relevant(self, seen: Iterable[Observation]) -> list[Observation]:
-        """The observations that are of use to it, with the contexts that it knows them by."""
-        if self.term.what != "confident":
-            return list(seen)
+    def select_observations(self, observations: Iterable[Observation]) -> list[Observation]:
+        """The observations it can count, with the contexts that its posterior uses."""
+        if self.quantity.name != "confident":
+            return list(observations)
         return [
-            one._replace(x=with_confidence(one.x, one.metrics[CONFIDENCE]))
-            for one in seen
-            if CONFIDENCE in one.metrics
+            observation._replace(x=with_confidence(observation.x, observation.metrics[CONFIDENCE]))
+            for observation in observations
+            if CONFIDENCE in observation.metrics
         ]
 
-    def recount(self, seen: Iterable[Observation]) -> None:
-        """Count what is on record as counted of these, as far as it can be learned from."""
-        readable = [one for one in self.relevant(seen) if why_unlearnable(self.posterior, one) is None]
+    def recount(self, observations: Iterable[Observation]) -> None:
+        """Add the values on record as counted, leaving out observations that cannot be learned from."""
         add_values(
             self.statistics,
-            [(one, value) for one in readable if (value := self.term.counted(one)) is not None],
+            [
+                (observation, value)
+                for observation in self.select_observations(observations)
+                if why_unlearnable(self.posterior, observation) is None
+                and (value := self.quantity.counted(observation)) is not None
+            ],
         )
 
 
-def accumulators_of(learned: ModelState, weights: Mapping[str, float]) -> list[Accumulator]:
-    """All that is learned."""
-    rewards, costs, latencies, calibrators = learned
-    found = [
+def make_accumulators(state: ModelState, weights: Mapping[str, float]) -> list[Accumulator]:
+    """An accumulator for every quantity of the model state."""
+    rewards, costs, latencies, calibrators = state
+    accumulators = [
         Accumulator(reward_quantity(weights), rewards, rewards),
         Accumulator(COST, costs, costs),
         Accumulator(LATENCY, latencies, rewards),
     ]
     if calibrators is not None:
-        found.append(Accumulator(confident_reward_quantity(weights), calibrators, calibrators))
-    return found
+        accumulators.append(Accumulator(confident_reward_quantity(weights), calibrators, calibrators))
+    return accumulators
 
 
 def apply_observations(
-    fold: LearnerTransaction, learned: ModelState, seen: Sequence[Observation], weights: Mapping[str, float]
+    transaction: LearnerTransaction,
+    state: ModelState,
+    observations: Sequence[Observation],
+    weights: Mapping[str, float],
 ) -> dict[str, int]:
-    """Bring all that is learned up to date with what was seen, and the record; how many values changed."""
+    """Bring the model state, and the record of what it counts, up to date; how many values changed."""
     changed = {}
-    for part in accumulators_of(learned, weights):
-        values = apply_differences(part.statistics, part.relevant(seen), part.term, part.posterior)
-        fold.count(part.term.what, values)
-        changed[part.term.what] = len(values)
+    for accumulator in make_accumulators(state, weights):
+        quantity, usable = accumulator.quantity, accumulator.select_observations(observations)
+        values = apply_differences(accumulator.statistics, usable, quantity, accumulator.posterior)
+        transaction.record_counted(quantity.name, values)
+        changed[quantity.name] = len(values)
     return changed
 
 
 def apply_differences(
-    statistics: Statistics, seen: Iterable[Observation], term: Quantity, posterior: Posterior
+    statistics: Statistics, observations: Iterable[Observation], quantity: Quantity, posterior: Posterior
 ) -> dict[str, float | None]:
-    """Bring the sums up to date with what was seen, in place; the values that changed, by decision.
+    """Bring the sums up to date with the observations, in place; the values that changed, by decision.
 
-    A row that cannot be learned from, as :func:`why_unlearnable` says of ``posterior``, is left out and
-    named in the log: it must not stop the others.
+    An observation that cannot be learned from, by :func:`why_unlearnable`, is left out and logged, so that it
+    does not stop the others.
     """
     changed: dict[str, float | None] = {}
     fresh: list[tuple[Observation, float]] = []
-    for observation in seen:
-        new, old = term.target(observation), term.counted(observation)
+    for observation in observations:
+        new, old = quantity.target(observation), quantity.counted(observation)
         if new == old:
             continue
         problem = why_unlearnable(posterior, observation)
@@ -154,34 +167,34 @@ def apply_differences(
             log.error("decision %s is left out of learning: %s", observation.decision_id, problem)
             continue
         changed[observation.decision_id] = new
-        where = observation.arm, observation.x
+        arm, x = observation.arm, observation.x
         if old is None:
             assert new is not None
             fresh.append((observation, new))
         elif new is None:
-            statistics.retract(*where, old, observation.decided_at)
+            statistics.retract(arm, x, old, observation.decided_at)
         else:
-            statistics.revise(*where, old, new, observation.decided_at)
+            statistics.revise(arm, x, old, new, observation.decided_at)
     add_values(statistics, fresh)
     return changed
 
 
 def add_values(statistics: Statistics, values: Iterable[tuple[Observation, float]]) -> None:
-    """Count values that are not in the sums yet, arm by arm, in place."""
+    """Add values that the sums do not contain yet, arm by arm, in place."""
     by_arm: dict[str, list[tuple[Observation, float]]] = defaultdict(list)
     for observation, value in values:
         by_arm[observation.arm].append((observation, value))
-    for arm, rows in by_arm.items():
+    for arm, counted in by_arm.items():
         statistics.observe_many(
             arm,
-            np.array([observation.x for observation, _ in rows]),
-            np.array([value for _, value in rows]),
-            np.array([observation.decided_at for observation, _ in rows]),
+            np.array([observation.x for observation, _ in counted]),
+            np.array([value for _, value in counted]),
+            np.array([observation.decided_at for observation, _ in counted]),
         )
 
 
 def why_unlearnable(posterior: Posterior, observation: Observation) -> str | None:
-    """Why this row cannot be learned from; None when it can."""
+    """Why an observation cannot be learned from; None when it can."""
     if observation.arm not in posterior:
         return f"arm {observation.arm!r} is not in the posterior"
     if observation.schema_id != posterior.schema_id or observation.x.size != posterior.dim:

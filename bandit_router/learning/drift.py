@@ -1,39 +1,21 @@
-"""How often what is learned is wrong: recent rewards and costs beside what was expected of them.
+"""Calibration and drift: recent rewards and costs compared with what their decisions expected.
 
-Every decision logs what it expects, so that each reward r has a residual e = r − expected. While nothing
-changes, the residuals of an arm have mean 0. That an arm is chosen when it looks best does not bias them, as
-long as the prior is right: a posterior mean accounts for all that the choice was made from. Residuals are
-uncorrelated but for errors that predictions share because the rewards in between were not told. With k_j
-rewards of the arm counted at prediction j, and o_j older ones on the way::
+Every decision logs its expected reward, so that each reward r has a residual e = r − expected, of mean 0
+while the arm does not change. With k_j rewards of the arm counted at prediction j, and o_j older ones still
+on their way then::
 
     V = Var(Σ_j e_j) = s² Σ_j (1 + (1 + 2 o_j) / k_j)
 
-so that feedback which comes a day late and in one heap is no drift. Predictions with less than KNOWN rewards
-behind them are the prior's and are left out. s² is the variance of the residuals, drawn to m(1 − m): of all
-rewards in [0, 1] with the mean m, none varies more.
+s² is the variance of the residuals, drawn towards m(1 − m), the largest of any reward in [0, 1] with mean m.
 
-Nor is it drift when bad news travels faster than good, or the first part of a reward is higher than the
-whole: decisions younger than the time in which SETTLED of the others were heard of for the last time are left
-out. Before that time is known, only bad news may have come: so only an arm that has ESTABLISHED rewards
-older than the window is ever reset.
+**Alarm**: over the newest 50, 100, 200, … rewards of an arm, or all, the sum S of residuals has |z| > ALARM,
+with Freedman's correction for skewed rewards (Annals of Probability 3, 1975), and a mean off by
+LEAST_DIFFERENCE or more::
 
-**The alarm** of an arm is on when, over all of its rewards or the newest 50, 100, 200, …, the sum S of its
-residuals has::
+    z = S / √(V + |S|/3)
 
-    |z| > ALARM,    z = S / √(V + |S|/3)
-
-and the mean is off by LEAST. The second term is Freedman's (On tail probabilities for martingales, Annals of
-Probability 3, 1975): skewed rewards, such as thumbs that are nearly always up, have tails that no normal
-distribution has. Short windows find a large change soon, long ones a small change at all. Simulated with a
-look after every reward, the alarm of an arm that does not change went on in 0 to 3% of runs of 10,000 rewards
-(of mean 0.5 to 0.99); after a fall of 0.2 it was on within 80 rewards in half of the runs, 143 in 90%.
-
-**A reset** when |z| > RESET, unless ``posterior.on_drift`` wants a warning only, keeps the newest quarter of
-the window in which the gap is widest. Of all windows that one is where rewards were least like themselves,
-by change or by chance: an arm that was only unlucky would be left for good on the word of all of it, and is
-tried again when little of it is kept. RESET is lower than ALARM, because a false reset costs little then: in
-the same simulation 5 to 51% of runs of 10,000 rewards had one, on five real streams 9 of 100 runs of 2,840
-to 5,000 queries, which lost 0.0004 of utility a query by it. What a change costs fell by half or more.
+**Reset**: |z| > RESET, unless ``posterior.on_drift`` asks for a warning only. It keeps the newest quarter of
+the window with the widest gap.
 """
 
 from __future__ import annotations
@@ -46,27 +28,39 @@ from typing import NamedTuple
 import numpy as np
 
 from bandit_router.posterior.hierarchical import WarmStartVerdict
-from bandit_router.store.recent import Costed, Rewarded
+from bandit_router.store.recent_predictions import PredictedCost, PredictedReward
 from bandit_router.types import FloatArray
 
 NEWEST = 2000
-KNOWN = 30
-SETTLED = 0.95
+"""Rewards, and costs, that are compared: the newest of the router."""
+
+LEAST_COUNTED = 30
+"""Predictions with fewer rewards behind them are the prior's, and are left out."""
+
+SETTLED_SHARE = 0.95
+"""Decisions younger than this quantile of the feedback delay are left out: bad news comes first."""
+
 ESTABLISHED = 200
-SHORTEST = 50
+"""Rewards older than its window that an arm needs to be reset, so that the time above is reliable."""
+
+SHORTEST_WINDOW = 50
 ALARM = 4.0
 RESET = 3.25
-LEAST = 0.02
-_LATE = 4  # a window's newest part is one of so many
-_BOUND_ROWS = 20.0  # rows' worth of m(1 − m) in s²
-_DEAR = 2.0
+"""Lower than ALARM: a reset that keeps the newest quarter costs little when it is wrong."""
+
+LEAST_DIFFERENCE = 0.02
+_NEWEST_SHARE = 4  # a reset keeps one part in four of its window
+_BOUND_WEIGHT = 20.0  # observations that m(1 − m) counts for in s²
+_EXPENSIVE = 2.0  # reported over expected cost
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gap:
-    """Mean reward and mean expectation over so many of the newest rewards, the standard error of their
-    difference, z as the module says, and when the oldest of their newest quarter was decided (Unix time,
-    seconds)."""
+class RewardGap:
+    """Mean reward and mean expectation over so many of the newest rewards, and how far they differ.
+
+    ``standard_error`` is of the difference, ``z`` as in the module's formula. ``late_since`` is when the
+    oldest decision of their newest quarter was made (Unix time, seconds).
+    """
 
     rewards: int
     mean_reward: float
@@ -78,7 +72,7 @@ class Gap:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Spread:
+class CostRatio:
     """Of so many calls: Σ reported / Σ expected cost, and the share that cost over twice the expected."""
 
     calls: int
@@ -88,22 +82,24 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmCalibration:
-    """Rewards and costs of one arm, or of all, beside what was expected; None: there are none to compare.
+    """Rewards and costs of one arm, or of all, compared with the expected ones; None without any to compare.
 
-    ``widest`` is over those newest rewards for which |z| is largest, which the alarm is about: it is on when
-    they differ from what was expected by more than chance explains, and noticeably.
+    ``widest`` is the gap over the window with the largest |z|. The ``alarm`` is on when it is more than
+    chance explains, and large enough to matter.
     """
 
-    reward: Gap | None
-    widest: Gap | None
-    cost: Spread | None
+    reward: RewardGap | None
+    widest: RewardGap | None
+    cost: CostRatio | None
     alarm: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationReport:
-    """All arms together, each by name, and the names of those whose alarm is on; ``warm_start`` is what
-    rewards say that a warm start is evidence of, None without one."""
+    """All arms together, each by name, and the names of those whose alarm is on.
+
+    ``warm_start`` is the verdict of the rewards on the warm start, None without one.
+    """
 
     total: ArmCalibration
     arms: dict[str, ArmCalibration]
@@ -112,7 +108,7 @@ class CalibrationReport:
 
 
 class Residuals(NamedTuple):
-    """What is compared, in the order of the decisions, all (n,): rewards, expectations, V / s², s², times."""
+    """Rewards and expectations in the order of the decisions, with V / s², s² and times; all (n,)."""
 
     reward: FloatArray
     expected: FloatArray
@@ -122,122 +118,139 @@ class Residuals(NamedTuple):
 
 
 def calibrate(
-    rewarded: Sequence[Rewarded], costed: Sequence[Costed], counts: Mapping[str, int]
+    rewards: Sequence[PredictedReward], costs: Sequence[PredictedCost], counts: Mapping[str, int]
 ) -> CalibrationReport:
-    """Compare rows in the order of their decisions.
+    """Compare rewards and costs, each in the order of their decisions, with what was expected.
 
-    ``counts`` is how many rewards are counted of each arm, those older than ``rewarded`` included.
+    ``counts`` is how many rewards each arm has in all, those older than ``rewards`` included.
     """
-    until = settled_until(rewarded)
-    own = {
-        arm: residuals([row for row in rewarded if row.arm == arm], counts[arm], until)
+    until = compute_settled_time(rewards)
+    by_arm = {
+        arm: compute_residuals([reward for reward in rewards if reward.arm == arm], counts[arm], until)
         for arm in sorted(counts)
     }
-    arms = {arm: _compare(seen, [row for row in costed if row.arm == arm]) for arm, seen in own.items()}
-    together = gap(
-        Residuals(*(np.concatenate(parts) for parts in zip(residuals([], 0), *own.values(), strict=True)))
-    )
-    return CalibrationReport(
-        total=ArmCalibration(reward=together, widest=None, cost=spread(costed), alarm=False),
-        arms=arms,
-        alarms=tuple(arm for arm, found in arms.items() if found.alarm),
-    )
-
-
-def _compare(seen: Residuals, costed: Sequence[Costed]) -> ArmCalibration:
-    most = widest(seen)
-    alarm = most is not None and _is_beyond(ALARM, most)
-    return ArmCalibration(reward=gap(seen), widest=most, cost=spread(costed), alarm=alarm)
-
-
-def most_drifted(report: CalibrationReport) -> tuple[str, Gap] | None:
-    """The arm that drifted most, and how far, if one did so far as to be reset."""
-    gaps = {
-        arm: one.widest
-        for arm, one in report.arms.items()
-        if one.widest and one.reward and one.reward.rewards >= ESTABLISHED + one.widest.rewards
+    arms = {
+        arm: _compare_arm(residuals, [cost for cost in costs if cost.arm == arm])
+        for arm, residuals in by_arm.items()
     }
-    drifted = {arm: gap for arm, gap in gaps.items() if _is_beyond(RESET, gap)}
-    return max(drifted.items(), key=lambda found: abs(found[1].z), default=None)
+    columns = zip(compute_residuals([], 0), *by_arm.values(), strict=True)
+    together = compute_reward_gap(Residuals(*(np.concatenate(column) for column in columns)))
+    return CalibrationReport(
+        total=ArmCalibration(reward=together, widest=None, cost=compute_cost_ratio(costs), alarm=False),
+        arms=arms,
+        alarms=tuple(arm for arm, calibration in arms.items() if calibration.alarm),
+    )
 
 
-def _is_beyond(bar: float, gap: Gap) -> bool:
-    """Whether it is more than chance explains, by so many standard deviations, and noticeable."""
-    return abs(gap.z) > bar and abs(gap.difference) >= LEAST
+def _compare_arm(residuals: Residuals, costs: Sequence[PredictedCost]) -> ArmCalibration:
+    """The calibration of one arm."""
+    widest = find_widest_gap(residuals)
+    return ArmCalibration(
+        reward=compute_reward_gap(residuals),
+        widest=widest,
+        cost=compute_cost_ratio(costs),
+        alarm=widest is not None and _exceeds(ALARM, widest),
+    )
 
 
-def settled_until(rows: Sequence[Rewarded]) -> float:
-    """The time of decision (Unix time, seconds) up to which nearly all there is to hear was heard."""
-    if not rows:
+def find_most_drifted_arm(report: CalibrationReport) -> tuple[str, RewardGap] | None:
+    """The arm with the largest |z| above RESET, and its gap; None when no arm is to be reset."""
+    gaps = {
+        arm: calibration.widest
+        for arm, calibration in report.arms.items()
+        if calibration.widest
+        and calibration.reward
+        and calibration.reward.rewards >= ESTABLISHED + calibration.widest.rewards
+    }
+    drifted = {arm: gap for arm, gap in gaps.items() if _exceeds(RESET, gap)}
+    return max(drifted.items(), key=lambda item: abs(item[1].z), default=None)
+
+
+def _exceeds(threshold: float, gap: RewardGap) -> bool:
+    """Whether |z| exceeds the threshold and the difference is large enough to matter."""
+    return abs(gap.z) > threshold and abs(gap.difference) >= LEAST_DIFFERENCE
+
+
+def compute_settled_time(rewards: Sequence[PredictedReward]) -> float:
+    """The time of decision (Unix time, seconds) up to which nearly all feedback has arrived."""
+    if not rewards:
         return math.inf
-    usual = float(np.quantile([row.heard_at - row.decided_at for row in rows], SETTLED))
-    return max(row.heard_at for row in rows) - usual
+    delays = [reward.last_feedback_at - reward.decided_at for reward in rewards]
+    settling_s = float(np.quantile(delays, SETTLED_SHARE))
+    return max(reward.last_feedback_at for reward in rewards) - settling_s
 
 
-def residuals(rows: Sequence[Rewarded], counted: int, until: float = math.inf) -> Residuals:
-    """The rewards of one arm that were not predicted by the prior, for decisions made ``until`` then.
+def compute_residuals(rewards: Sequence[PredictedReward], counted: int, until: float = math.inf) -> Residuals:
+    """The rewards of one arm that the posterior predicted, and not the prior, for decisions up to ``until``.
 
-    ``counted`` is how many rewards it has.
+    ``counted`` is how many rewards the arm has in all.
     """
-    told = np.sort(np.array([row.counted for row in rows], dtype=np.int64))
-    made = np.array([row.snapshot for row in rows], dtype=np.int64)
-    known_here = np.searchsorted(told, made, side="right")
-    known = known_here + max(0, counted - len(rows))
-    at = np.array([row.decided_at for row in rows], dtype=float)
-    usable = (known >= KNOWN) & (at <= until)
-    on_the_way = np.maximum(np.arange(len(rows)) - known_here, 0)
-    reward = np.array([row.reward for row in rows], dtype=float)[usable]
-    expected = np.array([row.expected for row in rows], dtype=float)[usable]
-    terms = 1.0 + (1.0 + 2.0 * on_the_way[usable]) / known[usable]
-    return Residuals(reward, expected, terms, np.full(len(reward), _variance(reward, expected)), at[usable])
+    counted_in = np.sort(np.array([reward.counted for reward in rewards], dtype=np.int64))
+    predicted_by = np.array([reward.snapshot for reward in rewards], dtype=np.int64)
+    counted_here = np.searchsorted(counted_in, predicted_by, side="right")
+    counted_then = counted_here + max(0, counted - len(rewards))
+    decided_at = np.array([reward.decided_at for reward in rewards], dtype=float)
+    usable = (counted_then >= LEAST_COUNTED) & (decided_at <= until)
+    on_their_way = np.maximum(np.arange(len(rewards)) - counted_here, 0)
+    values = np.array([reward.reward for reward in rewards], dtype=float)[usable]
+    expected = np.array([reward.expected for reward in rewards], dtype=float)[usable]
+    terms = 1.0 + (1.0 + 2.0 * on_their_way[usable]) / counted_then[usable]
+    variance = np.full(len(values), _residual_variance(values, expected))
+    return Residuals(values, expected, terms, variance, decided_at[usable])
 
 
-def _variance(reward: FloatArray, expected: FloatArray) -> float:
+def _residual_variance(reward: FloatArray, expected: FloatArray) -> float:
+    """s²: the variance of the residuals, drawn towards its largest possible value."""
     if not len(reward):
         return 0.0
     residual, mean = reward - expected, float(np.clip(expected.mean(), 0.0, 1.0))
     squares = float(((residual - residual.mean()) ** 2).sum())
-    return (squares + _BOUND_ROWS * mean * (1.0 - mean)) / (len(residual) - 1 + _BOUND_ROWS)
+    return (squares + _BOUND_WEIGHT * mean * (1.0 - mean)) / (len(residual) - 1 + _BOUND_WEIGHT)
 
 
-def gap(seen: Residuals) -> Gap | None:
-    """The rewards beside what was expected of them."""
-    n = len(seen.reward)
+def compute_reward_gap(residuals: Residuals) -> RewardGap | None:
+    """The gap between rewards and expectations; None without rewards."""
+    n = len(residuals.reward)
     if n == 0:
         return None
-    mean_reward, mean_expected = float(seen.reward.mean()), float(seen.expected.mean())
-    total = float((seen.reward - seen.expected).sum())
-    variance = float(seen.variance @ seen.terms)
+    mean_reward, mean_expected = float(residuals.reward.mean()), float(residuals.expected.mean())
+    total = float((residuals.reward - residuals.expected).sum())
+    variance = float(residuals.variance @ residuals.terms)
     scale = math.sqrt(variance + abs(total) / 3.0)
-    return Gap(
+    return RewardGap(
         rewards=n,
         mean_reward=mean_reward,
         mean_expected=mean_expected,
         difference=mean_reward - mean_expected,
         standard_error=math.sqrt(variance) / n,
         z=total / scale if scale else 0.0,
-        late_since=float(np.sort(seen.decided_at)[-max(1, n // _LATE)]),
+        late_since=float(np.sort(residuals.decided_at)[-max(1, n // _NEWEST_SHARE)]),
     )
 
 
-def widest(seen: Residuals) -> Gap | None:
-    """The gap over the newest 50, 100, 200, … rewards, or all, for which |z| is largest."""
-    n = len(seen.reward)
-    if n < SHORTEST:
+def find_widest_gap(residuals: Residuals) -> RewardGap | None:
+    """The gap with the largest |z| over the newest 50, 100, 200, … rewards, or all; None below 50."""
+    n = len(residuals.reward)
+    if n < SHORTEST_WINDOW:
         return None
-    lengths = [n, *(SHORTEST << i for i in range((n // SHORTEST).bit_length()) if SHORTEST << i < n)]
-    gaps = [found for w in lengths if (found := gap(Residuals(*(part[n - w :] for part in seen))))]
-    return max(gaps, key=lambda one: abs(one.z))
+    doubled = (SHORTEST_WINDOW << i for i in range((n // SHORTEST_WINDOW).bit_length()))
+    windows = [n, *(window for window in doubled if window < n)]
+    gaps = [
+        gap
+        for window in windows
+        if (gap := compute_reward_gap(Residuals(*(column[n - window :] for column in residuals))))
+    ]
+    return max(gaps, key=lambda gap: abs(gap.z))
 
 
-def spread(rows: Sequence[Costed]) -> Spread | None:
-    """The costs beside what was expected of them; calls that were expected to be free are left out."""
-    costs = np.array([row[1:] for row in rows if row.expected_usd > 0.0]).reshape(-1, 2)
-    if not len(costs):
+def compute_cost_ratio(costs: Sequence[PredictedCost]) -> CostRatio | None:
+    """Reported costs against expected ones; calls expected to be free are left out. None without calls."""
+    usd = np.array([cost[1:] for cost in costs if cost.expected_usd > 0.0]).reshape(-1, 2)
+    if not len(usd):
         return None
-    expected, reported = costs.T
-    return Spread(
-        calls=len(costs),
+    expected, reported = usd.T
+    return CostRatio(
+        calls=len(usd),
         ratio=float(reported.sum() / expected.sum()),
-        twice=float((reported > _DEAR * expected).mean()),
+        twice=float((reported > _EXPENSIVE * expected).mean()),
     )

@@ -1,4 +1,4 @@
-"""A look after drift once in a while: an arm that is not what it was is reset, or warned of."""
+"""The drift watch: checks for drift at intervals, and resets the arm that drifted or warns of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 
-from bandit_router.learning.drift import CalibrationReport, Gap, most_drifted
+from bandit_router.learning.drift import CalibrationReport, RewardGap, find_most_drifted_arm
 from bandit_router.learning.learner import Learner
 
 log = logging.getLogger(__name__)
@@ -15,47 +15,47 @@ log = logging.getLogger(__name__)
 _GAP = "arm %r is not what it was: its newest %d rewards were %.3f on average, %.3f was expected; "
 _DRIFTED = _GAP + "if its model changed, run `bandit-router arms reset %s`"
 _RESET = _GAP + "it is learned anew from the newest of them"
-_LOOK_S = 60.0  # between two looks at the alarms
-_LOOK_TO_RESET_S = 5.0
+_WARN_INTERVAL_S = 60.0
+_RESET_INTERVAL_S = 5.0
 
 
 class DriftWatch:
-    """When to look next (``time.monotonic()``, seconds), and the alarms that were on at the last look.
+    """Checks the alarms when ``next_check_at`` (``time.monotonic()``, seconds) has come.
 
-    With ``resets`` the arm that drifted most is reset, else each whose alarm is on is warned of.
+    With ``resets`` the arm that drifted most is reset; without, each arm whose alarm went on is warned of.
     """
 
     def __init__(self, learner: Learner, *, resets: bool) -> None:
-        self.look_at = -math.inf
+        self.next_check_at = -math.inf
         self._learner = learner
         self._resets = resets
         self._alarms: tuple[str, ...] = ()
 
-    def look(self, calibration: Callable[[], CalibrationReport]) -> bool:
-        """Look, unless it is too soon; whether an arm was reset, so that there is a new snapshot."""
-        if time.monotonic() < self.look_at:
+    def check(self, calibration: Callable[[], CalibrationReport]) -> bool:
+        """Check for drift, unless it is too soon; whether an arm was reset, which published a snapshot."""
+        if time.monotonic() < self.next_check_at:
             return False
-        self.look_at = time.monotonic() + (_LOOK_TO_RESET_S if self._resets else _LOOK_S)
+        self.next_check_at = time.monotonic() + (_RESET_INTERVAL_S if self._resets else _WARN_INTERVAL_S)
         report = calibration()
         if self._resets:
-            return most_drifted(report) is not None and self._reset()
-        self._warn(report)
+            return find_most_drifted_arm(report) is not None and self._reset_drifted_arm()
+        self._warn_of_alarms(report)
         return False
 
-    def _reset(self) -> bool:
-        found = self._learner.reset_drifted()
-        if found is not None:
-            log.warning(_RESET, *_in_words(*found))
-        return found is not None
+    def _reset_drifted_arm(self) -> bool:
+        drifted = self._learner.reset_drifted()
+        if drifted is not None:
+            log.warning(_RESET, *_log_arguments(*drifted))
+        return drifted is not None
 
-    def _warn(self, report: CalibrationReport) -> None:
-        """Warn of each arm whose alarm has gone on since the last look."""
+    def _warn_of_alarms(self, report: CalibrationReport) -> None:
+        """Warn of each arm whose alarm went on since the last check."""
         before, self._alarms = self._alarms, report.alarms
         for arm in report.alarms:
             gap = report.arms[arm].widest
             if arm not in before and gap is not None:
-                log.warning(_DRIFTED, *_in_words(arm, gap), arm)
+                log.warning(_DRIFTED, *_log_arguments(arm, gap), arm)
 
 
-def _in_words(arm: str, gap: Gap) -> tuple[str, int, float, float]:
+def _log_arguments(arm: str, gap: RewardGap) -> tuple[str, int, float, float]:
     return arm, gap.rewards, gap.mean_reward, gap.mean_expected

@@ -1,6 +1,6 @@
-"""Folds feedback into the next snapshot, in one transaction, whoever does it and however often.
+"""The learner: folds pending feedback into the next snapshot, in one transaction, from any worker.
 
-What is counted of an observation, and only once: :mod:`bandit_router.learning.accumulate`.
+:mod:`bandit_router.learning.accumulate` sees to it that every value is counted once.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.learning.accumulate import accumulators_of, apply_observations
-from bandit_router.learning.drift import NEWEST, Gap, calibrate, most_drifted
+from bandit_router.learning.accumulate import apply_observations, make_accumulators
+from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most_drifted_arm
 from bandit_router.posterior.confidence import empty_calibrators, prior_of_calibrators
 from bandit_router.posterior.cost import prior_of_costs
 from bandit_router.posterior.hierarchical import Hyperprior
@@ -30,9 +30,9 @@ from bandit_router.posterior.state import (
 )
 from bandit_router.posterior.warm_start import Evidence
 from bandit_router.settings import Settings
-from bandit_router.store.fold import LearnerTransaction
-from bandit_router.store.recent import rewarded
-from bandit_router.store.reset import forget
+from bandit_router.store.arm_reset import record_arm_reset
+from bandit_router.store.learner_transaction import LearnerTransaction
+from bandit_router.store.recent_predictions import read_recent_rewards
 from bandit_router.store.store import Store
 from bandit_router.types import Arm
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Learner:
-    """How rewards are made and learned. Stateless: everything it knows is in the store."""
+    """The settings of learning. It keeps no state of its own: everything learned is in the store."""
 
     store: Store
     priors: Callable[[Arm], Prior]
@@ -56,122 +56,122 @@ class Learner:
     cascades: bool = False
 
     def fold(self, *, wait: bool = False) -> int | None:
-        """Fold pending feedback and publish; how many decisions.
+        """Fold one batch of pending feedback and publish; how many decisions it had.
 
-        While another learner is at it: None, or with ``wait`` what that one left.
+        While another learner is at work: None, or with ``wait`` the pending feedback it left.
         """
         if not self.store.has_pending():
             return 0
-        with self.store.folding(wait=wait) as fold:
-            if fold is None:
+        with self.store.learner_transaction(wait=wait) as transaction:
+            if transaction is None:
                 return None
-            learned = _newest(fold)
-            if learned is None:
-                return self.rebuild(fold)
-            seen = fold.take(self.batch)
-            if any(apply_observations(fold, learned, seen, fold.reward_weights).values()):
-                self.publish(fold, learned)
-            return len(seen)
+            state = _read_newest_state(transaction)
+            if state is None:
+                return self.rebuild(transaction)
+            observations = transaction.take_pending(self.batch)
+            if any(apply_observations(transaction, state, observations, transaction.reward_weights).values()):
+                self.publish(transaction, state)
+            return len(observations)
 
     def fold_all(self, *, wait: bool = False) -> int:
         """Fold until nothing is pending; how many decisions. ``wait`` as for :meth:`fold`."""
-        touched, full = 0, True
-        while full:  # a batch that is not full took all there was; later feedback is for the next call
-            some = self.fold(wait=wait) or 0
-            touched += some
-            full = some >= self.batch
-        return touched
+        total, full = 0, True
+        while full:  # a batch that is not full emptied the queue; later feedback is for the next call
+            folded = self.fold(wait=wait) or 0
+            total += folded
+            full = folded >= self.batch
+        return total
 
-    def rebuild(self, fold: LearnerTransaction) -> int:
-        """Publish a posterior made from nothing but the log; how many rewards it counts."""
-        learned = self.empty(self.store.arms_in(fold))
-        _start_warm(fold, learned)
+    def rebuild(self, transaction: LearnerTransaction) -> int:
+        """Publish a model state made from nothing but the log; how many rewards it counts."""
+        state = self.empty(transaction.read_arms())
+        _apply_warm_start(transaction, state)
         counted = 0
-        for seen in fold.take_everything():
-            counted += apply_observations(fold, learned, seen, self.weights)["reward"]
-        fold.publish(encode_state(learned), self.weights, keep=self.keep_snapshots)
+        for observations in transaction.restart_from_log():
+            counted += apply_observations(transaction, state, observations, self.weights)["reward"]
+        transaction.publish(encode_state(state), self.weights, keep=self.keep_snapshots)
         return counted
 
-    def reset(self, fold: LearnerTransaction, arm: str, at: float) -> None:
-        """Publish a posterior that knows nothing of what ``arm`` did before ``at`` (Unix time).
+    def reset(self, transaction: LearnerTransaction, arm: str, at: float) -> None:
+        """Publish a model state that knows nothing of what ``arm`` did before ``at`` (Unix time).
 
-        Its younger rewards are counted anew rather than the older ones subtracted: nothing is left of these.
-        What is known from elsewhere goes, too, unless it was loaded since.
+        The younger rewards are counted anew, rather than the older ones subtracted, so that no rounding
+        residue of these remains. The arm's warm start goes, too, unless it was loaded since.
         """
-        kept = forget(fold, arm, at)
-        _forget_elsewhere(fold, arm, at)
-        learned = _newest(fold)
-        if learned is None:
-            self.rebuild(fold)
+        still_counted = record_arm_reset(transaction, arm, at)
+        _remove_arm_from_warm_start(transaction, arm, at)
+        state = _read_newest_state(transaction)
+        if state is None:
+            self.rebuild(transaction)
             return
-        for part in accumulators_of(learned, fold.reward_weights):
-            part.statistics.forget(arm)
-            part.recount(kept)
-        _start_warm(fold, learned)
-        self.publish(fold, learned)
+        for accumulator in make_accumulators(state, transaction.reward_weights):
+            accumulator.statistics.forget(arm)
+            accumulator.recount(still_counted)
+        _apply_warm_start(transaction, state)
+        self.publish(transaction, state)
 
-    def reset_drifted(self) -> tuple[str, Gap] | None:
-        """Reset the arm that drifted most, to what is certainly new, if one did; which, and how far.
+    def reset_drifted(self) -> tuple[str, RewardGap] | None:
+        """Reset the arm that drifted most, if any drifted so far; its name and its gap.
 
-        None, too, while another learner is at it.
+        The newest quarter of the gap's window stays counted. None, too, while another learner is at work.
         """
-        with self.store.folding(wait=False) as fold:
-            if fold is None:
+        with self.store.learner_transaction(wait=False) as transaction:
+            if transaction is None:
                 return None
-            posterior = decode_state(fold.snapshot()).rewards
+            posterior = decode_state(transaction.snapshot()).rewards
             counts = dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
-            rows = rewarded(fold.connection, fold.router, NEWEST)
-            found = most_drifted(calibrate(rows, [], counts))
-            if found is not None:
-                arm, gap = found
-                self.reset(fold, arm, gap.late_since)
-            return found
+            rewards = read_recent_rewards(transaction.connection, transaction.router, NEWEST)
+            drifted = find_most_drifted_arm(calibrate(rewards, [], counts))
+            if drifted is not None:
+                arm, gap = drifted
+                self.reset(transaction, arm, gap.late_since)
+            return drifted
 
-    def adopt(self, fold: LearnerTransaction) -> None:
-        """Make the newest snapshot fit the settings and the arms; publish only when it does not."""
-        learned = _newest(fold)
-        if learned is None:
-            self.rebuild(fold)
+    def align_with_settings(self, transaction: LearnerTransaction) -> None:
+        """Publish a model state that fits the settings and the arms, unless the newest one does."""
+        state = _read_newest_state(transaction)
+        if state is None:
+            self.rebuild(transaction)
             return
-        arms = self.store.arms_in(fold)
-        if not self._agrees(learned.rewards, arms) or fold.reward_weights != self.weights:
+        arms = transaction.read_arms()
+        if not self._matches_settings(state.rewards, arms) or transaction.reward_weights != self.weights:
             log.warning("the settings of the posterior or the reward changed: rebuilding from the log")
-            self.rebuild(fold)
+            self.rebuild(transaction)
             return
-        if self.cascades and learned.calibrators is None:
-            log.warning("cascades are on: learning from the log what confidence is worth")
-            self.rebuild(fold)
+        if self.cascades and state.calibrators is None:
+            log.warning("cascades were switched on: learning from the log how confidence predicts reward")
+            self.rebuild(transaction)
             return
-        self.include(fold, learned, arms)
+        self.add_arms(transaction, state, arms)
 
-    def include(self, fold: LearnerTransaction, learned: ModelState, arms: Iterable[Arm]) -> None:
-        """Give each of these arms that the newest snapshot lacks its prior; publish if there is one."""
-        new = [arm for arm in arms if arm.name not in learned.rewards]
-        for arm in new:
-            prior, calibrators = self.priors(arm), learned.calibrators
-            learned = ModelState(
-                rewards=learned.rewards.with_arm(arm.name, prior),
-                costs=learned.costs.with_arm(arm.name, prior_of_costs(self.dim)),
-                latencies=learned.latencies.with_arm(arm.name),
+    def add_arms(self, transaction: LearnerTransaction, state: ModelState, arms: Iterable[Arm]) -> None:
+        """Give its prior to each of these arms that ``state`` lacks; publish when there is one."""
+        new_arms = [arm for arm in arms if arm.name not in state.rewards]
+        for arm in new_arms:
+            prior, calibrators = self.priors(arm), state.calibrators
+            state = ModelState(
+                rewards=state.rewards.with_arm(arm.name, prior),
+                costs=state.costs.with_arm(arm.name, prior_of_costs(self.dim)),
+                latencies=state.latencies.with_arm(arm.name),
                 calibrators=calibrators and calibrators.with_arm(arm.name, prior_of_calibrators(prior.mean)),
             )
-        if new:
-            self.publish(fold, learned)
+        if new_arms:
+            self.publish(transaction, state)
 
     def warm_start(
-        self, fold: LearnerTransaction, evidence: Evidence | None, trust: float | None, now: float
+        self, transaction: LearnerTransaction, evidence: Evidence | None, trust: float | None, now: float
     ) -> int:
-        """Publish what is learned on top of this evidence instead of any before; its version."""
-        learned = with_warm_start(decode_state(fold.snapshot()), evidence, trust, now)
+        """Publish the model state with this evidence as its warm start, replacing any other; the version."""
+        state = with_warm_start(decode_state(transaction.snapshot()), evidence, trust, now)
         stored = None
         if evidence is not None:
-            stored = encode_state(learned._replace(calibrators=None).without_evidence())
+            stored = encode_state(state._replace(calibrators=None).without_evidence())
         source = "" if evidence is None else evidence.source
-        fold.put_warm_start(stored, source=source, trust=trust, now=now)
-        return self.publish(fold, learned)
+        transaction.insert_warm_start(stored, source=source, trust=trust, now=now)
+        return self.publish(transaction, state)
 
     def empty(self, arms: Iterable[Arm]) -> ModelState:
-        """What is believed of these arms before anything was seen."""
+        """The model state of these arms without any evidence: their priors."""
         rewards = Posterior.empty(
             {arm.name: self.priors(arm) for arm in arms},
             schema_id=self.schema_id,
@@ -183,13 +183,14 @@ class Learner:
         calibrators = empty_calibrators(rewards) if self.cascades else None
         return ModelState(rewards, empty_costs(rewards), empty_latencies(rewards), calibrators)
 
-    def publish(self, fold: LearnerTransaction, learned: ModelState) -> int:
-        """Publish what was learned, all of it from rewards made with the weights on record."""
-        return fold.publish(encode_state(learned), fold.reward_weights, keep=self.keep_snapshots)
+    def publish(self, transaction: LearnerTransaction, state: ModelState) -> int:
+        """Publish a model state that counts rewards with the weights on record; the version."""
+        return transaction.publish(encode_state(state), transaction.reward_weights, keep=self.keep_snapshots)
 
-    def _agrees(self, posterior: Posterior, arms: Iterable[Arm]) -> bool:
-        known = {arm.name: self.priors(arm) for arm in arms}
-        priors = [known[arm] for arm in posterior.arms]
+    def _matches_settings(self, posterior: Posterior, arms: Iterable[Arm]) -> bool:
+        """Whether the posterior has the priors, the noise and the forgetting of the settings."""
+        by_name = {arm.name: self.priors(arm) for arm in arms}
+        priors = [by_name[arm] for arm in posterior.arms]
         return (
             posterior.noise_variance == self.noise_variance
             and posterior.half_life_s == self.half_life_s
@@ -202,38 +203,40 @@ class Learner:
         )
 
 
-def _start_warm(fold: LearnerTransaction, learned: ModelState) -> None:
-    """Put the evidence from elsewhere that is in force behind what is learned."""
-    warm = fold.warm_start()
-    if warm is not None:
-        evidence = decode_state(warm.evidence)
-        learned.rewards.warm, learned.costs.warm = warm_start_for(evidence, learned.rewards.arms)
+def _apply_warm_start(transaction: LearnerTransaction, state: ModelState) -> None:
+    """Put the warm start in force behind the posteriors of ``state``, in place."""
+    record = transaction.warm_start()
+    if record is not None:
+        evidence = decode_state(record.evidence)
+        state.rewards.warm, state.costs.warm = warm_start_for(evidence, state.rewards.arms)
 
 
-def _forget_elsewhere(fold: LearnerTransaction, arm: str, at: float) -> None:
-    """Leave the arm out of the evidence from elsewhere, if that was loaded before ``at`` (Unix time)."""
-    warm = fold.warm_start()
-    if warm is None or warm.loaded_at >= at:
+def _remove_arm_from_warm_start(transaction: LearnerTransaction, arm: str, at: float) -> None:
+    """Take the arm out of the warm start in force, if that was loaded before ``at`` (Unix time)."""
+    record = transaction.warm_start()
+    if record is None or record.loaded_at >= at:
         return
-    left = decode_state(warm.evidence)
-    if arm not in left.rewards:
+    evidence = decode_state(record.evidence)
+    if arm not in evidence.rewards:
         return
-    for part in left.everything:
-        part.forget(arm)
-    fold.put_warm_start(encode_state(left), source=warm.source, trust=warm.trust, now=warm.loaded_at)
+    for statistics in evidence.components:
+        statistics.forget(arm)
+    transaction.insert_warm_start(
+        encode_state(evidence), source=record.source, trust=record.trust, now=record.loaded_at
+    )
 
 
-def _newest(fold: LearnerTransaction) -> ModelState | None:
-    """What the newest snapshot says; None when it is unusable, so that the log has to be read again."""
+def _read_newest_state(transaction: LearnerTransaction) -> ModelState | None:
+    """The model state of the newest snapshot; None when it is unusable and must be rebuilt from the log."""
     try:
-        return decode_state(fold.snapshot())
+        return decode_state(transaction.snapshot())
     except SnapshotCorrupt:
-        log.exception("snapshot %d is unusable: rebuilding from the log", fold.version)
+        log.exception("snapshot %d is unusable: rebuilding from the log", transaction.version)
         return None
 
 
 def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> Learner:
-    """A learner with the settings' priors, noise, forgetting and reward."""
+    """A learner with the priors, the noise, the forgetting and the reward of the settings."""
     section = settings.posterior
     expected = {arm.name: arm.expected_quality for arm in settings.arms}
     return Learner(

@@ -23,8 +23,8 @@ class ModelState(NamedTuple):
     calibrators: Posterior | None = None
 
     @property
-    def everything(self) -> tuple[Posterior | Latencies, ...]:
-        """All that there is."""
+    def components(self) -> tuple[Posterior | Latencies, ...]:
+        """Every posterior there is, and the latency sketches; no calibrators where no cascade is on."""
         return tuple(part for part in self if part is not None)
 
     def copy(self) -> ModelState:

@@ -1,4 +1,4 @@
-"""What a router does in the background, round after round, until it is closed."""
+"""The background loop of a router: a thread that does one round at every interval, until it is stopped."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundLoop:
-    """The thread that does a round every ``interval_s`` seconds, whatever became of the one before."""
+    """A thread that runs a round every ``interval_s`` seconds, whether or not the last one failed."""
 
-    def __init__(self, a_round: Callable[[], None], interval_s: float) -> None:
-        self._round = a_round
+    def __init__(self, run_round: Callable[[], None], interval_s: float) -> None:
+        self._run_round = run_round
         self._interval_s = interval_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bandit-router-learner", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the round end that is under way, and do no other."""
+        """Wait for the round in progress, and run no other."""
         self._stopping.set()
         self._thread.join()
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):
             try:
-                self._round()
+                self._run_round()
             except SnapshotCorrupt:
                 log.exception("the newest snapshot is unusable: keeping the last good one")
-            except Exception:  # upkeep must outlive an outage of the database; routing says its own errors
-                log.exception("upkeep failed; trying again in %g s", self._interval_s)
+            except Exception:  # the thread must survive an outage of the database, which routing reports
+                log.exception("a background round failed; trying again in %g s", self._interval_s)

@@ -1,4 +1,4 @@
-"""Opening a router: its parts, made from the settings, and its database, brought in line with them."""
+"""Bootstrap: build a router's components from the settings, and apply the settings to its database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bandit_router.types import Arm
 
 
 class Components(NamedTuple):
-    """What a router is made of; whoever has them closes the store."""
+    """The components of a router; whoever holds them closes the store."""
 
     settings: Settings
     policy: Policy
@@ -31,7 +31,7 @@ class Components(NamedTuple):
 
 
 def build_components(settings: Settings) -> Components:
-    """The parts of a router, on its database, which is created when it is an empty SQLite file.
+    """The components of a router, on its database, which is created when it is an empty SQLite file.
 
     Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
     """
@@ -43,7 +43,7 @@ def build_components(settings: Settings) -> Components:
         learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
         apply_settings(store, learner, [section.arm() for section in settings.arms])
         arms = store.arms()
-        _check_arms_are_there(settings, policy, [arm.name for arm in arms])
+        _check_arms_exist(settings, policy, [arm.name for arm in arms])
         return Components(
             settings=settings,
             policy=put_on_trial(policy, **settings.trial.model_dump()),
@@ -59,23 +59,23 @@ def build_components(settings: Settings) -> Components:
 
 
 def apply_settings(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
-    """Make the router's rows if it is new, and bring its arms and posterior in line with the settings."""
+    """Create the router if missing, declare its arms, and align its posterior with the settings."""
     store.create_router(learner.schema_id, encode_state(learner.empty(())), learner.weights)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        head = store.schema_in(fold)
-        if head != learner.schema_id:
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None, "it waits for its turn"
+        learned_from = transaction.read_schema_id()
+        if learned_from != learner.schema_id:
             raise SchemaMismatch(
                 "features",
-                f"make contexts {learner.schema_id!r}, router {store.router!r} learned from {head!r}",
+                f"make contexts {learner.schema_id!r}, router {store.router!r} learned from {learned_from!r}",
                 "restore the [features] settings, or give router.name a new name",
             )
-        store.declare_arms(fold, arms)
-        learner.adopt(fold)
+        transaction.declare_arms(arms)
+        learner.align_with_settings(transaction)
 
 
-def _check_arms_are_there(settings: Settings, policy: Policy, arms: Sequence[str]) -> None:
-    """Raise ConfigError when the policy or a workflow names an arm that is not there."""
+def _check_arms_exist(settings: Settings, policy: Policy, arms: Sequence[str]) -> None:
+    """Raise ConfigError when the policy or a workflow names an arm that does not exist."""
     try:
         check_arms({policy.spec: policy}, arms)
     except InvalidInput as error:

@@ -1,4 +1,4 @@
-"""What a request, and feedback, have to know of their conversation, which keeps its arm until it is over."""
+"""Sticky conversations: what a request and feedback need of the conversation, which keeps its arm."""
 
 from __future__ import annotations
 
@@ -12,32 +12,39 @@ from bandit_router.store.store import Store
 from bandit_router.types import Conversation
 
 
-def since_of(section: ConversationsSection, now: float) -> float | None:
-    """A conversation not heard of since then, Unix time, is over; None when none keeps its arm."""
+def expiry_cutoff(section: ConversationsSection, now: float) -> float | None:
+    """A conversation last seen before this Unix time has expired; None when no conversation keeps its arm."""
     return now - section.ttl_s if section.sticky else None
 
 
-def recall(request: Request, store: Store, section: ConversationsSection) -> Request:
-    """The request, knowing how its conversation stands; reads the database if it is to keep its arm."""
+def load_conversation(request: Request, store: Store, section: ConversationsSection) -> Request:
+    """The request with its conversation; reads the database if the conversation is to keep its arm."""
     if request.since is None or request.conversation is None:
         return request
-    found = store.conversation(request.conversation)
-    return knowing(request, found if found and found.seen_at >= request.since else None, section)
+    conversation = store.conversation(request.conversation)
+    if conversation is not None and conversation.seen_at < request.since:
+        conversation = None
+    return with_conversation(request, conversation, section)
 
 
-def knowing(request: Request, standing: Conversation | None, section: ConversationsSection) -> Request:
-    """The request, knowing that its conversation stands so, or that it has not begun."""
+def with_conversation(
+    request: Request, conversation: Conversation | None, section: ConversationsSection
+) -> Request:
+    """The request with this conversation to keep to; None begins a new one."""
     switch_usd = section.switch_usd_per_mtok * request.limits.input_tokens / 1e6
-    kept = None if standing is None else StickyConversation(standing, section.promote_gain, switch_usd)
-    return replace(request, kept=kept)
+    if conversation is None:
+        return replace(request, kept=None)
+    return replace(request, kept=StickyConversation(conversation, section.promote_gain, switch_usd))
 
 
-def choice_of(store: Store, conversation: str, since: float | None, idempotency_key: str | None) -> str:
-    """The decision that chose the arm a conversation keeps. Raises UnknownConversation."""
-    found = store.conversation(conversation)
-    if found is None:
-        raise UnknownConversation(conversation)
-    over = since is None or found.seen_at < since
-    if over and not store.knows_key(idempotency_key):  # a retry is owed the answer of then
-        raise UnknownConversation(conversation)
-    return found.choice
+def find_conversation_choice(
+    store: Store, conversation_id: str, cutoff: float | None, idempotency_key: str | None
+) -> str:
+    """The id of the decision that chose the arm a conversation keeps. Raises UnknownConversation."""
+    conversation = store.conversation(conversation_id)
+    if conversation is None:
+        raise UnknownConversation(conversation_id)
+    expired = cutoff is None or conversation.seen_at < cutoff
+    if expired and not store.has_key(idempotency_key):  # a retry gets the answer of then
+        raise UnknownConversation(conversation_id)
+    return conversation.choice

@@ -1,4 +1,4 @@
-"""What the log says of answers: what was decided about one, or is to be, and what a query came to."""
+"""Escalations from the log: prepare one for a decision's answer, and add up the calls of a chain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bandit_router.types import CONFIDENCE, Decision, Escalation, Reason
 from bandit_router.validation import check_id, check_number
 
 
-def ask(
+def prepare_escalation(
     store: Store,
     rule: EscalationRule,
     decision_id: str,
@@ -21,30 +21,30 @@ def ask(
     level: float,
     now: float,
 ) -> Escalation | Answered:
-    """What is known already of an answer of this confidence, or what its escalation is decided by.
+    """The escalation on record or certain in advance, or else the answered decision to judge.
 
-    ``deadline_s`` is counted from the first decision, ``level`` is the router's own, ``now`` is Unix time.
+    ``deadline_s`` counts from the first decision, ``level`` is the router's own, ``now`` is Unix time.
     Raises InvalidInput or UnknownDecision.
     """
     confidence = check_metric(CONFIDENCE, confidence)
-    asked_s = None if deadline_s is None else check_number("deadline_s", deadline_s, 0.0)
+    deadline = None if deadline_s is None else check_number("deadline_s", deadline_s, 0.0)
     check_id(decision_id)
     first = store.decision(decision_id)
     if first.reason is Reason.ESCALATION:
         raise InvalidInput("decision_id", "is a retry already", "accept it: a query is retried once")
-    earlier = store.escalation(first.id) or unasked(first, rule, confidence, now)
-    if earlier is not None:
-        return earlier
+    settled = store.escalation(first.id) or unasked(first, rule, confidence, now)
+    if settled is not None:
+        return settled
     return Answered(
         decision=first,
         confidence=confidence,
-        deadline=deadline_of(first, asked_s, level, now),
-        affordable_usd=affordable_usd(store.pace_at(now), store.goal),
+        deadline=deadline_of(first, deadline, level, now),
+        affordable_usd=affordable_usd(store.pacing.state_at(now), store.pacing.goal),
     )
 
 
-def chain_of(store: Store, decision: Decision) -> Chain:
-    """The calls of a decision's query, its retry included, and what they came to."""
+def load_chain(store: Store, decision: Decision) -> Chain:
+    """The calls of a decision's query, its retry included, with their sums."""
     first = decision
     if decision.reason is Reason.ESCALATION and decision.parent is not None:
         first = store.decision(decision.parent)

@@ -1,4 +1,4 @@
-"""Why a decision has the arm it has: what the library, the service and the command line tell of it."""
+"""Explanations: why a decision has its arm, for the library, the service and the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bandit_router.routing.decide import score
 from bandit_router.store.store import Store
 from bandit_router.types import Arm, Conversation, Decision, Reason, Scores
 
-_WHY: Mapping[Reason, str] = {
+_REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.POLICY: "the policy drew it with probability {d.propensity:.4g}",
     Reason.OVERRIDE: "the caller named it",
     Reason.STICKY: "conversation {d.conversation!r} keeps it",
@@ -28,7 +28,7 @@ _LONGEST_CHAIN = 32
 
 
 class Alternative(NamedTuple):
-    """One eligible arm as the policy saw it; scores are None when the snapshot is pruned."""
+    """One eligible arm as the policy scored it; scores are None when the snapshot is pruned."""
 
     arm: str
     probability: float
@@ -38,7 +38,7 @@ class Alternative(NamedTuple):
     utility: float | None
 
 
-class Link(NamedTuple):
+class ChainLink(NamedTuple):
     """A decision before or after another in a chain."""
 
     decision_id: str
@@ -48,10 +48,10 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
-    """A decision and all that is known of it.
+    """A decision with its reason, its alternatives, its chain and its feedback.
 
-    ``standing`` is how its conversation stands now, ``parents`` the decisions it follows, oldest first,
-    ``children`` those that follow it; ``metrics`` the feedback in force.
+    ``standing`` is the state of its conversation now, ``parents`` are the decisions it follows, oldest first,
+    ``children`` those that follow it, and ``metrics`` the feedback in force.
     """
 
     decision: Decision
@@ -59,19 +59,19 @@ class Explanation:
     why: str
     alternatives: tuple[Alternative, ...]
     standing: Conversation | None
-    parents: tuple[Link, ...]
-    children: tuple[Link, ...]
+    parents: tuple[ChainLink, ...]
+    children: tuple[ChainLink, ...]
     metrics: Mapping[str, float]
 
     def facts(self) -> dict[str, Any]:
-        """All of it for a program to read."""
+        """The explanation as plain values, for JSON."""
         decision = self.decision
-        return answer(decision, self.arm) | {
+        return build_route_answer(decision, self.arm) | {
             "why": self.why,
             "decided_at": decision.decided_at,
             "schema_id": decision.schema_id,
             "cost_weight": decision.cost_weight,
-            "eligible": [one._asdict() for one in self.alternatives],
+            "eligible": [alternative._asdict() for alternative in self.alternatives],
             "signals": dict(decision.signals),
             "conversation": decision.conversation,
             "standing": None if self.standing is None else asdict(self.standing),
@@ -82,8 +82,8 @@ class Explanation:
         }
 
 
-def answer(decision: Decision, arm: Arm) -> dict[str, Any]:
-    """What a caller is told: which model, why, and with what alternatives."""
+def build_route_answer(decision: Decision, arm: Arm) -> dict[str, Any]:
+    """The answer to a route request as plain values: which model, why, and with which alternatives."""
     return {
         "decision_id": decision.id,
         "arm": decision.arm,
@@ -100,29 +100,29 @@ def answer(decision: Decision, arm: Arm) -> dict[str, Any]:
     }
 
 
-def why(decision: Decision) -> str:
-    """The reason in a sentence."""
-    return _WHY[decision.reason].format(d=decision, workflow=decision.signals.get("workflow"))
+def explain_reason(decision: Decision) -> str:
+    """The reason of a decision in a sentence."""
+    return _REASON_SENTENCES[decision.reason].format(d=decision, workflow=decision.signals.get("workflow"))
 
 
-def explain(store: Store, decision_id: str) -> Explanation:
-    """Everything the database knows of a decision. Raises UnknownDecision."""
+def explain_decision(store: Store, decision_id: str) -> Explanation:
+    """The explanation of a decision, from the database. Raises UnknownDecision."""
     decision = store.decision(decision_id)
     conversation = decision.conversation
     return Explanation(
         decision=decision,
         arm=next(arm for arm in store.arms() if arm.name == decision.arm),
-        why=why(decision),
-        alternatives=_alternatives(decision, scores_of(store, decision)),
+        why=explain_reason(decision),
+        alternatives=_alternatives(decision, recompute_scores(store, decision)),
         standing=None if conversation is None else store.conversation(conversation),
-        parents=_parents(store, decision),
-        children=tuple(_link(child) for child in store.decisions_after(decision_id)),
+        parents=_parent_links(store, decision),
+        children=tuple(_chain_link(child) for child in store.child_decisions(decision_id)),
         metrics=store.observation(decision_id).metrics,
     )
 
 
-def scores_of(store: Store, decision: Decision) -> Scores | None:
-    """What the policy saw, recomputed from the decision's snapshot; None when that is pruned."""
+def recompute_scores(store: Store, decision: Decision) -> Scores | None:
+    """The scores its policy read, recomputed from the decision's snapshot; None when that is pruned."""
     snapshot = store.snapshot(decision.snapshot)
     if snapshot is None:
         return None
@@ -150,16 +150,17 @@ def _alternatives(decision: Decision, scores: Scores | None) -> tuple[Alternativ
     )
 
 
-def _parents(store: Store, decision: Decision) -> tuple[Link, ...]:
-    found: list[Link] = []
-    while decision.parent is not None and len(found) < _LONGEST_CHAIN:
+def _parent_links(store: Store, decision: Decision) -> tuple[ChainLink, ...]:
+    """The decisions that this one follows, oldest first; the chain ends at an unknown decision."""
+    links: list[ChainLink] = []
+    while decision.parent is not None and len(links) < _LONGEST_CHAIN:
         try:
             decision = store.decision(decision.parent)
         except UnknownDecision:
             break
-        found.append(_link(decision))
-    return tuple(reversed(found))
+        links.append(_chain_link(decision))
+    return tuple(reversed(links))
 
 
-def _link(decision: Decision) -> Link:
-    return Link(decision.id, decision.arm, decision.reason)
+def _chain_link(decision: Decision) -> ChainLink:
+    return ChainLink(decision.id, decision.arm, decision.reason)

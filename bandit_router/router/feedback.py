@@ -1,4 +1,4 @@
-"""What may be said of a decision, and the feedback that comes of it once it is checked."""
+"""Feedback from the caller: check it, and make the write request that logs it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from bandit_router.errors import InvalidInput
 from bandit_router.objective.reward import check_metric
-from bandit_router.router.conversations import choice_of, since_of
+from bandit_router.router.conversations import expiry_cutoff, find_conversation_choice
 from bandit_router.settings.routing import ConversationsSection
 from bandit_router.store.store import Store
-from bandit_router.store.write import WriteRequest
+from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import CONFIDENCE, Feedback
 from bandit_router.validation import KEY_CHARS, check_id, check_text, digest_of
 
@@ -24,33 +24,34 @@ def make_feedback(
     section: ConversationsSection,
     now: float,
 ) -> WriteRequest:
-    """Check feedback that came at ``now``, Unix time: what is to be written. None takes a metric back.
+    """The write request of feedback that arrived at ``now``, Unix time. A metric of None is retracted.
 
-    With a conversation instead of an id, the store says which decision it is about.
+    With a conversation instead of an id, the store says which decision the feedback is on.
     Raises InvalidInput or UnknownConversation.
     """
-    checked = _check(decision_id, conversation, metrics, idempotency_key)
-    about: object = decision_id
+    checked = _check_feedback(decision_id, conversation, metrics, idempotency_key)
+    subject: object = decision_id
     if conversation is not None:
-        about = {"conversation": conversation}
-        decision_id = choice_of(store, conversation, since_of(section, now), idempotency_key)
-    assert decision_id is not None, "feedback is about a decision or else a conversation"
-    what = Feedback(
+        subject = {"conversation": conversation}
+        cutoff = expiry_cutoff(section, now)
+        decision_id = find_conversation_choice(store, conversation, cutoff, idempotency_key)
+    assert decision_id is not None, "feedback has either a decision or a conversation"
+    feedback = Feedback(
         decision_id=decision_id,
         metrics=checked,
         received_at=now,
         idempotency_key=idempotency_key,
     )
-    return WriteRequest(what=what, digest=digest_of(idempotency_key, "feedback", about, checked))
+    return WriteRequest(payload=feedback, digest=digest_of(idempotency_key, "feedback", subject, checked))
 
 
-def _check(
+def _check_feedback(
     decision_id: str | None,
     conversation: str | None,
     metrics: Mapping[str, float | None],
     idempotency_key: str | None,
 ) -> dict[str, float | None]:
-    """The metrics, as numbers; None is taken back."""
+    """The metrics as numbers; None is retracted. Raises InvalidInput."""
     check_id(decision_id)
     check_text("conversation", conversation, KEY_CHARS)
     check_text("idempotency_key", idempotency_key, KEY_CHARS)
@@ -60,7 +61,7 @@ def _check(
         name: check_metric(name, 0.0 if value is None else value, prefix="metrics.")
         for name, value in metrics.items()
     }
-    if CONFIDENCE in metrics:  # what was decided by it must stay what it was
+    if CONFIDENCE in metrics:  # an escalation was decided by it, so it must not change
         raise InvalidInput(f"metrics.{CONFIDENCE}", "is not feedback", "say it when you escalate")
     if (decision_id is None) == (conversation is None):
         raise InvalidInput("decision_id", "is given, or else conversation", "send exactly one of them")

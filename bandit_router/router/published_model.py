@@ -1,4 +1,4 @@
-"""What was published last, read and solved: the view that a worker decides with."""
+"""The published model that a worker decides with: loaded from the newest snapshot, and refreshed."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from bandit_router.store.store import Store
 
 
 def load_published_model(store: Store) -> PublishedModel:
-    """The newest snapshot and arms. Raises SnapshotCorrupt or StoreError."""
+    """The newest snapshot and arms, its posteriors solved. Raises SnapshotCorrupt or StoreError."""
     version, arms_revision, snapshot, arms = store.published()
-    learned = decode_state(snapshot)
-    for posterior in (learned.rewards, learned.costs, learned.calibrators):
+    state = decode_state(snapshot)
+    for posterior in (state.rewards, state.costs, state.calibrators):
         if posterior is not None:
             posterior.solve()
     return PublishedModel(
         version=version,
         arms_revision=arms_revision,
-        posterior=learned.rewards,
-        costs=learned.costs,
-        arms=tuple(arm for arm in arms if arm.name in learned.rewards),
-        latencies=learned.latencies,
-        calibrators=learned.calibrators,
+        posterior=state.rewards,
+        costs=state.costs,
+        arms=tuple(arm for arm in arms if arm.name in state.rewards),
+        latencies=state.latencies,
+        calibrators=state.calibrators,
     )
 
 
-def refresh_published_model(store: Store, view: PublishedModel) -> PublishedModel:
-    """The newest snapshot and arms; the same view while there are none newer."""
+def refresh_published_model(store: Store, published: PublishedModel) -> PublishedModel:
+    """The newest snapshot and arms; ``published`` itself when it is the newest."""
     head = store.head()
-    if head is None or head[1:] == (view.version, view.arms_revision):
-        return view
+    if head is None or head[1:] == (published.version, published.arms_revision):
+        return published
     return load_published_model(store)

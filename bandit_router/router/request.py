@@ -1,4 +1,4 @@
-"""What may be asked of :meth:`Router.route`, and the request that comes of it once it is checked."""
+"""The options of :meth:`Router.route`: check them, and make the request to decide."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bandit_router.cascade.escalation import signals_of
 from bandit_router.errors import InvalidInput
 from bandit_router.features import Pipeline, input_tokens, read_query
 from bandit_router.objective.pacing import PacingState, affordable_usd, cost_weight_of
-from bandit_router.router.conversations import since_of
+from bandit_router.router.conversations import expiry_cutoff
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import Request
 from bandit_router.routing.eligibility import Limits
@@ -31,7 +31,7 @@ from bandit_router.validation import (
 
 
 class RouteOptions(TypedDict, total=False):
-    """What :meth:`Router.route` takes besides the query. All of it is optional."""
+    """The options of :meth:`Router.route` besides the query; all may be left out."""
 
     features: Sequence[float] | FloatArray | None
     """Your own context instead of a query: d − 1 numbers, the bias is added."""
@@ -42,7 +42,7 @@ class RouteOptions(TypedDict, total=False):
     max_cost_usd: float | None
     """Most that the call may be expected to cost, USD."""
     min_quality: float | None
-    """Reward that a model may be expected to reach; the router's by default. The best stays."""
+    """Least expected reward of a model; the router's by default. The best arm is never left out."""
     require: Sequence[str]
     """Capabilities the model must have."""
     arms: Sequence[str] | None
@@ -54,15 +54,15 @@ class RouteOptions(TypedDict, total=False):
     forbid: Sequence[str]
     """Arms that are not acceptable, by name."""
     override: str | None
-    """The arm it has to be, by name, whatever the policy, a workflow or the conversation would choose."""
+    """The arm to use, by name, whatever the policy, a workflow or the conversation would choose."""
     instead_of: str | None
-    """With ``override``: the decision whose answer would not do. It gets the feedback override = 1."""
+    """With ``override``: the decision whose answer was not good enough. It gets the feedback override = 1."""
     workflow: str | None
-    """One of the workflows of the settings, which says what arm it has to be."""
+    """One of the workflows of the settings, which pins the arm."""
     deadline_s: float | None
     """Seconds within which the call is to be answered."""
     deadline_level: float | None
-    """How often, in (0, 1); the router's own by default."""
+    """The share of calls that must meet the deadline, in (0, 1); the router's own by default."""
 
 
 def make_request(
@@ -73,26 +73,26 @@ def make_request(
     pipeline: Pipeline,
     signallers: Sequence[Signaller],
     goal: Goal | None,
-    pace: PacingState,
+    pacing_state: PacingState,
     now: float,
 ) -> tuple[Request, str]:
-    """Check what :meth:`Router.route` was given: a request, and the digest that tells it from another.
+    """Check the arguments of :meth:`Router.route`: a request, and the digest that identifies it.
 
-    ``pace`` is how the ``goal`` stands at ``now``, Unix time. Raises InvalidInput.
+    ``pacing_state`` is the state of ``goal`` at ``now``, Unix time. Raises InvalidInput.
     """
     _check_options(options)
-    pin, conversation = _pin(options, settings), options.get("conversation")
+    pin, conversation = _pin_from(options, settings), options.get("conversation")
     check_text("conversation", conversation, KEY_CHARS)
-    read, x, tokens = _read(query, options, pipeline)
-    signals = _signals(options)
+    parsed, x, tokens = _parse_query(query, options, pipeline)
+    signals = _caller_signals(options)
     if signallers:
-        signals = {**signals, **read_signals(signallers, read, x)}
-    deadline = _deadline(options, settings.router)
+        signals = {**signals, **read_signals(signallers, parsed, x)}
+    deadline = _deadline_from(options, settings.router)
     if settings.cascade.enabled:
         signals = {**signals, **signals_of(tokens, deadline)}
     request = Request(
         x=x,
-        cost_weight=_cost_weight(options, settings.router, goal, pace),
+        cost_weight=_resolve_cost_weight(options, settings.router, goal, pacing_state),
         limits=Limits(
             input_tokens=tokens,
             require=options.get("require") or (),
@@ -101,22 +101,23 @@ def make_request(
             min_quality=check_number(
                 "min_quality", options.get("min_quality"), settings.router.min_quality, most=1.0
             ),
-            affordable_usd=math.inf if pin else affordable_usd(pace, goal),
+            affordable_usd=math.inf if pin else affordable_usd(pacing_state, goal),
             forbid=options.get("forbid") or (),
             pin=pin,
             deadline=deadline,
         ),
         conversation=conversation,
         idempotency_key=options.get("idempotency_key"),
-        query=read.text if read is not None and settings.router.log_queries else None,
+        query=parsed.text if parsed is not None and settings.router.log_queries else None,
         signals=signals,
         parent=options.get("instead_of"),
-        since=None if conversation is None or pin else since_of(settings.conversations, now),
+        since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
     )
     return request, digest_of(request.idempotency_key, "route", query, options)
 
 
 def _check_options(options: RouteOptions) -> None:
+    """Raise InvalidInput for an unknown option, or a malformed name or list of names."""
     if unknown := options.keys() - RouteOptions.__annotations__.keys():
         allowed = ", ".join(RouteOptions.__annotations__)
         raise InvalidInput(min(unknown), "is not an option", f"use some of {allowed}")
@@ -127,7 +128,8 @@ def _check_options(options: RouteOptions) -> None:
     check_names("forbid", options.get("forbid"))
 
 
-def _pin(options: RouteOptions, settings: Settings) -> Pin | None:
+def _pin_from(options: RouteOptions, settings: Settings) -> Pin | None:
+    """The arm that the caller or a workflow pins, if any. Raises InvalidInput."""
     override, workflow = options.get("override"), options.get("workflow")
     replaced = options.get("instead_of")
     if override is None and workflow is None and replaced is None:
@@ -140,49 +142,51 @@ def _pin(options: RouteOptions, settings: Settings) -> Pin | None:
     return make_pin(override, workflow, settings.workflow_arms())
 
 
-def _read(
+def _parse_query(
     query: str | Sequence[Mapping[str, Any]] | None, options: RouteOptions, pipeline: Pipeline
 ) -> tuple[Query | None, FloatArray, int]:
-    """The query, its context and how many tokens it has; of a caller who sends vectors only the context."""
+    """The query, its context x and its input tokens; no query and 0 tokens for a caller who sends x."""
     features = options.get("features")
     if query is not None and features is None:
-        read = read_query(query, user_tier=options.get("user_tier"))
-        return read, pipeline.context(read), input_tokens(read)
+        parsed = read_query(query, user_tier=options.get("user_tier"))
+        return parsed, pipeline.context(parsed), input_tokens(parsed)
     if features is not None and query is None:
         return None, pipeline.check_vector(features), 0
     raise InvalidInput("query", "and features exclude each other", "send exactly one of them")
 
 
-def _signals(options: RouteOptions) -> Signals:
-    """What the caller says of a query besides its context."""
+def _caller_signals(options: RouteOptions) -> Signals:
+    """The signals that the caller gives: tier and workflow."""
     tier, workflow = options.get("user_tier"), options.get("workflow")
     if tier is None and workflow is None:
         return NO_SIGNALS
-    known = {"tier": tier, "workflow": workflow}
-    return {name: value for name, value in known.items() if value is not None}
+    signals = {"tier": tier, "workflow": workflow}
+    return {name: value for name, value in signals.items() if value is not None}
 
 
-def _cost_weight(
-    options: RouteOptions, section: RouterSection, goal: Goal | None, pace: PacingState
+def _resolve_cost_weight(
+    options: RouteOptions, section: RouterSection, goal: Goal | None, pacing_state: PacingState
 ) -> float:
-    asked = options.get("cost_weight")
-    if asked is None and goal is not None:
-        return cost_weight_of(pace, goal)
-    return check_number("cost_weight", asked, section.cost_weight)
+    """λ, 1/USD: the caller's, or else that of the goal, or else the router's."""
+    cost_weight = options.get("cost_weight")
+    if cost_weight is None and goal is not None:
+        return cost_weight_of(pacing_state, goal)
+    return check_number("cost_weight", cost_weight, section.cost_weight)
 
 
-def _deadline(options: RouteOptions, section: RouterSection) -> Deadline | None:
+def _deadline_from(options: RouteOptions, section: RouterSection) -> Deadline | None:
+    """The deadline of the call, if the caller gives one. Raises InvalidInput."""
     seconds, level = options.get("deadline_s"), options.get("deadline_level")
     if level is not None and seconds is None:
-        raise InvalidInput("deadline_level", "is there without deadline_s", "send both, or neither")
+        raise InvalidInput("deadline_level", "comes without deadline_s", "send both, or neither")
     if seconds is None:
         return None
-    asked = Deadline(
+    deadline = Deadline(
         check_number("deadline_s", seconds, math.inf),
         check_number("deadline_level", level, section.deadline_level, most=1.0),
     )
-    if asked.seconds == 0.0:
+    if deadline.seconds == 0.0:
         raise InvalidInput("deadline_s", "is 0", "give seconds above 0, or leave it out")
-    if not 0.0 < asked.level < 1.0:
-        raise InvalidInput("deadline_level", f"is {asked.level:g}", "give a number above 0 and below 1")
-    return asked
+    if not 0.0 < deadline.level < 1.0:
+        raise InvalidInput("deadline_level", f"is {deadline.level:g}", "give a number above 0 and below 1")
+    return deadline

@@ -1,4 +1,4 @@
-"""Route and feedback over HTTP."""
+"""The endpoints of the HTTP API: route, feedback, decisions, escalation, arms, calibration, budget."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from bandit_router.errors import InvalidInput
 from bandit_router.learning.drift import CalibrationReport
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import Router
-from bandit_router.router.explain import answer
+from bandit_router.router.explain import build_route_answer
 from bandit_router.server.body import read_body
+from bandit_router.server.fast_path import Endpoint
 from bandit_router.server.schemas import (
     ArmAnswer,
     ChainAnswer,
@@ -25,14 +26,15 @@ from bandit_router.server.schemas import (
     EscalateBody,
     FeedbackAnswer,
     FeedbackBody,
-    Problem,
+    ProblemDetails,
     RouteAnswer,
     RouteBody,
 )
-from bandit_router.server.shortcut import Endpoint
 from bandit_router.types import Arm, Decision, Feedback
 
-_PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
+_PROBLEM: dict[str, Any] = {
+    "content": {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
+}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Not one strict JSON object", **_PROBLEM},
     413: {"description": "Over 256 KiB", **_PROBLEM},
@@ -45,8 +47,8 @@ _UNKNOWN: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _takes(model: type[BaseModel]) -> dict[str, Any]:
-    """The OpenAPI of a body we read ourselves, with its idempotency key."""
+def _describe_body(model: type[BaseModel]) -> dict[str, Any]:
+    """The OpenAPI of a body that the endpoint reads itself, with its idempotency key."""
     schema = model.model_json_schema()
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
@@ -61,21 +63,21 @@ def _takes(model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def install(app: FastAPI) -> None:
-    """Add the API to the app."""
+def add_endpoints(app: FastAPI) -> None:
+    """Add the endpoints of the API to the app."""
     app.post(
         "/v1/route",
         response_model=RouteAnswer,
         responses=_PROBLEMS,
-        openapi_extra=_takes(RouteBody),
+        openapi_extra=_describe_body(RouteBody),
         summary="Choose a model for a query",
     )(route)
     app.post(
         "/v1/feedback",
         response_model=FeedbackAnswer,
         responses=_PROBLEMS | _UNKNOWN,
-        openapi_extra=_takes(FeedbackBody),
-        summary="Say how a decision turned out, now or days later",
+        openapi_extra=_describe_body(FeedbackBody),
+        summary="Record feedback for a decision, now or days later",
     )(feedback)
     app.get(
         "/v1/decisions/{decision_id}",
@@ -86,19 +88,19 @@ def install(app: FastAPI) -> None:
         "/v1/decisions/{decision_id}/escalate",
         response_model=EscalateAnswer,
         responses=_PROBLEMS | _UNKNOWN,
-        openapi_extra={"requestBody": _takes(EscalateBody)["requestBody"]},
-        summary="Accept an answer, or retry the query on the expensive model: once, whoever asks",
+        openapi_extra={"requestBody": _describe_body(EscalateBody)["requestBody"]},
+        summary="Accept an answer, or retry the query on the expensive model; an answer is judged once",
     )(escalate)
     app.get(
         "/v1/decisions/{decision_id}/chain",
         responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
-        summary="What a query has cost, its retry included",
+        summary="The cost and latency of a query, its retry included",
     )(chain)
     app.get("/v1/arms", summary="The models that can be chosen")(arms)
     app.get(
         "/v1/calibration",
         responses={422: _PROBLEMS[422], 503: _PROBLEMS[503]},
-        summary="How often what is learned is wrong, and which models drifted",
+        summary="Rewards and costs against the expected ones, and the models that drifted",
     )(calibration)
     app.get(
         "/v1/budget",
@@ -106,7 +108,7 @@ def install(app: FastAPI) -> None:
             404: {"description": "No worker of the router has a goal under [budget]", **_PROBLEM},
             503: _PROBLEMS[503],
         },
-        summary="How the budget or the mean quality to keep stands",
+        summary="The state of the budget, or of the mean quality to keep",
     )(budget)
     app.get("/healthz", summary="The process is alive")(healthz)
     app.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database answers")(readyz)
@@ -133,10 +135,10 @@ async def route(request: Request) -> Response:
         deadline_s=body.deadline_s,
         deadline_level=body.deadline_level,
     )
-    if prepared.since is not None:  # what the database knows of its conversation must not stop the others
+    if prepared.since is not None:  # reading its conversation must not block the event loop
         prepared = await run_in_threadpool(router.recall, prepared)
-    decision = await request.app.state.outbox.commit(router.decide(prepared, digest))
-    return _json(answer(decision, _arm_of(router, decision)))
+    decision = await request.app.state.batcher.commit(router.decide(prepared, digest))
+    return _json_response(build_route_answer(decision, _find_arm(router, decision)))
 
 
 async def feedback(request: Request) -> Response:
@@ -144,13 +146,13 @@ async def feedback(request: Request) -> Response:
     router: Router = request.app.state.router
     key = request.headers.get("idempotency-key")
     if body.conversation is None:
-        put = router.prepare_feedback(body.decision_id, body.metrics, key)
-    else:
-        about = partial(router.prepare_feedback, conversation=body.conversation)
-        put = await run_in_threadpool(about, body.decision_id, body.metrics, key)
-    outcomes = await request.app.state.outbox.commit(put)
-    assert isinstance(put.what, Feedback)
-    return _json({"decision_id": put.what.decision_id, "outcomes": outcomes})
+        prepared = router.prepare_feedback(body.decision_id, body.metrics, key)
+    else:  # it reads the database
+        prepare = partial(router.prepare_feedback, conversation=body.conversation)
+        prepared = await run_in_threadpool(prepare, body.decision_id, body.metrics, key)
+    outcomes = await request.app.state.batcher.commit(prepared)
+    assert isinstance(prepared.payload, Feedback)
+    return _json_response({"decision_id": prepared.payload.decision_id, "outcomes": outcomes})
 
 
 def decision(request: Request, decision_id: str) -> DecisionAnswer:
@@ -161,19 +163,20 @@ def decision(request: Request, decision_id: str) -> DecisionAnswer:
 async def escalate(request: Request, decision_id: str) -> Response:
     body = await read_body(request, EscalateBody)
     router: Router = request.app.state.router
-    ask = partial(router.escalate, decision_id, confidence=body.confidence, deadline_s=body.deadline_s)
-    found = await run_in_threadpool(ask)
-    retry = found.decision
-    return _json(
+    judge = partial(router.escalate, decision_id, confidence=body.confidence, deadline_s=body.deadline_s)
+    escalation = await run_in_threadpool(judge)
+    retry = escalation.decision
+    return _json_response(
         {
-            "decision_id": found.parent,
-            "accept": found.accepted,
-            "confidence": found.confidence,
-            "p_good": found.p_good,
-            "p_retry_good": found.p_retry_good,
-            "propensity": found.propensity,
-            "why": found.why,
-            "retry": retry and {**answer(retry, _arm_of(router, retry)), "parent": retry.parent},
+            "decision_id": escalation.parent,
+            "accept": escalation.accepted,
+            "confidence": escalation.confidence,
+            "p_good": escalation.p_good,
+            "p_retry_good": escalation.p_retry_good,
+            "propensity": escalation.propensity,
+            "why": escalation.why,
+            "retry": retry
+            and {**build_route_answer(retry, _find_arm(router, retry)), "parent": retry.parent},
         }
     )
 
@@ -230,8 +233,8 @@ def readyz(request: Request) -> dict[str, str]:
     return {"status": "ready"}
 
 
-def _arm_of(router: Router, decision: Decision) -> Arm:
-    """The arm chosen; another worker may have added it since our last refresh."""
+def _find_arm(router: Router, decision: Decision) -> Arm:
+    """The arm of a decision; another worker may have added it since the last refresh."""
     try:
         return router.arm(decision.arm)
     except InvalidInput:
@@ -239,9 +242,9 @@ def _arm_of(router: Router, decision: Decision) -> Arm:
         return router.arm(decision.arm)
 
 
-def _json(content: Any) -> Response:
+def _json_response(content: Any) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")
 
 
-POSTS: Mapping[str, Endpoint] = {"/v1/route": route, "/v1/feedback": feedback}
-"""The endpoints that carry the traffic."""
+FAST_ENDPOINTS: Mapping[str, Endpoint] = {"/v1/route": route, "/v1/feedback": feedback}
+"""The endpoints of the fast path, which carry the traffic."""

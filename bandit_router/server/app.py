@@ -1,4 +1,4 @@
-"""The HTTP service: one Router per worker process, opened and closed with it."""
+"""The HTTP application: one router per worker process, opened and closed with it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from bandit_router.router import Router
 from bandit_router.server import api, problems
-from bandit_router.server.outbox import Outbox
-from bandit_router.server.shortcut import Shortcut
+from bandit_router.server.commit_batcher import CommitBatcher
+from bandit_router.server.fast_path import FastPath
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
 
 _GC_THRESHOLD = 50_000
@@ -27,8 +27,8 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with threadpool_limits(1, "blas"), Router.open(settings) as router:
-            app.state.router, app.state.outbox = router, Outbox(router)
-            _calm_the_collector()
+            app.state.router, app.state.batcher = router, CommitBatcher(router)
+            _freeze_garbage_collector()
             yield
 
     app = FastAPI(
@@ -38,19 +38,19 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    api.install(app)
-    problems.install(app)
+    api.add_endpoints(app)
+    problems.add_error_handlers(app)
     return app
 
 
 def from_environment() -> ASGIApp:
-    """The application of the file that BANDIT_ROUTER_CONFIG names; what each uvicorn worker calls."""
+    """The application of the file that BANDIT_ROUTER_CONFIG names; each uvicorn worker calls this."""
     app = create_app(load_settings(os.environ.get(CONFIG_VARIABLE, "router.toml")))
-    return Shortcut(app, api.POSTS)
+    return FastPath(app, api.FAST_ENDPOINTS)
 
 
-def _calm_the_collector() -> None:
-    """Keep what start-up made out of garbage collection, whose pauses make the latency tail."""
+def _freeze_garbage_collector() -> None:
+    """Exempt the objects of start-up from garbage collection, whose pauses make the latency tail."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)

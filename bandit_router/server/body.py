@@ -1,4 +1,4 @@
-"""Strict JSON bodies: what other parsers let pass is refused here, before anything reads it."""
+"""Strict JSON request bodies: duplicate keys, deep nesting, NaN and broken Unicode are refused here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_DEPTH = 32
 
 _JSON = "application/json"
 
-# Possessive, and matching where the closing quote is missing: else hostile text takes quadratic time.
+# Possessive, and matching without the closing quote: otherwise hostile text takes quadratic time.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[{}\[\]]")
 
@@ -32,17 +32,18 @@ Body = TypeVar("Body", bound=BaseModel)
 async def read_body(request: Request, model: type[Body]) -> Body:
     """The request's body as ``model``.
 
-    Raises BadRequest for what is not one JSON object of at most 256 KiB without duplicate keys or deep
-    nesting, InvalidInput for a number that is not finite, a NUL or a lone surrogate anywhere in it, and
-    ValidationError for what ``model`` refuses.
+    Raises BadRequest unless the body is one JSON object of at most 256 KiB, without duplicate keys or deep
+    nesting; InvalidInput for a number that is not finite, a NUL or a lone surrogate anywhere in it; and
+    ValidationError when ``model`` refuses it.
     """
     media_type = request.headers.get("content-type", "")
     if media_type != _JSON and media_type.partition(";")[0].strip().lower() != _JSON:
         raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send Content-Type: {_JSON}")
-    return model.model_validate(parse(await _read(request)))
+    return model.model_validate(parse_json_object(await _read_bytes(request)))
 
 
-async def _read(request: Request) -> bytearray:
+async def _read_bytes(request: Request) -> bytearray:
+    """The body, read up to MAX_BYTES. Raises BadRequest."""
     announced = request.headers.get("content-length", "0")
     received, more = bytearray(), True
     while more:
@@ -56,13 +57,13 @@ async def _read(request: Request) -> bytearray:
     return received
 
 
-def parse(raw: bytes | bytearray) -> dict[str, Any]:
-    """One JSON object. Raises BadRequest or InvalidInput, which say what is wrong with it."""
+def parse_json_object(raw: bytes | bytearray) -> dict[str, Any]:
+    """The JSON object in ``raw``. Raises BadRequest or InvalidInput, which name the fault."""
     try:
         text = raw.decode("utf-8")
         if text.count("{") + text.count("[") > MAX_DEPTH:
             _check_depth(text)
-        value = _decode(text)
+        value = _decode_json(text)
     except InvalidInput:
         raise
     except UnicodeDecodeError:
@@ -74,24 +75,25 @@ def parse(raw: bytes | bytearray) -> dict[str, Any]:
     return value
 
 
-def _decode(text: str) -> Any:
-    """The JSON value of ``text``; looks into every value only when something may be wrong with one."""
+def _decode_json(text: str) -> Any:
+    """The JSON value of ``text``; every value is checked only when one may be at fault."""
     try:
         value = _STRICT.decode(text)
     except _NotFinite:
-        value = _LENIENT.decode(text)  # so that the field can be named
+        value = _LENIENT.decode(text)  # decodes it again, so that the check can name the field
     else:
-        if "\\u" not in text:  # then there is neither a NUL nor a lone surrogate
+        if "\\u" not in text:  # without escapes there is no NUL and no lone surrogate
             return value
-    _check(value, "")
+    _check_values(value, "")
     return value
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _check_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of one JSON object. Raises ValueError for a duplicate key."""
     members = dict(pairs)
     if len(members) < len(pairs):
-        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"key {twice!r:.100} appears twice in one object")
+        [(repeated, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"key {repeated!r:.100} appears twice in one object")
     return members
 
 
@@ -99,43 +101,48 @@ class _NotFinite(Exception):
     """A number beyond float64 was read."""
 
 
-def _number(text: str) -> float:
+def _parse_float(text: str) -> float:
+    """A float of the body. Raises _NotFinite beyond float64."""
     value = float(text)
     if not math.isfinite(value):
         raise _NotFinite
     return value
 
 
-def _integer(text: str) -> int:
+def _parse_int(text: str) -> int:
+    """An integer of the body. Raises _NotFinite beyond float64."""
     if len(text) > sys.float_info.max_10_exp:
         raise _NotFinite
     return int(text)
 
 
 _STRICT = json.JSONDecoder(
-    object_pairs_hook=_distinct, parse_float=_number, parse_int=_integer, parse_constant=_number
+    object_pairs_hook=_check_distinct_keys,
+    parse_float=_parse_float,
+    parse_int=_parse_int,
+    parse_constant=_parse_float,
 )
-_LENIENT = json.JSONDecoder(object_pairs_hook=_distinct)
+_LENIENT = json.JSONDecoder(object_pairs_hook=_check_distinct_keys)
 
 
-def _check(value: Any, field: str) -> None:
-    """Refuse what Python reads and others choke on: numbers beyond float64, NUL, lone surrogates."""
+def _check_values(value: Any, field: str) -> None:
+    """Raise InvalidInput for a number beyond float64, a NUL or a lone surrogate in ``value`` or below it."""
     if isinstance(value, str):
         if value:
             check_text(field, value)
     elif isinstance(value, dict):
         for name, member in value.items():
-            _check(name, field or "body")
-            _check(member, f"{field}.{name}" if field else name)
+            _check_values(name, field or "body")
+            _check_values(member, f"{field}.{name}" if field else name)
     elif isinstance(value, list):
         for i, member in enumerate(value):
-            _check(member, f"{field}[{i}]")
+            _check_values(member, f"{field}[{i}]")
     elif isinstance(value, int | float) and not abs(value) <= sys.float_info.max:  # NaN compares false
         raise InvalidInput(field, "is not a finite number", "send one that fits a float64")
 
 
 def _check_depth(text: str) -> None:
-    """Count brackets outside strings, which needs no recursion, unlike parsing."""
+    """Raise ValueError when brackets outside strings nest too deep, before the parser recurses."""
     depth = 0
     for bracket in _BRACKET.findall(_STRING.sub("", text)):
         depth += 1 if bracket in "{[" else -1

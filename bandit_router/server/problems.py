@@ -1,4 +1,4 @@
-"""Errors over HTTP: problem+json (RFC 9457)."""
+"""Errors over HTTP: every error is answered with problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _MOST_ERRORS = 20
 
 
 class BadRequest(Exception):
-    """A request that is wrong before anything in it can be looked at."""
+    """A request whose body cannot be read at all."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(detail)
@@ -55,7 +55,7 @@ class BadRequest(Exception):
         self.detail = detail
 
 
-def problem(status: int, detail: str, **members: Any) -> Response:
+def problem_response(status: int, detail: str, **members: Any) -> Response:
     """A problem+json response; ``members`` are extensions such as the fields at fault."""
     title = HTTPStatus(status).phrase
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
@@ -63,67 +63,71 @@ def problem(status: int, detail: str, **members: Any) -> Response:
     return Response(json.dumps(content), status, headers, MEDIA_TYPE)
 
 
-def _field(loc: tuple[int | str, ...]) -> str:
-    """Where in the body, as in ``messages[0].content``."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
-    return "".join(parts).removeprefix(".") or "body"
+def _field_path(loc: tuple[int | str, ...]) -> str:
+    """The path of a field in the body, as in ``messages[0].content``."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
+    return "".join(steps).removeprefix(".") or "body"
 
 
 @singledispatch
-def answer(error: Exception) -> Response:
-    """The problem that an error is answered with."""
+def answer_error(error: Exception) -> Response:
+    """The problem response of an error; 500 for one that nothing expected."""
     log.error("a request failed", exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an error on our side; the log has it")
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "an error on our side; the log has it")
 
 
-@answer.register
-def _(error: BadRequest) -> Response:
-    return problem(error.status, error.detail)
+@answer_error.register
+def _answer_bad_request(error: BadRequest) -> Response:
+    return problem_response(error.status, error.detail)
 
 
-@answer.register
-def _(error: ValidationError) -> Response:
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return _invalid([(e["loc"], e["msg"]) for e in found])
+@answer_error.register
+def _answer_validation_error(error: ValidationError) -> Response:
+    """422 for a body that its schema refuses."""
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    return _answer_invalid_fields([(e["loc"], e["msg"]) for e in errors])
 
 
-@answer.register
-def _(error: RequestValidationError) -> Response:
-    return _invalid([(e["loc"][1:], e["msg"]) for e in error.errors()])
+@answer_error.register
+def _answer_request_validation_error(error: RequestValidationError) -> Response:
+    return _answer_invalid_fields([(e["loc"][1:], e["msg"]) for e in error.errors()])
 
 
-def _invalid(found: Sequence[tuple[tuple[int | str, ...], str]]) -> Response:
-    errors = [{"field": _field(loc), "detail": message} for loc, message in found[:_MOST_ERRORS]]
+def _answer_invalid_fields(faults: Sequence[tuple[tuple[int | str, ...], str]]) -> Response:
+    """422 that names each field at fault, up to 20."""
+    errors = [{"field": _field_path(loc), "detail": message} for loc, message in faults[:_MOST_ERRORS]]
     detail = "; ".join(f"{e['field']}: {e['detail']}" for e in errors)
-    if len(found) > _MOST_ERRORS:
-        detail += f"; and {len(found) - _MOST_ERRORS} more"
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+    if len(faults) > _MOST_ERRORS:
+        detail += f"; and {len(faults) - _MOST_ERRORS} more"
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
-@answer.register
-def _(error: RouterError) -> Response:
-    found = (status for kind, status in _STATUS if isinstance(error, kind))
-    status = next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
+@answer_error.register
+def _answer_router_error(error: RouterError) -> Response:
+    """The status of the error's class, with the fields or arms at fault."""
+    statuses = (status for kind, status in _STATUS if isinstance(error, kind))
+    status = next(statuses, HTTPStatus.INTERNAL_SERVER_ERROR)
     if isinstance(error, InvalidInput):
         errors = [{"field": error.field, "detail": f"{error.problem}; {error.fix}"}]
-        return problem(status, str(error), errors=errors)
+        return problem_response(status, str(error), errors=errors)
     if isinstance(error, NoEligibleArm):
-        return problem(status, str(error), excluded=error.excluded)
-    return problem(status, str(error))
+        return problem_response(status, str(error), excluded=error.excluded)
+    return problem_response(status, str(error))
 
 
-@answer.register
-def _(error: HTTPException) -> Response:
-    response = problem(error.status_code, str(error.detail))
+@answer_error.register
+def _answer_http_exception(error: HTTPException) -> Response:
+    """A problem with the status and the headers of the exception."""
+    response = problem_response(error.status_code, str(error.detail))
     response.headers.update(error.headers or {})
     return response
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the app with a problem."""
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every error of the app with a problem response."""
 
     async def respond(_request: Request, error: Exception) -> Response:
-        return answer(error)
+        return answer_error(error)
 
     for kind in (BadRequest, ValidationError, RequestValidationError, RouterError, HTTPException, Exception):
         app.add_exception_handler(kind, respond)

@@ -1,4 +1,4 @@
-"""The bodies of the HTTP API, strict: no coercion, no unknown fields, no NaN."""
+"""The bodies of the HTTP API; those of requests are strict: no coercion, no unknown fields, no NaN."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=Tr
 
 
 class RouteBody(BaseModel):
-    """What to route: exactly one of query, messages and features."""
+    """A query to route: exactly one of query, messages and features."""
 
     model_config = _STRICT | ConfigDict(
         json_schema_extra={
@@ -40,11 +40,13 @@ class RouteBody(BaseModel):
     arms: list[str] | None = Field(None, description="The only arms acceptable.")
     conversation: str | None = Field(None, description="Your id of the conversation, which keeps its arm.")
     forbid: list[str] = Field(default_factory=list, description="Arms that are not acceptable.")
-    override: str | None = Field(None, description="The arm it has to be.")
-    instead_of: str | None = Field(None, description="With override: decision whose answer would not do.")
-    workflow: str | None = Field(None, description="Workflow it is a step of, which says what arm it is.")
+    override: str | None = Field(None, description="The arm to use, whatever the policy would choose.")
+    instead_of: str | None = Field(
+        None, description="With override: the decision whose answer was not good enough."
+    )
+    workflow: str | None = Field(None, description="Workflow of the request, which pins the arm.")
     deadline_s: float | None = Field(None, description="Seconds within which the call is to be answered.")
-    deadline_level: float | None = Field(None, description="How often, between 0 and 1.")
+    deadline_level: float | None = Field(None, description="Share of calls to meet it, in (0, 1).")
 
     @model_validator(mode="after")
     def _one_source(self) -> RouteBody:
@@ -54,7 +56,7 @@ class RouteBody(BaseModel):
 
 
 class RouteAnswer(BaseModel):
-    """Which model, and why."""
+    """The model to call, and why."""
 
     decision_id: str = Field(description="Send feedback to this id.")
     arm: str
@@ -78,7 +80,7 @@ _METRIC_EXAMPLE: Any = {
 
 
 class FeedbackBody(BaseModel):
-    """One or many metrics of one decision, or of the one that chose the arm of a conversation."""
+    """Metrics of one decision, or of the decision that chose the arm of a conversation."""
 
     model_config = _STRICT | ConfigDict(json_schema_extra={"examples": [_METRIC_EXAMPLE]})
 
@@ -91,14 +93,14 @@ class FeedbackBody(BaseModel):
 
 
 class FeedbackAnswer(BaseModel):
-    """What became of each metric."""
+    """The outcome of each metric."""
 
     decision_id: str = Field(description="The decision it was recorded on.")
     outcomes: dict[str, Outcome]
 
 
 class ArmScore(BaseModel):
-    """One eligible arm as the policy saw it; scores are null when the snapshot is pruned."""
+    """One eligible arm as the policy scored it; scores are null when the snapshot is pruned."""
 
     arm: str
     probability: float
@@ -117,7 +119,7 @@ class LinkAnswer(BaseModel):
 
 
 class ConversationAnswer(BaseModel):
-    """How a conversation stands now."""
+    """The state of a conversation now."""
 
     id: str
     arm: str = Field(description="The arm it keeps.")
@@ -128,7 +130,7 @@ class ConversationAnswer(BaseModel):
 
 
 class DecisionAnswer(RouteAnswer):
-    """A logged decision: everything it was made from, what it follows, and the feedback so far."""
+    """A logged decision with its inputs, its chain and its feedback so far."""
 
     why: str = Field(description="The reason in a sentence.")
     decided_at: float = Field(description="Unix time, seconds.")
@@ -158,11 +160,11 @@ class ArmAnswer(BaseModel):
     capabilities: list[str]
     rewards_counted: int = Field(description="Rewards the posterior in use has counted.")
     p50_latency_s: float | None = Field(description="Median of the latencies reported, seconds.")
-    p95_latency_s: float | None = Field(description="What 95% of them do not exceed, seconds.")
+    p95_latency_s: float | None = Field(description="95th percentile of the latencies reported, seconds.")
 
 
 class EscalateBody(BaseModel):
-    """How sure the model is of its answer. There is no place for the answer: none of it is to be sent on."""
+    """How sure the model is of its answer. The answer itself is not sent: none of it may reach the retry."""
 
     model_config = _STRICT | ConfigDict(
         json_schema_extra={"examples": [{"confidence": 0.62}, {"confidence": 0.62, "deadline_s": 5.0}]}
@@ -173,26 +175,26 @@ class EscalateBody(BaseModel):
 
 
 class RetryAnswer(RouteAnswer):
-    """Which model to send the original query to, and nothing of the answer."""
+    """The model to send the original query to, without the answer."""
 
-    parent: str = Field(description="The decision whose answer would not do.")
+    parent: str = Field(description="The decision whose answer was not good enough.")
 
 
 class EscalateAnswer(BaseModel):
-    """Whether to accept an answer, or else the decision to retry."""
+    """Whether to accept an answer, or else the decision that retries the query."""
 
     decision_id: str = Field(description="The decision whose answer was judged.")
     accept: bool
     confidence: float
     p_good: float = Field(description="Expected reward of the answer, given the confidence.")
-    p_retry_good: float | None = Field(description="That of a retry; null where there can be none.")
-    propensity: float = Field(description="Probability of what was done.")
+    p_retry_good: float | None = Field(description="Expected reward of a retry; null when there can be none.")
+    propensity: float = Field(description="Probability of accepting or retrying, as was done.")
     why: str
     retry: RetryAnswer | None = Field(description="Null when the answer is accepted.")
 
 
 class ChainAnswer(BaseModel):
-    """The calls of one query, added up; null is what no feedback said of every call."""
+    """The calls of one query, added up; null unless feedback reported it for every call."""
 
     decision_ids: list[str]
     expected_cost_usd: float
@@ -200,8 +202,10 @@ class ChainAnswer(BaseModel):
     latency_s: float | None
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """RFC 9457 problem details; ``errors`` names each field at fault."""
+
+    model_config = ConfigDict(title="Problem")
 
     type: str
     title: str

@@ -1,4 +1,4 @@
-"""Conversations that keep their arm, decided by the database in the very transaction of the decision."""
+"""Conversations: each keeps its arm, settled by the database in the transaction of the decision."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select
 
 from bandit_router.store.engine import INSERT
+from bandit_router.store.records import ReadDecision
 from bandit_router.store.tables import conversations
 from bandit_router.types import Conversation, Decision, Reason
 
@@ -17,26 +18,23 @@ _FIELDS = [field.name for field in fields(Conversation)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConversationClaim:
-    """What a decision took for granted of its conversation, to be checked when it is committed.
+    """What a decision assumed of its conversation, to be checked in the transaction that commits it.
 
-    ``known`` is the choice that was in force, None where the decision is the first. A conversation that was
-    not heard of since ``since``, Unix time, is over. ``again`` decides once more, with the same id, knowing
-    how the conversation really stands.
+    ``expected_choice`` is the choice it read, None when it would begin the conversation. A conversation last
+    seen before ``expiry_cutoff``, Unix time, has expired. ``redecide`` decides again, with the same id, given
+    the conversation as it really is.
     """
 
-    since: float
-    known: str | None
+    expiry_cutoff: float
+    expected_choice: str | None
     redecide: Callable[[Conversation | None], Decision]
 
-
-Logged = Callable[[str], Decision | None]
-"""The decision of that id, if it is in the log."""
 
 _CLAIM = {
     name: into(conversations).on_conflict_do_nothing().returning(conversations.c.id)
     for name, into in INSERT.items()
 }
-"""Of two workers that begin a conversation at the same moment, the database takes one."""
+"""Of two workers that begin one conversation at once, the database lets the first insert the row."""
 
 _LOCK = (
     select(conversations)
@@ -58,67 +56,74 @@ _CHANGE = {
 
 
 def apply_claims(
-    connection: Connection, router: str, made: Sequence[tuple[Decision, ConversationClaim]], logged: Logged
+    connection: Connection,
+    router: str,
+    claimed: Sequence[tuple[Decision, ConversationClaim]],
+    logged: ReadDecision,
 ) -> list[Decision]:
-    """The decisions as they are to be committed: those that knew better than they do are made again.
+    """The decisions to commit: one whose claim does not hold is decided again.
 
-    Rows are claimed and then locked, each in order of their ids and before any row of another table, so that
-    two transactions never wait for each other.
+    Rows are claimed and then locked, in order of their ids and before any row of another table, so that two
+    transactions never wait for each other. ``logged`` reads a decision of the log, if it is there.
     """
     first: dict[str, Decision] = {}
-    for decision, _ in made:
-        first.setdefault(_name(decision), decision)
-    names, dialect = sorted(first), connection.dialect.name
-    claims = [_row(router, _begin(first[name])) for name in names]
-    claimed = set(connection.scalars(_CLAIM[dialect], claims))
-    locked = connection.execute(_LOCK, {"router": router, "ids": names})
-    standing = {row.id: None if row.id in claimed else _conversation(row) for row in locked}
-    kept = []
-    for decision, keeping in made:
-        name = _name(decision)
-        present = standing[name]
-        if present is not None and present.seen_at < keeping.since:
-            present = None
-        known = present and present.choice
-        before = None if known == keeping.known else logged(decision.id)
-        if before is None:  # else it was committed, and only its answer was lost
-            decision = decision if known == keeping.known else keeping.redecide(present)
-            standing[name] = _after(present, decision)
-        kept.append(before or decision)
-    changes = [_row(router, one) for _, one in sorted(standing.items()) if one is not None]
+    for decision, _ in claimed:
+        first.setdefault(_conversation_id(decision), decision)
+    ids, dialect = sorted(first), connection.dialect.name
+    new_rows = [_conversation_row(router, _begin_conversation(first[id])) for id in ids]
+    new_ids = set(connection.scalars(_CLAIM[dialect], new_rows))
+    locked = connection.execute(_LOCK, {"router": router, "ids": ids})
+    current = {row.id: None if row.id in new_ids else _conversation_from(row) for row in locked}
+    settled = []
+    for decision, claim in claimed:
+        id = _conversation_id(decision)
+        conversation = current[id]
+        if conversation is not None and conversation.seen_at < claim.expiry_cutoff:
+            conversation = None
+        holds = (conversation and conversation.choice) == claim.expected_choice
+        committed = None if holds else logged(decision.id)
+        if committed is None:  # else it was committed before, and only its answer was lost
+            decision = decision if holds else claim.redecide(conversation)
+            current[id] = _conversation_after(conversation, decision)
+        settled.append(committed or decision)
+    changes = [_conversation_row(router, state) for _, state in sorted(current.items()) if state is not None]
     connection.execute(_CHANGE[dialect], changes)
-    return kept
+    return settled
 
 
 def read_conversation(connection: Connection, router: str, conversation: str) -> Conversation | None:
-    """How a conversation stands, whether or not it is over."""
-    here = conversations.c.router == router, conversations.c.id == conversation
-    row = connection.execute(select(conversations).where(*here)).one_or_none()
-    return None if row is None else _conversation(row)
+    """The state of a conversation, expired or not; None when it never kept an arm."""
+    same_id = conversations.c.router == router, conversations.c.id == conversation
+    row = connection.execute(select(conversations).where(*same_id)).one_or_none()
+    return None if row is None else _conversation_from(row)
 
 
-def _after(present: Conversation | None, decision: Decision) -> Conversation:
-    if present is None:
-        return _begin(decision)
-    seen = replace(present, seen_at=max(present.seen_at, decision.decided_at))
+def _conversation_after(conversation: Conversation | None, decision: Decision) -> Conversation:
+    """The conversation once this decision is committed."""
+    if conversation is None:
+        return _begin_conversation(decision)
+    later = replace(conversation, seen_at=max(conversation.seen_at, decision.decided_at))
     if decision.reason is not Reason.PROMOTION:
-        return seen
-    return replace(seen, arm=decision.arm, choice=decision.id, promoted=True)
+        return later
+    return replace(later, arm=decision.arm, choice=decision.id, promoted=True)
 
 
-def _begin(decision: Decision) -> Conversation:
+def _begin_conversation(decision: Decision) -> Conversation:
+    """The conversation that this decision begins."""
     at = decision.decided_at
-    return Conversation(id=_name(decision), arm=decision.arm, choice=decision.id, started_at=at, seen_at=at)
+    return Conversation(
+        id=_conversation_id(decision), arm=decision.arm, choice=decision.id, started_at=at, seen_at=at
+    )
 
 
-def _name(decision: Decision) -> str:
-    assert decision.conversation is not None, "only a decision of a conversation keeps to one"
+def _conversation_id(decision: Decision) -> str:
+    assert decision.conversation is not None, "only a decision of a conversation has a claim"
     return decision.conversation
 
 
-def _row(router: str, conversation: Conversation) -> dict[str, Any]:
+def _conversation_row(router: str, conversation: Conversation) -> dict[str, Any]:
     return {"router": router, **asdict(conversation)}
 
 
-def _conversation(row: Row[Any]) -> Conversation:
+def _conversation_from(row: Row[Any]) -> Conversation:
     return Conversation(**{name: getattr(row, name) for name in _FIELDS})

@@ -1,4 +1,4 @@
-"""Connections: SQLite made durable and fair between processes, PostgreSQL as it comes."""
+"""Database engines and transactions: SQLite made durable and fair between processes, and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bandit_router.errors import ConfigError, StoreError
 log = logging.getLogger(__name__)
 
 INSERT: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""By dialect: an INSERT that can say ON CONFLICT."""
+"""By dialect: the INSERT construct that supports ON CONFLICT."""
 
 _WAL_RESET_FIXED = (3, 51, 3)
 _CHECKPOINT_BYTES = 4 * 1024 * 1024
@@ -31,7 +31,7 @@ _BUSY_TIMEOUT_MS = 30_000
 
 
 def _load_json(text: str) -> Any:
-    """The value of a JSON column; a damaged one is returned as it is, so that its row can be named."""
+    """The value of a JSON column; a damaged one is returned as text, so that its row can be named."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -55,8 +55,8 @@ def make_engine(url: str) -> Engine:
         name = parsed.database or ""
         if parsed.host or name in ("", ":memory:") or name.startswith("file:"):
             raise ConfigError(f"store.url: {url!r} names no file for the log; use sqlite:///router.db")
-        # The lock and the log lie beside the real file, wherever links point and the process moves.
-        return _sqlite(create_engine(parsed.set(database=os.path.realpath(name)), **_JSON))
+        # The lock file and the log lie beside the real file, whatever links and the working directory say.
+        return _configure_sqlite(create_engine(parsed.set(database=os.path.realpath(name)), **_JSON))
     if backend == "postgresql":
         try:
             return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **_JSON)
@@ -67,40 +67,41 @@ def make_engine(url: str) -> Engine:
     raise ConfigError(f"store.url: {backend!r} is not supported; use sqlite:/// or postgresql://")
 
 
-def without_passwords(url: str) -> str:
-    """The URL as it may be shown to others."""
+def hide_passwords(url: str) -> str:
+    """The URL with its passwords masked or removed, fit to be shown."""
     parsed = make_url(url)
     query = {key: value for key, value in parsed.query.items() if "password" not in key.lower()}
     return parsed.set(query=query).render_as_string(hide_password=True)
 
 
 def require_database(engine: Engine) -> None:
-    """Raise StoreError for a SQLite file that is not there: to connect would be to make it."""
+    """Raise StoreError when a SQLite file is missing: connecting would create it."""
     path = engine.url.database or ""
     if is_sqlite(engine) and not os.path.isfile(path):
         raise StoreError(
-            f"there is no database {path}; check the path, `bandit-router serve` makes a new one"
+            f"there is no database {path}; check the path, `bandit-router serve` creates a new one"
         )
 
 
 def is_sqlite(engine: Engine) -> bool:
+    """Whether the engine is of a SQLite file, and not of PostgreSQL."""
     return engine.dialect.name == "sqlite"
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """One consistent view of the database for as long as the block lasts."""
+def read_transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction that reads one consistent state of the database."""
     options = {} if is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"}
     with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction that commits at the end of the block or not at all.
+def write_transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction that commits at the end of the block, or rolls back on an exception.
 
     On SQLite it takes the write lock at once (BEGIN IMMEDIATE) and, before it, a file lock, so that
-    processes queue in the kernel instead of polling each other out.
+    processes queue in the kernel instead of polling, where some would starve.
     """
     with (
         file_lock(engine),
@@ -111,14 +112,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def file_lock(engine: Engine) -> AbstractContextManager[None]:
-    """The lock that orders the writers of one SQLite file; nothing on other databases."""
+    """The lock that orders the writers of one SQLite file; does nothing on other databases."""
     if not is_sqlite(engine):
         return nullcontext()
-    return _flock(f"{engine.url.database}.lock")
+    return _hold_file_lock(f"{engine.url.database}.lock")
 
 
 @contextmanager
-def _flock(path: str) -> Iterator[None]:
+def _hold_file_lock(path: str) -> Iterator[None]:
+    """Hold an exclusive lock on the file at ``path``. Raises StoreError when it cannot be opened."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
@@ -132,40 +134,40 @@ def _flock(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Whatever the database says becomes a StoreError."""
+def translate_errors() -> Iterator[None]:
+    """Turn every database error into a StoreError."""
     try:
         yield
     except SQLAlchemyError as error:
-        raise StoreError(f"the database failed: {cause(error)}") from error
+        raise StoreError(f"the database failed: {driver_error(error)}") from error
 
 
-def cause(error: BaseException) -> BaseException:
-    """What the driver said, without the statement and its parameters."""
+def driver_error(error: BaseException) -> BaseException:
+    """The driver's own error, without the statement and its parameters."""
     return getattr(error, "orig", None) or error
 
 
-def use_wal(engine: Engine) -> None:
-    """Switch a SQLite file to write-ahead logging, which lasts; the caller holds the file lock."""
+def enable_wal(engine: Engine) -> None:
+    """Switch a SQLite file to write-ahead logging for good; the caller holds the file lock."""
     if is_sqlite(engine):
         with closing(engine.raw_connection()) as connection:
             try:
                 connection.cursor().execute("PRAGMA journal_mode = WAL")
-            except sqlite3.Error as error:  # no SQLAlchemy is in between to translate it
+            except sqlite3.Error as error:  # raised below SQLAlchemy, which would have wrapped it
                 raise StoreError(f"the database {engine.url.database} cannot be used: {error}") from error
 
 
-def checkpoint(engine: Engine) -> None:
+def checkpoint_wal(engine: Engine) -> None:
     """Move a long write-ahead log into the SQLite file.
 
-    Connections never checkpoint on their own. This one does, under the file lock, so that neither a
-    commit nor another checkpoint runs meanwhile: the overlap that can corrupt the file before 3.51.3.
+    Connections never checkpoint on their own. This does so under the file lock, so that no commit and no
+    other checkpoint runs meanwhile: that overlap can corrupt the file before SQLite 3.51.3.
     """
     if not is_sqlite(engine):
         return
     try:
         size = Path(f"{engine.url.database}-wal").stat().st_size
-    except FileNotFoundError:  # another process was the last to leave
+    except FileNotFoundError:  # the last process to close its connections removed it
         return
     if size < _CHECKPOINT_BYTES:
         return
@@ -173,13 +175,14 @@ def checkpoint(engine: Engine) -> None:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def dispose(engine: Engine) -> None:
-    """Close every connection; the last one to leave a SQLite file checkpoints it."""
+def dispose_engine(engine: Engine) -> None:
+    """Close every connection; the last one to close a SQLite file checkpoints it."""
     with file_lock(engine):
         engine.dispose()
 
 
-def _sqlite(engine: Engine) -> Engine:
+def _configure_sqlite(engine: Engine) -> Engine:
+    """The engine, with durable pragmas on every connection and explicit BEGINs."""
     if sqlite3.sqlite_version_info < _WAL_RESET_FIXED:
         log.warning(
             "SQLite %s can corrupt a file when connections checkpoint at the same time (fixed in %s): "
@@ -191,7 +194,7 @@ def _sqlite(engine: Engine) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, below
+        connection.isolation_level = None  # the listener below sends BEGIN
         for pragma in (
             f"busy_timeout = {_BUSY_TIMEOUT_MS}",
             "synchronous = FULL",

@@ -1,67 +1,71 @@
-"""Answers judged once: whoever asks again, or at the same time, hears what was done the first time."""
+"""Escalations: the answer of a decision is judged once, and every later request gets that escalation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
 from bandit_router.store.engine import INSERT
+from bandit_router.store.records import ReadDecision
 from bandit_router.store.tables import escalations
-from bandit_router.types import CONFIDENCE, Decision, Escalation, Feedback
-
-ReadDecision = Callable[[str], Decision | None]
+from bandit_router.types import CONFIDENCE, Escalation, Feedback
 
 _INSERT = {
     name: into(escalations).on_conflict_do_nothing().returning(escalations.c.parent)
     for name, into in INSERT.items()
 }
-"""Two workers may judge one answer at once: the key lets one in, and the other waits for its commit."""
+"""Two workers may judge one answer at once: the key admits the first, and the second waits for its commit."""
 
-_OF = select(escalations).where(
+_ESCALATIONS_OF = select(escalations).where(
     escalations.c.router == bindparam("router"),
     escalations.c.parent.in_(bindparam("parents", expanding=True)),
 )
 
 
-def judge_once(
-    connection: Connection, router: str, asked: Mapping[int, Escalation], read: ReadDecision
+def insert_escalations(
+    connection: Connection, router: str, requested: Mapping[int, Escalation], read: ReadDecision
 ) -> tuple[dict[int, Escalation], list[tuple[int, Escalation]]]:
-    """The escalation in force for each of those asked for, and those that are new: their retries are to be
-    inserted in the same transaction."""
-    first = {one.parent: (i, one) for i, one in reversed(list(asked.items()))}
-    rows = [_row(router, first[parent][1]) for parent in sorted(first)]
+    """Insert the first escalation of each answer; the one in force for every request, and the new ones.
+
+    The caller inserts the retries of the new ones in the same transaction.
+    """
+    first = {request.parent: (i, request) for i, request in reversed(list(requested.items()))}
+    rows = [_escalation_row(router, first[parent][1]) for parent in sorted(first)]
     inserted = sorted(connection.scalars(_INSERT[connection.dialect.name], rows))
-    known = _read(connection, router, sorted(first.keys() - set(inserted)), read)
-    in_force = {parent: first[parent][1] for parent in inserted} | known
-    return {i: in_force[one.parent] for i, one in asked.items()}, [first[parent] for parent in inserted]
+    earlier = _read_escalations(connection, router, sorted(first.keys() - set(inserted)), read)
+    in_force = {parent: first[parent][1] for parent in inserted} | earlier
+    new = [first[parent] for parent in inserted]
+    return {i: in_force[request.parent] for i, request in requested.items()}, new
 
 
 def read_escalation(
     connection: Connection, router: str, parent: str, read: ReadDecision
 ) -> Escalation | None:
-    """What was done about the answer of a decision; None when nobody asked."""
-    return _read(connection, router, [parent], read).get(parent)
+    """The escalation of a decision; None when its answer was never judged."""
+    return _read_escalations(connection, router, [parent], read).get(parent)
 
 
-def confidences(escalation: Escalation) -> list[Feedback]:
-    """The confidence, said of the answer it is in and of the retry that was made because of it."""
+def confidence_feedback(escalation: Escalation) -> list[Feedback]:
+    """The confidence, as a metric of the decision that was judged and of its retry."""
     ids = [escalation.parent] + ([] if escalation.decision is None else [escalation.decision.id])
     metrics = {CONFIDENCE: escalation.confidence}
-    return [Feedback(decision_id=i, metrics=metrics, received_at=escalation.asked_at) for i in ids]
+    return [Feedback(decision_id=id, metrics=metrics, received_at=escalation.asked_at) for id in ids]
 
 
-def _read(
+def _read_escalations(
     connection: Connection, router: str, parents: Sequence[str], read: ReadDecision
 ) -> dict[str, Escalation]:
+    """The escalations of these parents, with their retries, by parent."""
     if not parents:
         return {}
-    rows = connection.execute(_OF, {"router": router, "parents": list(parents)})
-    return {row.parent: _escalation(row, read) for row in rows.all()}
+    rows = connection.execute(_ESCALATIONS_OF, {"router": router, "parents": list(parents)})
+    return {row.parent: _escalation_from(row, read) for row in rows.all()}
 
 
-def _row(router: str, escalation: Escalation) -> dict[str, Any]:
+def _escalation_row(router: str, escalation: Escalation) -> dict[str, Any]:
+    """The row of the escalations table."""
     retry = escalation.decision
     return {
         "router": router,
@@ -77,7 +81,7 @@ def _row(router: str, escalation: Escalation) -> dict[str, Any]:
     }
 
 
-def _escalation(row: Row[Any], read: ReadDecision) -> Escalation:
+def _escalation_from(row: Row[Any], read: ReadDecision) -> Escalation:
     return Escalation(
         parent=row.parent,
         asked_at=row.asked_at,

@@ -1,7 +1,8 @@
-"""Rows <-> nouns."""
+"""Conversions between database rows and the nouns: decisions, arms, observations, vectors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,13 +10,16 @@ from sqlalchemy import Row
 
 from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason
 
+ReadDecision = Callable[[str], Decision | None]
+"""Reads the decision of that id; None when it is not in the log."""
+
 
 class Observation(NamedTuple):
-    """A decision with what became of it: all the learner needs to count its reward, cost and latency.
+    """A decision with its feedback: all the learner needs to count its reward, cost and latency.
 
-    ``folded`` is the reward that is counted already, ``folded_root`` the cost, ``folded_latency_s`` the
-    latency, ``folded_confident`` the reward that is counted with its confidence; ``reset_at`` is since when
-    its arm is another, None when it always was the same.
+    The ``folded`` fields are the values counted already: reward, square root of reported over list cost,
+    latency, and the reward counted with its confidence; None where nothing is counted. ``reset_at`` is the
+    time of its arm's last reset (Unix time, seconds), None without one.
     """
 
     decision_id: str
@@ -34,11 +38,12 @@ class Observation(NamedTuple):
 
     @property
     def forgotten(self) -> bool:
-        """Whether it is of an arm as it was before a reset, which nothing is learned from any more."""
+        """Whether it was decided before its arm was reset, so that nothing is learned from it."""
         return self.reset_at is not None and self.decided_at < self.reset_at
 
 
 def decision_row(router: str, decision: Decision) -> dict[str, Any]:
+    """The row of the decisions table."""
     return {
         "router": router,
         "id": decision.id,
@@ -67,6 +72,7 @@ def decision_row(router: str, decision: Decision) -> dict[str, Any]:
 
 
 def decision_from(row: Row[Any]) -> Decision:
+    """The decision of a row. Raises TypeError or ValueError when the row is damaged."""
     return Decision(
         id=row.id,
         decided_at=row.decided_at,
@@ -94,6 +100,7 @@ def decision_from(row: Row[Any]) -> Decision:
 
 
 def arm_row(router: str, arm: Arm, *, runtime: bool) -> dict[str, Any]:
+    """The row of the arms table; ``runtime`` marks an arm added while running."""
     return {
         "router": router,
         "name": arm.name,
@@ -111,6 +118,7 @@ def arm_row(router: str, arm: Arm, *, runtime: bool) -> dict[str, Any]:
 
 
 def arm_from(row: Row[Any]) -> Arm:
+    """The arm of a row."""
     return Arm(
         name=row.name,
         provider=row.provider,
@@ -125,11 +133,12 @@ def arm_from(row: Row[Any]) -> Arm:
 
 
 def pack(x: FloatArray) -> bytes:
+    """A context vector as little-endian float64."""
     return x.astype("<f8", copy=False).tobytes()
 
 
 def unpack(blob: bytes) -> FloatArray:
-    """The vector that was packed; a damaged blob is an empty one, which no posterior takes."""
+    """The packed vector; an empty one for a damaged blob, which no posterior accepts."""
     if len(blob) % 8:
         return np.empty(0)
     return np.frombuffer(blob, "<f8").astype(np.float64)

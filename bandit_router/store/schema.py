@@ -1,4 +1,4 @@
-"""Which schema a database has, and how it gets the one this package needs."""
+"""The schema version of a database: check it, and migrate to the one this package needs."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, func, inspect, select
 
 from bandit_router.errors import SchemaVersionError
-from bandit_router.store.engine import file_lock, is_sqlite, translated, use_wal, writing
+from bandit_router.store.engine import enable_wal, file_lock, is_sqlite, translate_errors, write_transaction
 from bandit_router.store.tables import SCHEMA_VERSION
 
-_MIGRATING = 0x62616E646974  # "bandit": the advisory lock that makes migrations wait for each other
+_MIGRATING = 0x62616E646974  # "bandit": the advisory lock that serialises migrations
 
 
 def ensure_schema(engine: Engine, *, create: bool = True) -> None:
-    """Pass when the database is at SCHEMA_VERSION; an empty SQLite file is brought there, if ``create``.
+    """Check that the database is at SCHEMA_VERSION; with ``create``, migrate an empty SQLite file to it.
 
-    Any other database is left alone: migrations are a command. Raises SchemaVersionError.
+    Any other database is left as it is: migrating is a command. Raises SchemaVersionError.
     """
     with engine.connect() as connection:
-        version, empty = _version(connection), not inspect(connection).get_table_names()
+        version, empty = _read_version(connection), not inspect(connection).get_table_names()
     if version == SCHEMA_VERSION:
         return
     if create and is_sqlite(engine) and empty:
         migrate(engine)
         return
-    found = "no tables yet" if empty else f"schema version {version}"
+    present = "no tables yet" if empty else f"schema version {version}"
     raise SchemaVersionError(
-        f"the database {engine.url.render_as_string()} has {found}, this package needs {SCHEMA_VERSION}; "
+        f"the database {engine.url.render_as_string()} has {present}, this package needs {SCHEMA_VERSION}; "
         "run `bandit-router migrate`"
     )
 
@@ -41,28 +41,28 @@ def migrate(engine: Engine) -> None:
 
     Raises StoreError, or SchemaVersionError when the database is newer than this package.
     """
-    with translated(), file_lock(engine):
-        use_wal(engine)
-    with translated(), writing(engine) as connection:
-        if not is_sqlite(engine):  # which has only one writer
+    with translate_errors(), file_lock(engine):
+        enable_wal(engine)
+    with translate_errors(), write_transaction(engine) as connection:
+        if not is_sqlite(engine):  # SQLite has only one writer
             connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
         config = Config()
-        config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+        config.set_main_option("script_location", str(_migrations_folder()).replace("%", "%%"))
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
         except CommandError as error:
             raise SchemaVersionError(
-                f"the database has schema version {_version(connection)}, which this package does not know: "
-                f"{error}; upgrade bandit-router"
+                f"the database has schema version {_read_version(connection)}, which this package does not "
+                f"know: {error}; upgrade bandit-router"
             ) from error
 
 
-def _version(connection: Connection) -> str | None:
+def _read_version(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _scripts() -> Path:
+def _migrations_folder() -> Path:
     """The migrations folder: inside an installed package, beside it in a checkout."""
     package = Path(__file__).parent.parent
     installed = package / "migrations"

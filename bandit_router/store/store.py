@@ -1,4 +1,4 @@
-"""One router's part of the database: the only door to SQL for the rest of the package."""
+"""One router's share of the database: the only door to SQL for the rest of the package."""
 
 from __future__ import annotations
 
@@ -9,38 +9,44 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Self
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bandit_router.errors import NoBudget, RouterClosed, RouterError, StoreError, UnknownDecision
-from bandit_router.objective.pacing import GoalStatus, PacingState, advance_to, goal_status
-from bandit_router.store import engine as connections
-from bandit_router.store.audit import Audit
+from bandit_router.errors import NoBudget, RouterClosed, StoreError, UnknownDecision
+from bandit_router.objective.pacing import GoalStatus, goal_status
+from bandit_router.store import arms
 from bandit_router.store.conversations import read_conversation
+from bandit_router.store.decisions import read_child_decisions, read_decision
+from bandit_router.store.engine import (
+    INSERT,
+    checkpoint_wal,
+    dispose_engine,
+    driver_error,
+    make_engine,
+    read_transaction,
+    require_database,
+    translate_errors,
+    write_transaction,
+)
 from bandit_router.store.escalations import read_escalation
-from bandit_router.store.fold import LearnerTransaction, folding, observations, read_snapshot
-from bandit_router.store.recent import Costed, Rewarded, costed, rewarded
-from bandit_router.store.records import Observation, arm_from, arm_row
+from bandit_router.store.goal_tracker import GoalTracker
+from bandit_router.store.idempotency import has_key, read_decision_of_key
+from bandit_router.store.learner_transaction import LearnerTransaction, begin_learner_transaction
+from bandit_router.store.log_reader import LogReader
+from bandit_router.store.observations import read_observations
+from bandit_router.store.pacing_ledger import PacingLedger, read_book, start_book
+from bandit_router.store.recent_predictions import (
+    PredictedCost,
+    PredictedReward,
+    read_recent_costs,
+    read_recent_rewards,
+)
+from bandit_router.store.records import Observation
 from bandit_router.store.schema import ensure_schema
-from bandit_router.store.spending import (
-    PacingBook,
-    PacingLedger,
-    as_expected,
-    book_with,
-    read_book,
-    start_book,
-)
-from bandit_router.store.tables import arms, pending, routers, snapshots
-from bandit_router.store.write import (
-    Committed,
-    WriteRequest,
-    apply,
-    decision_of_key,
-    decisions_after,
-    knows_key,
-    read_decision,
-)
+from bandit_router.store.snapshots import read_snapshot
+from bandit_router.store.tables import pending, routers, snapshots
+from bandit_router.store.write_requests import WriteRequest, WriteResult, apply_write_requests
 from bandit_router.types import Arm, Conversation, Decision, Escalation, Goal, Snapshot
 
 log = logging.getLogger(__name__)
@@ -48,41 +54,39 @@ log = logging.getLogger(__name__)
 _ATTEMPTS = 5
 _BACKOFF_S = 0.05
 _PATIENCE_S = 10.0
-_AWAY = (OperationalError, InterfaceError, PoolTimeout)
-"""Failures that are no row's fault: no connection, a deadlock, a lock held too long."""
+_UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
+"""Failures that no request in the batch causes: no connection, a deadlock, a lock held too long."""
 
 _INSERT_ROUTER = {
-    name: into(routers).on_conflict_do_nothing().returning(routers.c.name)
-    for name, into in connections.INSERT.items()
+    name: into(routers).on_conflict_do_nothing().returning(routers.c.name) for name, into in INSERT.items()
 }
-"""Two workers may open a new router at once; the second one finds it made, and nothing is returned."""
+"""Two workers may open a new router at once; the second one conflicts, and gets nothing returned."""
 
 
 class Store:
     """The log, the arms and the snapshots of one router. Thread-safe.
 
-    Every method raises StoreError when the database cannot do its part, RouterClosed after close().
+    ``pacing`` tracks the goal for this worker. Every method raises StoreError when the database fails, and
+    RouterClosed after close().
     """
 
     def __init__(self, engine: Engine, router: str, goal: Goal | None) -> None:
-        self._connections: Engine | None = engine
+        self._open_engine: Engine | None = engine
         self.router = router
-        self._asked = goal
-        self._book = PacingBook(goal, PacingState()) if goal is not None else None
-        self._flying: dict[str, Decision] = {}  # on their way to a commit, by id
+        self.pacing = GoalTracker(goal)
 
     @classmethod
     def open(cls, url: str, router: str, goal: Goal | None = None, *, create: bool = True) -> Self:
-        """Connect, and check the schema. What decisions cost and are worth is booked when there is a goal.
+        """Connect and check the schema. With a goal, costs and rewards of decisions are booked towards it.
 
-        Without ``create``, for those who only read, a SQLite database must be there already.
+        ``create`` makes a missing SQLite database; without it, for readers, the file must exist.
         Raises ConfigError, SchemaVersionError or StoreError.
         """
-        engine = connections.make_engine(url)
+        engine = make_engine(url)
         try:
-            with connections.translated():
+            with translate_errors():
                 if not create:
-                    connections.require_database(engine)
+                    require_database(engine)
                 ensure_schema(engine, create=create)
         except BaseException:
             engine.dispose()
@@ -90,278 +94,206 @@ class Store:
         return cls(engine, router, goal)
 
     def close(self) -> None:
-        """Let go of the database; every later call raises RouterClosed."""
-        engine, self._connections = self._connections, None
+        """Close every connection; every later call raises RouterClosed."""
+        engine, self._open_engine = self._open_engine, None
         if engine is not None:
-            connections.dispose(engine)
+            dispose_engine(engine)
 
     @property
     def _engine(self) -> Engine:
-        if self._connections is None:
+        if self._open_engine is None:
             raise RouterClosed
-        return self._connections
+        return self._open_engine
 
-    # -- the router's head ------------------------------------------------------------------------
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with translate_errors(), read_transaction(self._engine) as connection:
+            yield connection
+
+    # -- the router's row and what it published ---------------------------------------------------
 
     def create_router(self, schema_id: str, first: Snapshot, reward_weights: Mapping[str, float]) -> None:
-        """Make the router's row and its first snapshot, unless it has them; begin to book for a goal."""
-        with connections.translated(), connections.writing(self._engine) as connection:
-            row = {
+        """Create the router and its first snapshot if missing, and start the book of its goal."""
+        with translate_errors(), write_transaction(self._engine) as connection:
+            router_row = {
                 "name": self.router,
                 "schema_id": schema_id,
                 "version": 1,
                 "reward_weights": dict(reward_weights),
                 "arms_revision": 0,
             }
-            if connection.scalar(_INSERT_ROUTER[connection.dialect.name], row) is not None:
+            if connection.scalar(_INSERT_ROUTER[connection.dialect.name], router_row) is not None:
                 published = {"router": self.router, "version": 1, "published_at": time.time()}
                 connection.execute(insert(snapshots), published | first._asdict())
-            if self._asked is not None:
-                self._book = start_book(connection, self.router, self._asked)
-            else:  # another worker's settings may have one
-                self._book = read_book(connection, self.router)
+            if self.pacing.own_goal is not None:
+                self.pacing.book = start_book(connection, self.router, self.pacing.own_goal)
+            else:  # another worker's settings may have a goal
+                self.pacing.book = read_book(connection, self.router)
 
     def head(self) -> tuple[str, int, int] | None:
         """Schema id, newest version and arms revision; None when there is no such router."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            self._book = read_book(connection, self.router) or self._book
-            return self._head(connection)
+        with self._reading() as connection:
+            self.pacing.book = read_book(connection, self.router) or self.pacing.book
+            return self._read_head(connection)
 
-    @property
-    def goal(self) -> Goal | None:
-        """What prices are paced by: the goal that is booked for, which other settings may have changed since;
-        None for a worker that was opened without one."""
-        return None if self._asked is None or self._book is None else self._book.goal
-
-    @property
-    def pace(self) -> PacingState:
-        """How the goal stood when this process last read the head or committed something, and what its
-        own decisions since then are expected to add: many are made between two commits."""
-        if self._book is None:
-            return PacingState()
-        book = self._book
-        if self._asked is not None and self._flying:
-            book = book_with(book, as_expected(list(self._flying.values())), book.pace.as_of)
-        return book.pace
-
-    def pace_at(self, now: float) -> PacingState:
-        """The same at ``now``, Unix time, when nothing has come since."""
-        return advance_to(self.pace, self.goal, now)
-
-    def goal_status(self) -> GoalStatus:
-        """How the goal that is booked for stands now, for all workers together. Raises NoBudget."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            book = read_book(connection, self.router)
-        if book is None:
-            raise NoBudget(self.router)
-        return goal_status(book.pace, book.goal, time.time())
-
-    def add_in_flight(self, decision: Decision) -> None:
-        """Count a decision towards the goal that is not committed yet; :meth:`remove_in_flight` ends that."""
-        if self._asked is not None:
-            self._flying[decision.id] = decision
-
-    def remove_in_flight(self, puts: Sequence[WriteRequest]) -> None:
-        """These are committed, or will never be."""
-        for put in puts:
-            if put.decision is not None:
-                self._flying.pop(put.decision.id, None)
-
-    def _head(self, connection: Connection) -> tuple[str, int, int] | None:
+    def _read_head(self, connection: Connection) -> tuple[str, int, int] | None:
         columns = routers.c.schema_id, routers.c.version, routers.c.arms_revision
         row = connection.execute(select(*columns).where(routers.c.name == self.router)).one_or_none()
         return None if row is None else (row.schema_id, row.version, row.arms_revision)
 
     def published(self) -> tuple[int, int, Snapshot, list[Arm]]:
         """Version, arms revision, newest snapshot and all arms, from one moment."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            head = self._head(connection)
+        with self._reading() as connection:
+            head = self._read_head(connection)
             if head is None:
                 raise StoreError(f"there is no router {self.router!r} in this database")
-            found = read_snapshot(connection, self.router, head[1])
-            if found is None:
+            snapshot = read_snapshot(connection, self.router, head[1])
+            if snapshot is None:
                 raise StoreError(f"snapshot {head[1]} is gone; run `bandit-router rebuild`")
-            return head[1], head[2], found, self._arms(connection)
+            return head[1], head[2], snapshot, arms.read_arms(connection, self.router)
 
     def snapshot(self, version: int) -> Snapshot | None:
-        """The snapshot of that version; None when it is pruned or never was."""
-        with connections.translated(), connections.reading(self._engine) as connection:
+        """The snapshot of that version; None when it is pruned or was never published."""
+        with self._reading() as connection:
             return read_snapshot(connection, self.router, version)
 
-    def schema_in(self, fold: LearnerTransaction) -> str:
-        """The schema id the router learned from."""
-        head = self._head(fold.connection)
-        assert head is not None, "a fold holds the lock on the router's row"
-        return head[0]
+    def goal_status(self) -> GoalStatus:
+        """How the goal stands now, for all workers together. Raises NoBudget when none is booked."""
+        with self._reading() as connection:
+            book = read_book(connection, self.router)
+        if book is None:
+            raise NoBudget(self.router)
+        return goal_status(book.pacing_state, book.goal, time.time())
 
     # -- arms -------------------------------------------------------------------------------------
 
     def arms(self) -> list[Arm]:
         """Every arm the router ever had, by name; ``enabled`` says which may be chosen."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            return self._arms(connection)
-
-    def _arms(self, connection: Connection) -> list[Arm]:
-        rows = connection.execute(select(arms).where(arms.c.router == self.router).order_by(arms.c.name))
-        return [arm_from(row) for row in rows]
-
-    def arms_in(self, fold: LearnerTransaction) -> list[Arm]:
-        """Every arm, as the fold's transaction sees them."""
-        return self._arms(fold.connection)
-
-    def declare_arms(self, fold: LearnerTransaction, declared: Sequence[Arm]) -> None:
-        """Bring the arms of router.toml in line with it; arms added at run time are left alone.
-
-        An arm switched off at run time stays off; one no longer in the file, or off there, is not eligible.
-        """
-        connection, mine = fold.connection, arms.c.router == self.router
-        known = {row.name: row for row in connection.execute(select(arms).where(mine))}
-        for arm in declared:
-            row = arm_row(self.router, arm, runtime=False)
-            if arm.name not in known:
-                connection.execute(insert(arms), row)
-            else:
-                kept = {"enabled": known[arm.name].enabled}
-                connection.execute(update(arms).where(mine, arms.c.name == arm.name).values(row | kept))
-        names = [arm.name for arm in declared]
-        gone = update(arms).where(mine, arms.c.runtime.is_(False), arms.c.name.not_in(names))
-        connection.execute(gone.values(declared=False))
-        self._touch_arms(connection)
-
-    def put_arm(self, fold: LearnerTransaction, arm: Arm) -> None:
-        """Add an arm at run time, or give a known one new prices, limits or capabilities.
-
-        A known arm stays switched on or off as it is.
-        """
-        row = arm_row(self.router, arm, runtime=True) | {"declared": True}
-        here = arms.c.router == self.router, arms.c.name == arm.name
-        changed = fold.connection.execute(update(arms).where(*here).values(row | {"enabled": arms.c.enabled}))
-        if changed.rowcount == 0:
-            fold.connection.execute(insert(arms), row | {"enabled": arm.enabled})
-        self._touch_arms(fold.connection)
+        with self._reading() as connection:
+            return arms.read_arms(connection, self.router)
 
     def enable_arm(self, name: str, enabled: bool) -> None:
         """Switch an arm on or off."""
-        with connections.translated(), connections.writing(self._engine) as connection:
-            self._touch_arms(connection)  # first: a fold, too, locks the router's row before its arms
-            here = arms.c.router == self.router, arms.c.name == name
-            connection.execute(update(arms).where(*here).values(enabled=enabled))
+        with translate_errors(), write_transaction(self._engine) as connection:
+            arms.enable_arm(connection, self.router, name, enabled)
 
-    def _touch_arms(self, connection: Connection) -> None:
-        row = update(routers).where(routers.c.name == self.router)
-        connection.execute(row.values(arms_revision=routers.c.arms_revision + 1))
+    # -- writing the log --------------------------------------------------------------------------
 
-    # -- the log ----------------------------------------------------------------------------------
+    def write(self, batch: Sequence[WriteRequest]) -> list[WriteResult]:
+        """Commit the batch: one result or error for each request, in order.
 
-    def write(self, puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
-        """Commit all puts: one answer or error for each, in order.
-
-        All in one transaction. When the database refuses it, the two halves are tried apart, down to
-        the row at fault, so that one bad row never takes others with it. When the database is away,
-        it is asked again a few times. Nothing is answered that is not committed.
+        All requests share one transaction. When the database refuses it, each half is tried alone, down to
+        the request at fault, so that one bad request fails no other. When the database is unavailable, the
+        batch is retried a few times. No result is returned that is not committed.
         """
         try:
-            return self._write_patiently(puts)
-        except (*_AWAY, StoreError) as error:
-            log.error("%d writes failed: %s", len(puts), connections.cause(error))
-            return [StoreError(f"the database failed: {connections.cause(error)}") for _ in puts]
-        except Exception as error:  # a row can also fail in the driver, with whatever Python raises there
-            if len(puts) == 1:
-                return [StoreError(f"the database refused the write: {connections.cause(error)}")]
-            log.warning("%d writes failed (%s): trying each half", len(puts), connections.cause(error))
-        middle = len(puts) // 2
-        return self.write(puts[:middle]) + self.write(puts[middle:])
+            return self._write_patiently(batch)
+        except (*_UNAVAILABLE, StoreError) as error:
+            log.error("%d writes failed: %s", len(batch), driver_error(error))
+            return [StoreError(f"the database failed: {driver_error(error)}") for _ in batch]
+        except Exception as error:  # a value can also fail in the driver, with whatever Python raises
+            if len(batch) == 1:
+                return [StoreError(f"the database refused the write: {driver_error(error)}")]
+            log.warning("%d writes failed (%s): trying each half", len(batch), driver_error(error))
+        middle = len(batch) // 2
+        return self.write(batch[:middle]) + self.write(batch[middle:])
 
-    def _write_patiently(self, puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
+    def _write_patiently(self, batch: Sequence[WriteRequest]) -> list[WriteResult]:
         give_up = time.monotonic() + _PATIENCE_S
         for attempt in range(_ATTEMPTS - 1):
             try:
-                return self._write_once(puts)
-            except _AWAY:
-                if time.monotonic() >= give_up:  # it took its time to fail: callers have waited enough
+                return self._write_once(batch)
+            except _UNAVAILABLE:
+                if time.monotonic() >= give_up:  # failing took long: callers have waited enough
                     raise
                 time.sleep(_BACKOFF_S * 2**attempt)
             except IntegrityError:
-                continue  # another worker took an idempotency key: its answer is there by now
-        return self._write_once(puts)
+                continue  # another worker committed the same idempotency key: read its answer
+        return self._write_once(batch)
 
-    def _write_once(self, puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
+    def _write_once(self, batch: Sequence[WriteRequest]) -> list[WriteResult]:
         ledger, book = PacingLedger(), None
-        with connections.writing(self._engine) as connection:
-            answers = apply(connection, self.router, puts, ledger)
-            if self._book is not None:  # a statement more in every commit is felt, so that only who must asks
+        with write_transaction(self._engine) as connection:
+            results = apply_write_requests(connection, self.router, batch, ledger)
+            if self.pacing.book is not None:  # skip the extra statement when no goal is booked
                 book = ledger.close(connection, self.router, time.time())
-        self._book = book or self._book
-        return answers
+        self.pacing.book = book or self.pacing.book
+        return results
+
+    # -- reading the log --------------------------------------------------------------------------
 
     def decision(self, decision_id: str) -> Decision:
         """The decision with that id. Raises UnknownDecision."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            found = read_decision(connection, self.router, decision_id)
-        if found is None:
+        with self._reading() as connection:
+            decision = read_decision(connection, self.router, decision_id)
+        if decision is None:
             raise UnknownDecision(decision_id)
-        return found
+        return decision
 
     def decision_of_key(self, idempotency_key: str) -> Decision | None:
         """The decision that a request with this key was answered with, if any."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            return decision_of_key(connection, self.router, idempotency_key)
+        with self._reading() as connection:
+            return read_decision_of_key(connection, self.router, idempotency_key)
 
-    def knows_key(self, idempotency_key: str | None) -> bool:
+    def has_key(self, idempotency_key: str | None) -> bool:
         """Whether a request with this key was answered."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            return knows_key(connection, self.router, idempotency_key)
+        with self._reading() as connection:
+            return has_key(connection, self.router, idempotency_key)
 
     def conversation(self, conversation: str) -> Conversation | None:
-        """How a conversation stands, whether or not it is over; None when it never kept an arm."""
-        with connections.translated(), connections.reading(self._engine) as connection:
+        """The state of a conversation, expired or not; None when it never kept an arm."""
+        with self._reading() as connection:
             return read_conversation(connection, self.router, conversation)
 
-    def decisions_after(self, decision_id: str) -> list[Decision]:
-        """The decisions whose parent is this one, in order."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            return decisions_after(connection, self.router, decision_id)
+    def child_decisions(self, parent: str) -> list[Decision]:
+        """The decisions whose parent is this one, in id order."""
+        with self._reading() as connection:
+            return read_child_decisions(connection, self.router, parent)
 
     def escalation(self, parent: str) -> Escalation | None:
-        """What was done about the answer of a decision; None when nobody asked."""
-        with connections.translated(), connections.reading(self._engine) as connection:
+        """The escalation of a decision; None when its answer was never judged."""
+        with self._reading() as connection:
             read = partial(read_decision, connection, self.router)
             return read_escalation(connection, self.router, parent, read)
 
     def observation(self, decision_id: str) -> Observation:
-        """What is known of the outcome of a decision. Raises UnknownDecision."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            found = observations(connection, self.router, [decision_id])
-        if not found:
+        """A decision with its feedback and the values counted of it. Raises UnknownDecision."""
+        with self._reading() as connection:
+            observations = read_observations(connection, self.router, [decision_id])
+        if not observations:
             raise UnknownDecision(decision_id)
-        return found[0]
+        return observations[0]
+
+    def recent(self, last: int) -> tuple[list[PredictedReward], list[PredictedCost]]:
+        """The newest ``last`` rewards and costs that are counted, with their predictions."""
+        with self._reading() as connection:
+            rewards = read_recent_rewards(connection, self.router, last)
+            return rewards, read_recent_costs(connection, self.router, last)
 
     def has_pending(self) -> bool:
-        """Whether there is feedback no learner has looked at."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            some = select(pending.c.decision_id).where(pending.c.router == self.router).limit(1)
-            return connection.scalar(some) is not None
-
-    # -- learning, auditing, upkeep ---------------------------------------------------------------
+        """Whether any feedback waits for a learner."""
+        with self._reading() as connection:
+            mark = select(pending.c.decision_id).where(pending.c.router == self.router).limit(1)
+            return connection.scalar(mark) is not None
 
     @contextmanager
-    def folding(self, *, wait: bool = False) -> Iterator[LearnerTransaction | None]:
-        """The learner's transaction; None when another learner is at it and ``wait`` is false."""
-        with connections.translated(), folding(self._engine, self.router, wait=wait) as fold:
-            yield fold
+    def read_log(self) -> Iterator[LogReader]:
+        """Read the whole log as of one moment, while others go on writing."""
+        with self._reading() as connection:
+            yield LogReader(connection, self.router)
+
+    # -- learning and maintenance -----------------------------------------------------------------
 
     @contextmanager
-    def auditing(self) -> Iterator[Audit]:
-        """Read everything from one moment, while others go on writing."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            yield Audit(connection, self.router)
-
-    def recent(self, last: int) -> tuple[list[Rewarded], list[Costed]]:
-        """The newest ``last`` rewards and costs that are counted, beside what was expected."""
-        with connections.translated(), connections.reading(self._engine) as connection:
-            return rewarded(connection, self.router, last), costed(connection, self.router, last)
+    def learner_transaction(self, *, wait: bool = False) -> Iterator[LearnerTransaction | None]:
+        """The learner's transaction; None when another learner holds it and ``wait`` is false."""
+        with (
+            translate_errors(),
+            begin_learner_transaction(self._engine, self.router, wait=wait) as transaction,
+        ):
+            yield transaction
 
     def checkpoint(self) -> None:
-        """Keep a SQLite write-ahead log short; nothing on other databases."""
-        with connections.translated():
-            connections.checkpoint(self._engine)
+        """Keep a SQLite write-ahead log short; does nothing on other databases."""
+        with translate_errors():
+            checkpoint_wal(self._engine)

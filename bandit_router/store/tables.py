@@ -1,9 +1,10 @@
-"""The schema, as SQLAlchemy metadata: the log (decisions, feedback) and what is folded from it.
+"""The database tables, as SQLAlchemy metadata: the log (decisions, feedback) and what is folded from it.
 
-Every table has ``router`` in its key, so that the database can be split by router: routers share
-nothing. How a reward travels: a feedback row and its pending mark are inserted in one transaction;
-the learner takes the mark away, records in ``folded`` the reward it counted, and publishes the next
-snapshot, in one transaction. So at any time ``folded`` says exactly what the posterior contains.
+Every table has ``router`` in its key, so that a database can be sharded by router: routers share nothing.
+
+A reward is counted in two transactions. The first inserts a feedback row and its pending mark. The second,
+the learner's, deletes the mark, records the counted reward in ``folded`` and publishes the next snapshot. So
+``folded`` always lists exactly the rewards that the newest snapshot contains.
 """
 
 from __future__ import annotations
@@ -111,15 +112,15 @@ decisions = Table(
     comment="The log of choices; rows are never changed, and their ids sort by time",
 )
 
-_FOLLOWS = decisions.c.parent.is_not(None)
+_HAS_PARENT = decisions.c.parent.is_not(None)
 Index(
     "ix_decisions_parent",
     decisions.c.router,
     decisions.c.parent,
-    sqlite_where=_FOLLOWS,
-    postgresql_where=_FOLLOWS,
+    sqlite_where=_HAS_PARENT,
+    postgresql_where=_HAS_PARENT,
 )
-"""What followed a decision; the many that follow none are not in it."""
+"""Finds the children of a decision; the many decisions without a parent are not indexed."""
 
 feedback = Table(
     "feedback",

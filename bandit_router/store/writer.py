@@ -1,7 +1,7 @@
-"""Group commit: one thread commits whatever has queued up while it was committing.
+"""Group commit: the writer thread commits, in one transaction, all that queued up during the last commit.
 
-No timer: alone, a write is committed at once; under load, the batch is as large as the last commit
-was slow. A caller is told only after the commit.
+There is no timer: a single write is committed at once, and batches grow with the load. A caller gets its
+result only after the commit.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from queue import Empty, SimpleQueue
 
 from bandit_router.errors import Overloaded, RouterClosed, RouterError, StoreError
 from bandit_router.store.store import Store
-from bandit_router.store.write import Committed, WriteRequest
+from bandit_router.store.write_requests import Committed, WriteRequest, WriteResult
 
 log = logging.getLogger(__name__)
 
-Done = Callable[[Committed | RouterError], None]
-"""Called once with the answer or the error, on the writer's thread; must be quick."""
+Done = Callable[[WriteResult], None]
+"""Called once with the result, on the writer's thread; must be quick."""
 
-_MOST = 500
+_LARGEST_BATCH = 500
 
 
 class Writer:
@@ -36,24 +36,24 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="bandit-router-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, put: WriteRequest, done: Done) -> None:
+    def submit(self, request: WriteRequest, done: Done) -> None:
         """Queue a write. Raises Overloaded when the queue is full, RouterClosed after close()."""
-        with self._closing:  # so that nothing is ever queued behind the end mark
+        with self._closing:  # nothing may be queued behind the end mark
             full = self._queue.qsize() >= self._limit
             if not (full or self._closed):
-                self._queue.put((put, done))
+                self._queue.put((request, done))
                 return
-        self._store.remove_in_flight([put])
+        self._store.pacing.remove_in_flight([request.decision])
         raise Overloaded if full else RouterClosed
 
-    def write(self, put: WriteRequest) -> Committed:
-        """Queue a write and wait until it is committed. Raises what went wrong."""
-        future: Future[Committed | RouterError] = Future()
-        self.submit(put, future.set_result)
-        answer = future.result()
-        if isinstance(answer, RouterError):
-            raise answer
-        return answer
+    def write(self, request: WriteRequest) -> Committed:
+        """Queue a write and wait until it is committed. Raises the RouterError of a failed write."""
+        future: Future[WriteResult] = Future()
+        self.submit(request, future.set_result)
+        result = future.result()
+        if isinstance(result, RouterError):
+            raise result
+        return result
 
     def close(self) -> None:
         """Commit what is queued, then stop."""
@@ -68,7 +68,7 @@ class Writer:
         while not ended:
             batch = [self._queue.get()]
             try:
-                while len(batch) < _MOST:
+                while len(batch) < _LARGEST_BATCH:
                     batch.append(self._queue.get_nowait())
             except Empty:
                 pass
@@ -79,14 +79,14 @@ class Writer:
         if not batch:
             return
         try:
-            answers = self._store.write([put for put, _ in batch])
-        except Exception as error:  # the thread must outlive any failure, and every caller must hear of it
+            results = self._store.write([request for request, _ in batch])
+        except Exception as error:  # the thread must survive any failure, and every caller must get it
             log.exception("a batch of %d writes failed", len(batch))
             failure = error if isinstance(error, RouterError) else StoreError(f"the write failed: {error!r}")
-            answers = [failure] * len(batch)
-        self._store.remove_in_flight([put for put, _ in batch])
-        for (_, done), answer in zip(batch, answers, strict=True):
+            results = [failure] * len(batch)
+        self._store.pacing.remove_in_flight(request.decision for request, _ in batch)
+        for (_, done), result in zip(batch, results, strict=True):
             try:
-                done(answer)
-            except Exception:  # a caller that went away must not stop the others from hearing
-                log.exception("a caller could not be told of its write")
+                done(result)
+            except Exception:  # a caller that went away must not keep the others from their results
+                log.exception("a caller could not be given the result of its write")

@@ -16,10 +16,10 @@ from sqlalchemy import Connection, event, select
 from bandit_router.errors import StoreError, UnknownDecision
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, pending
-from bandit_router.store.write import WriteRequest
+from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Arm, Decision, Outcome, Reason, Snapshot
 from tests.contracts.store_keys import IDEMPOTENCY
-from tests.store.examples import OpenStore, decision, fields, logged, put, rows, said, together
+from tests.store.examples import OpenStore, commit, decision, fields, logged, rows, said, together
 from tests.store.examples import feedback as about
 
 RECORDED, REVISED, RETRACTED, DUPLICATE = (
@@ -63,7 +63,7 @@ def a_decision_is_read_back_as_it_was_written(open_store: OpenStore) -> None:
     @settings(max_examples=60)
     @given(_DECISIONS)
     def check(written: Decision) -> None:
-        put(store, written)
+        commit(store, written)
         assert fields(store.decision(written.id)) == fields(written)
 
     check()
@@ -71,7 +71,7 @@ def a_decision_is_read_back_as_it_was_written(open_store: OpenStore) -> None:
 
 def a_decision_written_twice_is_one_row(open_store: OpenStore) -> None:
     store, written = open_store(), decision()
-    first, again = put(store, written), put(store, written)
+    first, again = commit(store, written), commit(store, written)
     assert isinstance(first, Decision)
     assert isinstance(again, Decision)
     assert fields(first) == fields(again)
@@ -86,7 +86,7 @@ def a_decision_of_another_router_is_unknown(open_store: OpenStore) -> None:
     with pytest.raises(UnknownDecision):
         theirs.observation(known.id)
     with pytest.raises(UnknownDecision):
-        put(theirs, about(known, quality=1.0))
+        commit(theirs, about(known, quality=1.0))
 
 
 # -- feedback -------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def every_feedback_row_has_one_pending_mark(open_store: OpenStore) -> None:
         said(store, known, quality=value, error=0.0)
         said(store, known, quality=1.0)
     identity = ("decision_id", "metric", "revision")
-    with store.auditing() as audit:
+    with store.read_log() as audit:
         of = [
             sorted(map(tuple, audit.connection.execute(select(*(table.c[name] for name in identity)))))
             for table in (feedback, pending)
@@ -139,9 +139,9 @@ def feedback_about_an_unknown_decision_fails_alone(open_store: OpenStore) -> Non
     store, known = open_store(), decision()
     answers = store.write(
         [
-            WriteRequest(what=known),
-            WriteRequest(what=about("nobody", quality=1.0)),
-            WriteRequest(what=about(known, quality=0.5)),
+            WriteRequest(payload=known),
+            WriteRequest(payload=about("nobody", quality=1.0)),
+            WriteRequest(payload=about(known, quality=0.5)),
         ]
     )
     assert isinstance(answers[1], UnknownDecision)
@@ -154,7 +154,7 @@ def repetitions_in_one_batch_count_once(open_store: OpenStore) -> None:
     known = logged(store)
     event.listen(store._engine, "rollback", rollbacks.append)
     values = (0.5, 0.5, 0.25, 0.25, None)
-    answers = store.write([WriteRequest(what=about(known, quality=value)) for value in values])
+    answers = store.write([WriteRequest(payload=about(known, quality=value)) for value in values])
     outcomes = (RECORDED, DUPLICATE, REVISED, DUPLICATE, RETRACTED)
     assert answers == [{"quality": outcome} for outcome in outcomes]
     assert not rollbacks, "it was committed in pieces"
@@ -173,7 +173,7 @@ def revisions_by_many_workers_are_all_kept_in_a_row(open_store: OpenStore) -> No
     shares = [[next(values) for _ in range(10)] for _ in stores]
     outcomes = together(*(lambda s=s, m=m: revise(s, m) for s, m in zip(stores, shares, strict=True)))
     assert sorted(chain.from_iterable(outcomes)) == [RECORDED] + [REVISED] * 39
-    with stores[0].auditing() as audit:
+    with stores[0].read_log() as audit:
         revisions = audit.connection.scalars(select(feedback.c.revision).order_by(feedback.c.revision))
         assert list(revisions) == list(range(40))
 
@@ -181,14 +181,14 @@ def revisions_by_many_workers_are_all_kept_in_a_row(open_store: OpenStore) -> No
 def an_audit_sees_one_moment_while_others_write(open_store: OpenStore) -> None:
     store, other = open_store(), open_store()
     known = logged(store)
-    with store.auditing() as audit:
+    with store.read_log() as audit:
         assert audit.pending() == set()
         said(other, known, quality=0.5)
         logged(other)
         assert audit.pending() == set()
         assert len(list(audit.decisions())) == 1
         assert list(audit.observations()) == []
-    with store.auditing() as audit:
+    with store.read_log() as audit:
         assert audit.pending() == {known.id}
         assert len(list(audit.decisions())) == 2
 
@@ -205,7 +205,7 @@ def a_row_the_database_refuses_fails_alone(open_store: OpenStore) -> None:
         decision(eligible=(object(),)),  # it is no JSON
     ]
     batch = [good[0], bad[0], *good[1:4], bad[1], bad[2], good[4], bad[3], *good[5:]]
-    answers = store.write([WriteRequest(what=what) for what in batch])
+    answers = store.write([WriteRequest(payload=what) for what in batch])
     for what, answer in zip(batch, answers, strict=True):
         assert isinstance(answer, StoreError) == any(what is one for one in bad)
     assert rows(store, decisions) == len(good)
@@ -213,7 +213,7 @@ def a_row_the_database_refuses_fails_alone(open_store: OpenStore) -> None:
 
 def a_batch_of_bad_rows_fails_row_by_row(open_store: OpenStore) -> None:
     store = open_store()
-    answers = store.write([WriteRequest(what=decision(propensity=None)) for _ in range(3)])
+    answers = store.write([WriteRequest(payload=decision(propensity=None)) for _ in range(3)])
     assert [type(answer) for answer in answers] == [StoreError] * 3
     assert rows(store, decisions) == 0
 
@@ -245,8 +245,8 @@ def a_router_that_was_never_made_has_no_head(open_store: OpenStore) -> None:
     assert store.head() is None
     with pytest.raises(StoreError, match="no router 'nobody'"):
         store.published()
-    with store.folding(wait=True) as fold:
-        assert fold is None
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is None
 
 
 def arms_follow_what_is_declared_and_what_is_switched(open_store: OpenStore) -> None:
@@ -260,15 +260,14 @@ def arms_follow_what_is_declared_and_what_is_switched(open_store: OpenStore) -> 
 
     store.enable_arm("cheap", False)
     assert enabled() == ["dear"]
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        store.put_arm(fold, added)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        transaction.put_arm(added)
     assert enabled() == ["added", "dear"]
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        store.declare_arms(
-            fold, [replace(arm, enabled=True) for arm in store.arms_in(fold) if arm.name == "cheap"]
-        )
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        cheap = [arm for arm in transaction.read_arms() if arm.name == "cheap"]
+        transaction.declare_arms([replace(arm, enabled=True) for arm in cheap])
     assert enabled() == ["added"]
     store.enable_arm("cheap", True)
     assert enabled() == ["added", "cheap"]
@@ -286,10 +285,10 @@ def an_arm_is_read_back_as_it_was_put(open_store: OpenStore) -> None:
         context_window=2**31 - 1,
         capabilities=frozenset({"tools", "vision"}),
     )
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        store.put_arm(fold, arm)
-        store.put_arm(fold, arm)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        transaction.put_arm(arm)
+        transaction.put_arm(arm)
     assert [a for a in store.arms() if a.name == "a"] == [arm]
 
 

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from bandit_router.errors import IdempotencyConflict, RouterError, UnknownDecision
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, idempotency, pending
-from bandit_router.store.write import Committed, WriteRequest
+from bandit_router.store.write_requests import Committed, WriteRequest
 from bandit_router.types import Decision, Outcome
-from tests.store.examples import OpenStore, decision, fields, logged, put, rows, said, together, with_key
+from tests.store.examples import OpenStore, commit, decision, fields, logged, rows, said, together, with_key
 from tests.store.examples import feedback as about
 
 RECORDED, REVISED = Outcome.RECORDED, Outcome.REVISED
@@ -20,8 +20,8 @@ RECORDED, REVISED = Outcome.RECORDED, Outcome.REVISED
 
 def a_key_seen_before_is_answered_as_then(open_store: OpenStore) -> None:
     store = open_store()
-    first = put(store, decision(idempotency_key="k"), digest="d")
-    again = put(open_store(), decision(idempotency_key="k"), digest="d")
+    first = commit(store, decision(idempotency_key="k"), digest="d")
+    again = commit(open_store(), decision(idempotency_key="k"), digest="d")
     assert isinstance(first, Decision)
     assert isinstance(again, Decision)
     assert fields(again) == fields(first)
@@ -30,7 +30,7 @@ def a_key_seen_before_is_answered_as_then(open_store: OpenStore) -> None:
 
 def a_key_twice_in_one_batch_is_one_decision(open_store: OpenStore) -> None:
     store = open_store()
-    answers = store.write([WriteRequest(what=decision(idempotency_key="k"), digest="d") for _ in range(3)])
+    answers = store.write([WriteRequest(payload=decision(idempotency_key="k"), digest="d") for _ in range(3)])
     assert {answer.id for answer in answers if isinstance(answer, Decision)} == {_only_id(store)}
     assert len(answers) == 3
 
@@ -38,12 +38,12 @@ def a_key_twice_in_one_batch_is_one_decision(open_store: OpenStore) -> None:
 def a_key_with_another_request_is_a_conflict(open_store: OpenStore) -> None:
     store = open_store()
     one, other = decision(idempotency_key="k"), decision(idempotency_key="k")
-    answers = store.write([WriteRequest(what=one, digest="d"), WriteRequest(what=other, digest="e")])
+    answers = store.write([WriteRequest(payload=one, digest="d"), WriteRequest(payload=other, digest="e")])
     assert isinstance(answers[1], IdempotencyConflict)
     with pytest.raises(IdempotencyConflict):
-        put(store, other, digest="e")
+        commit(store, other, digest="e")
     with pytest.raises(IdempotencyConflict):
-        put(store, with_key("k", about(one, quality=1.0)), digest="f")
+        commit(store, with_key("k", about(one, quality=1.0)), digest="f")
     assert _only_id(store) == one.id
     assert rows(store, feedback) == 0
 
@@ -52,9 +52,9 @@ def keyed_feedback_that_arrives_late_again_does_not_undo_a_revision(open_store: 
     store = open_store()
     known = logged(store)
     late = with_key("k", about(known, quality=0.5))
-    assert put(store, late, digest="d") == {"quality": RECORDED}
+    assert commit(store, late, digest="d") == {"quality": RECORDED}
     said(store, known, quality=1.0)
-    assert put(store, late, digest="d") == {"quality": RECORDED}
+    assert commit(store, late, digest="d") == {"quality": RECORDED}
     assert store.observation(known.id).metrics == {"quality": 1.0}
     assert rows(store, feedback) == 2
 
@@ -62,8 +62,8 @@ def keyed_feedback_that_arrives_late_again_does_not_undo_a_revision(open_store: 
 def keyed_feedback_twice_in_one_batch_does_not_undo_what_came_between(open_store: OpenStore) -> None:
     store = open_store()
     known = logged(store)
-    keyed = WriteRequest(what=with_key("k", about(known, quality=0.5)), digest="d")
-    answers = store.write([keyed, WriteRequest(what=about(known, quality=1.0)), keyed])
+    keyed = WriteRequest(payload=with_key("k", about(known, quality=0.5)), digest="d")
+    answers = store.write([keyed, WriteRequest(payload=about(known, quality=1.0)), keyed])
     assert answers == [{"quality": RECORDED}, {"quality": REVISED}, {"quality": RECORDED}]
     assert store.observation(known.id).metrics == {"quality": 1.0}
 
@@ -72,15 +72,15 @@ def an_error_is_not_remembered_under_its_key(open_store: OpenStore) -> None:
     store, known = open_store(), decision()
     early = with_key("k", about(known, quality=0.5))
     with pytest.raises(UnknownDecision):
-        put(store, early, digest="d")
-    put(store, known)
-    assert put(store, early, digest="d") == {"quality": RECORDED}
+        commit(store, early, digest="d")
+    commit(store, known)
+    assert commit(store, early, digest="d") == {"quality": RECORDED}
 
 
 def routers_do_not_share_keys(open_store: OpenStore) -> None:
     for router, digest in (("r", "d"), ("s", "e")):
         store = open_store(router)
-        put(store, decision(idempotency_key="k"), digest=digest)
+        commit(store, decision(idempotency_key="k"), digest=digest)
         assert rows(store, decisions) == rows(store, idempotency) == 1
 
 
@@ -89,7 +89,7 @@ def one_key_at_many_workers_at_once_is_one_decision(open_store: OpenStore) -> No
     for key in ("a", "b", "c", "d"):
 
         def decide(store: Store, key: str = key) -> Committed:
-            return put(store, decision(idempotency_key=key), digest="d")
+            return commit(store, decision(idempotency_key=key), digest="d")
 
         answers = together(*(lambda s=s: decide(s) for s in stores))
         assert len({answer.id for answer in answers if isinstance(answer, Decision)}) == 1
@@ -102,8 +102,8 @@ def many_keys_at_many_workers_at_once_are_all_answered(open_store: OpenStore) ->
 
     def everything(store: Store, order: int) -> list[Committed | RouterError]:
         ordered = known[::order]
-        keyed = [WriteRequest(what=with_key(d.id, about(d, quality=0.5)), digest="d") for d in ordered]
-        return store.write([*keyed, *(WriteRequest(what=about(d, quality=1.0)) for d in ordered)])
+        keyed = [WriteRequest(payload=with_key(d.id, about(d, quality=0.5)), digest="d") for d in ordered]
+        return store.write([*keyed, *(WriteRequest(payload=about(d, quality=1.0)) for d in ordered)])
 
     workers = zip(stores, (1, 1, -1, -1), strict=True)
     answers = together(*(lambda s=s, order=order: everything(s, order) for s, order in workers))
@@ -113,7 +113,7 @@ def many_keys_at_many_workers_at_once_are_all_answered(open_store: OpenStore) ->
 
 
 def _only_id(store: Store) -> str:
-    with store.auditing() as audit:
+    with store.read_log() as audit:
         only: str = audit.connection.execute(select(decisions.c.id)).scalar_one()
         return only
 

@@ -13,7 +13,7 @@ import pytest
 
 from bandit_router.router import Router
 from bandit_router.settings import load_settings
-from bandit_router.store import write
+from bandit_router.store import write_requests
 from bandit_router.store.conversations import apply_claims
 from bandit_router.store.store import Store
 from bandit_router.types import Decision, Reason
@@ -83,11 +83,11 @@ def test_two_libraries_that_trust_what_they_read_are_caught(
 ) -> None:
     """Negative control: decisions are committed as they were made, whatever others did meanwhile."""
 
-    def trusting(connection: Any, router: str, made: Any, logged: Any) -> list[Decision]:
-        apply_claims(connection, router, made, logged)
-        return [decision for decision, _ in made]
+    def trusting(connection: Any, router: str, claimed: Any, logged: Any) -> list[Decision]:
+        apply_claims(connection, router, claimed, logged)
+        return [decision for decision, _ in claimed]
 
-    monkeypatch.setattr(write, "keep", trusting)
+    monkeypatch.setattr(write_requests, "apply_claims", trusting)
     with _libraries(config) as callers:
         ids = _converse(callers, seed=0, rounds=ROUNDS)
     with pytest.raises(AssertionError, match=r"begins again|changes from|promoted twice"):

@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from bandit_router.router import Router
 from bandit_router.settings import load_settings
-from bandit_router.store import write
-from bandit_router.store.escalations import judge_once
+from bandit_router.store import write_requests
+from bandit_router.store.escalations import insert_escalations
 from bandit_router.store.tables import decisions
 from bandit_router.types import Escalation, Reason
 from tests.databases import MakeUrl, sql
@@ -67,10 +67,10 @@ def test_libraries_that_look_first_and_then_write_are_caught(
     def look_first(
         connection: Any, router: str, asked: Mapping[int, Escalation], read: Any
     ) -> tuple[dict[int, Escalation], list[tuple[int, Escalation]]]:
-        judge_once(connection, router, asked, read)
+        insert_escalations(connection, router, asked, read)
         return dict(asked), list(asked.items())
 
-    monkeypatch.setattr(write, "judge_once", look_first)
+    monkeypatch.setattr(write_requests, "insert_escalations", look_first)
     with _libraries(config) as (judges, firsts):
         told = _judge(judges, firsts)
     with pytest.raises(AssertionError, match=r"told different things|retried twice"):

@@ -16,9 +16,9 @@ from sqlalchemy import event
 from bandit_router.errors import UnknownDecision
 from bandit_router.router import Router
 from bandit_router.settings import load_settings
-from bandit_router.store.engine import make_engine, writing
-from bandit_router.store.fold import LearnerTransaction
-from bandit_router.store.write import WriteRequest, apply
+from bandit_router.store.engine import make_engine, write_transaction
+from bandit_router.store.learner_transaction import LearnerTransaction
+from bandit_router.store.write_requests import WriteRequest, apply_write_requests
 from bandit_router.types import Decision
 from tests.durability.checks import Ledger, check_counted_once
 from tests.durability.helpers import context, quality, write_config
@@ -165,14 +165,14 @@ def test_a_decision_that_commits_after_younger_ones_were_folded_still_counts(
 ) -> None:
     router, ledger = open_router(), Ledger()
     old = router.decide(*router.prepare(features=context(rng)))
-    assert isinstance(old.what, Decision)
+    assert isinstance(old.payload, Decision)
     say_something(router, ledger, rng)
     assert router.learn() == 10
     router._writer.write(old)  # its caller was slow between deciding and writing
-    router.feedback(old.what.id, quality=quality(old.what.id, 1))
+    router.feedback(old.payload.id, quality=quality(old.payload.id, 1))
     assert router.learn() == 1
-    ledger.arms[old.what.id] = old.what.arm
-    ledger.say(old.what.id, quality(old.what.id, 1))
+    ledger.arms[old.payload.id] = old.payload.arm
+    ledger.say(old.payload.id, quality(old.payload.id, 1))
     check_counted_once(quiet, ledger)
 
 
@@ -181,26 +181,26 @@ def test_a_fold_that_runs_before_a_decision_is_visible_leaves_it_to_the_next(
 ) -> None:
     router, ledger = open_router(), Ledger()
     decided = router.decide(*router.prepare(features=context(rng)))
-    assert isinstance(decided.what, Decision)
-    decision_id, value = decided.what.id, quality(decided.what.id, 1)
+    assert isinstance(decided.payload, Decision)
+    decision_id, value = decided.payload.id, quality(decided.payload.id, 1)
     said = router.prepare_feedback(decision_id, {"quality": value})
     with _uncommitted(quiet, [decided, said]):
         assert router.learn() == 0
         assert sum(router.counts().values()) == 0
     assert router.learn() == 1
-    ledger.arms[decision_id] = decided.what.arm
+    ledger.arms[decision_id] = decided.payload.arm
     ledger.say(decision_id, value)
     check_counted_once(quiet, ledger)
 
 
 @contextmanager
-def _uncommitted(config: Path, puts: list[WriteRequest]) -> Iterator[None]:
+def _uncommitted(config: Path, requests: list[WriteRequest]) -> Iterator[None]:
     """Another worker's transaction, which has written but commits only at the end of the block."""
     settings = load_settings(config)
     engine = make_engine(settings.store.url)
     try:
-        with writing(engine) as connection:
-            apply(connection, settings.router.name, puts)
+        with write_transaction(engine) as connection:
+            apply_write_requests(connection, settings.router.name, requests)
             yield
     finally:
         engine.dispose()
@@ -213,11 +213,11 @@ def test_feedback_that_overtakes_its_decision_is_refused_and_counts_when_sent_ag
     ledger = Ledger()
     with Router.open(config) as router:
         decided = router.decide(*router.prepare(features=context(rng)))
-        assert isinstance(decided.what, Decision)
-        decision_id, value = decided.what.id, quality(decided.what.id, 1)
+        assert isinstance(decided.payload, Decision)
+        decision_id, value = decided.payload.id, quality(decided.payload.id, 1)
         with _uncommitted(config, [decided]), pytest.raises(UnknownDecision):
             router.feedback(decision_id, quality=value)
         router.feedback(decision_id, quality=value)
-    ledger.arms[decision_id] = decided.what.arm
+    ledger.arms[decision_id] = decided.payload.arm
     ledger.say(decision_id, value)
     check_counted_once(config, ledger)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from bandit_router.router import Router
 from bandit_router.settings import load_settings
-from bandit_router.store.fold import LearnerTransaction
+from bandit_router.store.learner_transaction import LearnerTransaction
 from bandit_router.store.tables import arms, decisions, folded
 from tests.databases import sql
 from tests.durability.helpers import context, eventually, quality, write_config

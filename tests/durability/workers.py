@@ -19,14 +19,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import FrozenResult, select
 
-from bandit_router.errors import RouterError
 from bandit_router.router import Router
-from bandit_router.store import write
-from bandit_router.store.engine import reading, writing
-from bandit_router.store.spending import PacingLedger
+from bandit_router.store import feedback as feedback_log
+from bandit_router.store.engine import read_transaction, write_transaction
+from bandit_router.store.pacing_ledger import PacingLedger
 from bandit_router.store.store import Store
 from bandit_router.store.tables import spending
-from bandit_router.store.write import Committed, WriteRequest, apply
+from bandit_router.store.write_requests import Committed, WriteRequest, WriteResult, apply_write_requests
 from bandit_router.store.writer import Writer
 from bandit_router.types import Feedback
 from tests.durability.helpers import Acknowledgements, converse, plain
@@ -137,15 +136,18 @@ def library_that_reads_first(config: Path, meet: Barrier, pipe: Connection) -> N
     """
     met: set[str] = set()
 
-    def write_once(self: Store, puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
-        ids = sorted({put.what.decision_id for put in puts if isinstance(put.what, Feedback)})
-        with reading(self._engine) as connection:
-            known = connection.execute(write.VALUES, {"router": self.router, "ids": ids}).all()
+    def write_once(self: Store, batch: Sequence[WriteRequest]) -> list[WriteResult]:
+        payloads = [request.payload for request in batch]
+        ids = sorted({payload.decision_id for payload in payloads if isinstance(payload, Feedback)})
+        with read_transaction(self._engine) as connection:
+            known = connection.execute(
+                feedback_log.FEEDBACK_VALUES, {"router": self.router, "ids": ids}
+            ).all()
         if not met.issuperset(ids):
             met.update(ids)
             meet.wait()
-        with writing(self._engine) as connection:
-            return apply(_Outdated(connection, known), self.router, puts)  # type: ignore[arg-type]
+        with write_transaction(self._engine) as connection:
+            return apply_write_requests(_Outdated(connection, known), self.router, batch)  # type: ignore[arg-type]
 
     Store._write_once = write_once  # type: ignore[method-assign]
     library(config, pipe)
@@ -162,7 +164,11 @@ class _Outdated:
         return getattr(self._connection, name)
 
     def execute(self, statement: Any, parameters: Any) -> Any:
-        return self._known if statement is write.VALUES else self._connection.execute(statement, parameters)
+        return (
+            self._known
+            if statement is feedback_log.FEEDBACK_VALUES
+            else self._connection.execute(statement, parameters)
+        )
 
 
 def library_that_books_by_what_it_read(config: Path, meet: Barrier, pipe: Connection) -> None:
@@ -172,13 +178,13 @@ def library_that_books_by_what_it_read(config: Path, meet: Barrier, pipe: Connec
     has booked meanwhile. Before writing, each waits at the barrier for the other to have read as well.
     """
 
-    def write_once(self: Store, puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
-        with reading(self._engine) as connection:
+    def write_once(self: Store, batch: Sequence[WriteRequest]) -> list[WriteResult]:
+        with read_transaction(self._engine) as connection:
             known = connection.execute(select(spending).where(spending.c.router == self.router)).freeze()
         meet.wait()
         ledger = PacingLedger()
-        with writing(self._engine) as connection:
-            answers = apply(connection, self.router, puts, ledger)
+        with write_transaction(self._engine) as connection:
+            answers = apply_write_requests(connection, self.router, batch, ledger)
             ledger.close(_OutdatedBook(connection, known), self.router, time.time())  # type: ignore[arg-type]
         return answers
 
@@ -227,9 +233,9 @@ def conversations(config: Path, path: Path, seed: int, pipe: Connection) -> None
 def hasty_conversations(config: Path, path: Path, seed: int, pipe: Connection) -> None:
     """The same with a writer that answers before the commit. Deliberately broken."""
 
-    def write(self: Writer, put: WriteRequest) -> Committed:
-        self.submit(put, lambda _answer: None)
-        return {} if isinstance(put.what, Feedback) else put.what
+    def write(self: Writer, request: WriteRequest) -> Committed:
+        self.submit(request, lambda _answer: None)
+        return {} if isinstance(request.payload, Feedback) else request.payload
 
     Writer.write = write  # type: ignore[method-assign]
     conversations(config, path, seed, pipe)

@@ -18,7 +18,7 @@ from bandit_router.evaluation.logs.read import Log
 from bandit_router.objective.reward import reward
 from bandit_router.router import Router
 from bandit_router.store.store import Store
-from bandit_router.store.write import WriteRequest
+from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Arm, Decision, Feedback, Reason
 from tests.router.conftest import LARGE, SMALL, settings_of
 
@@ -76,7 +76,7 @@ def add(url: str, like: str, **changes: Any) -> str:
         original = store.decision(like)
         values = {f.name: getattr(original, f.name) for f in fields(original)}
         changed = Decision(**(values | changes))
-        (answer,) = store.write([WriteRequest(what=changed)])
+        (answer,) = store.write([WriteRequest(payload=changed)])
         assert isinstance(answer, Decision)
     return changed.id
 
@@ -85,7 +85,7 @@ def say(url: str, decision_id: str, **metrics: float | None) -> None:
     """Feedback, as it reaches the store."""
     with closing(Store.open(url, "default")) as store:
         about = Feedback(decision_id=decision_id, metrics=metrics, received_at=1.0)
-        (answer,) = store.write([WriteRequest(what=about)])
+        (answer,) = store.write([WriteRequest(payload=about)])
         assert isinstance(answer, dict)
 
 
@@ -98,7 +98,7 @@ def damage(url: str, column: str, value: object, decision_id: str) -> None:
 
 def export_of(url: str, folder: Path, router: str = "default", **sizes: int) -> Exported:
     """Export a database's log to the folder."""
-    with closing(Store.open(url, router)) as store, store.auditing() as audit:
+    with closing(Store.open(url, router)) as store, store.read_log() as audit:
         return export(audit, folder, **sizes)
 
 

@@ -88,7 +88,7 @@ def test_an_open_log_does_not_hear_of_what_is_logged_meanwhile(url: str) -> None
 
 def test_one_export_is_of_one_moment(url: str, tmp_path: Path) -> None:
     ids = play(url)
-    with closing(Store.open(url, "default")) as store, store.auditing() as audit:
+    with closing(Store.open(url, "default")) as store, store.read_log() as audit:
         chunks = audit.log(size=7)
         seen = next(chunks)
         add(url, ids[0], id=str(uuid_utils.uuid7()))
@@ -104,7 +104,7 @@ def test_one_export_is_of_one_moment(url: str, tmp_path: Path) -> None:
 def test_the_log_is_streamed_by_two_statements_for_every_chunk(url: str) -> None:
     ids = play(url)
     statements: list[str] = []
-    with closing(Store.open(url, "default")) as store, store.auditing() as audit:
+    with closing(Store.open(url, "default")) as store, store.read_log() as audit:
         event.listen(audit.connection.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
         chunks = [[row[0] for row in chunk] for chunk in audit.log(size=25)]
     assert [len(chunk) for chunk in chunks] == [25, 25, 10]

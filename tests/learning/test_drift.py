@@ -11,28 +11,28 @@ import pytest
 
 from bandit_router.learning.drift import (
     ESTABLISHED,
-    KNOWN,
-    SHORTEST,
+    LEAST_COUNTED,
+    SHORTEST_WINDOW,
     CalibrationReport,
     calibrate,
-    gap,
-    most_drifted,
-    residuals,
-    spread,
+    compute_cost_ratio,
+    compute_residuals,
+    compute_reward_gap,
+    find_most_drifted_arm,
 )
-from bandit_router.store.recent import Costed, Rewarded
+from bandit_router.store.recent_predictions import PredictedCost, PredictedReward
 from bandit_router.types import FloatArray
 
 RUNS = 400
 
 
-def rows_of(rewards: FloatArray, heap: int = 1, arm: str = "a") -> list[Rewarded]:
+def rows_of(rewards: FloatArray, heap: int = 1, arm: str = "a") -> list[PredictedReward]:
     """What a router logs that expects the mean of all rewards it was told, heap by heap, and 0.7 first."""
     rows = []
     for i, reward in enumerate(rewards.tolist()):
         told = i - i % heap
         expected = (0.7 + float(rewards[:told].sum())) / (1 + told)
-        rows.append(Rewarded(arm, expected, i // heap, reward, i // heap + 1, float(i), float(i)))
+        rows.append(PredictedReward(arm, expected, i // heap, reward, i // heap + 1, float(i), float(i)))
     return rows
 
 
@@ -40,7 +40,7 @@ def thumbs(rng: np.random.Generator, p: float, n: int) -> FloatArray:
     return (rng.random(n) < p).astype(float)
 
 
-def calibrated(rows: Sequence[Rewarded], counts: Mapping[str, int] | None = None) -> CalibrationReport:
+def calibrated(rows: Sequence[PredictedReward], counts: Mapping[str, int] | None = None) -> CalibrationReport:
     return calibrate(rows, [], counts or Counter(row.arm for row in rows))
 
 
@@ -51,7 +51,7 @@ def test_means_and_difference_are_over_the_predictions_that_knew_the_arm() -> No
     rows = rows_of(thumbs(np.random.default_rng(0), 0.6, 200))
     found = calibrated(rows).arms["a"].reward
     assert found is not None
-    used = rows[KNOWN:]
+    used = rows[LEAST_COUNTED:]
     assert found.rewards == len(used)
     assert found.mean_reward == pytest.approx(np.mean([row.reward for row in used]))
     assert found.mean_expected == pytest.approx(np.mean([row.expected for row in used]))
@@ -60,8 +60,8 @@ def test_means_and_difference_are_over_the_predictions_that_knew_the_arm() -> No
 
 def test_rewards_counted_before_the_window_are_known() -> None:
     rows = rows_of(thumbs(np.random.default_rng(0), 0.6, 200))[-100:]
-    assert len(residuals(rows, counted=200).reward) == 100
-    assert len(residuals(rows, counted=100).reward) == 100 - KNOWN
+    assert len(compute_residuals(rows, counted=200).reward) == 100
+    assert len(compute_residuals(rows, counted=100).reward) == 100 - LEAST_COUNTED
 
 
 def test_predictions_made_before_the_arm_was_known_are_not_compared() -> None:
@@ -85,12 +85,12 @@ def test_all_arms_together_add_up() -> None:
 
 def test_costs_are_compared_by_ratio_and_by_the_share_that_is_twice_as_dear() -> None:
     costs = [("a", 0.001, 0.001), ("a", 0.001, 0.0021), ("a", 0.002, 0.0009), ("a", 0.0, 0.5)]
-    found = spread([Costed(*row) for row in costs])
+    found = compute_cost_ratio([PredictedCost(*row) for row in costs])
     assert found is not None
     assert found.calls == 3
     assert found.twice == pytest.approx(1 / 3)
     assert found.ratio == pytest.approx(0.004 / 0.004)
-    assert spread([]) is None
+    assert compute_cost_ratio([]) is None
 
 
 def test_without_arms_or_rewards_there_is_nothing_to_say() -> None:
@@ -100,8 +100,8 @@ def test_without_arms_or_rewards_there_is_nothing_to_say() -> None:
 
 
 def test_z_is_freedmans() -> None:
-    seen = residuals(rows_of(thumbs(np.random.default_rng(0), 0.6, 300)), 300)
-    found, total = gap(seen), float((seen.reward - seen.expected).sum())
+    seen = compute_residuals(rows_of(thumbs(np.random.default_rng(0), 0.6, 300)), 300)
+    found, total = compute_reward_gap(seen), float((seen.reward - seen.expected).sum())
     assert found is not None
     variance = (found.standard_error * found.rewards) ** 2
     assert found.z == pytest.approx(total / math.sqrt(variance + abs(total) / 3))
@@ -114,7 +114,7 @@ def squared_over_variance(heap: int, *, shared: bool = True) -> float:
     """Mean of S²/V over many arms that do not change, 1 when V is right; or without what they share."""
     rng, ratios = np.random.default_rng(1), []
     for _ in range(RUNS):
-        seen = residuals(rows_of(thumbs(rng, 0.5, 600), heap), 600)
+        seen = compute_residuals(rows_of(thumbs(rng, 0.5, 600), heap), 600)
         total = float((seen.reward - seen.expected).sum())
         terms = seen.terms if shared else np.ones_like(seen.terms)
         ratios.append(total**2 / float(seen.variance @ terms))
@@ -170,7 +170,7 @@ def test_a_fall_is_reason_for_a_reset_before_it_sets_the_alarm_off() -> None:
     for _ in range(20):
         seen = reports(np.concatenate([thumbs(rng, 0.83, 600), thumbs(rng, 0.63, 300)]))
         alarm = next((n for n, report in seen.items() if n > 600 and report.alarms), 901)
-        reset = next((n for n, report in seen.items() if n > 600 and most_drifted(report)), 901)
+        reset = next((n for n, report in seen.items() if n > 600 and find_most_drifted_arm(report)), 901)
         assert reset <= alarm
         sooner += reset < alarm
     assert sooner >= 3
@@ -184,8 +184,10 @@ def drifts(rewards: FloatArray, heard: FloatArray, *, settled: bool = True) -> i
     for now in range(25, n, 25):
         told = [t for t in range(now) if heard[t] < now]
         at = {t: heard[t] if settled else float(t) for t in told}
-        rows = [Rewarded("a", expected[t], t, rewards[t], int(heard[t]) + 1, float(t), at[t]) for t in told]
-        found += most_drifted(calibrated(rows)) is not None
+        rows = [
+            PredictedReward("a", expected[t], t, rewards[t], int(heard[t]) + 1, float(t), at[t]) for t in told
+        ]
+        found += find_most_drifted_arm(calibrated(rows)) is not None
     return found
 
 
@@ -202,9 +204,9 @@ def test_bad_news_that_travels_faster_than_good_is_no_reason_for_a_reset() -> No
 
 def test_an_arm_of_few_rewards_is_not_reset() -> None:
     rewards = np.concatenate([thumbs(np.random.default_rng(10), 0.9, ESTABLISHED), np.zeros(80)])
-    before = thumbs(np.random.default_rng(11), 0.9, KNOWN + 50)
-    assert most_drifted(calibrated(rows_of(rewards))) is None
-    found = most_drifted(calibrated(rows_of(np.concatenate([before, rewards]))))
+    before = thumbs(np.random.default_rng(11), 0.9, LEAST_COUNTED + 50)
+    assert find_most_drifted_arm(calibrated(rows_of(rewards))) is None
+    found = find_most_drifted_arm(calibrated(rows_of(np.concatenate([before, rewards]))))
     assert found is not None
     assert found[0] == "a"
 
@@ -227,7 +229,9 @@ def test_feedback_that_comes_in_one_heap_is_no_drift_though_all_of_it_was_expect
     for _ in range(40):
         rewards = thumbs(rng, 0.5, 1560)
         expected, early = float(rewards[:60].mean()), rows_of(rewards[:60])
-        heap = [Rewarded("a", expected, 60, reward, 61, 60.0, 60.0) for reward in rewards[60:].tolist()]
+        heap = [
+            PredictedReward("a", expected, 60, reward, 61, 60.0, 60.0) for reward in rewards[60:].tolist()
+        ]
         alarms += bool(calibrated([*early, *heap]).alarms)
         naive += bool(calibrated([row._replace(counted=60) for row in heap], {"a": 10**6}).alarms)
     assert alarms == 0
@@ -235,8 +239,10 @@ def test_feedback_that_comes_in_one_heap_is_no_drift_though_all_of_it_was_expect
 
 
 def test_fewer_rewards_than_the_shortest_window_set_nothing_off() -> None:
-    rows = [row._replace(reward=0.0, expected=1.0) for row in rows_of(np.ones(KNOWN + SHORTEST))]
-    assert calibrated(rows[: KNOWN + SHORTEST - 1]).alarms == ()
+    rows = [
+        row._replace(reward=0.0, expected=1.0) for row in rows_of(np.ones(LEAST_COUNTED + SHORTEST_WINDOW))
+    ]
+    assert calibrated(rows[: LEAST_COUNTED + SHORTEST_WINDOW - 1]).alarms == ()
     assert calibrated(rows).alarms == ("a",)
 
 

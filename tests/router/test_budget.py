@@ -28,7 +28,7 @@ def test_a_decision_carries_the_price_of_a_dollar_as_it_stands(open_on_either: O
     router = open_on_either(budget=SECTION, router={"cost_weight": 7.0})
     weights = []
     for i in range(20):
-        expected = cost_weight_of(router._store.pace, BUDGET)
+        expected = cost_weight_of(router._store.pacing.state, BUDGET)
         made = router.route(f"query {i}")
         assert made.cost_weight == router.decision(made.id).cost_weight == expected
         router.feedback(made.id, quality=0.5, cost_usd=0.02)  # five times the budget
@@ -54,7 +54,7 @@ def test_a_budget_that_is_overspent_leaves_the_cheapest_arm_that_will_do(open_ro
     first = router.route("a")
     assert first.eligible == ("large", "small")
     router.feedback(first.id, cost_usd=1.0)
-    assert affordable_usd(router._store.pace, BUDGET) == 0.0
+    assert affordable_usd(router._store.pacing.state, BUDGET) == 0.0
     assert {router.route(f"query {i}").eligible for i in range(5)} == {("small",)}
     assert router.route("a", arms=["large"]).eligible == ("large",)
     router.feedback(first.id, cost_usd=None)
@@ -90,7 +90,9 @@ def test_workers_share_one_budget(open_on_either: OpenRouter) -> None:
     one, other = open_on_either(budget=SECTION), open_on_either(budget=SECTION)
     one.feedback(one.route("a").id, cost_usd=1.0)
     other.refresh()
-    assert cost_weight_of(other._store.pace, BUDGET) == cost_weight_of(one._store.pace, BUDGET)
+    assert cost_weight_of(other._store.pacing.state, BUDGET) == cost_weight_of(
+        one._store.pacing.state, BUDGET
+    )
     assert other.route("a").eligible == ("small",)
     late = open_on_either(budget=SECTION)
     assert late.route("a").eligible == ("small",), "a new worker began with a fresh budget"
@@ -143,7 +145,7 @@ def test_how_a_budget_stands_is_the_same_for_every_worker(open_on_either: OpenRo
     assert found.spent_usd == pytest.approx(0.004 + late.expected_cost_usd)
     assert found.allowance_usd == pytest.approx(5 * BUDGET.usd)
     assert (found.forgone_usd, found.mean_reward) == (0.0, None)
-    assert found.cost_weight == cost_weight_of(one._store.pace, BUDGET) == one.route("a").cost_weight
+    assert found.cost_weight == cost_weight_of(one._store.pacing.state, BUDGET) == one.route("a").cost_weight
 
 
 def test_how_a_floor_stands_is_told_in_rewards(open_router: OpenRouter) -> None:
@@ -159,7 +161,10 @@ def test_how_a_floor_stands_is_told_in_rewards(open_router: OpenRouter) -> None:
 
 def test_a_day_budget_grows_while_nobody_asks(open_router: OpenRouter) -> None:
     router = open_router(budget={"usd_per_day": 86_400.0})  # a dollar a second
-    sooner, weight = router.budget(), cost_weight_of(router._store.pace, router._store.goal or BUDGET)
+    sooner, weight = (
+        router.budget(),
+        cost_weight_of(router._store.pacing.state, router._store.pacing.goal or BUDGET),
+    )
     time.sleep(0.05)
     later = router.budget()
     assert later.goal == "usd_per_day"
@@ -259,17 +264,17 @@ def test_what_is_no_budget_is_refused_by_name(key: str, value: Any) -> None:
 def test_decisions_on_their_way_to_a_commit_count_already(open_router: OpenRouter) -> None:
     """Many are made between two commits; none of them may think that it is the only one."""
     router = open_router(budget={"usd_per_request": 0.0005}, policy={"name": "uniform"})
-    puts, dear = [], 0
+    requests, dear = [], 0
     for i in range(40):
-        puts.append(router.decide(*router.prepare(f"query {i}")))
-        assert isinstance(puts[-1].what, Decision)
-        dear += puts[-1].what.arm == "large"
+        requests.append(router.decide(*router.prepare(f"query {i}")))
+        assert isinstance(requests[-1].payload, Decision)
+        dear += requests[-1].payload.arm == "large"
     assert 0 < dear <= 6, "the dear arm costs six times the budget of a request"
-    before = router._store.pace
+    before = router._store.pacing.state
     assert before.requests == 40
-    for put in puts:
-        router._writer.write(put)
-    after = router._store.pace
+    for request in requests:
+        router._writer.write(request)
+    after = router._store.pacing.state
     assert after.requests == 40
     assert after.spent_usd == pytest.approx(before.spent_usd)
     assert router.verify().ok
@@ -277,9 +282,9 @@ def test_decisions_on_their_way_to_a_commit_count_already(open_router: OpenRoute
 
 def test_a_decision_that_is_never_written_is_forgotten(open_router: OpenRouter) -> None:
     router = open_router(budget=SECTION)
-    put = router.decide(*router.prepare("a"))
-    assert router._store.pace.requests == 1
+    request = router.decide(*router.prepare("a"))
+    assert router._store.pacing.state.requests == 1
     router._writer.close()
     with pytest.raises(RouterClosed):
-        router._writer.write(put)
-    assert router._store.pace.requests == 0
+        router._writer.write(request)
+    assert router._store.pacing.state.requests == 0

@@ -49,7 +49,7 @@ def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
     assert router.calibration().alarms == ("large",)
     with caplog.at_level(logging.WARNING, logger="bandit_router.learning.drift_watch"):
         for _ in range(3):
-            router._drift.look_at = -math.inf
+            router._drift_watch.next_check_at = -math.inf
             router._round()
     (warning,) = [r.getMessage() for r in caplog.records if r.name == "bandit_router.learning.drift_watch"]
     assert "'large' is not what it was" in warning
@@ -73,7 +73,7 @@ def test_it_looks_once_in_a_while(
     for now in (1000.0, 1001.0, 999.9 + apart_s, 1000.0 + apart_s, 1001.0 + apart_s):
         with monkeypatch.context() as then:
             then.setattr("bandit_router.learning.drift_watch.time.monotonic", lambda now=now: now)
-            router._drift.look(look)
+            router._drift_watch.check(look)
     assert looked == [1000.0, 1000.0 + apart_s]
 
 

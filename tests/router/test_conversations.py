@@ -15,11 +15,11 @@ from sqlalchemy import update
 from bandit_router.errors import UnknownConversation
 from bandit_router.router import Router
 from bandit_router.store import conversations as rows
-from bandit_router.store import write
+from bandit_router.store import write_requests
 from bandit_router.store.conversations import apply_claims
 from bandit_router.store.engine import INSERT
 from bandit_router.store.tables import conversations as table
-from bandit_router.store.write import WriteRequest
+from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Decision, Outcome, Reason
 from tests.conversations import assert_certain, assert_kept, cost_of
 from tests.router.conftest import LARGE, SMALL, OpenRouter
@@ -202,13 +202,13 @@ def test_a_decision_that_is_made_again_is_booked_at_what_it_ends_up_with(open_on
     one, other = (open_on_either(seed=seed, **sections) for seed in range(2))
     winner, loser = (put_of(router, "c", arms=["large"]) for router in (one, other))
     cheap = put_of(other, "c")
-    while not isinstance(cheap.what, Decision) or cheap.what.arm == "large":
+    while not isinstance(cheap.payload, Decision) or cheap.payload.arm == "large":
         cheap = put_of(other, "c")
     (first,), (_, again) = one._store.write([winner]), other._store.write([loser, cheap])
     assert isinstance(first, Decision)
     assert isinstance(again, Decision)
-    assert (again.id, again.arm, again.reason) == (cheap.what.id, "large", Reason.STICKY)
-    assert again.expected_cost_usd == cost_of(again, "large") > cheap.what.expected_cost_usd
+    assert (again.id, again.arm, again.reason) == (cheap.payload.id, "large", Reason.STICKY)
+    assert again.expected_cost_usd == cost_of(again, "large") > cheap.payload.expected_cost_usd
     assert_booked_once(str(one.settings.store.url), "default")
     assert one.verify().ok
 
@@ -356,10 +356,10 @@ def test_a_claim_without_its_conflict_clause_is_refused_by_the_key(
 def test_decisions_that_are_committed_as_they_were_made_are_caught(
     open_on_either: OpenRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trusting(connection: Any, router: str, made: Any, logged: Any) -> list[Decision]:
-        apply_claims(connection, router, made, logged)
-        return [decision for decision, _ in made]
+    def trusting(connection: Any, router: str, claimed: Any, logged: Any) -> list[Decision]:
+        apply_claims(connection, router, claimed, logged)
+        return [decision for decision, _ in claimed]
 
-    monkeypatch.setattr(write, "keep", trusting)
+    monkeypatch.setattr(write_requests, "apply_claims", trusting)
     with pytest.raises(AssertionError, match=_BROKEN):
         check_plans(open_on_either)

@@ -17,7 +17,7 @@ from tests.router.test_warm_start import labels
 
 def look(router: Router) -> None:
     """A round of upkeep that looks after drift, as one does every few seconds."""
-    router._drift.look_at = -math.inf
+    router._drift_watch.next_check_at = -math.inf
     router._round()
 
 
@@ -103,6 +103,6 @@ def test_while_another_learner_is_at_it_nothing_happens(postgresql_url: str) -> 
     with Router.open(settings) as router, Router.open(settings) as other:
         play(router, 150, 0.9)
         play(router, 60, 0.1)
-        with other._store.folding(wait=True):
+        with other._store.learner_transaction(wait=True):
             look(router)
         assert router.counts()["large"] == 210

@@ -9,7 +9,7 @@ import pytest
 
 from bandit_router.errors import UnknownDecision
 from bandit_router.router import Router
-from bandit_router.router.explain import answer, why
+from bandit_router.router.explain import build_route_answer, explain_reason
 from bandit_router.types import Reason
 from tests.databases import MakeUrl
 from tests.router.conftest import settings_of
@@ -25,7 +25,7 @@ def router(make_sqlite_url: MakeUrl) -> Iterator[Router]:
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_a_sentence(reason: Reason) -> None:
     made = decision(reason=reason, conversation="chat", parent="p-1", signals={"workflow": "invoices"})
-    sentence = why(made)
+    sentence = explain_reason(made)
     assert len(sentence.split()) > 3
     assert "{" not in sentence
     expected = {"sticky": "chat", "promotion": "chat", "workflow": "invoices", "escalation": "p-1"}
@@ -74,6 +74,6 @@ def test_an_unknown_decision_is_refused(router: Router) -> None:
 def test_the_facts_hold_the_answer_and_are_json(router: Router) -> None:
     made = router.route("a", forbid=["small"], user_tier="free", conversation="c")
     facts = json.loads(json.dumps(router.explain(made.id).facts()))
-    assert facts | answer(made, router.arm(made.arm)) == facts
+    assert facts | build_route_answer(made, router.arm(made.arm)) == facts
     assert facts["excluded"] == {"small": "forbidden by the caller"}
     assert facts["signals"] == {"tier": "free"}

@@ -150,7 +150,7 @@ def test_an_override_instead_of_an_answer_can_become_reward(open_on_either: Open
 
 
 def _observed(router: Router) -> list[Any]:
-    with router._store.auditing() as audit:
+    with router._store.read_log() as audit:
         return list(audit.observations())
 
 

@@ -65,9 +65,9 @@ def test_verify_notices_a_pmf_without_the_trial_its_policy_names(open_router: Op
     router.put_arm(NEW)
     assert isinstance(router.policy, Trial)
     decided = router.decide(*router.prepare("query"))
-    assert isinstance(decided.what, Decision)
-    claim = replace(decided.what, policy=replace(router.policy, share=0.01).spec)
-    router._writer.write(replace(decided, what=claim))
+    assert isinstance(decided.payload, Decision)
+    claim = replace(decided.payload, policy=replace(router.policy, share=0.01).spec)
+    router._writer.write(replace(decided, payload=claim))
     assert "differs" in router.verify().problems[0]
 
 

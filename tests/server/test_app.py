@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from bandit_router.server.api import POSTS
+from bandit_router.server.api import FAST_ENDPOINTS
 from bandit_router.server.app import create_app
-from bandit_router.server.shortcut import Shortcut
+from bandit_router.server.fast_path import FastPath
 from bandit_router.settings import load_settings
 from tests.server.conftest import assert_problem
 from tests.services import write_settings
@@ -48,7 +48,7 @@ def answers(tmp_path: Path, collector: None) -> tuple[list[httpx.Response], list
     async def ask() -> tuple[list[httpx.Response], list[httpx.Response]]:
         app = create_app(load_settings(write_settings(tmp_path)))
         async with app.router.lifespan_context(app):
-            return await _answers(app), await _answers(Shortcut(app, POSTS))
+            return await _answers(app), await _answers(FastPath(app, FAST_ENDPOINTS))
 
     return asyncio.run(ask())
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandit_router.errors import InvalidInput
-from bandit_router.server.body import parse
+from bandit_router.server.body import parse_json_object
 from bandit_router.server.problems import BadRequest
 from bandit_router.server.schemas import FeedbackBody, RouteBody
 from bandit_router.types import METRICS
@@ -126,7 +126,7 @@ storable_values: st.SearchStrategy[Any] = st.recursive(
 @given(st.dictionaries(storable, storable_values), st.booleans())
 def test_a_strict_object_is_read_as_it_is(value: dict[str, Any], ascii_only: bool) -> None:
     try:
-        assert parse(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+        assert parse_json_object(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
     except BadRequest as refused:
         if "nested" not in refused.detail:
             raise
@@ -135,7 +135,7 @@ def test_a_strict_object_is_read_as_it_is(value: dict[str, Any], ascii_only: boo
 @given(st.dictionaries(names, values, max_size=4))
 def test_what_is_read_can_be_stored_and_sent_on(value: dict[str, Any]) -> None:
     try:
-        read = parse(json.dumps(value).encode())
+        read = parse_json_object(json.dumps(value).encode())
     except (BadRequest, InvalidInput):
         return
     text = json.dumps(read, allow_nan=False, ensure_ascii=False)

@@ -16,7 +16,7 @@ from bandit_router.learning.learner import Learner
 from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.posterior.state import decode_state, encode_state
 from bandit_router.store.store import Store
-from bandit_router.store.write import Committed, WriteRequest
+from bandit_router.store.write_requests import Committed, WriteRequest
 from bandit_router.types import Arm, Decision, Escalation, Feedback, Outcome, Reason
 
 DIM = 3
@@ -53,10 +53,10 @@ def set_up(store: Store) -> Store:
     """Make the router and its arms, as opening a Router does."""
     learner = learner_of(store)
     store.create_router(SCHEMA, encode_state(learner.empty(())), learner.weights)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        store.declare_arms(fold, ARMS)
-        learner.adopt(fold)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        transaction.declare_arms(ARMS)
+        learner.align_with_settings(transaction)
     return store
 
 
@@ -99,9 +99,9 @@ def fields(decision: Decision) -> dict[str, Any]:
     return values | {"x": (decision.x.dtype, decision.x.tobytes())}
 
 
-def put(store: Store, what: Decision | Feedback | Escalation, digest: str = "") -> Committed:
+def commit(store: Store, what: Decision | Feedback | Escalation, digest: str = "") -> Committed:
     """Write one thing; raises the error that answers it."""
-    (answer,) = store.write([WriteRequest(what=what, digest=digest)])
+    (answer,) = store.write([WriteRequest(payload=what, digest=digest)])
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -109,21 +109,21 @@ def put(store: Store, what: Decision | Feedback | Escalation, digest: str = "") 
 
 def logged(store: Store, **changes: Any) -> Decision:
     """A decision that is in the log."""
-    answer = put(store, decision(**changes))
+    answer = commit(store, decision(**changes))
     assert isinstance(answer, Decision)
     return answer
 
 
 def said(store: Store, about: Decision, **metrics: float | None) -> Mapping[str, Outcome]:
     """Write feedback; what became of each metric."""
-    answer = put(store, feedback(about, **metrics))
+    answer = commit(store, feedback(about, **metrics))
     assert isinstance(answer, dict)
     return answer
 
 
 def rows(store: Store, table: Table) -> int:
     """How many rows of a table the router has."""
-    with store.auditing() as audit:
+    with store.read_log() as audit:
         count = select(func.count()).select_from(table).where(table.c.router == store.router)
         return audit.connection.scalar(count) or 0
 

@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 
 from bandit_router.store.engine import make_engine
 from bandit_router.store.store import Store
-from bandit_router.store.write import WriteRequest, apply
+from bandit_router.store.write_requests import WriteRequest, apply_write_requests
 from tests.databases import sql
 
 _PATIENCE = 3_000  # polls of 10 ms
@@ -25,7 +25,7 @@ _END_ALL_OTHERS = (
 
 @contextmanager
 def uncommitted(
-    url: str, put: WriteRequest, *, commit: bool = True
+    url: str, request: WriteRequest, *, commit: bool = True
 ) -> Iterator[Callable[[WriteRequest], None]]:
     """Another worker's write, neither committed nor rolled back before the end of the block.
 
@@ -36,9 +36,9 @@ def uncommitted(
         with engine.connect() as connection:
 
             def write(what: WriteRequest) -> None:
-                apply(connection, "r", [what])
+                apply_write_requests(connection, "r", [what])
 
-            write(put)
+            write(request)
             yield write
             if commit:
                 connection.commit()

@@ -9,7 +9,7 @@ from collections import defaultdict
 from sqlalchemy import select
 
 from bandit_router.objective.pacing import PacingState
-from bandit_router.store.spending import read_book
+from bandit_router.store.pacing_ledger import read_book
 from bandit_router.store.tables import decisions, feedback, spending
 from tests.databases import sql
 
@@ -18,7 +18,7 @@ def booked(url: str, router: str = "r") -> PacingState:
     """The book as it is."""
     with sql(url) as connection:
         book = read_book(connection, router)
-    return PacingState() if book is None else book.pace
+    return PacingState() if book is None else book.pacing_state
 
 
 def spent_in_log(url: str, router: str = "r") -> list[float]:

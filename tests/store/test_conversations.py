@@ -15,9 +15,9 @@ from bandit_router.store.conversations import ConversationClaim
 from bandit_router.store.store import Store
 from bandit_router.store.tables import conversations, decisions
 from bandit_router.store.tables import feedback as feedback_table
-from bandit_router.store.write import WriteRequest
+from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Conversation, Decision, Reason
-from tests.store.examples import OpenStore, decision, feedback, logged, put, rows, set_up
+from tests.store.examples import OpenStore, commit, decision, feedback, logged, rows, set_up
 from tests.store.forced import deadlocks, uncommitted, wait_until_one_waits
 
 
@@ -29,7 +29,9 @@ def step(conversation: str = "c", *, known: Conversation | None = None, **change
         return made if standing is None else dataclasses.replace(made, **sticky(standing.arm))
 
     choice = None if known is None else known.choice
-    return WriteRequest(what=made, keeping=ConversationClaim(since=0.0, known=choice, redecide=redecide))
+    return WriteRequest(
+        payload=made, claim=ConversationClaim(expiry_cutoff=0.0, expected_choice=choice, redecide=redecide)
+    )
 
 
 def sticky(arm: str) -> dict[str, Any]:
@@ -41,8 +43,8 @@ def promoted(known: Conversation) -> WriteRequest:
     return step(known=known, **sticky("dear") | {"reason": Reason.PROMOTION, "parent": known.choice})
 
 
-def write(store: Store, *puts: WriteRequest) -> list[Decision]:
-    answers = store.write(puts)
+def write(store: Store, *batch: WriteRequest) -> list[Decision]:
+    answers = store.write(batch)
     assert all(isinstance(answer, Decision) for answer in answers), answers
     return answers  # type: ignore[return-value]
 
@@ -88,7 +90,7 @@ def test_a_promotion_is_the_new_choice_and_the_only_one(store: Store) -> None:
 
 
 def test_feedback_and_plain_decisions_have_no_part_in_it(store: Store) -> None:
-    put(store, decision(conversation="c"))
+    commit(store, decision(conversation="c"))
     assert rows(store, conversations) == 0
 
 
@@ -145,7 +147,7 @@ def test_whoever_begins_it_second_waits_and_joins(postgresql_url: str) -> None:
                 wait_until_one_waits(postgresql_url)
             (second,) = theirs.result()
         assert (second.arm, second.reason) == ("dear", Reason.STICKY)
-        assert standing(store).choice == mine.what.id  # type: ignore[union-attr]
+        assert standing(store).choice == mine.payload.id  # type: ignore[union-attr]
     finally:
         store.close()
 
@@ -210,26 +212,26 @@ def override(parent: str, **changes: Any) -> Decision:
 
 def test_an_override_says_of_the_decision_it_replaces_that_it_was_overridden(store: Store) -> None:
     known = logged(store)
-    new = put(store, override(known.id))
+    new = commit(store, override(known.id))
     assert isinstance(new, Decision)
     assert store.observation(known.id).metrics == {"override": 1.0}
-    assert [child.id for child in store.decisions_after(known.id)] == [new.id]
+    assert [child.id for child in store.child_decisions(known.id)] == [new.id]
     assert store.has_pending()
 
 
 def test_what_it_says_can_be_taken_back_and_is_not_said_again_by_a_retry(store: Store) -> None:
     known = logged(store)
     redecide = override(known.id)
-    put(store, redecide)
-    put(store, feedback(known, override=None))
-    put(store, redecide)
+    commit(store, redecide)
+    commit(store, feedback(known, override=None))
+    commit(store, redecide)
     assert store.observation(known.id).metrics == {}
     assert rows(store, feedback_table) == 2
 
 
 def test_instead_of_an_unknown_decision_nothing_is_logged(store: Store) -> None:
     lost, fine = override("unknown"), decision()
-    answers = store.write([WriteRequest(what=lost), WriteRequest(what=fine)])
+    answers = store.write([WriteRequest(payload=lost), WriteRequest(payload=fine)])
     assert isinstance(answers[0], UnknownDecision)
     assert isinstance(answers[1], Decision)
     assert rows(store, decisions) == 1
@@ -237,14 +239,14 @@ def test_instead_of_an_unknown_decision_nothing_is_logged(store: Store) -> None:
 
 def test_other_decisions_with_a_parent_say_nothing_of_it(store: Store) -> None:
     known = logged(store)
-    put(store, decision(reason=Reason.ESCALATION, parent=known.id))
+    commit(store, decision(reason=Reason.ESCALATION, parent=known.id))
     assert store.observation(known.id).metrics == {}
 
 
 def test_followers_are_found_in_order_and_by_router(open_store: OpenStore) -> None:
     store, other = open_store(), open_store("other")
     known = logged(store)
-    put(other, dataclasses.replace(known))
-    ids = [put(store, override(known.id)).id for _ in range(3)]  # type: ignore[union-attr]
-    assert [child.id for child in store.decisions_after(known.id)] == sorted(ids)
-    assert other.decisions_after(known.id) == []
+    commit(other, dataclasses.replace(known))
+    ids = [commit(store, override(known.id)).id for _ in range(3)]  # type: ignore[union-attr]
+    assert [child.id for child in store.child_decisions(known.id)] == sorted(ids)
+    assert other.child_decisions(known.id) == []

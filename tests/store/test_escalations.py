@@ -15,17 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
-from bandit_router.learning.accumulate import accumulators_of, apply_differences
-from bandit_router.learning.audit import verify
+from bandit_router.learning.accumulate import apply_differences, make_accumulators
+from bandit_router.learning.audit import audit_store
 from bandit_router.posterior.confidence import with_confidence
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, escalations, feedback, folded, folded_confidences, pending
-from bandit_router.store.write import WriteRequest
+from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Budget, Decision, Escalation, Reason
 from tests.databases import sql
-from tests.store.examples import OpenStore, decision, learner_of, logged, put, rows, said, set_up, together
+from tests.store.examples import OpenStore, commit, decision, learner_of, logged, rows, said, set_up, together
 from tests.store.examples import fields as facts
 
 COST_USD = 0.01
@@ -60,7 +60,7 @@ def escalation(first: Decision, *, retry: bool = True, confidence: float = 0.4) 
 
 
 def settled(store: Store, escalation: Escalation) -> Escalation:
-    answer = put(store, escalation)
+    answer = commit(store, escalation)
     assert isinstance(answer, Escalation)
     return answer
 
@@ -92,7 +92,7 @@ def test_an_escalation_is_read_back_as_it_was_written(store: Store, retry: bool)
     assert alike(settled(store, asked), asked)
     assert alike(asked, store.escalation(first.id))
     assert rows(store, decisions) == 1 + retry
-    assert verify(store).ok
+    assert audit_store(store).ok
 
 
 def test_whoever_asks_again_hears_what_was_done_the_first_time(store: Store) -> None:
@@ -107,7 +107,7 @@ def test_whoever_asks_again_hears_what_was_done_the_first_time(store: Store) -> 
 def test_two_in_one_batch_are_one(store: Store) -> None:
     first, other = made(store), made(store)
     asked = [escalation(first), escalation(other), escalation(first), escalation(other, retry=False)]
-    answers = store.write([WriteRequest(what=one) for one in asked])
+    answers = store.write([WriteRequest(payload=one) for one in asked])
     assert all(isinstance(answer, Escalation) for answer in answers)
     for answer, expected in zip(answers, asked[:2] * 2, strict=True):
         assert isinstance(answer, Escalation)
@@ -127,7 +127,7 @@ def test_all_that_ask_at_the_same_moment_hear_the_same(open_store: OpenStore) ->
 
 def assert_judged_once(store: Store, parent: str) -> None:
     """One row, and no retry but the one it names."""
-    with store.auditing() as audit:
+    with store.read_log() as audit:
         led_to = select(escalations.c.decision_id).where(escalations.c.parent == parent)
         on_record = list(audit.connection.scalars(led_to))
         retries = list(audit.connection.scalars(select(decisions.c.id).where(decisions.c.parent == parent)))
@@ -165,21 +165,23 @@ def test_a_budget_books_a_retry_once(url: str) -> None:
         first = made(store, decided_at=2e9)
         for _ in range(2):
             settled(store, escalation(first))
-        assert store.pace.requests == 2
-        assert store.pace.spent_usd == pytest.approx(first.expected_cost_usd + COST_USD)
-        assert verify(store).ok
+        assert store.pacing.state.requests == 2
+        assert store.pacing.state.spent_usd == pytest.approx(first.expected_cost_usd + COST_USD)
+        assert audit_store(store).ok
 
 
 def test_a_retry_that_nobody_asked_for_is_noticed(store: Store, url: str) -> None:
     first = made(store)
     stray = made(store, reason=Reason.ESCALATION, parent=first.id, pmf=(1.0, 0.0), propensity=1.0)
-    assert f"decision {stray.id}: a retry and the escalation" in " ".join(verify(store).problems)
+    assert f"decision {stray.id}: a retry and the escalation" in " ".join(audit_store(store).problems)
     other = made(store)
     with sql(url) as connection:
         row = {"parent": other.id, "decision_id": str(uuid_utils.uuid7()), "router": store.router}
         usual: dict[str, Any] = {"asked_at": 1.0, "confidence": 0.5, "p_good": 0.5, "why": "x"}
         connection.execute(insert(escalations).values(**row, **usual, propensity=1.0, snapshot=1))
-    assert f"decision {row['decision_id']}: a retry and the escalation" in " ".join(verify(store).problems)
+    assert f"decision {row['decision_id']}: a retry and the escalation" in " ".join(
+        audit_store(store).problems
+    )
 
 
 # -- what a confidence is worth -------------------------------------------------------------------
@@ -188,9 +190,9 @@ def test_a_retry_that_nobody_asked_for_is_noticed(store: Store, url: str) -> Non
 @pytest.fixture
 def cascading(store: Store) -> Store:
     """A store whose snapshots have calibrators."""
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learner_of(store, cascades=True).rebuild(fold)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner_of(store, cascades=True).rebuild(transaction)
     return store
 
 
@@ -220,7 +222,7 @@ def assert_counted_once(store: Store, told: Told) -> None:
         (live.square, expected.square),
     ):
         np.testing.assert_allclose(ours, theirs, atol=1e-9)
-    assert verify(store).ok
+    assert audit_store(store).ok
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -228,11 +230,13 @@ def assert_counted_once(store: Store, told: Told) -> None:
 def test_whatever_is_said_in_whatever_order_counts_once(cascading: Store, data: st.DataObject) -> None:
     store = cascading
     learner = learner_of(store, cascades=True)
-    with store.folding(wait=True) as fold:  # the log of the examples before is not part of this one
-        assert fold is not None
+    with store.learner_transaction(
+        wait=True
+    ) as transaction:  # the log of the examples before is not part of this one
+        assert transaction is not None
         for table in (pending, feedback):
-            fold.connection.execute(table.delete().where(table.c.router == store.router))
-        learner.rebuild(fold)
+            transaction.connection.execute(table.delete().where(table.c.router == store.router))
+        learner.rebuild(transaction)
     told: dict[str, tuple[Decision, float, float | None]] = {}
     for retry in data.draw(st.lists(st.booleans(), min_size=1, max_size=3)):
         first, confidence = made(store), data.draw(st.floats(0.0, 1.0))
@@ -253,9 +257,9 @@ def test_whatever_is_said_in_whatever_order_counts_once(cascading: Store, data: 
             learner.fold()
     learner.fold()
     assert_counted_once(store, told)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learner.rebuild(fold)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner.rebuild(transaction)
     assert_counted_once(store, told)
 
 
@@ -266,14 +270,14 @@ def test_the_posterior_of_rewards_does_not_learn_from_retries(cascading: Store) 
     said(cascading, first, quality=0.25)
     said(cascading, asked.decision, quality=1.0, cost_usd=0.5)
     learner_of(cascading, cascades=True).fold()
-    learned = decode_state(cascading.published()[2])
-    assert dict(zip(learned.rewards.arms, learned.rewards.count.tolist(), strict=True)) == {
+    state = decode_state(cascading.published()[2])
+    assert dict(zip(state.rewards.arms, state.rewards.count.tolist(), strict=True)) == {
         "cheap": 1,
         "dear": 0,
     }
     assert calibrators_of(cascading).count.tolist() == [1, 1]
     assert rows(cascading, folded) == 1
-    assert verify(cascading).ok
+    assert audit_store(cascading).ok
 
 
 def test_without_cascades_nothing_is_counted_and_switching_them_on_counts_the_log(store: Store) -> None:
@@ -283,10 +287,10 @@ def test_without_cascades_nothing_is_counted_and_switching_them_on_counts_the_lo
     learner_of(store).fold()
     assert decode_state(store.published()[2]).calibrators is None
     assert rows(store, folded_confidences) == 0
-    assert verify(store).ok
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learner_of(store, cascades=True).adopt(fold)
+    assert audit_store(store).ok
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner_of(store, cascades=True).align_with_settings(transaction)
     assert_counted_once(store, {first.id: (first, 0.6, 0.5)})
 
 
@@ -300,9 +304,9 @@ def test_a_reset_forgets_what_the_arms_confidence_was_worth(cascading: Store) ->
         told[first.id] = (first, 0.4, 0.5 if at > 1_700_000_005.0 else None)
     learner.fold()
     assert calibrators_of(cascading).count.tolist() == [2, 0]
-    with cascading.folding(wait=True) as fold:
-        assert fold is not None
-        learner.reset(fold, "cheap", 1_700_000_005.0)
+    with cascading.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner.reset(transaction, "cheap", 1_700_000_005.0)
     assert_counted_once(cascading, told)
 
 
@@ -313,12 +317,15 @@ def test_counting_without_a_look_at_the_record_is_noticed(cascading: Store) -> N
     said(cascading, first, quality=0.5)
     learner.fold()
     said(cascading, first, quality=1.0)
-    with cascading.folding(wait=True) as fold:
-        assert fold is not None
-        learned = decode_state(fold.snapshot())
-        part = accumulators_of(learned, fold.reward_weights)[-1]
-        forgetful = [seen._replace(folded_confident=None) for seen in part.relevant(fold.take(10))]
-        fold.count(part.term.what, apply_differences(part.statistics, forgetful, part.term, part.posterior))
-        learner.publish(fold, learned)
+    with cascading.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        state = decode_state(transaction.snapshot())
+        part = make_accumulators(state, transaction.reward_weights)[-1]
+        pending_now = transaction.take_pending(10)
+        forgetful = [seen._replace(folded_confident=None) for seen in part.select_observations(pending_now)]
+        transaction.record_counted(
+            part.quantity.name, apply_differences(part.statistics, forgetful, part.quantity, part.posterior)
+        )
+        learner.publish(transaction, state)
     with pytest.raises(AssertionError):
         assert_counted_once(cascading, {first.id: (first, 0.4, 1.0)})

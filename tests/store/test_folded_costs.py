@@ -58,8 +58,8 @@ def test_costs_and_rewards_are_counted_apart(store: Store) -> None:
     said(store, one, cost_usd=0.003)
     said(store, other, quality=0.5)
     learner_of(store).fold()
-    learned = decode_state(store.published()[2])
-    assert (learned.rewards.count.sum(), learned.costs.count.sum()) == (1, 1)
+    state = decode_state(store.published()[2])
+    assert (state.rewards.count.sum(), state.costs.count.sum()) == (1, 1)
     assert_costs_counted_once(store, {one.id: (one, 0.003), other.id: (other, None)})
 
 
@@ -80,9 +80,9 @@ def test_a_rebuild_counts_the_same_costs(store: Store) -> None:
     learner = learner_of(store)
     learner.fold()
     live = costs_of(store)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learner.rebuild(fold)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner.rebuild(transaction)
     assert_costs_counted_once(store, truth)
     np.testing.assert_allclose(costs_of(store).cross, live.cross, atol=1e-12)
 
@@ -112,14 +112,14 @@ def test_counting_without_a_look_at_the_record_is_noticed(store: Store) -> None:
     said(store, known, cost_usd=0.001)
     learner.fold()
     said(store, known, cost_usd=0.004)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learned = decode_state(fold.snapshot())
-        (seen,) = fold.take(10)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        state = decode_state(transaction.snapshot())
+        (seen,) = transaction.take_pending(10)
         root = root_of(0.004, LISTED)
         assert root is not None
-        learned.costs.observe(seen.arm, seen.x, root, seen.decided_at)
-        fold.count("cost", {known.id: root})
-        learner.publish(fold, learned)
+        state.costs.observe(seen.arm, seen.x, root, seen.decided_at)
+        transaction.record_counted("cost", {known.id: root})
+        learner.publish(transaction, state)
     with pytest.raises(AssertionError):
         assert_costs_counted_once(store, {known.id: (known, 0.004)})

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
-from bandit_router.learning.audit import verify
+from bandit_router.learning.audit import audit_store
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
@@ -47,7 +47,7 @@ def assert_latencies_counted_once(store: Store, truth: Truth, half_life_s: float
     np.testing.assert_allclose(live.bins, expected.bins, atol=1e-9)
     if half_life_s is None:
         np.testing.assert_array_equal(live.bins, expected.bins)
-    report = verify(store)
+    report = audit_store(store)
     assert report.latencies_counted == report.latencies_in_log == live.count.sum()
     assert not [one for one in report.problems if "PMF" not in one]
 
@@ -78,16 +78,16 @@ def test_rewards_costs_and_latencies_are_counted_apart(store: Store) -> None:
     said(store, two, quality=0.5)
     said(store, three, latency_s=0.25)
     learner_of(store).fold()
-    assert [part.count.sum() for part in decode_state(store.published()[2]).everything] == [1, 1, 1]
+    assert [part.count.sum() for part in decode_state(store.published()[2]).components] == [1, 1, 1]
     assert_latencies_counted_once(store, {one.id: (one, None), two.id: (two, None), three.id: (three, 0.25)})
 
 
 @pytest.mark.parametrize("half_life_s", [None, HALF_LIFE])
 def test_a_rebuild_counts_the_same_latencies(store: Store, half_life_s: float | None) -> None:
-    with store.folding(wait=True) as fold:
-        assert fold is not None
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
         learner = learner_of(store, half_life_s=half_life_s)
-        learner.adopt(fold)
+        learner.align_with_settings(transaction)
     truth: dict[str, tuple[Decision, float | None]] = {}
     for i, latency in enumerate((0.3, 2.0, 55.0, None, 1e6)):
         known = logged(store, decided_at=1_700_000_000.0 + 25.0 * ((i * 7) % 5))
@@ -98,9 +98,9 @@ def test_a_rebuild_counts_the_same_latencies(store: Store, half_life_s: float | 
     learner.fold()
     live = latencies_of(store)
     assert_latencies_counted_once(store, truth, half_life_s)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learner.rebuild(fold)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner.rebuild(transaction)
     assert_latencies_counted_once(store, truth, half_life_s)
     np.testing.assert_allclose(latencies_of(store).bins, live.bins, atol=1e-9)
 
@@ -141,16 +141,16 @@ def test_counting_without_a_look_at_the_record_is_noticed(store: Store) -> None:
     said(store, known, latency_s=1.0)
     learner.fold()
     said(store, known, latency_s=4.0)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learned = decode_state(fold.snapshot())
-        (seen,) = fold.take(10)
-        learned.latencies.observe(seen.arm, seen.x, 4.0, seen.decided_at)
-        fold.count("latency", {known.id: 4.0})
-        learner.publish(fold, learned)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        state = decode_state(transaction.snapshot())
+        (seen,) = transaction.take_pending(10)
+        state.latencies.observe(seen.arm, seen.x, 4.0, seen.decided_at)
+        transaction.record_counted("latency", {known.id: 4.0})
+        learner.publish(transaction, state)
     with pytest.raises(AssertionError):
         assert_latencies_counted_once(store, {known.id: (known, 4.0)})
-    assert "the posterior counts 2 latencies, 1 are on record" in verify(store).problems
+    assert "the posterior counts 2 latencies, 1 are on record" in audit_store(store).problems
 
 
 def test_a_lost_record_and_another_value_are_named(store: Store, url: str) -> None:
@@ -159,12 +159,12 @@ def test_a_lost_record_and_another_value_are_named(store: Store, url: str) -> No
     learner.fold()
     with sql(url) as connection:
         connection.execute(update(folded_latencies).values(latency_s=4.0))
-    named = verify(store).problems
+    named = audit_store(store).problems
     assert f"decision {known.id}: counted 4, the log says 1" in named
     assert any("the posterior differs by" in one for one in named)
     with sql(url) as connection:
         connection.execute(delete(folded_latencies))
-    assert "the posterior counts 1 latencies, 0 are on record" in verify(store).problems
+    assert "the posterior counts 1 latencies, 0 are on record" in audit_store(store).problems
 
 
 # -- snapshots and databases of before ------------------------------------------------------------

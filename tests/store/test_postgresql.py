@@ -16,19 +16,19 @@ from bandit_router.errors import StoreError
 from bandit_router.learning.accumulate import apply_observations
 from bandit_router.learning.learner import Learner
 from bandit_router.posterior.state import decode_state
-from bandit_router.store.fold import LearnerTransaction
+from bandit_router.store.learner_transaction import LearnerTransaction
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, routers
-from bandit_router.store.write import WriteRequest
+from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Decision, Outcome, Snapshot
 from tests.databases import sql
 from tests.store.examples import (
     ARMS,
     OpenStore,
+    commit,
     decision,
     learner_of,
     logged,
-    put,
     rows,
     said,
     set_up,
@@ -50,18 +50,18 @@ def url(postgresql_url: str) -> str:
     return postgresql_url
 
 
-def _finish(store: Store, fold: LearnerTransaction) -> None:
+def _finish(store: Store, transaction: LearnerTransaction) -> None:
     """Take, count and publish, as Learner.fold does."""
     learner = learner_of(store)
-    learned = decode_state(fold.snapshot())
-    apply_observations(fold, learned, fold.take(10), learner.weights)
-    learner.publish(fold, learned)
+    state = decode_state(transaction.snapshot())
+    apply_observations(transaction, state, transaction.take_pending(10), learner.weights)
+    learner.publish(transaction, state)
 
 
 def _rebuild(learner: Learner) -> None:
-    with learner.store.folding(wait=True) as fold:
-        assert fold is not None
-        learner.rebuild(fold)
+    with learner.store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner.rebuild(transaction)
 
 
 # -- learners -------------------------------------------------------------------------------------
@@ -71,19 +71,19 @@ def test_a_second_learner_goes_away_while_the_first_is_at_it(open_store: OpenSto
     one, other = open_store(), open_store()
     known = logged(one)
     said(one, known, quality=0.5)
-    with one.folding() as fold:
-        assert fold is not None
-        with other.folding() as second:
+    with one.learner_transaction() as transaction:
+        assert transaction is not None
+        with other.learner_transaction() as second:
             assert second is None
         assert learner_of(other).fold() is None
-        _finish(one, fold)
+        _finish(one, transaction)
     assert learner_of(other).fold() == 0
     assert_counted_once(other, {known.id: (known, 0.5)})
 
 
 def test_a_learner_of_another_router_is_not_in_the_way(open_store: OpenStore) -> None:
     one, other = open_store("r"), open_store("s")
-    with one.folding() as first, other.folding() as second:
+    with one.learner_transaction() as first, other.learner_transaction() as second:
         assert first is not None
         assert second is not None
 
@@ -92,9 +92,9 @@ def test_decisions_and_feedback_do_not_wait_for_a_fold(open_store: OpenStore) ->
     one, other = open_store(), open_store()
     known = logged(one)
     said(one, known, quality=0.5)
-    with one.folding() as fold:
-        assert fold is not None
-        _finish(one, fold)
+    with one.learner_transaction() as transaction:
+        assert transaction is not None
+        _finish(one, transaction)
         logged(other)
         said(other, known, quality=1.0)
     assert rows(one, decisions) == 2
@@ -106,13 +106,13 @@ def test_a_learner_that_waits_starts_from_what_the_first_published(open_store: O
     said(one, known, quality=0.5)
 
     def fold_after_waiting() -> int:
-        with other.folding(wait=True) as second:
+        with other.learner_transaction(wait=True) as second:
             assert second is not None
             _finish(other, second)
             return second.version
 
     with ThreadPoolExecutor(1) as thread:
-        with one.folding() as first:
+        with one.learner_transaction() as first:
             assert first is not None
             waiting = thread.submit(fold_after_waiting)
             wait_until_one_waits(url)
@@ -154,7 +154,7 @@ def test_a_revision_waits_for_the_one_before_it(open_store: OpenStore, url: str)
     known = logged(store)
     event.listen(store._engine, "rollback", rollbacks.append)
     with ThreadPoolExecutor(1) as thread:
-        with uncommitted(url, WriteRequest(what=about(known, quality=0.5))):
+        with uncommitted(url, WriteRequest(payload=about(known, quality=0.5))):
             waiting = thread.submit(said, store, known, quality=1.0)
             wait_until_one_waits(url)
         assert waiting.result() == {"quality": Outcome.REVISED}
@@ -167,9 +167,9 @@ def test_a_key_that_is_being_committed_is_answered_with_that_decision(
     open_store: OpenStore, url: str
 ) -> None:
     store, unkeyed, first = open_store(), decision(), decision(idempotency_key="k")
-    batch = [WriteRequest(what=unkeyed), WriteRequest(what=decision(idempotency_key="k"), digest="d")]
+    batch = [WriteRequest(payload=unkeyed), WriteRequest(payload=decision(idempotency_key="k"), digest="d")]
     with ThreadPoolExecutor(1) as thread:
-        with uncommitted(url, WriteRequest(what=first, digest="d")):
+        with uncommitted(url, WriteRequest(payload=first, digest="d")):
             waiting = thread.submit(store.write, batch)
             wait_until_one_waits(url)
         answers = waiting.result()
@@ -180,8 +180,8 @@ def test_a_key_that_is_being_committed_is_answered_with_that_decision(
 def test_a_key_whose_first_writer_gives_up_belongs_to_the_second(open_store: OpenStore, url: str) -> None:
     store, second = open_store(), decision(idempotency_key="k")
     with ThreadPoolExecutor(1) as thread:
-        with uncommitted(url, WriteRequest(what=decision(idempotency_key="k"), digest="d"), commit=False):
-            waiting = thread.submit(put, store, second, "d")
+        with uncommitted(url, WriteRequest(payload=decision(idempotency_key="k"), digest="d"), commit=False):
+            waiting = thread.submit(commit, store, second, "d")
             wait_until_one_waits(url)
         assert waiting.result() is second
     assert store.decision(second.id).idempotency_key == "k"
@@ -197,8 +197,8 @@ def test_a_batch_takes_its_locks_in_order(url: str, what: str) -> None:
 
     def touch(one: Decision) -> WriteRequest:
         if what == "keys":
-            return WriteRequest(what=decision(idempotency_key=one.id), digest="d")
-        return WriteRequest(what=about(one, quality=0.5))
+            return WriteRequest(payload=decision(idempotency_key=one.id), digest="d")
+        return WriteRequest(payload=about(one, quality=0.5))
 
     with ThreadPoolExecutor(1) as thread:
         with uncommitted(url, touch(first)) as write_more:
@@ -220,15 +220,15 @@ def test_writers_and_learners_never_deadlock(url: str) -> None:
         for i in range(8):
             keys = [f"{i} {k}" for k in rng.permutation(30)]
             start.wait()  # all with the same keys and the same decisions, each in an order of its own
-            store.write([WriteRequest(what=decision(idempotency_key=key), digest="d") for key in keys])
+            store.write([WriteRequest(payload=decision(idempotency_key=key), digest="d") for key in keys])
             store.write(
-                [WriteRequest(what=about(known[k], quality=rng.random())) for k in rng.permutation(6)]
+                [WriteRequest(payload=about(known[k], quality=rng.random())) for k in rng.permutation(6)]
             )
             learner.fold()
             store.enable_arm("dear", bool(i % 2))
-            with store.folding(wait=True) as fold:
-                assert fold is not None
-                store.declare_arms(fold, ARMS)
+            with store.learner_transaction(wait=True) as transaction:
+                assert transaction is not None
+                transaction.declare_arms(ARMS)
 
     together(*(lambda s=s, seed=seed: work(s, seed) for seed, s in enumerate(stores)))
     assert rows(stores[0], decisions) == 6 + 8 * 30
@@ -239,7 +239,7 @@ def test_writers_and_learners_never_deadlock(url: str) -> None:
 
 def test_a_text_that_postgresql_refuses_fails_alone(open_store: OpenStore) -> None:
     store, good, bad = open_store(), [decision() for _ in range(4)], decision(query="a\0b")
-    answers = store.write([WriteRequest(what=what) for what in (*good[:2], bad, *good[2:])])
+    answers = store.write([WriteRequest(payload=what) for what in (*good[:2], bad, *good[2:])])
     assert [isinstance(answer, StoreError) for answer in answers] == [False, False, True, False, False]
     assert rows(store, decisions) == 4
 
@@ -247,7 +247,7 @@ def test_a_text_that_postgresql_refuses_fails_alone(open_store: OpenStore) -> No
 def test_connections_the_server_ended_cost_nobody_an_answer(open_store: OpenStore, url: str) -> None:
     store = open_store()
     end_connections(url)
-    assert isinstance(put(store, decision()), Decision)
+    assert isinstance(commit(store, decision()), Decision)
     assert rows(store, decisions) == 1
 
 
@@ -257,7 +257,9 @@ def test_a_connection_the_server_ends_in_a_transaction_costs_nobody_an_answer(
     store, written = open_store(), decision()
     known = logged(store)
     with after_statement(store, 0, lambda: end_connections(url)) as reached:
-        answers = store.write([WriteRequest(what=written), WriteRequest(what=about(known, quality=0.5))])
+        answers = store.write(
+            [WriteRequest(payload=written), WriteRequest(payload=about(known, quality=0.5))]
+        )
     assert reached
     assert answers == [written, {"quality": Outcome.RECORDED}]
     assert rows(store, decisions) == 2
@@ -282,10 +284,10 @@ def test_a_router_that_another_worker_is_making_is_found_made(open_store: OpenSt
 def test_switching_an_arm_waits_for_a_fold_that_changes_it(open_store: OpenStore, url: str) -> None:
     one, other = open_store(), open_store()
     with ThreadPoolExecutor(1) as thread:
-        with one.folding() as fold:
-            assert fold is not None
+        with one.learner_transaction() as transaction:
+            assert transaction is not None
             waiting = thread.submit(other.enable_arm, "cheap", False)
             wait_until_one_waits(url)
-            one.put_arm(fold, ARMS[0])
+            transaction.put_arm(ARMS[0])
         waiting.result()
     assert [arm.name for arm in one.arms() if arm.enabled] == ["dear"]

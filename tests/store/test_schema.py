@@ -22,7 +22,7 @@ from bandit_router.store.store import Store
 from bandit_router.store.tables import SCHEMA_VERSION, metadata, routers
 from bandit_router.types import Budget, Floor, Goal
 from tests.databases import MakeUrl, migrate_url, sql
-from tests.store.examples import OpenStore, decision, logged, put, set_up
+from tests.store.examples import OpenStore, commit, decision, logged, set_up
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 _PATIENCE_S = 60
@@ -93,15 +93,15 @@ def test_a_budget_is_kept_where_floors_are_unknown_and_a_floor_is_not(
 ) -> None:
     store = set_up(Store.open(url, "r", goal))
     known = decision(decided_at=time.time(), expected_cost_usd=0.25)
-    put(store, known)
-    before = store.pace
+    commit(store, known)
+    before = store.pacing.state
     store.close()
     _downgrade(url, "0009_cascade")
     with sql(url) as connection:
         there = connection.execute(text("SELECT budget_usd, budget_per FROM spending")).all()
     assert there == ([(0.5, "day")] if stays else [])
     again = set_up(Store.open(migrate_url(url), "r", goal))
-    assert (again.pace == before) == stays
+    assert (again.pacing.state == before) == stays
     again.close()
 
 

@@ -17,7 +17,7 @@ from bandit_router.errors import ConfigError
 from bandit_router.store.engine import file_lock, make_engine
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions
-from bandit_router.store.write import WriteRequest
+from bandit_router.store.write_requests import WriteRequest
 from tests.databases import sql
 from tests.store.examples import OpenStore, decision, learner_of, logged, rows, said, set_up, version_of
 
@@ -37,7 +37,7 @@ def file(url: str) -> Path:
 
 def test_a_checkpoint_moves_a_long_log_into_the_file(store: Store, file: Path, tmp_path: Path) -> None:
     written = [decision(x=np.arange(4_096.0) + i) for i in range(160)]
-    store.write([WriteRequest(what=one) for one in written])
+    store.write([WriteRequest(payload=one) for one in written])
     assert _wal(file).stat().st_size > 4 * 1024 * 1024
     assert _decisions_without_the_log(file, tmp_path) == 0
     store.checkpoint()
@@ -47,9 +47,9 @@ def test_a_checkpoint_moves_a_long_log_into_the_file(store: Store, file: Path, t
 
 def test_a_checkpoint_does_not_wait_for_readers(open_store: OpenStore, file: Path, tmp_path: Path) -> None:
     store, reader = open_store(), open_store()
-    with reader.auditing() as audit:
+    with reader.read_log() as audit:
         assert not any(audit.counted().values())
-        store.write([WriteRequest(what=decision(x=np.arange(4_096.0))) for _ in range(160)])
+        store.write([WriteRequest(payload=decision(x=np.arange(4_096.0))) for _ in range(160)])
         store.checkpoint()
         assert sum(1 for _ in audit.decisions()) == 0
     store.checkpoint()
@@ -65,7 +65,7 @@ def test_a_short_log_is_left_alone(store: Store, file: Path, tmp_path: Path) -> 
 def test_no_connection_checkpoints_on_its_own(open_store: OpenStore, file: Path, tmp_path: Path) -> None:
     one, other = open_store(), open_store()
     for store in (one, other):
-        store.write([WriteRequest(what=decision(x=np.arange(4_096.0))) for _ in range(160)])
+        store.write([WriteRequest(payload=decision(x=np.arange(4_096.0))) for _ in range(160)])
     one.close()
     assert _decisions_without_the_log(file, tmp_path) == 0
 
@@ -82,7 +82,7 @@ def test_the_last_to_close_leaves_one_whole_file(open_store: OpenStore, url: str
 
 
 def test_every_connection_is_durable_and_checks_foreign_keys(store: Store) -> None:
-    with store.auditing() as audit:
+    with store.read_log() as audit:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "wal_autocheckpoint")
         found = [audit.connection.execute(text(f"PRAGMA {pragma}")).scalar_one() for pragma in pragmas]
     assert found == ["wal", 2, 1, 0]  # 2 is FULL
@@ -109,22 +109,22 @@ def test_a_second_learner_waits_for_the_first(open_store: OpenStore) -> None:
     said(one, logged(one), quality=0.5)
 
     def version_in_turn() -> int:
-        with other.folding() as fold:
-            assert fold is not None
-            return fold.version
+        with other.learner_transaction() as transaction:
+            assert transaction is not None
+            return transaction.version
 
     with ThreadPoolExecutor(1) as thread:
-        with one.folding() as fold:
-            assert fold is not None
+        with one.learner_transaction() as transaction:
+            assert transaction is not None
             waiting = thread.submit(version_in_turn)
-            learner_of(one).rebuild(fold)
-        assert waiting.result() == fold.version + 1 == version_of(one)
+            learner_of(one).rebuild(transaction)
+        assert waiting.result() == transaction.version + 1 == version_of(one)
 
 
 def test_writers_hold_the_file_lock_and_readers_do_not(store: Store, file: Path) -> None:
-    with store.folding(), pytest.raises(BlockingIOError):
+    with store.learner_transaction(), pytest.raises(BlockingIOError):
         _try_lock(file)
-    with store.auditing():
+    with store.read_log():
         _try_lock(file)
 
 
@@ -161,7 +161,7 @@ def test_a_relative_path_stays_the_same_file_when_the_process_moves(
     monkeypatch.chdir(tmp_path)
     store = set_up(Store.open("sqlite:///router.db", "r"))
     monkeypatch.chdir(elsewhere)
-    store.write([WriteRequest(what=decision(x=np.arange(4_096.0))) for _ in range(160)])
+    store.write([WriteRequest(payload=decision(x=np.arange(4_096.0))) for _ in range(160)])
     store.checkpoint()
     assert _decisions_without_the_log(tmp_path / "router.db", tmp_path) == 160
     store.close()
@@ -172,7 +172,7 @@ def test_a_link_and_the_file_share_one_lock(store: Store, file: Path) -> None:
     link = file.with_name("link.db")
     link.symlink_to(file)
     through_link = Store.open(f"sqlite:///{link}", "r")
-    with through_link.folding(), pytest.raises(BlockingIOError):
+    with through_link.learner_transaction(), pytest.raises(BlockingIOError):
         _try_lock(file)
     logged(through_link)
     assert rows(store, decisions) == 1

@@ -21,7 +21,7 @@ from bandit_router.errors import (
 )
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, pending
-from bandit_router.store.write import Committed, WriteRequest
+from bandit_router.store.write_requests import Committed, WriteRequest
 from bandit_router.store.writer import Writer
 from bandit_router.types import Decision, Outcome
 from tests.databases import sql
@@ -48,7 +48,7 @@ def busy(writer: Writer) -> Iterator[None]:
         reached.set()
         leave.wait()
 
-    writer.submit(WriteRequest(what=decision()), hear)
+    writer.submit(WriteRequest(payload=decision()), hear)
     reached.wait()
     try:
         yield
@@ -67,19 +67,19 @@ def test_a_caller_is_told_after_the_commit(writer: Writer, open_store: OpenStore
         assert isinstance(answer, Decision)
         seen.append(other_worker.decision(answer.id))
 
-    writer.submit(WriteRequest(what=written), look)
+    writer.submit(WriteRequest(payload=written), look)
     writer.close()
     assert [one.id for one in seen] == [written.id]
 
 
 def test_write_returns_the_answer_or_raises_it(writer: Writer) -> None:
     known = decision(idempotency_key="k")
-    assert writer.write(WriteRequest(what=known, digest="d")) is known
-    assert writer.write(WriteRequest(what=about(known, quality=1.0))) == {"quality": Outcome.RECORDED}
+    assert writer.write(WriteRequest(payload=known, digest="d")) is known
+    assert writer.write(WriteRequest(payload=about(known, quality=1.0))) == {"quality": Outcome.RECORDED}
     with pytest.raises(UnknownDecision):
-        writer.write(WriteRequest(what=about("nobody", quality=1.0)))
+        writer.write(WriteRequest(payload=about("nobody", quality=1.0)))
     with pytest.raises(IdempotencyConflict):
-        writer.write(WriteRequest(what=known, digest="e"))
+        writer.write(WriteRequest(payload=known, digest="e"))
 
 
 def test_what_queues_up_during_a_commit_is_committed_together(writer: Writer, store: Store) -> None:
@@ -87,7 +87,7 @@ def test_what_queues_up_during_a_commit_is_committed_together(writer: Writer, st
     with busy(writer):
         event.listen(store._engine, "commit", commits.append)
         for _ in range(10):
-            writer.submit(WriteRequest(what=decision()), answers.append)
+            writer.submit(WriteRequest(payload=decision()), answers.append)
     writer.close()
     assert len(commits) == 1
     assert [type(answer) for answer in answers] == [Decision] * 10
@@ -96,7 +96,7 @@ def test_what_queues_up_during_a_commit_is_committed_together(writer: Writer, st
 def test_many_threads_each_hear_their_own_answer(writer: Writer, store: Store) -> None:
     mine = [decision() for _ in range(60)]
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda one: writer.write(WriteRequest(what=one)), mine))
+        answers = list(threads.map(lambda one: writer.write(WriteRequest(payload=one)), mine))
     assert all(answer is one for answer, one in zip(answers, mine, strict=True))
     assert rows(store, decisions) == 60
 
@@ -108,9 +108,9 @@ def test_a_caller_that_went_away_does_not_keep_others_from_hearing(writer: Write
         raise ConnectionResetError
 
     with busy(writer):
-        writer.submit(WriteRequest(what=decision()), gone)
-        writer.submit(WriteRequest(what=decision()), answers.append)
-    assert isinstance(writer.write(WriteRequest(what=decision())), Decision)
+        writer.submit(WriteRequest(payload=decision()), gone)
+        writer.submit(WriteRequest(payload=decision()), answers.append)
+    assert isinstance(writer.write(WriteRequest(payload=decision())), Decision)
     assert len(answers) == 1
 
 
@@ -121,9 +121,9 @@ def test_a_full_queue_says_when_to_come_back(writer: Writer, store: Store) -> No
     answers = Answers()
     with busy(writer):
         for _ in range(10):
-            writer.submit(WriteRequest(what=decision()), answers.append)
+            writer.submit(WriteRequest(payload=decision()), answers.append)
         with pytest.raises(Overloaded, match="retry after 1 s"):
-            writer.submit(WriteRequest(what=decision()), answers.append)
+            writer.submit(WriteRequest(payload=decision()), answers.append)
     writer.close()
     assert len(answers) == 10
     assert rows(store, decisions) == 1 + 10
@@ -134,7 +134,7 @@ def test_close_commits_what_is_queued(writer: Writer, store: Store) -> None:
     with ThreadPoolExecutor(1) as thread:
         with busy(writer):
             for _ in range(10):
-                writer.submit(WriteRequest(what=decision()), answers.append)
+                writer.submit(WriteRequest(payload=decision()), answers.append)
             closing = thread.submit(writer.close)
         closing.result()
     assert len(answers) == 10
@@ -145,7 +145,7 @@ def test_a_closed_writer_takes_nothing_and_can_be_closed_again(writer: Writer, s
     writer.close()
     writer.close()
     with pytest.raises(RouterClosed):
-        writer.write(WriteRequest(what=decision()))
+        writer.write(WriteRequest(payload=decision()))
     assert rows(store, decisions) == 0
 
 
@@ -160,13 +160,13 @@ def test_a_database_that_cannot_write_is_told_to_everybody_and_outlived(
         with sql(url) as connection:
             connection.execute(text("ALTER TABLE decisions RENAME TO elsewhere"))
         for _ in range(5):
-            writer.submit(WriteRequest(what=decision()), answers.append)
+            writer.submit(WriteRequest(payload=decision()), answers.append)
     with pytest.raises(StoreError):
-        writer.write(WriteRequest(what=decision()))
+        writer.write(WriteRequest(payload=decision()))
     assert [type(answer) for answer in answers] == [StoreError] * 5
     with sql(url) as connection:
         connection.execute(text("ALTER TABLE elsewhere RENAME TO decisions"))
-    assert isinstance(writer.write(WriteRequest(what=decision())), Decision)
+    assert isinstance(writer.write(WriteRequest(payload=decision())), Decision)
     assert rows(store, decisions) == 2
 
 
@@ -176,7 +176,7 @@ def test_a_commit_whose_answer_is_lost_takes_effect_once(writer: Writer, store: 
     with busy(writer):
         _lose_the_answer_of_the_next_commit(store)
         for what in (decision(), keyed, with_key("b", about(known, quality=0.5)), about(known, cost_usd=0.1)):
-            writer.submit(WriteRequest(what=what, digest="d"), answers.append)
+            writer.submit(WriteRequest(payload=what, digest="d"), answers.append)
     writer.close()
     assert isinstance(answers[1], Decision)
     assert answers[1].id == keyed.id

@@ -43,7 +43,7 @@ def assert_same(live: Posterior, expected: Posterior) -> None:
 
 def assert_counted_once(store: Store, truth: Truth) -> None:
     """Every reward is in the log once and in the posterior once, and nothing is pending."""
-    with store.auditing() as audit:
+    with store.read_log() as audit:
         identity = feedback.c.decision_id, feedback.c.metric, feedback.c.revision
         said = select(*identity).where(feedback.c.router == store.router)
         entries = [tuple(row) for row in audit.connection.execute(said)]

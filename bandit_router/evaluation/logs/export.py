@@ -31,7 +31,7 @@ from bandit_router.evaluation.logs.schema import SCHEMA
 from bandit_router.evaluation.partition import OUTCOMES, IntArray
 from bandit_router.posterior.codec import decode, encode
 from bandit_router.posterior.linear import Posterior
-from bandit_router.store.audit import Audit
+from bandit_router.store.log_reader import LogReader
 from bandit_router.types import Reason, Snapshot
 
 
@@ -56,7 +56,7 @@ class Exported:
 
 
 def export(
-    audit: Audit,
+    audit: LogReader,
     folder: Path,
     *,
     rows_per_group: int = ROWS_PER_GROUP,
@@ -110,7 +110,7 @@ def _describe(folder: Path, info: Mapping[str, Any], done: Exported, posterior: 
 
 
 def _tables(
-    audit: Audit, weights: Mapping[str, float], schema_id: str, done: Exported, dims: Counter[int]
+    audit: LogReader, weights: Mapping[str, float], schema_id: str, done: Exported, dims: Counter[int]
 ) -> Iterator[Any]:
     """The log as tables; ``done`` and ``dims``, the lengths of policy contexts, are counted on the way."""
     for some in audit.log():

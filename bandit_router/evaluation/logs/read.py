@@ -70,7 +70,7 @@ def open_log(source: str | Path, router: str = "default") -> Iterator[Log]:
         return
     with tempfile.TemporaryDirectory(prefix="bandit-router-") as scratch:
         folder = Path(scratch) / "log"
-        with closing(Store.open(source, router, create=False)) as store, store.auditing() as audit:
+        with closing(Store.open(source, router, create=False)) as store, store.read_log() as audit:
             export(audit, folder)
         yield _log(folder)
 

@@ -12,7 +12,7 @@ from bandit_router.evaluation.logs.arrow import pa
 from bandit_router.evaluation.logs.columns import SIGNALS
 from bandit_router.evaluation.logs.schema import SCHEMA
 from bandit_router.objective.reward import reward
-from bandit_router.store.audit import Logged, Unreadable
+from bandit_router.store.log_reader import LoggedDecision, UnreadableDecision
 from bandit_router.types import METRICS, FloatArray, Signals
 
 _YEAR_10000 = 253_402_300_800.0
@@ -22,21 +22,21 @@ _RENAMED = {"costs_usd": "expected_costs_usd"}
 
 
 def tabulate(
-    rows: Sequence[Logged | Unreadable], weights: Mapping[str, float]
-) -> tuple[Any, list[Logged], list[Unreadable]]:
+    rows: Sequence[LoggedDecision | UnreadableDecision], weights: Mapping[str, float]
+) -> tuple[Any, list[LoggedDecision], list[UnreadableDecision]]:
     """A table, the rows in it, and those that cannot be. Its ``reward`` is made with the weights given."""
-    fit = [row for row in rows if isinstance(row, Logged)]
-    unfit = [row for row in rows if isinstance(row, Unreadable)]
+    fit = [row for row in rows if isinstance(row, LoggedDecision)]
+    unfit = [row for row in rows if isinstance(row, UnreadableDecision)]
     try:
         return _table(fit, weights), fit, unfit
     except ValueError:  # one at fault is enough
         tried = [(row, _obstacle(row, weights)) for row in fit]
-        unfit += [Unreadable(row.decision.id, why) for row, why in tried if why is not None]
+        unfit += [UnreadableDecision(row.decision.id, why) for row, why in tried if why is not None]
         fit = [row for row, why in tried if why is None]
         return _table(fit, weights), fit, unfit
 
 
-def _obstacle(row: Logged, weights: Mapping[str, float]) -> str | None:
+def _obstacle(row: LoggedDecision, weights: Mapping[str, float]) -> str | None:
     try:
         _table([row], weights)
     except ValueError as error:
@@ -44,7 +44,7 @@ def _obstacle(row: Logged, weights: Mapping[str, float]) -> str | None:
     return None
 
 
-def _table(rows: Sequence[Logged], weights: Mapping[str, float]) -> Any:
+def _table(rows: Sequence[LoggedDecision], weights: Mapping[str, float]) -> Any:
     """Raises ValueError, which names the first column that cannot hold its values."""
     arrays = {}
     for column in SCHEMA:
@@ -55,7 +55,7 @@ def _table(rows: Sequence[Logged], weights: Mapping[str, float]) -> Any:
     return pa.table(arrays, SCHEMA)
 
 
-def _array(name: str, kind: Any, rows: Sequence[Logged], weights: Mapping[str, float]) -> Any:
+def _array(name: str, kind: Any, rows: Sequence[LoggedDecision], weights: Mapping[str, float]) -> Any:
     if name == "reward":
         return pa.array([reward(row.metrics, weights) for row in rows], kind)
     if name in METRICS:

@@ -205,7 +205,7 @@ class RouterAgent:
         if found is None:
             return
         arm, gap = found
-        for part in self.learned.everything:
+        for part in self.learned.components:
             part.forget(arm)
         self.heard = [one for one in self.heard if one.arm != arm or one.decision >= gap.late_since]
         for one in self.heard:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bandit_router.posterior.state import decode_state
-from bandit_router.store.recent import Rewarded
+from bandit_router.store.recent_predictions import PredictedReward
 from bandit_router.store.store import Store
 from tests.store.examples import OpenStore, learner_of, logged, posterior_of, said, version_of
 
@@ -29,8 +29,8 @@ def test_the_newest_rewards_come_with_what_was_expected_and_who_counted_them(sto
     taught(store, 0.2, 0.4, 0.6)
     rewarded, _ = store.recent(2)
     assert rewarded == [
-        Rewarded("cheap", 0.2, 1, 0.4, before + 2, 1.7e9, HEARD),
-        Rewarded("cheap", 0.3, 1, 0.6, before + 3, 1.7e9, HEARD),
+        PredictedReward("cheap", 0.2, 1, 0.4, before + 2, 1.7e9, HEARD),
+        PredictedReward("cheap", 0.3, 1, 0.6, before + 3, 1.7e9, HEARD),
     ]
 
 
@@ -52,26 +52,28 @@ def test_what_is_not_counted_is_left_out(store: Store) -> None:
     said(store, store.decision(gone), quality=None)
     learner_of(store).fold()
     assert [row.reward for row in store.recent(10)[0]] == [0.4, 1.0]
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learner_of(store).reset(fold, "cheap", store_decision.decided_at + 1.0)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner_of(store).reset(transaction, "cheap", store_decision.decided_at + 1.0)
     assert store.recent(10) == ([], [])
 
 
 def test_predictions_of_rewards_that_were_made_otherwise_are_left_out(store: Store) -> None:
     taught(store, 0.2)
     other = learner_of(store, weights={"satisfaction": 1.0, "quality": 1.0})
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        other.adopt(fold)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        other.align_with_settings(transaction)
     assert decode_state(store.published()[2]).rewards.count.sum() == 1  # the old one counts
     assert store.recent(10)[0] == []
     now = version_of(store)
     taught(store, 0.4, snapshot=now)
     assert [row.reward for row in store.recent(10)[0]] == [0.4]
-    with store.folding(wait=True) as fold:  # a rebuild with the same weights changes nothing of it
-        assert fold is not None
-        other.rebuild(fold)
+    with store.learner_transaction(
+        wait=True
+    ) as transaction:  # a rebuild with the same weights changes nothing of it
+        assert transaction is not None
+        other.rebuild(transaction)
     assert [row.reward for row in store.recent(10)[0]] == [0.4]
 
 
@@ -83,9 +85,9 @@ def test_another_router_of_the_same_database_has_its_own(open_store: OpenStore) 
 
 def test_predictions_of_an_arm_as_it_was_are_left_out_though_they_count(store: Store) -> None:
     (old,) = taught(store, 0.4)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learner_of(store).reset(fold, "cheap", store.decision(old).decided_at)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner_of(store).reset(transaction, "cheap", store.decision(old).decided_at)
     now = version_of(store)
     taught(store, 0.6, snapshot=now - 1)  # a worker that has not heard of it
     assert posterior_of(store).count.sum() == 2

@@ -19,10 +19,10 @@ from bandit_router.objective.pacing import PacingState
 from bandit_router.store import store as store_module
 from bandit_router.store.store import Store
 from bandit_router.store.tables import spending
-from bandit_router.store.write import Committed, WriteRequest
+from bandit_router.store.write_requests import Committed, WriteRequest
 from bandit_router.types import Budget, Decision, Floor, Goal
 from tests.databases import sql
-from tests.store.examples import decision, put, said, set_up, together, with_key
+from tests.store.examples import commit, decision, said, set_up, together, with_key
 from tests.store.examples import feedback as about
 from tests.store.forced import wait_until_one_waits
 from tests.store.spending_log import assert_booked_once, booked
@@ -62,7 +62,7 @@ def now(**changes: Any) -> Decision:
 
 def made(store: Store, **changes: Any) -> Decision:
     """A decision made now that is in the log."""
-    answer = put(store, now(**changes))
+    answer = commit(store, now(**changes))
     assert isinstance(answer, Decision)
     return answer
 
@@ -77,20 +77,20 @@ def spent(url: str) -> float:
 
 def test_a_decision_is_booked_at_what_it_is_expected_to_cost(store: Store, url: str) -> None:
     assert booked(url) == dataclasses.replace(PacingState(), as_of=booked(url).as_of)
-    store.write([WriteRequest(what=now(expected_cost_usd=usd)) for usd in (0.001, 0.01, 0.0)])
+    store.write([WriteRequest(payload=now(expected_cost_usd=usd)) for usd in (0.001, 0.01, 0.0)])
     pace = booked(url)
     assert pace.requests == 3
     assert pace.spent_usd == pytest.approx(0.011)
     assert pace.allowance_usd == pytest.approx(3 * BUDGET.usd)
-    assert store.pace == pace
+    assert store.pacing.state == pace
     assert_booked_once(url)
 
 
 def test_a_decision_written_again_is_booked_once(store: Store, open_paced: OpenPaced, url: str) -> None:
     first = made(store)
-    put(store, first)
-    put(open_paced(), first)
-    store.write([WriteRequest(what=first), WriteRequest(what=now()), WriteRequest(what=first)])
+    commit(store, first)
+    commit(open_paced(), first)
+    store.write([WriteRequest(payload=first), WriteRequest(payload=now()), WriteRequest(payload=first)])
     assert spent(url) == pytest.approx(2 * EXPECTED)
 
 
@@ -107,8 +107,8 @@ def test_a_batch_whose_answer_is_lost_is_booked_once(
         if next(failures, False):
             raise OperationalError("COMMIT", {}, Exception("connection lost"))
 
-    def write_and_fail(puts: Sequence[WriteRequest]) -> list[Committed | RouterError]:
-        answers = write_once(puts)
+    def write_and_fail(batch: Sequence[WriteRequest]) -> list[Committed | RouterError]:
+        answers = write_once(batch)
         fail()
         return answers
 
@@ -117,7 +117,11 @@ def test_a_batch_whose_answer_is_lost_is_booked_once(
     else:  # the book was written, then everything is rolled back
         event.listen(store._engine, "commit", fail)
     store.write(
-        [WriteRequest(what=now()), WriteRequest(what=about(known, cost_usd=0.5)), WriteRequest(what=now())]
+        [
+            WriteRequest(payload=now()),
+            WriteRequest(payload=about(known, cost_usd=0.5)),
+            WriteRequest(payload=now()),
+        ]
     )
     assert spent(url) == pytest.approx(0.5 + 2 * EXPECTED)
     assert booked(url).requests == 3
@@ -125,15 +129,15 @@ def test_a_batch_whose_answer_is_lost_is_booked_once(
 
 def test_a_request_replayed_by_its_key_is_booked_once(store: Store, open_paced: OpenPaced, url: str) -> None:
     for one in (store, store, open_paced()):
-        put(one, now(idempotency_key="k"), digest="d")
-    store.write([WriteRequest(what=now(idempotency_key="l"), digest="d") for _ in range(3)])
+        commit(one, now(idempotency_key="k"), digest="d")
+    store.write([WriteRequest(payload=now(idempotency_key="l"), digest="d") for _ in range(3)])
     assert spent(url) == pytest.approx(2 * EXPECTED)
 
 
 def test_one_key_at_many_workers_at_once_is_booked_once(open_paced: OpenPaced, url: str) -> None:
     stores = [open_paced() for _ in range(4)]
     for key in "abcde":
-        calls = (lambda s=s, key=key: put(s, now(idempotency_key=key), digest="d") for s in stores)
+        calls = (lambda s=s, key=key: commit(s, now(idempotency_key=key), digest="d") for s in stores)
         together(*calls)
     assert spent(url) == pytest.approx(5 * EXPECTED)
 
@@ -141,10 +145,10 @@ def test_one_key_at_many_workers_at_once_is_booked_once(open_paced: OpenPaced, u
 def test_a_transaction_that_fails_books_nothing(store: Store, url: str) -> None:
     made(store)
     before = booked(url)
-    bad = WriteRequest(what=now(propensity=None))
+    bad = WriteRequest(payload=now(propensity=None))
     assert isinstance(store.write([bad])[0], StoreError)
-    assert (booked(url), store.pace) == (before, before)
-    store.write([WriteRequest(what=now()), bad, WriteRequest(what=now())])  # which is done in pieces
+    assert (booked(url), store.pacing.state) == (before, before)
+    store.write([WriteRequest(payload=now()), bad, WriteRequest(payload=now())])  # which is done in pieces
     assert spent(url) == pytest.approx(3 * EXPECTED)
 
 
@@ -164,7 +168,10 @@ def test_a_batch_of_revisions_comes_to_the_last_one(store: Store, url: str) -> N
     known = now()
     values = (0.5, 0.5, 0.25, None, 0.125)
     store.write(
-        [WriteRequest(what=known), *(WriteRequest(what=about(known, cost_usd=value)) for value in values)]
+        [
+            WriteRequest(payload=known),
+            *(WriteRequest(payload=about(known, cost_usd=value)) for value in values),
+        ]
     )
     assert spent(url) == pytest.approx(0.125)
 
@@ -172,9 +179,9 @@ def test_a_batch_of_revisions_comes_to_the_last_one(store: Store, url: str) -> N
 def test_a_cost_of_nothing_else_said_again_by_its_key_changes_nothing(store: Store, url: str) -> None:
     known = made(store)
     keyed = with_key("k", about(known, cost_usd=0.5))
-    put(store, keyed, digest="d")
+    commit(store, keyed, digest="d")
     said(store, known, cost_usd=0.25)
-    put(store, keyed, digest="d")  # arrives late again
+    commit(store, keyed, digest="d")  # arrives late again
     assert spent(url) == pytest.approx(0.25)
 
 
@@ -188,7 +195,10 @@ def test_other_metrics_cost_nothing(store: Store, url: str) -> None:
 def test_feedback_that_the_database_refuses_corrects_nothing(store: Store, url: str) -> None:
     known = made(store)
     store.write(
-        [WriteRequest(what=about("nobody", cost_usd=1.0)), WriteRequest(what=about(known, cost_usd=0.5))]
+        [
+            WriteRequest(payload=about("nobody", cost_usd=1.0)),
+            WriteRequest(payload=about(known, cost_usd=0.5)),
+        ]
     )
     assert spent(url) == pytest.approx(0.5)
 
@@ -223,38 +233,38 @@ def test_a_floor_books_the_expected_reward_and_then_the_real_one_once(
         assert earned(url) == pytest.approx(total)
     made(store, expected_quality=0.25)
     assert earned(url) == pytest.approx(WORTH + 0.25)
-    assert store.pace == booked(url)
+    assert store.pacing.state == booked(url)
     assert spent(url) == pytest.approx(0.5 + EXPECTED)
 
 
 def test_what_is_on_its_way_to_a_commit_counts_towards_a_floor(open_paced: OpenPaced) -> None:
     store, known = open_paced(FLOOR), now()
-    store.add_in_flight(known)
-    assert (store.pace.requests, store.pace.earned) == (1, WORTH)
-    store.remove_in_flight([WriteRequest(what=known)])
-    assert store.pace.earned == 0.0
+    store.pacing.add_in_flight(known)
+    assert (store.pacing.state.requests, store.pacing.state.earned) == (1, WORTH)
+    store.pacing.remove_in_flight([known])
+    assert store.pacing.state.earned == 0.0
 
 
 def test_an_expectation_that_no_reward_can_be_counts_as_the_nearest(open_paced: OpenPaced, url: str) -> None:
     store = open_paced(FLOOR)
     far = [now(expected_quality=quality) for quality in (234_030.0, -8.0)]
-    store.add_in_flight(far[0])
-    assert store.pace.earned == 1.0
-    store.write([WriteRequest(what=one) for one in far])
-    store.remove_in_flight([WriteRequest(what=far[0])])
-    assert booked(url).earned == store.pace.earned == 1.0
+    store.pacing.add_in_flight(far[0])
+    assert store.pacing.state.earned == 1.0
+    store.write([WriteRequest(payload=one) for one in far])
+    store.pacing.remove_in_flight([far[0]])
+    assert booked(url).earned == store.pacing.state.earned == 1.0
     said(store, far[0], quality=0.5)
     assert booked(url).earned == 0.5
 
 
 def test_a_worker_is_paced_by_the_goal_that_is_booked_for(open_paced: OpenPaced) -> None:
     before = open_paced(BUDGET)
-    goals = [before.goal]
+    goals = [before.pacing.goal]
     open_paced(FLOOR)
     before.head()
-    goals.append(before.goal)
+    goals.append(before.pacing.goal)
     assert goals == [BUDGET, FLOOR]
-    assert open_paced(None).goal is None
+    assert open_paced(None).pacing.goal is None
 
 
 def test_feedback_that_changes_no_book_waits_for_nobody(postgresql_url: str) -> None:
@@ -296,7 +306,7 @@ def test_the_same_floor_goes_on(open_paced: OpenPaced, url: str) -> None:
     store = open_paced(FLOOR)
     said(store, made(store), quality=0.5)
     again = Floor(reward=FLOOR.reward, weights={"override": 3.0, "quality": 1.0})
-    assert open_paced(again).pace == booked(url) == store.pace
+    assert open_paced(again).pacing.state == booked(url) == store.pacing.state
 
 
 # -- budgets that come and go ---------------------------------------------------------------------
@@ -308,7 +318,9 @@ def test_decisions_from_before_the_budget_are_not_corrected(open_paced: OpenPace
     said(store, old, cost_usd=3.0)
     assert spent(url) == 0.0
     new = made(store)
-    store.write([WriteRequest(what=about(old, cost_usd=5.0)), WriteRequest(what=about(new, cost_usd=0.25))])
+    store.write(
+        [WriteRequest(payload=about(old, cost_usd=5.0)), WriteRequest(payload=about(new, cost_usd=0.25))]
+    )
     assert spent(url) == pytest.approx(0.25)
 
 
@@ -323,7 +335,7 @@ def test_another_budget_starts_anew(store: Store, open_paced: OpenPaced, url: st
     old = made(store)
     changed = open_paced(other)
     assert (booked(url).requests, spent(url)) == (0, 0.0)
-    assert changed.pace == booked(url)
+    assert changed.pacing.state == booked(url)
     said(changed, old, cost_usd=3.0)
     made(changed)
     assert spent(url) == pytest.approx(EXPECTED)
@@ -332,7 +344,7 @@ def test_another_budget_starts_anew(store: Store, open_paced: OpenPaced, url: st
 def test_the_same_budget_goes_on(store: Store, open_paced: OpenPaced, url: str) -> None:
     said(store, made(store), cost_usd=0.5)
     before = booked(url)
-    assert open_paced().pace == before  # at once, not with the next refresh
+    assert open_paced().pacing.state == before  # at once, not with the next refresh
     assert booked(url) == before
 
 
@@ -350,15 +362,15 @@ def test_a_worker_that_knows_of_no_budget_books_all_the_same(
 def test_without_a_budget_nothing_is_booked(open_paced: OpenPaced, url: str) -> None:
     store = open_paced(None)
     said(store, made(store), cost_usd=0.5)
-    assert (booked(url), store.pace) == (PacingState(), PacingState())
+    assert (booked(url), store.pacing.state) == (PacingState(), PacingState())
 
 
 def test_a_head_that_is_read_shows_what_others_spent(store: Store, open_paced: OpenPaced) -> None:
     other = open_paced()
     made(other)
-    assert store.pace.requests == 0
+    assert store.pacing.state.requests == 0
     store.head()
-    assert store.pace == other.pace
+    assert store.pacing.state == other.pacing.state
 
 
 def test_a_new_budget_waits_for_what_is_being_booked(postgresql_url: str) -> None:
@@ -373,7 +385,7 @@ def test_a_new_budget_waits_for_what_is_being_booked(postgresql_url: str) -> Non
                 wait_until_one_waits(postgresql_url)
                 late = time.time()
             opening.result()
-        put(new, now(decided_at=late))
+        commit(new, now(decided_at=late))
         assert booked(postgresql_url).requests == 0
         assert_booked_once(postgresql_url)
     finally:
@@ -402,7 +414,7 @@ _BATCHES = st.lists(st.lists(_STEP, min_size=1, max_size=8), min_size=1, max_siz
 def test_a_decision_that_is_twice_in_one_batch_is_booked_once(open_paced: OpenPaced, url: str) -> None:
     store = open_paced()
     decision = now(expected_cost_usd=0.25)
-    store.write([WriteRequest(what=decision), WriteRequest(what=decision)])
+    store.write([WriteRequest(payload=decision), WriteRequest(payload=decision)])
     assert_booked_once(url)
     assert booked(url).requests == 1
 
@@ -416,28 +428,27 @@ def test_the_book_is_the_log_whatever_happens(open_paced: OpenPaced, url: str, g
     @given(_BATCHES, st.randoms(use_true_random=False))
     def check(batches: list[list[tuple[str, Any, Any]]], random: Any) -> None:
         for batch in batches:
-            puts = [_put(step, known) for step in batch]
-            random.choice(stores).write(puts)
+            random.choice(stores).write([_write_request(step, known) for step in batch])
             assert_booked_once(url)
 
     check()
     assert booked(url).requests > 100
 
 
-def _put(step: tuple[str, Any, Any], known: list[Decision]) -> WriteRequest:
+def _write_request(step: tuple[str, Any, Any], known: list[Decision]) -> WriteRequest:
     kind, one, two = step
     if kind == "decide":
         key = two and f"{two}{len(known) // 5}"
         known.append(now(expected_cost_usd=one, expected_quality=1.0 - one, idempotency_key=key))
-        return WriteRequest(what=known[-1], digest="d")
+        return WriteRequest(payload=known[-1], digest="d")
     if kind == "bad":
-        return WriteRequest(what=now(propensity=None))
+        return WriteRequest(payload=now(propensity=None))
     picked = known[-1 - one % len(known)]
     if kind == "again":
-        return WriteRequest(what=picked, digest="d")
+        return WriteRequest(payload=picked, digest="d")
     what = about(picked, **dict([two]))
     return (
-        WriteRequest(what=with_key(f"f{one}", what), digest="d")
+        WriteRequest(payload=with_key(f"f{one}", what), digest="d")
         if kind == "keyed"
-        else WriteRequest(what=what)
+        else WriteRequest(payload=what)
     )

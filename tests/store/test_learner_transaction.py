@@ -16,7 +16,7 @@ from bandit_router.errors import StoreError
 from bandit_router.learning.accumulate import apply_observations
 from bandit_router.learning.learner import Learner
 from bandit_router.posterior.state import decode_state
-from bandit_router.store.fold import all_observations
+from bandit_router.store.observations import iterate_observations
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, folded, pending, snapshots
 from bandit_router.types import Decision
@@ -80,7 +80,7 @@ def test_the_record_says_which_snapshot_counted_a_reward(store: Store) -> None:
     for known, value in ((one, 0.5), (other, 0.5), (one, 1.0)):
         said(store, known, quality=value)
         learner.fold()
-    with store.auditing() as audit:
+    with store.read_log() as audit:
         record = dict(audit.connection.execute(select(folded.c.decision_id, folded.c.version)).all())
     newest = version_of(store)
     assert record == {one.id: newest, other.id: newest - 1}
@@ -92,7 +92,7 @@ def test_only_the_newest_snapshots_are_kept(store: Store) -> None:
         said(store, known, quality=float(value))
         learner.fold()
     newest = version_of(store)
-    with store.auditing() as audit:
+    with store.read_log() as audit:
         kept = audit.connection.scalars(select(snapshots.c.version).order_by(snapshots.c.version))
         assert list(kept) == [newest - 2, newest - 1, newest]
     assert store.snapshot(newest - 3) is None
@@ -104,11 +104,11 @@ def test_a_fold_that_fails_leaves_everything_as_it_was(store: Store) -> None:
     before = store.published()
 
     def fail_after_publishing() -> None:
-        with store.folding(wait=True) as fold:
-            assert fold is not None
-            learned = decode_state(fold.snapshot())
-            apply_observations(fold, learned, fold.take(10), learner.weights)
-            learner.publish(fold, learned)
+        with store.learner_transaction(wait=True) as transaction:
+            assert transaction is not None
+            state = decode_state(transaction.snapshot())
+            apply_observations(transaction, state, transaction.take_pending(10), learner.weights)
+            learner.publish(transaction, state)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -127,16 +127,16 @@ def test_learning_of_one_router_leaves_the_others_alone(open_store: OpenStore) -
     said(theirs, known, quality=1.0)
     before, learner = theirs.published(), learner_of(mine, keep_snapshots=1)
     learner.fold()
-    with mine.folding(wait=True) as fold:
-        assert fold is not None
-        learner.rebuild(fold)
+    with mine.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner.rebuild(transaction)
     assert_counted_once(mine, {known.id: (known, 0.5)})
     assert theirs.published() == before
     assert (rows(theirs, pending), rows(theirs, folded)) == (1, 0)
     learner_of(theirs).fold()
-    with mine.folding(wait=True) as fold:
-        assert fold is not None
-        learner.rebuild(fold)
+    with mine.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner.rebuild(transaction)
     assert_counted_once(theirs, {known.id: (known, 1.0)})
 
 
@@ -164,9 +164,9 @@ def test_feedback_in_any_order_folds_to_what_brute_force_says(
     ) -> None:
         mine = open_store(f"router {next(names)}")
         learner = learner_of(mine, half_life_s=half_life_s, batch=batch)
-        with mine.folding(wait=True) as fold:
-            assert fold is not None
-            learner.adopt(fold)
+        with mine.learner_transaction(wait=True) as transaction:
+            assert transaction is not None
+            learner.align_with_settings(transaction)
         rng = np.random.default_rng(len(steps))
         known = [logged(mine, decided_at=at, arm=arm, x=rng.normal(size=DIM)) for at, arm in contexts]
         truth: dict[str, tuple[Decision, float | None]] = {one.id: (one, None) for one in known}
@@ -187,9 +187,9 @@ def test_feedback_in_any_order_folds_to_what_brute_force_says(
 
 def _assert_rebuild_is_live(store: Store, learner: Learner, truth: Truth) -> None:
     live = posterior_of(store)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        counted = learner.rebuild(fold)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        counted = learner.rebuild(transaction)
     rebuilt = posterior_of(store)
     assert counted == int(live.count.sum())
     rebuilt.advance(live.as_of)
@@ -200,9 +200,9 @@ def _assert_rebuild_is_live(store: Store, learner: Learner, truth: Truth) -> Non
 def test_a_rebuild_loses_no_feedback_that_is_still_pending(store: Store) -> None:
     known, learner = logged(store), learner_of(store)
     said(store, known, quality=0.5)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        assert learner.rebuild(fold) == 1
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        assert learner.rebuild(transaction) == 1
     learner.fold()
     assert_counted_once(store, {known.id: (known, 0.5)})
 
@@ -211,8 +211,8 @@ def test_a_rebuild_reads_a_log_of_many_pieces(store: Store) -> None:
     known, learner = [logged(store) for _ in range(7)], learner_of(store)
     for one in known:
         said(store, one, quality=0.25)
-    with store.auditing() as audit:
-        pieces = [[o.decision_id for o in piece] for piece in all_observations(audit.connection, "r", 3)]
+    with store.read_log() as audit:
+        pieces = [[o.decision_id for o in piece] for piece in iterate_observations(audit.connection, "r", 3)]
     assert [len(piece) for piece in pieces] == [3, 3, 1]
     assert sorted(chain.from_iterable(pieces)) == sorted(one.id for one in known)
     assert learner.fold() == 7

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bandit_router.learning.audit import verify
+from bandit_router.learning.audit import audit_store
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded, folded_costs, folded_latencies
@@ -24,15 +24,15 @@ OLDER, YOUNGER = RESET_AT - 1.0, RESET_AT + 1.0
 
 
 def reset(store: Store, arm: str = "cheap", at: float = RESET_AT) -> None:
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learner_of(store).reset(fold, arm, at)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner_of(store).reset(transaction, arm, at)
 
 
 def rebuild(store: Store) -> None:
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learner_of(store).rebuild(fold)
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        learner_of(store).rebuild(transaction)
 
 
 def decided(store: Store, arm: str = "cheap", at: float = OLDER, **changes: Any) -> Decision:
@@ -59,13 +59,13 @@ def test_nothing_is_left_of_what_was_learned_and_the_other_arm_keeps_its_own(sto
     reset(store)
     after = decode_state(store.published()[2])
     cheap, dear = (after.rewards.index(arm) for arm in ("cheap", "dear"))
-    for old, new in zip(before.everything, after.everything, strict=True):
+    for old, new in zip(before.components, after.components, strict=True):
         assert (new.count[cheap], new.count[dear]) == (0, 3)
         for ours, theirs in zip(new.sums, old.sums, strict=True):
             assert not ours[cheap].any()
             np.testing.assert_array_equal(ours[dear], theirs[dear])
     assert [rows(store, table) for table in (folded, folded_costs, folded_latencies)] == [3, 3, 3]
-    report = verify(store)
+    report = audit_store(store)
     assert report.ok
     assert (report.rewards_in_log, report.rewards_counted, report.forgotten) == (6, 3, 3)
 
@@ -89,7 +89,7 @@ def test_feedback_on_older_decisions_is_logged_and_not_learned(store: Store) -> 
     assert posterior_of(store).count.tolist() == [0, 0]
     assert store.observation(late.id).metrics == {"quality": 1.0}
     assert store.observation(revised.id).metrics == {"quality": 0.75}
-    report = verify(store)
+    report = audit_store(store)
     assert report.ok
     assert (report.pending, report.forgotten, report.left_out) == (0, 3, 0)
 
@@ -104,7 +104,7 @@ def test_younger_decisions_are_learned_and_those_counted_already_stay(store: Sto
     truth = {one.id: (one, 0.1 + 0.2 * i) for i, one in enumerate(kept)} | {late.id: (late, 1.0)}
     live = posterior_of(store)
     assert_same(live, brute_force(truth, live))
-    assert verify(store).ok
+    assert audit_store(store).ok
 
 
 def test_an_earlier_reset_takes_nothing_back_and_a_later_one_forgets_more(store: Store) -> None:
@@ -115,7 +115,7 @@ def test_an_earlier_reset_takes_nothing_back_and_a_later_one_forgets_more(store:
     assert store.observation(taught(store)[0].id).folded is None
     reset(store, at=YOUNGER + 1.0)
     assert posterior_of(store).count.tolist() == [0, 0]
-    assert verify(store).ok
+    assert audit_store(store).ok
 
 
 def test_a_rebuild_from_the_log_equals_the_reset_posterior(store: Store) -> None:
@@ -129,7 +129,7 @@ def test_a_rebuild_from_the_log_equals_the_reset_posterior(store: Store) -> None
     for one, other in ((live.rewards, again.rewards), (live.costs, again.costs)):
         assert_same(one, other)
     np.testing.assert_array_equal(live.latencies.bins, again.latencies.bins)
-    assert verify(store).ok
+    assert audit_store(store).ok
 
 
 def test_opening_a_router_again_keeps_its_resets(open_store: OpenStore) -> None:
@@ -148,7 +148,7 @@ def test_a_router_of_the_same_database_is_left_alone(open_store: OpenStore) -> N
     taught(other)
     reset(store)
     assert posterior_of(other).count.tolist() == [3, 0]
-    assert verify(other).ok
+    assert audit_store(other).ok
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -187,7 +187,7 @@ def _check_a_history(store: Store, data: st.DataObject) -> None:
     counts = {i: (d, value) for i, (d, value) in said_of.items() if d.decided_at >= since[d.arm]}
     live = posterior_of(store)
     assert_same(live, brute_force(counts, live))
-    report = verify(store)
+    report = audit_store(store)
     assert report.ok, report.problems
     there = sum(value is not None for _, value in said_of.values())
     assert report.rewards_in_log == there == report.rewards_counted + report.forgotten
@@ -198,13 +198,13 @@ def _check_a_history(store: Store, data: st.DataObject) -> None:
 
 def test_a_reset_that_leaves_the_record_is_noticed(store: Store) -> None:
     taught(store)
-    with store.folding(wait=True) as fold:
-        assert fold is not None
-        learned = decode_state(fold.snapshot())
-        for part in learned.everything:
+    with store.learner_transaction(wait=True) as transaction:
+        assert transaction is not None
+        state = decode_state(transaction.snapshot())
+        for part in state.components:
             part.forget("cheap")
-        learner_of(store).publish(fold, learned)
-    assert "on record" in " ".join(verify(store).problems)
+        learner_of(store).publish(transaction, state)
+    assert "on record" in " ".join(audit_store(store).problems)
 
 
 def test_a_reset_that_leaves_the_sums_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +212,7 @@ def test_a_reset_that_leaves_the_sums_is_noticed(store: Store, monkeypatch: pyte
     with monkeypatch.context() as broken:
         broken.setattr("bandit_router.posterior.linear.Posterior.forget", lambda *_: None)
         reset(store)
-    assert not verify(store).ok
+    assert not audit_store(store).ok
 
 
 def test_a_fold_that_knows_of_no_reset_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,10 @@ def test_a_fold_that_knows_of_no_reset_is_noticed(store: Store, monkeypatch: pyt
     reset(store)
     said(store, one, quality=1.0)
     with monkeypatch.context() as broken:
-        broken.setattr("bandit_router.learning.accumulate.Quantity.target", lambda term, seen: term.now(seen))
+        broken.setattr(
+            "bandit_router.learning.accumulate.Quantity.target",
+            lambda quantity, observation: quantity.observed(observation),
+        )
         learner_of(store).fold()
     assert posterior_of(store).count.tolist() == [1, 0]
-    assert "the log says nothing" in " ".join(verify(store).problems)
+    assert "the log says nothing" in " ".join(audit_store(store).problems)

@@ -1,4 +1,4 @@
-"""A short way to the endpoints that carry the traffic."""
+"""The fast path: calls the endpoints that carry the traffic without the framework around them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from bandit_router.server.problems import answer
+from bandit_router.server.problems import answer_error
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Shortcut:
+class FastPath:
     """An ASGI app in front of ``app`` that calls the endpoint of a POST path itself.
 
-    The framework around an endpoint that reads its own body and writes its own response costs as much
-    as a whole decision. The endpoints are declared to ``app`` too, which documents them.
+    These endpoints read their own body and write their own response; the framework around them would cost as
+    much as a whole decision. They are added to ``app`` as well, which documents them.
     """
 
     def __init__(self, app: FastAPI, posts: Mapping[str, Endpoint]) -> None:
@@ -33,6 +33,6 @@ class Shortcut:
         scope["app"] = self._app
         try:
             response = await endpoint(Request(scope, receive))
-        except Exception as error:  # what an exception handler of the app would do
-            response = answer(error)
+        except Exception as error:  # as the error handlers of the app do
+            response = answer_error(error)
         await response(scope, receive, send)

@@ -1,0 +1,241 @@
+"""The router's core: open and close, prepare and decide requests, refresh the published model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import numpy as np
+import uuid_utils
+
+from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, StoreError
+from bandit_router.learning.drift import NEWEST, CalibrationReport, calibrate
+from bandit_router.learning.drift_watch import DriftWatch
+from bandit_router.router.background import BackgroundLoop
+from bandit_router.router.bootstrap import Components, build_components
+from bandit_router.router.conversations import load_conversation, with_conversation
+from bandit_router.router.feedback import make_feedback
+from bandit_router.router.published_model import load_published_model, refresh_published_model
+from bandit_router.router.request import RouteOptions, make_request
+from bandit_router.routing.decide import PublishedModel, Request, decide
+from bandit_router.settings import Settings, load_settings
+from bandit_router.store.conversations import ConversationClaim
+from bandit_router.store.learner_transaction import LearnerTransaction
+from bandit_router.store.write_requests import WriteRequest
+from bandit_router.store.writer import Done, Writer
+from bandit_router.types import Arm, Decision
+from bandit_router.validation import check_last
+
+
+class RouterCore:
+    """What every face of the router shares: its components, its published model and its writer.
+
+    Nothing here waits for a commit: a decision or feedback is prepared, and then submitted to the writer.
+    """
+
+    def __init__(self, components: Components, rng: np.random.Generator) -> None:
+        self.settings = components.settings
+        self.policy = components.policy
+        self.pipeline = components.pipeline
+        self.signallers = components.signallers
+        self.rule = components.rule
+        self._store = components.store
+        self._learner = components.learner
+        self._rng = rng
+        self._rng_lock = threading.Lock()
+        self._refreshing = threading.Lock()
+        self._published = load_published_model(self._store)
+        self._writer = Writer(self._store, self.settings.store.queue_size)
+        self._drift_watch = DriftWatch(self._learner, resets=self.settings.posterior.on_drift == "reset")
+        self._closed = False
+        self._background = BackgroundLoop(self._round, self.settings.learner.interval_s)
+
+    @classmethod
+    def open(cls, settings: Settings | str | Path, *, rng: np.random.Generator | None = None) -> Self:
+        """A router on the settings' database, which is created when it is an empty SQLite file.
+
+        Args:
+            settings: Settings, or the path of a router.toml.
+            rng: The source of exploration; fresh entropy by default.
+
+        Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
+        """
+        loaded = settings if isinstance(settings, Settings) else load_settings(settings)
+        components = build_components(loaded)
+        try:
+            return cls(components, rng or np.random.default_rng())
+        except BaseException:
+            components.store.close()
+            raise
+
+    def close(self) -> None:
+        """Commit what is queued and close the database. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._background.stop()
+        self._writer.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- decisions --------------------------------------------------------------------------------
+
+    def prepare(
+        self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
+    ) -> tuple[Request, str]:
+        """Check the arguments of :meth:`Router.route`: a request, and the digest that identifies it."""
+        now = time.time()
+        return make_request(
+            query,
+            options,
+            settings=self.settings,
+            pipeline=self.pipeline,
+            signallers=self.signallers,
+            goal=self._store.pacing.goal,
+            pacing_state=self._store.pacing.state_at(now),
+            now=now,
+        )
+
+    def recall(self, request: Request) -> Request:
+        """The request with its conversation; reads the database if the conversation is to keep its arm."""
+        return load_conversation(request, self._store, self.settings.conversations)
+
+    def decide(self, request: Request, digest: str) -> WriteRequest:
+        """Choose an arm now; the decision takes effect when the write request is committed.
+
+        Raises NoEligibleArm or RouterClosed.
+        """
+        if self._closed:
+            raise RouterClosed
+        published, id, now = self._published, str(uuid_utils.uuid7()), time.time()
+        claim = None
+        try:
+            decision = self._decide(published, request, id, now)
+            if request.since is not None:
+                section = self.settings.conversations
+                claim = ConversationClaim(
+                    expiry_cutoff=request.since,
+                    expected_choice=request.kept and request.kept.conversation.choice,
+                    redecide=lambda conversation: self._decide(
+                        published, with_conversation(request, conversation, section), id, now
+                    ),
+                )
+        except NoEligibleArm:
+            key = request.idempotency_key
+            earlier = None if key is None else self._store.decision_of_key(key)
+            if earlier is None:  # else it is a retry, which gets the answer of then
+                raise
+            decision = earlier
+        self._store.pacing.add_in_flight(decision)
+        return WriteRequest(payload=decision, digest=digest, claim=claim)
+
+    def _decide(self, published: PublishedModel, request: Request, id: str, now: float) -> Decision:
+        schema_id = self.pipeline.schema_id
+        with self._rng_lock:
+            return decide(published, self.policy, schema_id, request, id=id, now=now, rng=self._rng)
+
+    # -- feedback and writes ----------------------------------------------------------------------
+
+    def prepare_feedback(
+        self,
+        decision_id: str | None,
+        metrics: Mapping[str, float | None],
+        idempotency_key: str | None = None,
+        *,
+        conversation: str | None = None,
+    ) -> WriteRequest:
+        """Check feedback: metric names and ranges; None retracts. Reads the database for a conversation.
+
+        Raises InvalidInput or UnknownConversation.
+        """
+        return make_feedback(
+            decision_id,
+            metrics,
+            idempotency_key,
+            conversation=conversation,
+            store=self._store,
+            section=self.settings.conversations,
+            now=time.time(),
+        )
+
+    def submit(self, request: WriteRequest, done: Done) -> None:
+        """Queue a write; ``done`` gets the result on the writer's thread, once it is committed or refused.
+
+        Raises Overloaded or RouterClosed.
+        """
+        self._writer.submit(request, done)
+
+    # -- the published model ----------------------------------------------------------------------
+
+    @property
+    def snapshot(self) -> int:
+        """Version of the snapshot in use."""
+        return self._published.version
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Every arm, enabled or not, as of the last refresh."""
+        return self._published.arms
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name. Raises InvalidInput."""
+        for arm in self._published.arms:
+            if arm.name == name:
+                return arm
+        names = ", ".join(arm.name for arm in self._published.arms)
+        raise InvalidInput("arm", f"{name!r} is not an arm", f"use one of {names}")
+
+    def counts(self) -> dict[str, int]:
+        """How many rewards the posterior in use has counted, by arm."""
+        posterior = self._published.posterior
+        return dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
+
+    def calibration(self, last: int = NEWEST) -> CalibrationReport:
+        """The newest ``last`` rewards and costs against the expected ones, and the arms that drifted.
+
+        Raises InvalidInput.
+        """
+        check_last(last)
+        report = calibrate(*self._store.recent(last), self.counts())
+        return replace(report, warm_start=self._published.posterior.warm_taken)
+
+    # -- maintenance ------------------------------------------------------------------------------
+
+    def ping(self) -> None:
+        """Raise StoreError when the database does not answer or has no such router."""
+        if self._store.head() is None:
+            raise StoreError(f"there is no router {self._store.router!r} in the database any more")
+
+    def refresh(self) -> None:
+        """Load the newest snapshot and arms, if there are newer ones."""
+        with self._refreshing:  # a slow thread must not replace a newer model by an older one
+            self._published = refresh_published_model(self._store, self._published)
+
+    @contextmanager
+    def _learner_transaction(self) -> Iterator[LearnerTransaction]:
+        """The learner's transaction; what it publishes is in use after the block."""
+        with self._store.learner_transaction(wait=True) as transaction:
+            assert transaction is not None, "it waits for its turn"
+            yield transaction
+        self.refresh()
+
+    def _round(self) -> None:
+        """One round of the background loop: fold, refresh, checkpoint, watch for drift."""
+        self._learner.fold_all()
+        self.refresh()
+        self._store.checkpoint()
+        if self._drift_watch.check(self.calibration):
+            self.refresh()

@@ -1,0 +1,63 @@
+"""The arms table: read, declare, add, switch on and off. Every change raises the router's arms revision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, insert, select, update
+
+from bandit_router.store.records import arm_from, arm_row
+from bandit_router.store.tables import arms, routers
+from bandit_router.types import Arm
+
+
+def read_arms(connection: Connection, router: str) -> list[Arm]:
+    """Every arm the router ever had, by name; ``enabled`` says which may be chosen."""
+    rows = connection.execute(select(arms).where(arms.c.router == router).order_by(arms.c.name))
+    return [arm_from(row) for row in rows]
+
+
+def declare_arms(connection: Connection, router: str, declared: Sequence[Arm]) -> None:
+    """Write the arms of router.toml; leave arms added at run time alone.
+
+    An arm switched off at run time stays off. An arm missing from the file, or off there, is not eligible.
+    """
+    of_router = arms.c.router == router
+    existing = {row.name: row for row in connection.execute(select(arms).where(of_router))}
+    for arm in declared:
+        values = arm_row(router, arm, runtime=False)
+        if arm.name not in existing:
+            connection.execute(insert(arms), values)
+        else:
+            values["enabled"] = existing[arm.name].enabled
+            connection.execute(update(arms).where(of_router, arms.c.name == arm.name).values(values))
+    names = [arm.name for arm in declared]
+    undeclared = update(arms).where(of_router, arms.c.runtime.is_(False), arms.c.name.not_in(names))
+    connection.execute(undeclared.values(declared=False))
+    _raise_arms_revision(connection, router)
+
+
+def put_arm(connection: Connection, router: str, arm: Arm) -> None:
+    """Add an arm at run time, or give an existing one new prices, limits or capabilities.
+
+    An existing arm stays switched on or off as it is.
+    """
+    values = arm_row(router, arm, runtime=True) | {"declared": True}
+    same_arm = arms.c.router == router, arms.c.name == arm.name
+    changed = connection.execute(update(arms).where(*same_arm).values(values | {"enabled": arms.c.enabled}))
+    if changed.rowcount == 0:
+        connection.execute(insert(arms), values | {"enabled": arm.enabled})
+    _raise_arms_revision(connection, router)
+
+
+def enable_arm(connection: Connection, router: str, name: str, enabled: bool) -> None:
+    """Switch an arm on or off."""
+    _raise_arms_revision(connection, router)  # first: a learner, too, locks the router's row before its arms
+    same_arm = arms.c.router == router, arms.c.name == name
+    connection.execute(update(arms).where(*same_arm).values(enabled=enabled))
+
+
+def _raise_arms_revision(connection: Connection, router: str) -> None:
+    """Tell every worker to read the arms again."""
+    router_row = update(routers).where(routers.c.name == router)
+    connection.execute(router_row.values(arms_revision=routers.c.arms_revision + 1))

@@ -1,0 +1,98 @@
+"""The feedback log: insert revisions with their pending marks, and read the metrics in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select
+
+from bandit_router.errors import UnknownDecision
+from bandit_router.store.pacing_ledger import Correction, PacingLedger
+from bandit_router.store.tables import decisions, feedback, pending
+from bandit_router.types import Feedback, Outcome
+
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
+_LOCK_DECISIONS = (
+    select(
+        decisions.c.id,
+        decisions.c.decided_at,
+        decisions.c.expected_cost_usd,
+        decisions.c.expected_quality,
+    )
+    .where(decisions.c.router == bindparam("router"), decisions.c.id.in_(_IDS))
+    .order_by(decisions.c.id)
+    .with_for_update(key_share=True)
+)
+FEEDBACK_VALUES = (
+    select(feedback.c.decision_id, feedback.c.metric, feedback.c.revision, feedback.c.value)
+    .where(feedback.c.router == bindparam("router"), feedback.c.decision_id.in_(_IDS))
+    .order_by(feedback.c.revision)
+)
+"""Every value of every metric of the given decisions, the newest of each metric last."""
+
+Revisions = dict[str, tuple[int, float | None]]
+"""The newest revision and value of each metric of one decision; a value of None is retracted."""
+
+
+def insert_feedback(
+    connection: Connection, router: str, calls: Sequence[tuple[int, Feedback]], ledger: PacingLedger
+) -> list[tuple[int, dict[str, Outcome] | UnknownDecision]]:
+    """Insert the values that differ from those in force, with their pending marks; the outcome of each call.
+
+    ``calls`` are numbered, and so are the outcomes. The decisions are locked first, so that two transactions
+    never give one metric the same revision.
+    """
+    ids = {"router": router, "ids": sorted({call.decision_id for _, call in calls})}
+    logged = {row.id: row for row in connection.execute(_LOCK_DECISIONS, ids)}
+    current: dict[str, Revisions] = {}
+    for row in connection.execute(FEEDBACK_VALUES, ids):
+        current.setdefault(row.decision_id, {})[row.metric] = (row.revision, row.value)
+    new_values: list[dict[str, Any]] = []
+    results: list[tuple[int, dict[str, Outcome] | UnknownDecision]] = []
+    for i, call in calls:
+        if call.decision_id not in logged:
+            results.append((i, UnknownDecision(call.decision_id)))
+            continue
+        outcomes, revisions = {}, current.setdefault(call.decision_id, {})
+        before = _metrics_in_force(revisions)
+        for metric, value in call.metrics.items():
+            revision, old = revisions.get(metric, (-1, None))
+            outcomes[metric] = _outcome(revision, old, value)
+            if outcomes[metric] is not Outcome.DUPLICATE:
+                mark = {"decision_id": call.decision_id, "metric": metric, "revision": revision + 1}
+                new_values.append({"router": router, **mark, "value": value, "received_at": call.received_at})
+                revisions[metric] = (revision + 1, value)
+        after = _metrics_in_force(revisions)
+        if after != before:
+            ledger.correct(Correction(*logged[call.decision_id][1:], before, after))
+        results.append((i, outcomes))
+    if new_values:
+        connection.execute(insert(feedback), new_values)
+        keys = ("router", "decision_id", "metric", "revision")
+        connection.execute(insert(pending), [{key: values[key] for key in keys} for values in new_values])
+    return results
+
+
+def read_metrics(connection: Connection, router: str, ids: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The metrics in force of each decision that has feedback; empty where all of it was retracted."""
+    newest: dict[str, dict[str, float | None]] = {}
+    for row in connection.execute(FEEDBACK_VALUES, {"router": router, "ids": list(ids)}):
+        newest.setdefault(row.decision_id, {})[row.metric] = row.value
+    return {
+        decision_id: {metric: value for metric, value in metrics.items() if value is not None}
+        for decision_id, metrics in newest.items()
+    }
+
+
+def _metrics_in_force(revisions: Mapping[str, tuple[int, float | None]]) -> dict[str, float]:
+    return {metric: value for metric, (_, value) in revisions.items() if value is not None}
+
+
+def _outcome(revision: int, before: float | None, value: float | None) -> Outcome:
+    """What a value changes, given the newest revision (-1 without one) and its value."""
+    if value == before:
+        return Outcome.DUPLICATE
+    if value is None:
+        return Outcome.RETRACTED
+    return Outcome.RECORDED if revision < 0 else Outcome.REVISED

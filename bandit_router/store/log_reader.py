@@ -1,0 +1,200 @@
+"""The log reader of `verify` and `export`: one router's whole log, as of one moment."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, and_, func, not_, select
+
+from bandit_router.store.feedback import read_metrics
+from bandit_router.store.learner_transaction import COUNTED_TABLES
+from bandit_router.store.observations import iterate_observations
+from bandit_router.store.pacing_ledger import goal_from, reward_for_floor
+from bandit_router.store.records import Observation, decision_from
+from bandit_router.store.snapshots import WarmStartRecord, read_snapshot, read_warm_start
+from bandit_router.store.tables import (
+    conversations,
+    decisions,
+    escalations,
+    feedback,
+    pending,
+    routers,
+    spending,
+)
+from bandit_router.types import Decision, Floor, Reason, Snapshot
+
+
+class UnreadableDecision(NamedTuple):
+    """A row of the decision log that cannot be read, and why."""
+
+    id: str
+    why: str
+
+
+class LoggedDecision(NamedTuple):
+    """A decision and its metrics in force: empty without feedback, or with all of it retracted."""
+
+    decision: Decision
+    metrics: dict[str, float]
+
+
+class PacingTotals(NamedTuple):
+    """Sums towards a goal: decisions, their cost, and their reward where the goal is a floor.
+
+    ``moved_usd`` and ``moved`` are the sums of all amounts ever added, which bound the rounding error.
+    """
+
+    requests: int
+    spent_usd: float
+    moved_usd: float = 0.0
+    earned: float = 0.0
+    moved: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogReader:
+    """Reads one router's log over one connection, so that everything is of the same moment."""
+
+    connection: Connection
+    router: str
+
+    def head(self) -> tuple[int, dict[str, float]] | None:
+        """The newest version and the weights of the rewards it counts; None when there is no such router."""
+        columns = routers.c.version, routers.c.reward_weights
+        row = self.connection.execute(select(*columns).where(routers.c.name == self.router)).one_or_none()
+        return None if row is None else (row.version, row.reward_weights)
+
+    def schema_id(self) -> str | None:
+        """The schema id of the contexts the router learned from; None when there is no such router."""
+        schema_id: str | None = self.connection.scalar(
+            select(routers.c.schema_id).where(routers.c.name == self.router)
+        )
+        return schema_id
+
+    def snapshot(self, version: int) -> Snapshot | None:
+        """The snapshot of that version; None when it is pruned or was never published."""
+        return read_snapshot(self.connection, self.router, version)
+
+    def warm_start(self) -> WarmStartRecord | None:
+        """The warm start in force; None when there is none."""
+        return read_warm_start(self.connection, self.router)
+
+    def pending(self) -> set[str]:
+        """The ids of decisions with feedback that no learner has counted yet."""
+        marks = select(pending.c.decision_id).where(pending.c.router == self.router).distinct()
+        return set(self.connection.scalars(marks))
+
+    def counted(self) -> dict[str, int]:
+        """How many values of each quantity are on record as counted by the newest snapshot."""
+        counts = {}
+        for quantity, (table, _) in COUNTED_TABLES.items():
+            rows = select(func.count()).select_from(table).where(table.c.router == self.router)
+            counts[quantity] = self.connection.scalar(rows) or 0
+        return counts
+
+    def lost_escalations(self) -> list[str]:
+        """The ids of retries without an escalation, and of those an escalation names and the log lacks."""
+        is_retry = decisions.c.router == self.router, decisions.c.reason == Reason.ESCALATION.value
+        logged = set(self.connection.execute(select(decisions.c.parent, decisions.c.id).where(*is_retry)))
+        has_retry = escalations.c.router == self.router, escalations.c.decision_id.is_not(None)
+        retries = select(escalations.c.parent, escalations.c.decision_id).where(*has_retry)
+        on_record = set(self.connection.execute(retries))
+        return sorted(str(decision_id) for _, decision_id in logged ^ on_record)
+
+    def spending(self) -> tuple[PacingTotals, PacingTotals] | None:
+        """The sums booked towards the goal, and the same recomputed from the log; None without a goal."""
+        row = self.connection.execute(select(spending).where(spending.c.router == self.router)).one_or_none()
+        if row is None:
+            return None
+        logged, goal = self._spent_since(row.since), goal_from(row)
+        if isinstance(goal, Floor):
+            earned, moved = self._earned_since(row.since, goal)
+            logged = logged._replace(earned=earned, moved=moved)
+        return PacingTotals(row.requests, row.spent_usd, earned=row.earned), logged
+
+    def _spent_since(self, since: float) -> PacingTotals:
+        """The sums over decisions since then, each at the cost last reported, or else expected."""
+        is_cost = (feedback.c.router == decisions.c.router) & (feedback.c.metric == "cost_usd")
+        reported = select(feedback.c.value).where(is_cost, feedback.c.decision_id == decisions.c.id)
+        newest = reported.order_by(feedback.c.revision.desc()).limit(1).scalar_subquery()
+        ever = reported.with_only_columns(func.coalesce(func.sum(feedback.c.value), 0.0)).scalar_subquery()
+        expected = decisions.c.expected_cost_usd
+        sums = (
+            func.coalesce(func.sum(amount), 0.0)
+            for amount in (func.coalesce(newest, expected), expected + ever)
+        )
+        covered = (decisions.c.router == self.router) & (decisions.c.decided_at >= since)
+        return PacingTotals(*self.connection.execute(select(func.count(), *sums).where(covered)).one())
+
+    def _earned_since(self, since: float, floor: Floor) -> tuple[float, float]:
+        """The sum of rewards since then, reported or else expected, and the sum of all amounts ever added."""
+        rewards, moved = [], 0.0
+        for logged in itertools.chain.from_iterable(self.log()):
+            if isinstance(logged, LoggedDecision) and logged.decision.decided_at >= since:
+                expected = logged.decision.expected_quality
+                rewards.append(reward_for_floor(logged.metrics, expected, floor))
+                moved += 1.0 + abs(expected)
+        return math.fsum(rewards), moved
+
+    def stray_conversations(self, most: int = 20) -> list[str]:
+        """The ids of conversations that keep another arm than the decision on record as their choice."""
+        chosen = (decisions.c.router == conversations.c.router) & (decisions.c.id == conversations.c.choice)
+        promotes = decisions.c.reason == Reason.PROMOTION.value
+        kept = and_(
+            decisions.c.arm == conversations.c.arm,
+            decisions.c.conversation == conversations.c.id,
+            promotes == conversations.c.promoted,
+        )
+        stray = (
+            select(conversations.c.id)
+            .select_from(conversations.outerjoin(decisions, chosen))
+            .where(conversations.c.router == self.router, decisions.c.id.is_(None) | not_(kept))
+            .order_by(conversations.c.id)
+            .limit(most)
+        )
+        return list(self.connection.scalars(stray))
+
+    def observations(self) -> Iterator[list[Observation]]:
+        """Every decision that has feedback, in id order, in pieces."""
+        return iterate_observations(self.connection, self.router)
+
+    def decisions(self, size: int = 2_000) -> Iterator[Decision | UnreadableDecision]:
+        """Every decision, in the order of the snapshots they were made from."""
+        statement = (
+            select(decisions)
+            .where(decisions.c.router == self.router)
+            .order_by(decisions.c.snapshot, decisions.c.id)
+            .execution_options(yield_per=size)
+        )
+        with self.connection.execute(statement) as rows:
+            for row in rows:
+                yield _decision_or_unreadable(row)
+
+    def log(self, size: int = 2_000) -> Iterator[list[LoggedDecision | UnreadableDecision]]:
+        """Every decision with its feedback, in id order, which is that of time; ``size`` at a time."""
+        of_router, last = decisions.c.router == self.router, ""
+        while True:
+            page = select(decisions).where(of_router, decisions.c.id > last)
+            rows = self.connection.execute(page.order_by(decisions.c.id).limit(size))
+            read = [_decision_or_unreadable(row) for row in rows]
+            if not read:
+                return
+            last = read[-1].id
+            metrics = read_metrics(self.connection, self.router, [decision.id for decision in read])
+            yield [
+                decision
+                if isinstance(decision, UnreadableDecision)
+                else LoggedDecision(decision, metrics.get(decision.id, {}))
+                for decision in read
+            ]
+
+
+def _decision_or_unreadable(row: Row[Any]) -> Decision | UnreadableDecision:
+    try:
+        return decision_from(row)
+    except (TypeError, ValueError) as error:
+        return UnreadableDecision(row.id, str(error))

@@ -1,0 +1,92 @@
+"""The newest counted rewards and costs with their predictions, which calibration and drift compare."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Subquery, Table, func, select
+
+from bandit_router.store.tables import arms, decisions, feedback, folded, folded_costs, routers
+
+
+class PredictedReward(NamedTuple):
+    """A counted reward and the one its decision expected.
+
+    ``snapshot`` made the prediction and ``counted`` is the first snapshot that counts the reward. Times are
+    Unix times, seconds; ``last_feedback_at`` is that of the newest feedback row.
+    """
+
+    arm: str
+    expected: float
+    snapshot: int
+    reward: float
+    counted: int
+    decided_at: float
+    last_feedback_at: float
+
+
+class PredictedCost(NamedTuple):
+    """A counted cost and the one its decision expected, USD."""
+
+    arm: str
+    expected_usd: float
+    reported_usd: float
+
+
+def read_recent_rewards(connection: Connection, router: str, last: int) -> list[PredictedReward]:
+    """The newest ``last`` decisions with a counted reward, oldest first.
+
+    Predictions of another thing are left out: of a reward with other weights, or of an arm before its reset.
+    """
+    newest = _newest_counted(folded, router, last)
+    last_feedback_at = select(func.max(feedback.c.received_at)).where(
+        feedback.c.router == router, feedback.c.decision_id == newest.c.decision_id
+    )
+    since = select(func.coalesce(routers.c.weights_since, 0)).where(routers.c.name == router)
+    rows = connection.execute(
+        select(
+            decisions.c.arm,
+            decisions.c.expected_quality,
+            decisions.c.snapshot,
+            newest.c.reward,
+            newest.c.version,
+            decisions.c.decided_at,
+            last_feedback_at.scalar_subquery(),
+        )
+        .join_from(newest, decisions, _same_decision(newest, router))
+        .join(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))
+        .where(
+            decisions.c.snapshot >= since.scalar_subquery(),
+            decisions.c.snapshot >= func.coalesce(arms.c.reset_snapshot, 0),
+        )
+        .order_by(decisions.c.id)
+    )
+    return [PredictedReward(*row) for row in rows]
+
+
+def read_recent_costs(connection: Connection, router: str, last: int) -> list[PredictedCost]:
+    """The newest ``last`` decisions with a counted cost, oldest first.
+
+    A cost over 100 times its list price is counted as, and returned as, 100 times the list price.
+    """
+    newest = _newest_counted(folded_costs, router, last)
+    rows = connection.execute(
+        select(
+            decisions.c.arm,
+            decisions.c.expected_cost_usd,
+            newest.c.root * newest.c.root * decisions.c.list_cost_usd,
+        )
+        .join_from(newest, decisions, _same_decision(newest, router))
+        .order_by(decisions.c.id)
+    )
+    return [PredictedCost(*row) for row in rows]
+
+
+def _newest_counted(table: Table, router: str, last: int) -> Subquery:
+    """The newest ``last`` rows of a table of counted values."""
+    newest = select(table).where(table.c.router == router).order_by(table.c.decision_id.desc())
+    return newest.limit(last).subquery()
+
+
+def _same_decision(newest: Subquery, router: str) -> ColumnElement[bool]:
+    return (decisions.c.router == router) & (decisions.c.id == newest.c.decision_id)
