@@ -73,7 +73,7 @@ class RewardGap:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostRatio:
-    """Of so many calls: Σ reported / Σ expected cost, and the share that cost over twice the expected."""
+    """Costs of so many calls: Σ reported / Σ expected cost, and the share over twice the expected."""
 
     calls: int
     ratio: float

@@ -34,7 +34,7 @@ from bandit_router.validation import check_last
 
 
 class RouterCore:
-    """What every face of the router shares: its components, its published model and its writer.
+    """Shared by every face of the router: its components, its published model and its writer.
 
     Nothing here waits for a commit: a decision or feedback is prepared, and then submitted to the writer.
     """
@@ -199,7 +199,7 @@ class RouterCore:
         raise InvalidInput("arm", f"{name!r} is not an arm", f"use one of {names}")
 
     def counts(self) -> dict[str, int]:
-        """How many rewards the posterior in use has counted, by arm."""
+        """The number of rewards that the posterior in use counts, by arm."""
         posterior = self._published.posterior
         return dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
 

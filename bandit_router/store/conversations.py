@@ -18,7 +18,7 @@ _FIELDS = [field.name for field in fields(Conversation)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConversationClaim:
-    """What a decision assumed of its conversation, to be checked in the transaction that commits it.
+    """The assumptions of a decision about its conversation, checked in the transaction that commits it.
 
     ``expected_choice`` is the choice it read, None when it would begin the conversation. A conversation last
     seen before ``expiry_cutoff``, Unix time, has expired. ``redecide`` decides again, with the same id, given
@@ -34,7 +34,7 @@ _CLAIM = {
     name: into(conversations).on_conflict_do_nothing().returning(conversations.c.id)
     for name, into in INSERT.items()
 }
-"""Of two workers that begin one conversation at once, the database lets the first insert the row."""
+"""When two workers begin one conversation at once, the database lets the first insert the row."""
 
 _LOCK = (
     select(conversations)

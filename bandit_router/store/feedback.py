@@ -90,7 +90,7 @@ def _metrics_in_force(revisions: Mapping[str, tuple[int, float | None]]) -> dict
 
 
 def _outcome(revision: int, before: float | None, value: float | None) -> Outcome:
-    """What a value changes, given the newest revision (-1 without one) and its value."""
+    """The outcome of a value, given the newest revision (-1 without one) and its value."""
     if value == before:
         return Outcome.DUPLICATE
     if value is None:

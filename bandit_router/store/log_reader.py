@@ -89,7 +89,7 @@ class LogReader:
         return set(self.connection.scalars(marks))
 
     def counted(self) -> dict[str, int]:
-        """How many values of each quantity are on record as counted by the newest snapshot."""
+        """The number of values of each quantity on record as counted."""
         counts = {}
         for quantity, (table, _) in COUNTED_TABLES.items():
             rows = select(func.count()).select_from(table).where(table.c.router == self.router)

@@ -46,7 +46,7 @@ Committed = Decision | dict[str, Outcome] | Escalation
 """The result of a write request: the decision or escalation in force, or the outcome of each metric."""
 
 WriteResult = Committed | RouterError
-"""What a caller gets: the result, or the error to raise."""
+"""The result that a caller gets, or the error to raise."""
 
 Numbered = Sequence[tuple[int, WriteRequest]]
 """Write requests with their place in the batch."""
