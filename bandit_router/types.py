@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 Signals = Mapping[str, float | str]
 """What is known of a query besides its context, by name: the user's tier, the score of a rule."""

@@ -38,13 +38,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bandit_router.evaluation.answers import Answer, Evaluation
-from bandit_router.evaluation.estimators import ESTIMATORS, Evidence, Figure, Nuisance, prepare
+from bandit_router.evaluation.block import Block, TargetBlock
+from bandit_router.evaluation.estimators import ESTIMATORS, EstimatorInputs, Figure, Nuisance, prepare
 from bandit_router.evaluation.evaluate import evaluate
-from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.export import write_log
 from bandit_router.evaluation.logs.read import Log, open_log
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.partition import FOLDS, Partition
+from bandit_router.evaluation.splits import FOLDS
 from bandit_router.types import FloatArray
 from benchmarks.obp_alone import obp_estimators
 
@@ -78,7 +78,7 @@ def make_world(rng: np.random.Generator) -> World:
     return World(theta=theta, mean=np.linspace(0.5, 0.8, len(ARMS)), cost=cost)
 
 
-def blocks(world: World, rows: int, rng: np.random.Generator) -> Iterator[Block]:
+def make_blocks(world: World, rows: int, rng: np.random.Generator) -> Iterator[Block]:
     """The log of a policy that prefers what is good, with a floor of 0.05 for each arm."""
     for start in range(0, rows, _BLOCK):
         n = min(_BLOCK, rows - start)
@@ -192,7 +192,7 @@ def large(rows: int, folder: Path) -> bool:
     """Parts 1 and 2."""
     world, rng = make_world(np.random.default_rng(0)), np.random.default_rng(1)
     started = time.perf_counter()
-    write_log(folder, blocks(world, rows, rng))
+    write_log(folder, make_blocks(world, rows, rng))
     size = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
     console.print(f"wrote {rows:,} rows, {size / 2**30:.2f} GiB, in {time.perf_counter() - started:.0f} s")
     with watched() as memory, open_log(folder) as log:
@@ -231,24 +231,26 @@ def beside_obp(rows: int) -> None:
         console.print(f"obp is not here ({error}): no comparison")
         return
     world = make_world(np.random.default_rng(0))
-    some = list(blocks(world, rows, np.random.default_rng(2)))
     target = np.tile(np.eye(len(ARMS))[2], (_BLOCK, 1))
-    partitions = [block.partition(target[: len(block)]) for block in some]
+    blocks = [
+        block.with_target(target[: len(block)])
+        for block in make_blocks(world, rows, np.random.default_rng(2))
+    ]
     started = time.perf_counter()
-    nuisance = _sum([prepare(p, {"folds"}) for p in partitions]).fit()
+    nuisance = _sum([prepare(p, {"folds"}) for p in blocks]).fit()
     model_s = time.perf_counter() - started
     chosen = {name: ESTIMATORS[name]() for name in ("ips", "snips", "dr")}
     started = time.perf_counter()
-    sums = [{n: e.collect(Evidence(p, nuisance)) for n, e in chosen.items()} for p in partitions]
+    sums = [{n: e.collect(EstimatorInputs(p, nuisance)) for n, e in chosen.items()} for p in blocks]
     ours = {n: e.estimate(_sum([s[n] for s in sums])) for n, e in chosen.items()}
     ours_s = time.perf_counter() - started
-    predictions = np.concatenate([_predict(nuisance, p) for p in partitions])
-    seen = np.concatenate([~np.isnan(p.outcomes[:, 1]) for p in partitions])
+    predictions = np.concatenate([_predict(nuisance, p) for p in blocks])
+    seen = np.concatenate([~np.isnan(p.outcomes[:, 1]) for p in blocks])
     common: dict[str, Any] = {
-        "reward": np.concatenate([p.outcomes[:, 1] for p in partitions])[seen],
-        "action": np.concatenate([p.action for p in partitions])[seen],
-        "pscore": np.concatenate([p.propensity for p in partitions])[seen],
-        "action_dist": np.concatenate([p.target for p in partitions])[seen][:, :, None],
+        "reward": np.concatenate([p.outcomes[:, 1] for p in blocks])[seen],
+        "action": np.concatenate([p.action for p in blocks])[seen],
+        "pscore": np.concatenate([p.propensity for p in blocks])[seen],
+        "action_dist": np.concatenate([p.target for p in blocks])[seen][:, :, None],
     }
     with_model = common | {"estimated_rewards_by_reg_model": predictions[seen][:, :, None]}
     asked = (
@@ -274,9 +276,9 @@ def beside_obp(rows: int) -> None:
     )
 
 
-def _predict(nuisance: Nuisance, partition: Partition) -> FloatArray:
+def _predict(nuisance: Nuisance, block: TargetBlock) -> FloatArray:
     assert nuisance.folds is not None
-    return nuisance.folds.predict(partition.x, partition.fold)[..., 1]
+    return nuisance.folds.predict(block.x, block.fold)[..., 1]
 
 
 def _sum(parts: list[Any]) -> Any:

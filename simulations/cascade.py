@@ -33,7 +33,6 @@ from bandit_router.cascade.escalation import EscalationRule, judge
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import load_dataset
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.partition import IntArray
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.words import interval, shorten
 from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
@@ -46,7 +45,7 @@ from bandit_router.posterior.confidence import empty_calibrators, with_confidenc
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.priors import make_hyperprior, make_prior
 from bandit_router.settings.learning import PosteriorSection
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, IntArray
 from simulations import show
 from simulations.streams import cost_weight, stream_of
 

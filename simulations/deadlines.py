@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from bandit_router.evaluation.partition import IntArray
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.played import sd
 from bandit_router.evaluation.report.words import plus_minus
@@ -31,7 +30,7 @@ from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.evaluation.simulation.stream import Stream, with_latencies
 from bandit_router.evaluation.simulation.tracks import best_fixed
 from bandit_router.routing.deadline import Deadline
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, IntArray
 from simulations import show
 from simulations.streams import load_stream
 

@@ -81,7 +81,7 @@ def classified(stream: Stream, seed: int = 0) -> Stream:
     data = Labelled(stream.x, stream.quality[:, CHEAP] < LOW, np.ones(len(stream)))
     with threadpool_limits(1, "blas"):
         p = hold_out(data, np.random.default_rng(seed)).p.tolist()
-    return replace(stream, signals=tuple({**stream.signals_of(i), P_COMPLEX: p[i]} for i in range(len(p))))
+    return replace(stream, signals=tuple({**stream.signals_at(i), P_COMPLEX: p[i]} for i in range(len(p))))
 
 
 def judge(plan: Plan, spec: str, seed: int) -> Figures:

@@ -18,7 +18,6 @@ import numpy as np
 from rich.console import Console
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.partition import BoolArray, IntArray
 from bandit_router.evaluation.report.as_json import simulation_json
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.played import sd
@@ -26,7 +25,7 @@ from bandit_router.evaluation.report.words import plus_minus
 from bandit_router.evaluation.simulation.agents import Agent, MakeAgent, RouterMaker, Setting
 from bandit_router.evaluation.simulation.simulate import Simulation
 from bandit_router.evaluation.simulation.stream import Stream
-from bandit_router.types import FloatArray, Signals
+from bandit_router.types import BoolArray, FloatArray, IntArray, Signals
 from simulations import show
 from simulations.peers.paretobandit import ParetoBanditMaker
 from simulations.streams import FIVE, load_stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bandit_router.evaluation.logs.block import Block, BlockSource
+from bandit_router.evaluation.block import Block, BlockSource
 from bandit_router.evaluation.logs.read import Log
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.signals.classifier import CLASSIFIER, P_COMPLEX, Classifier
@@ -39,4 +39,4 @@ def signals_by(classifier: Classifier, rows: Block | Stream) -> tuple[Signals, .
     """The signals of every row (n), those of the classifier among them."""
     p = classifier.p_complex_many(rows.x).tolist()
     digest = classifier.digest
-    return tuple({**rows.signals_of(i), P_COMPLEX: p[i], CLASSIFIER: digest} for i in range(len(p)))
+    return tuple({**rows.signals_at(i), P_COMPLEX: p[i], CLASSIFIER: digest} for i in range(len(p)))

@@ -1,7 +1,7 @@
 """What a log can and cannot say about a target policy, and whether its propensities can be true.
 
-Everything is a sum (or a largest value) over partitions. Weights W = w/ρ are those of rows with feedback, as
-in :mod:`bandit_router.evaluation.estimators.evidence`.
+Everything is a sum (or a largest value) over blocks. Weights W = w/ρ are those of rows with feedback, as
+in :mod:`bandit_router.evaluation.estimators.inputs`.
 
 **Checks of the log itself.** If the logged PMF e is what the actions were drawn from, then
 1{a was chosen} − e(a|x) has mean 0 given everything before it, and so has its product with any feature.
@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bandit_router.evaluation.estimators.evidence import Evidence, Grouping, Nuisance
+from bandit_router.evaluation.block import OUTCOMES
+from bandit_router.evaluation.estimators.inputs import EstimatorInputs, Grouping, Nuisance
 from bandit_router.evaluation.estimators.stabilised import stage_weights, sum_by_stage, term_spread
 from bandit_router.evaluation.estimators.sums import Figure, Largest, RatioSums, add_fields
-from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.types import FloatArray
 
 NEEDS: Sequence[Grouping] = ("folds",)
@@ -78,18 +78,18 @@ class DiagnosticSums:
         return add_fields(self, other)
 
 
-def examine(evidence: Evidence) -> DiagnosticSums:
-    """The diagnostic sums of one partition."""
-    p, w = evidence.partition, evidence.weight
+def examine(inputs: EstimatorInputs) -> DiagnosticSums:
+    """The diagnostic sums of one block."""
+    p, w = inputs.block, inputs.weight
     n, k = p.logged.shape
     z = np.column_stack([np.ones(n), p.x])
     chosen = (p.action[:, None] == np.arange(k)).astype(np.float64)
-    seen = w[:, None] * evidence.seen
+    seen = w[:, None] * inputs.seen
     possible = np.divide(p.target, p.logged, out=np.zeros((n, k)), where=p.logged > 0)
     supported = np.where(p.logged > 0, p.target, 0.0)
-    clipped = np.minimum(w[:, None], CLIPS)[:, :, None] * (evidence.seen * evidence.outcomes)[:, None]
+    clipped = np.minimum(w[:, None], CLIPS)[:, :, None] * (inputs.seen * inputs.outcomes)[:, None]
     clipped = clipped.reshape(n, len(CLIPS) * len(OUTCOMES))
-    q = evidence.cross_fitted.action
+    q = inputs.cross_fitted.action
     at_action = p.logged[np.arange(n), p.action]
     uniform = p.eligible / p.eligible.sum(axis=1, keepdims=True)
     return DiagnosticSums(
@@ -103,12 +103,12 @@ def examine(evidence: Evidence) -> DiagnosticSums:
         squares=(seen**2).sum(axis=0),
         excess=(chosen - p.logged).T @ z,
         doubt=(p.logged * (1.0 - p.logged)).T @ z**2,
-        clipped=RatioSums.of(clipped, np.ones_like(clipped), np.tile(evidence.informative, len(CLIPS))),
-        residual=RatioSums.of(seen * (evidence.outcomes - q), np.ones_like(seen), evidence.informative),
-        predicted=chosen.T @ (q * evidence.observed),
-        found=chosen.T @ evidence.outcomes,
-        spread=sum_by_stage(term_spread(evidence).sum(axis=1), evidence.stage),
-        stages=sum_by_stage(np.stack([np.ones_like(seen), seen, seen**2], axis=-1), evidence.stage),
+        clipped=RatioSums.of(clipped, np.ones_like(clipped), np.tile(inputs.informative, len(CLIPS))),
+        residual=RatioSums.of(seen * (inputs.outcomes - q), np.ones_like(seen), inputs.informative),
+        predicted=chosen.T @ (q * inputs.observed),
+        found=chosen.T @ inputs.outcomes,
+        spread=sum_by_stage(term_spread(inputs).sum(axis=1), inputs.stage),
+        stages=sum_by_stage(np.stack([np.ones_like(seen), seen, seen**2], axis=-1), inputs.stage),
         top=_largest(seen),
         reach=_largest(np.abs(z)),
         possible=_largest(possible.max(axis=1)),

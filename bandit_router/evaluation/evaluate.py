@@ -15,15 +15,14 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.answers import BLOCKS, Answer, Evaluation, Question
-from bandit_router.evaluation.baselines import BySet, blind_questions
+from bandit_router.evaluation.baselines import BySet, make_baseline_questions
+from bandit_router.evaluation.block import OUTCOMES, BlockSource, TargetBlock
 from bandit_router.evaluation.diagnostics import NEEDS, DiagnosticSums, diagnose, examine
-from bandit_router.evaluation.estimators import ESTIMATORS, Estimate, Estimator, Evidence, prepare
-from bandit_router.evaluation.estimators.evidence import Grouping, LogSums, Nuisance
+from bandit_router.evaluation.estimators import ESTIMATORS, Estimate, Estimator, EstimatorInputs, prepare
+from bandit_router.evaluation.estimators.inputs import Grouping, LogSums, Nuisance
 from bandit_router.evaluation.estimators.sums import Largest
 from bandit_router.evaluation.gate import gate
-from bandit_router.evaluation.logs.block import Block, BlockSource
 from bandit_router.evaluation.parallel import total
-from bandit_router.evaluation.partition import OUTCOMES, Partition
 from bandit_router.evaluation.targets import (
     FoldPosteriors,
     believe,
@@ -91,7 +90,7 @@ def evaluate(
         Question("uniform", "uniform", Uniform()),
     ]
     answers, policies_by_set = second(questions)
-    blind = blind_questions(answers, policies_by_set, arms, headline)
+    blind = make_baseline_questions(answers, policies_by_set, arms, headline)
     answers += second(blind)[0] if blind else []
     mean_weight = first.cost_weight / rows if cost_weight is None else cost_weight
     return Evaluation(arms=tuple(arms), rows=rows, cost_weight=mean_weight, answers=tuple(answers))
@@ -130,7 +129,7 @@ class _First:
 def _first(needs: set[Grouping], prior: Posterior | None, piece: BlockSource) -> _First:
     block = piece.read()
     return _First(
-        log=prepare(block.partition(block.logged), needs),
+        log=prepare(block, needs),
         folds=None if prior is None else learn_folds(block, prior),
         cost_weight=float(block.cost_weight.sum()),
         extremes=Largest(np.array([block.cost_weight.max(), -block.cost_weight.min()])),
@@ -203,15 +202,15 @@ def _second(
     for question in questions:
         policy = question.policy
         pmf = block.logged if policy is None else target_pmf(block, policy, beliefs, price.given)
-        partition = block.partition(pmf)
-        evidence = Evidence(partition, nuisance)
+        targeted = block.with_target(pmf)
+        inputs = EstimatorInputs(targeted, nuisance)
         shares = np.zeros((BLOCKS, len(block.arms)))
         np.add.at(shares, when, pmf)
         sums.append(
             _TargetSums(
-                estimators={name: one.collect(evidence) for name, one in estimators.items()},
-                priced=_priced(block, partition, estimators, nuisance) if price.one is None else {},
-                diagnostics=examine(evidence),
+                estimators={name: one.collect(inputs) for name, one in estimators.items()},
+                priced=_priced(targeted, estimators, nuisance) if price.one is None else {},
+                diagnostics=examine(inputs),
                 shares=shares,
                 by_set={
                     tuple(there.tolist()): np.append(pmf[some].sum(axis=0), len(some))
@@ -223,13 +222,13 @@ def _second(
 
 
 def _priced(
-    block: Block, partition: Partition, estimators: Mapping[str, Estimator[Any]], nuisance: Nuisance
+    block: TargetBlock, estimators: Mapping[str, Estimator[Any]], nuisance: Nuisance
 ) -> dict[str, Any]:
     """The sums of λ · cost where λ differs between rows."""
     scale = np.ones((len(block), len(OUTCOMES)))
     scale[:, _COST] = block.cost_weight
-    evidence = Evidence(partition, nuisance, scale)
-    return {name: one.collect(evidence) for name, one in estimators.items()}
+    inputs = EstimatorInputs(block, nuisance, scale)
+    return {name: one.collect(inputs) for name, one in estimators.items()}
 
 
 def _answers(

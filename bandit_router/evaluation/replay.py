@@ -21,7 +21,7 @@ share of the log's rows of arm a that have feedback, the figure is a ratio over 
     V = Σ y/ρ(a) / Σ 1/ρ(a)
 
 which is right when feedback is missing at random given the arm, as everywhere in
-:mod:`bandit_router.evaluation.estimators.evidence`. A plain mean would be of the arms that are heard from.
+:mod:`bandit_router.evaluation.estimators.inputs`. A plain mean would be of the arms that are heard from.
 
 The price is the rows that are dropped: about 1 in M is retained, and M is 1 over the smallest logged
 probability. On a log that is far from uniform that is next to nothing, and the result refuses to say more.
@@ -38,17 +38,16 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.answers import Evaluation
-from bandit_router.evaluation.estimators.evidence import no_rows, prepare
+from bandit_router.evaluation.block import OUTCOMES, Block, BlockSource
+from bandit_router.evaluation.estimators.inputs import empty_log_error, prepare
 from bandit_router.evaluation.estimators.sums import Figure, RatioSums
 from bandit_router.evaluation.gate import ESS, Refusal
-from bandit_router.evaluation.logs.block import Block, BlockSource
 from bandit_router.evaluation.parallel import spread
-from bandit_router.evaluation.partition import OUTCOMES, IntArray
 from bandit_router.evaluation.targets import knowing
 from bandit_router.policies import Policy
 from bandit_router.posterior.linear import Posterior
 from bandit_router.routing.decide import score
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, IntArray
 
 _REWARD = OUTCOMES.index("reward")
 
@@ -104,10 +103,10 @@ def survey(blocks: Iterable[Block]) -> Survey:
         smallest = min(smallest, float(block.logged[block.eligible].min(initial=1.0)))
         # Where a propensity contradicts the PMF the gate refuses the figures; it need not stop the replay.
         smallest = min(smallest, float(block.propensity.min(initial=1.0)))
-        found = prepare(block.partition(block.logged), ())
+        found = prepare(block, ())
         sums = found if sums is None else sums + found
     if sums is None:
-        raise no_rows()
+        raise empty_log_error()
     bound = 1.0 / smallest if smallest > 0 else math.inf
     return Survey(arms=sums.arms, bound=bound, feedback_share=sums.fit().feedback_share)
 
@@ -219,7 +218,7 @@ class _Player:
         weight = float(block.cost_weight[i]) if self.cost_weight is None else self.cost_weight
         names = [block.arms[j] for j in k]
         costs = block.expected_cost_usd[i, k].tolist()
-        pmf = self.policy.pmf(score(self.published, names, block.x[i], costs, weight, block.signals_of(i)))
+        pmf = self.policy.pmf(score(self.published, names, block.x[i], costs, weight, block.signals_at(i)))
         return pmf[int(np.searchsorted(k, block.action[i]))] / float(block.propensity[i])
 
     def learn(self, block: Block, i: int) -> None:

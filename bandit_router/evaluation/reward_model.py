@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.partition import IntArray, Partition
-from bandit_router.types import FloatArray
+from bandit_router.evaluation.block import Block
+from bandit_router.types import FloatArray, IntArray
 
 RIDGE = 1.0
 """The penalty on a feature's coefficient, in rows where that feature is 1."""
@@ -66,7 +66,7 @@ class RewardModel:
         predicted = np.empty((len(x), k, m))
         for g in np.unique(group).tolist():
             if g not in self.theta:
-                raise InvalidInput("partition", f"has a group {g} without a model", "prepare the whole log")
+                raise InvalidInput("block", f"has a group {g} without a model", "prepare the whole log")
             rows, theta = group == g, self.theta[g]
             flat = x[rows] @ theta[..., 1:].reshape(k * m, -1).T
             predicted[rows] = flat.reshape(-1, k, m) + theta[..., 0]
@@ -86,19 +86,19 @@ class ModelSums:
         return ModelSums(groups)
 
     @classmethod
-    def of(cls, partition: Partition, group: IntArray) -> ModelSums:
-        """The sums of one partition, each row in its group (n,)."""
-        z = np.column_stack([np.ones(len(partition)), partition.x])
-        k, m, dim = len(partition.arms), partition.outcomes.shape[1], z.shape[1]
+    def of(cls, block: Block, group: IntArray) -> ModelSums:
+        """The sums of one block, each row in its group (n,)."""
+        z = np.column_stack([np.ones(len(block)), block.x])
+        k, m, dim = len(block.arms), block.outcomes.shape[1], z.shape[1]
         groups = {
             g: Gram(np.zeros((k, m, dim, dim)), np.zeros((k, m, dim))) for g in np.unique(group).tolist()
         }
-        cell = group * k + partition.action
+        cell = group * k + block.action
         by_cell = np.argsort(cell, kind="stable")
         starts = np.flatnonzero(np.diff(cell[by_cell], prepend=-1))
-        for rows in np.split(by_cell, starts[1:]) if len(partition) else []:
-            gram, arm = groups[int(group[rows[0]])], int(partition.action[rows[0]])
-            _accumulate(gram.second[arm], gram.cross[arm], z[rows], partition.outcomes[rows])
+        for rows in np.split(by_cell, starts[1:]) if len(block) else []:
+            gram, arm = groups[int(group[rows[0]])], int(block.action[rows[0]])
+            _accumulate(gram.second[arm], gram.cross[arm], z[rows], block.outcomes[rows])
         return cls(groups)
 
     def cross_fit(self) -> RewardModel:

@@ -18,12 +18,12 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.logs.block import Block
-from bandit_router.evaluation.partition import FOLDS, OUTCOMES, IntArray
+from bandit_router.evaluation.block import OUTCOMES, Block
+from bandit_router.evaluation.splits import FOLDS
 from bandit_router.policies import Policy, learns, signals_needed, signals_read
 from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.signals.classifier import P_COMPLEX
-from bandit_router.types import FloatArray, Scores
+from bandit_router.types import FloatArray, IntArray, Scores
 
 _CURE = "have it logged ([[rules]] or [classifier] make it), and evaluate the decisions made since"
 _REWARD = OUTCOMES.index("reward")
@@ -143,7 +143,7 @@ def target_pmf(
         arms = tuple(names[k])
         seen = [values[np.ix_(rows, k)] for values in (*beliefs, block.expected_cost_usd, utility)]
         probabilities = [
-            policy.pmf(Scores(arms, block.x[i], mean, std, cost, u, block.signals_of(i)))
+            policy.pmf(Scores(arms, block.x[i], mean, std, cost, u, block.signals_at(i)))
             for i, mean, std, cost, u in zip(rows.tolist(), *seen, strict=True)
         ]
         pmf[np.ix_(rows, k)] = probabilities
@@ -153,7 +153,7 @@ def target_pmf(
 def _check_signals(block: Block, policy: Policy) -> None:
     """InvalidInput where the log has not what a policy goes by: live it would have done something else."""
     for name in signals_needed(policy):
-        if not all(name in block.signals_of(i) for i in range(len(block))):
+        if not all(name in block.signals_at(i) for i in range(len(block))):
             problem = f"has rows without the signal {name!r}, which {policy.spec} goes by"
             cure = f"give --classifier FILE, or {_CURE}" if name == P_COMPLEX else _CURE
             raise InvalidInput("log", problem, cure)

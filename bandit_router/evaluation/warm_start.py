@@ -8,10 +8,9 @@ from contextlib import closing
 import numpy as np
 
 from bandit_router.errors import InvalidInput, StoreError
+from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.datasets import Dataset
-from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.read import Log
-from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.features import Pipeline, input_tokens, read_query
 from bandit_router.posterior.cost import roots
 from bandit_router.posterior.hierarchical import Sums, add_sums
@@ -60,7 +59,7 @@ def of_log(log: Log, prior: Posterior, names: Mapping[str, str] | None = None) -
     costs = empty_costs(rewards)
     for block in (piece.read() for piece in log.pieces):
         _count(rewards, block, block.outcomes[:, _REWARD])
-        _count(costs, block, roots(block.outcomes[:, _COST], block.listed()))
+        _count(costs, block, roots(block.outcomes[:, _COST], block.list_costs()))
     return _evidence(rewards, costs, names, f"the log of router {log.info['router']}")
 
 

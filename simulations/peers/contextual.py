@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.agents import Setting
-from bandit_router.types import FloatArray, Signals
+from bandit_router.types import BoolArray, FloatArray, Signals
 from simulations.peers.common import draw_seed, load
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.agents import Setting
-from bandit_router.types import FloatArray, Signals
+from bandit_router.types import BoolArray, FloatArray, Signals
 from simulations.peers.common import draw_seed, load
 
 _TUNED = {"cold start": "BEST_K3_TABULA_RASA_HPARAMS", "router": "BEST_K3_HPARAMS"}

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.policies import sample
-from bandit_router.types import FloatArray, Signals
+from bandit_router.types import BoolArray, FloatArray, Signals
 from simulations.peers.common import draw_seed, load
 
 

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bandit_router.evaluation.estimators import Estimate, Estimator, Evidence, prepare
+from bandit_router.evaluation.block import OUTCOMES, TargetBlock
+from bandit_router.evaluation.estimators import Estimate, Estimator, EstimatorInputs, prepare
 from bandit_router.evaluation.estimators.sums import Z95
-from bandit_router.evaluation.partition import OUTCOMES, IntArray, Partition
+from bandit_router.types import IntArray
 
 ROUNDING = 1e-12
 
 
-def run(estimator: Estimator[Any], partitions: Sequence[Partition]) -> Estimate:
+def run(estimator: Estimator[Any], blocks: Sequence[TargetBlock]) -> Estimate:
     """The two passes, with nothing prepared but what the estimator says it needs."""
-    nuisance = reduce(operator.add, [prepare(part, estimator.needs) for part in partitions]).fit()
-    sums = [estimator.collect(Evidence(part, nuisance)) for part in partitions]
+    nuisance = reduce(operator.add, [prepare(part, estimator.needs) for part in blocks]).fit()
+    sums = [estimator.collect(EstimatorInputs(part, nuisance)) for part in blocks]
     return estimator.estimate(reduce(operator.add, sums))
 
 
@@ -38,22 +39,22 @@ def assert_same(one: Estimate, two: Estimate, rtol: float = ROUNDING) -> None:
             assert a.standard_error == pytest.approx(b.standard_error, rel=rtol, abs=1e-15)
 
 
-def check_partitions(estimator: Estimator[Any], log: Partition, part_of_row: IntArray) -> None:
-    """However the rows are dealt to partitions, even empty ones, the figures are the same."""
+def check_blocks(estimator: Estimator[Any], log: TargetBlock, part_of_row: IntArray) -> None:
+    """However the rows are dealt to blocks, even empty ones, the figures are the same."""
     parts = [log.take(np.flatnonzero(part_of_row == p)) for p in range(int(part_of_row.max()) + 2)]
     assert_same(run(estimator, parts), run(estimator, [log]))
     assert_same(run(estimator, parts[::-1]), run(estimator, [log]))
 
 
-def check_grouping(estimator: Estimator[Any], log: Partition) -> None:
+def check_grouping(estimator: Estimator[Any], log: TargetBlock) -> None:
     """(a + b) + c is a + (b + c), up to rounding."""
     parts = [log.take(rows) for rows in np.array_split(np.arange(len(log)), [7, 101])]
     nuisance = reduce(operator.add, [prepare(part, estimator.needs) for part in parts]).fit()
-    a, b, c = (estimator.collect(Evidence(part, nuisance)) for part in parts)
+    a, b, c = (estimator.collect(EstimatorInputs(part, nuisance)) for part in parts)
     assert_same(estimator.estimate((a + b) + c), estimator.estimate(a + (b + c)))
 
 
-def check_arm_order(estimator: Estimator[Any], log: Partition, order: IntArray) -> None:
+def check_arm_order(estimator: Estimator[Any], log: TargetBlock, order: IntArray) -> None:
     """An arm's place in the list means nothing."""
     shuffled = replace(
         log,
@@ -66,7 +67,7 @@ def check_arm_order(estimator: Estimator[Any], log: Partition, order: IntArray) 
     assert_same(run(estimator, [shuffled]), run(estimator, [log]))
 
 
-def check_units(estimator: Estimator[Any], log: Partition, factor: float) -> None:
+def check_units(estimator: Estimator[Any], log: TargetBlock, factor: float) -> None:
     """Outcomes in other units give the same figures in those units."""
     scaled = run(estimator, [replace(log, outcomes=log.outcomes * factor)])
     for outcome, before in run(estimator, [log]).items():
@@ -77,7 +78,7 @@ def check_units(estimator: Estimator[Any], log: Partition, factor: float) -> Non
         assert after.standard_error == pytest.approx(factor * before.standard_error, rel=1e-9)
 
 
-def check_interval(estimator: Estimator[Any], log: Partition) -> None:
+def check_interval(estimator: Estimator[Any], log: TargetBlock) -> None:
     """Every figure is finite, and its interval is value ± 1.96 standard errors."""
     for figure in run(estimator, [log]).values():
         assert figure is not None
@@ -87,7 +88,7 @@ def check_interval(estimator: Estimator[Any], log: Partition) -> None:
         assert figure.value - figure.low == pytest.approx(Z95 * figure.standard_error)
 
 
-def check_missing_is_not_zero(estimator: Estimator[Any], log: Partition, missing: IntArray) -> None:
+def check_missing_is_not_zero(estimator: Estimator[Any], log: TargetBlock, missing: IntArray) -> None:
     """On-policy, where every outcome seen is the same number, the value is that number.
 
     However much is missing, and however unevenly over the arms, as long as each arm has some: to within
@@ -101,7 +102,7 @@ def check_missing_is_not_zero(estimator: Estimator[Any], log: Partition, missing
         assert figure.value == pytest.approx(truth, rel=0.02)
 
 
-def check_missing_outcome(estimator: Estimator[Any], log: Partition) -> None:
+def check_missing_outcome(estimator: Estimator[Any], log: TargetBlock) -> None:
     """An outcome without any feedback has no figure, and changes no other."""
     outcomes = log.outcomes.copy()
     outcomes[:, OUTCOMES.index("quality")] = np.nan
@@ -110,7 +111,7 @@ def check_missing_outcome(estimator: Estimator[Any], log: Partition) -> None:
     assert_same({**found, "quality": whole["quality"]}, whole)
 
 
-def check_on_policy(estimator: Estimator[Any], log: Partition) -> None:
+def check_on_policy(estimator: Estimator[Any], log: TargetBlock) -> None:
     """The value of the behaviour policy itself is the sample mean, to within the error of that mean."""
     found = run(estimator, [log.with_target(log.logged)])
     allowed = log.outcomes.std(axis=0) / math.sqrt(len(log))
@@ -119,8 +120,8 @@ def check_on_policy(estimator: Estimator[Any], log: Partition) -> None:
         assert abs(figure.value - mean) < error
 
 
-def check_input_unchanged(estimator: Estimator[Any], log: Partition) -> None:
-    """An estimator reads its partition and no more."""
+def check_input_unchanged(estimator: Estimator[Any], log: TargetBlock) -> None:
+    """An estimator reads its block and no more."""
     before = log.take(np.arange(len(log)))
     run(estimator, [log])
     for name, array in vars(before).items():

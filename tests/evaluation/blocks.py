@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from bandit_router.evaluation.logs.block import Block
-from bandit_router.evaluation.partition import FOLDS, IntArray, Partition
+from bandit_router.evaluation.block import Block, TargetBlock
+from bandit_router.evaluation.splits import FOLDS
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.priors import make_prior
 from bandit_router.settings.learning import PosteriorSection
@@ -25,31 +25,18 @@ class InMemory:
         return self.block
 
 
-def block_of(partition: Partition, *, cost_weight: float = 0.0) -> Block:
-    """The partition's rows, one every second, with expected costs of 1e-4 · 4^k USD."""
-    shared = {f.name: getattr(partition, f.name) for f in fields(partition) if f.name != "target"}
-    n, k = partition.logged.shape
-    expected = np.where(partition.eligible, 1e-4 * 4.0 ** np.arange(k), 0.0)
-    return Block(
-        **shared,
-        expected_cost_usd=expected,
-        cost_weight=np.full(n, cost_weight),
-        decided_at=1e9 + partition.order.astype(np.float64),
-    )
-
-
-def take(block: Block, rows: IntArray) -> Block:
-    """Some of the rows."""
-    others = ("arms", "signals", "list_cost_usd")
-    arrays = {f.name: getattr(block, f.name)[rows] for f in fields(block) if f.name not in others}
-    signals = tuple(block.signals[i] for i in rows) if block.signals else ()
-    return Block(arms=block.arms, signals=signals, list_cost_usd=block.listed()[rows], **arrays)
+def block_of(log: TargetBlock, *, cost_weight: float = 0.0) -> Block:
+    """The log without its target, one row every second, with expected costs of 1e-4 · 4^k USD."""
+    n, k = log.logged.shape
+    logged = {f.name: getattr(log, f.name) for f in fields(Block)}
+    expected = np.where(log.eligible, 1e-4 * 4.0 ** np.arange(k), 0.0)
+    return Block(**logged | {"expected_cost_usd": expected, "cost_weight": np.full(n, cost_weight)})
 
 
 def split(block: Block, size: int) -> Iterator[InMemory]:
     """The block in pieces of ``size`` rows."""
     for start in range(0, len(block), size):
-        yield InMemory(take(block, np.arange(start, min(start + size, len(block)))))
+        yield InMemory(block.take(np.arange(start, min(start + size, len(block)))))
 
 
 def a_block(seed: int = 0, n: int = 600, *, uniform: bool = False, cost_weight: float = 0.0) -> Block:
@@ -58,9 +45,9 @@ def a_block(seed: int = 0, n: int = 600, *, uniform: bool = False, cost_weight: 
     world = make_world(rng)
     shape = world.means.shape[:2]
     behaviour = np.full(shape, 1 / len(ARMS)) if uniform else softmax(rng.standard_normal(shape), floor=0.2)
-    partition = world.log(rng, n, behaviour, always(0, shape[0]))
-    assert partition.fold.max() == FOLDS - 1
-    return block_of(partition, cost_weight=cost_weight)
+    block = world.log(rng, n, behaviour, always(0, shape[0]))
+    assert block.fold.max() == FOLDS - 1
+    return block_of(block, cost_weight=cost_weight)
 
 
 def signalled(block: Block) -> Block:

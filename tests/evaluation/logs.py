@@ -12,7 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from bandit_router.evaluation.logs.block import Block
+from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.logs.export import Exported, export
 from bandit_router.evaluation.logs.read import Log
 from bandit_router.objective.reward import reward
@@ -111,8 +111,8 @@ def joined(blocks: Sequence[Block]) -> Block:
     """The rows of all blocks in one."""
     arrays = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in _ARRAYS}
     assert len({block.arms for block in blocks}) == 1
-    signals = tuple(block.signals_of(i) for block in blocks for i in range(len(block)))
-    listed = np.concatenate([block.listed() for block in blocks])
+    signals = tuple(block.signals_at(i) for block in blocks for i in range(len(block)))
+    listed = np.concatenate([block.list_costs() for block in blocks])
     return Block(arms=blocks[0].arms, signals=signals, list_cost_usd=listed, **arrays)
 
 
@@ -123,8 +123,8 @@ def assert_equal(ours: Block, theirs: Block) -> None:
         mine, other = getattr(ours, name), getattr(theirs, name)
         assert (mine.dtype, mine.shape) == (other.dtype, other.shape), name
         np.testing.assert_array_equal(mine, other, err_msg=name)
-    np.testing.assert_array_equal(ours.listed(), theirs.listed())
-    assert [ours.signals_of(i) for i in range(len(ours))] == [theirs.signals_of(i) for i in range(len(ours))]
+    np.testing.assert_array_equal(ours.list_costs(), theirs.list_costs())
+    assert [ours.signals_at(i) for i in range(len(ours))] == [theirs.signals_at(i) for i in range(len(ours))]
 
 
 def row_by_row(url: str, ids: Sequence[str], arms: tuple[str, ...]) -> Block:

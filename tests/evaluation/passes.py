@@ -5,13 +5,13 @@ from __future__ import annotations
 import operator
 from functools import reduce
 
+from bandit_router.evaluation.block import TargetBlock
 from bandit_router.evaluation.diagnostics import NEEDS, Diagnostics, diagnose, examine
-from bandit_router.evaluation.estimators import Evidence, prepare
-from bandit_router.evaluation.partition import Partition
+from bandit_router.evaluation.estimators import EstimatorInputs, prepare
 
 
-def diagnostics_of(*parts: Partition) -> Diagnostics:
-    """What the partitions of one log amount to."""
+def diagnostics_of(*parts: TargetBlock) -> Diagnostics:
+    """What the blocks of one log amount to."""
     nuisance = reduce(operator.add, [prepare(part, NEEDS) for part in parts]).fit()
-    sums = reduce(operator.add, [examine(Evidence(part, nuisance)) for part in parts])
+    sums = reduce(operator.add, [examine(EstimatorInputs(part, nuisance)) for part in parts])
     return diagnose(sums, nuisance)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from bandit_router.evaluation.block import OUTCOMES, TargetBlock
 from bandit_router.evaluation.estimators import ESTIMATORS, estimate
-from bandit_router.evaluation.partition import OUTCOMES, Partition
 from bandit_router.types import FloatArray
 from tests.evaluation.worlds import always, make_world, softmax
 
@@ -28,7 +28,7 @@ class Coverage(NamedTuple):
     width: FloatArray
 
 
-def coverage(logs: Iterable[Partition], truth: FloatArray, names: tuple[str, ...]) -> dict[str, Coverage]:
+def coverage(logs: Iterable[TargetBlock], truth: FloatArray, names: tuple[str, ...]) -> dict[str, Coverage]:
     inside = {name: np.zeros((LOGS, len(OUTCOMES))) for name in names}
     width = {name: np.zeros((LOGS, len(OUTCOMES))) for name in names}
     for i, log in enumerate(logs):

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.diagnostics import CLIPS, FALSE_ALARM, NEEDS, Diagnostics
 from bandit_router.evaluation.estimators import prepare
 from bandit_router.evaluation.estimators.doubly_robust import DM, DR
 from bandit_router.evaluation.estimators.weighting import ClippedIPS
-from bandit_router.evaluation.partition import OUTCOMES, IntArray
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, IntArray
 from tests.contracts.estimator import run
 from tests.evaluation.passes import diagnostics_of
 from tests.evaluation.worlds import always, an_ordinary_log, make_world

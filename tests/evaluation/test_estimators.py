@@ -11,10 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.estimators import ESTIMATORS, Estimate, Estimator, Evidence, estimate, prepare
+from bandit_router.evaluation.block import OUTCOMES
+from bandit_router.evaluation.estimators import (
+    ESTIMATORS,
+    Estimate,
+    Estimator,
+    EstimatorInputs,
+    estimate,
+    prepare,
+)
 from bandit_router.evaluation.estimators.doubly_robust import DR
-from bandit_router.evaluation.estimators.sums import RatioSums, add_fields, figure
-from bandit_router.evaluation.partition import OUTCOMES
+from bandit_router.evaluation.estimators.sums import RatioSums, add_fields, make_figure
 from bandit_router.types import FloatArray
 from tests.contracts import estimator as contract
 from tests.evaluation.worlds import an_ordinary_log
@@ -36,13 +43,13 @@ estimators = pytest.mark.parametrize(
 def test_any_split_of_the_log_gives_the_same_figures(
     estimator: Estimator[Any], log: Any, parts: int, seed: int
 ) -> None:
-    contract.check_partitions(estimator, log, np.random.default_rng(seed).integers(parts, size=len(log)))
+    contract.check_blocks(estimator, log, np.random.default_rng(seed).integers(parts, size=len(log)))
 
 
 @estimators
 def test_one_row_at_a_time_gives_the_same_figures(estimator: Estimator[Any]) -> None:
     rows = np.arange(120)
-    contract.check_partitions(estimator, GAPPY.take(rows), rows)
+    contract.check_blocks(estimator, GAPPY.take(rows), rows)
 
 
 @estimators
@@ -113,16 +120,16 @@ class MeanSums:
 
 @dataclass(frozen=True)
 class MeanOfMeans:
-    """Averages the partitions' averages."""
+    """Averages the blocks' averages."""
 
     needs: ClassVar[tuple[Any, ...]] = ()
 
-    def collect(self, evidence: Evidence) -> MeanSums:
-        u = evidence.weight[:, None] * evidence.outcomes
+    def collect(self, inputs: EstimatorInputs) -> MeanSums:
+        u = inputs.weight[:, None] * inputs.outcomes
         return MeanSums(u.mean(axis=0) if len(u) else np.zeros(3), float(len(u) > 0))
 
     def estimate(self, sums: MeanSums) -> Estimate:
-        return {o: figure(v, 0.1, 1) for o, v in zip(OUTCOMES, sums.total / sums.parts, strict=True)}
+        return {o: make_figure(v, 0.1, 1) for o, v in zip(OUTCOMES, sums.total / sums.parts, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -131,8 +138,8 @@ class ZeroForMissing:
 
     needs: ClassVar[tuple[Any, ...]] = ()
 
-    def collect(self, evidence: Evidence) -> RatioSums:
-        u = evidence.weight[:, None] * evidence.outcomes
+    def collect(self, inputs: EstimatorInputs) -> RatioSums:
+        u = inputs.weight[:, None] * inputs.outcomes
         return RatioSums.of(u, np.ones_like(u), np.ones_like(u, dtype=np.bool_))
 
     def estimate(self, sums: RatioSums) -> Estimate:
@@ -141,7 +148,7 @@ class ZeroForMissing:
 
 def test_a_mean_of_means_fails_the_contract() -> None:
     with pytest.raises(AssertionError):
-        contract.check_partitions(MeanOfMeans(), LOG, np.arange(len(LOG)) // 400)
+        contract.check_blocks(MeanOfMeans(), LOG, np.arange(len(LOG)) // 400)
 
 
 def test_zeros_for_missing_feedback_fail_the_contract() -> None:
@@ -152,7 +159,7 @@ def test_zeros_for_missing_feedback_fail_the_contract() -> None:
 # -- the driver and the parameters -----------------------------------------------------------------
 
 
-def test_one_call_runs_every_estimator_over_the_partitions() -> None:
+def test_one_call_runs_every_estimator_over_the_blocks() -> None:
     parts = [LOG.take(rows) for rows in np.array_split(np.arange(len(LOG)), 5)]
     found = estimate(parts, {name: made() for name, made in ESTIMATORS.items()})
     assert list(found) == list(ESTIMATORS)
@@ -166,12 +173,12 @@ def test_an_empty_log_is_an_error() -> None:
 
 
 def test_a_model_that_was_not_prepared_is_an_error() -> None:
-    evidence = Evidence(LOG, prepare(LOG, ()).fit())
+    inputs = EstimatorInputs(LOG, prepare(LOG, ()).fit())
     with pytest.raises(InvalidInput, match="needs: did not have 'folds'"):
-        DR().collect(evidence)
+        DR().collect(inputs)
 
 
-def test_partitions_with_different_arms_do_not_merge() -> None:
+def test_blocks_with_different_arms_do_not_merge() -> None:
     other = LOG.take(np.arange(5))
     object.__setattr__(other, "arms", ("a", "b", "c", "d"))
     with pytest.raises(InvalidInput, match="arms"):

@@ -10,15 +10,15 @@ import pytest
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.answers import BLOCKS, Answer, Evaluation
+from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.estimators import ESTIMATORS, estimate
 from bandit_router.evaluation.evaluate import evaluate
-from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.partition import FOLDS
+from bandit_router.evaluation.splits import FOLDS
 from bandit_router.evaluation.targets import believe, learn_folds, target_pmf
 from bandit_router.policies import Policy, parse_policy
-from tests.evaluation.blocks import a_block, a_prior, block_of, split, take
-from tests.evaluation.worlds import ARMS, make_partition, make_world, softmax
+from tests.evaluation.blocks import a_block, a_prior, block_of, split
+from tests.evaluation.worlds import ARMS, make_block, make_world, softmax
 
 SPECS = ("thompson", "linucb:alpha=0.5")
 
@@ -58,7 +58,7 @@ def test_figures_are_those_of_the_reference() -> None:
     found = run(block, "linucb:alpha=0.5", size=71)
     beliefs = believe(block, learn_folds(block, a_prior()).held_out())
     pmf = target_pmf(block, parse_policy("linucb:alpha=0.5"), beliefs)
-    reference = estimate([block.partition(pmf)], {name: make() for name, make in ESTIMATORS.items()})
+    reference = estimate([block.with_target(pmf)], {name: make() for name, make in ESTIMATORS.items()})
     for name in ESTIMATORS:
         for outcome, figure in reference[name].items():
             mine = named(found, "linucb:alpha=0.5").estimates[name][outcome]
@@ -148,7 +148,7 @@ def test_utility_prices_every_row_by_its_own_cost_weight() -> None:
     action = rng.integers(2, size=n)
     quality, cost = np.array([0.3, 0.8])[action], np.array([0.0, 0.01])[action]
     block = block_of(
-        make_partition(
+        make_block(
             x=x, logged=np.full((n, 2), 0.5), action=action,
             outcomes=np.column_stack([quality, quality, cost]), target=np.full((n, 2), 0.5),
         )
@@ -164,7 +164,7 @@ def test_utility_prices_every_row_by_its_own_cost_weight() -> None:
 def test_blind_baselines_cost_what_the_policy_costs_when_arms_join() -> None:
     block = a_block(n=4000, cost_weight=20.0)
     early = np.flatnonzero((block.order < 2000) & (block.action != len(ARMS) - 1))
-    block = take(block, np.concatenate([early, np.arange(2000, 4000)]))
+    block = block.take(np.concatenate([early, np.arange(2000, 4000)]))
     before = block.order < 2000
     block.eligible[before, -1], block.logged[before, -1] = False, 0.0
     block.logged[:] /= block.logged.sum(axis=1, keepdims=True)
@@ -213,7 +213,7 @@ def test_learned_policies_are_worth_what_they_would_earn() -> None:
         pmf = target_pmf(block, parse_policy("linucb:alpha=0.3"), beliefs)
         c = (block.x[:, None, :] == world.contexts[None]).all(axis=2).argmax(axis=1)
         truth = float((pmf * world.means[c, :, 0]).sum(axis=1).mean())
-        dr = estimate([block.partition(pmf)], {"dr": ESTIMATORS["dr"]()})["dr"]["reward"]
+        dr = estimate([block.with_target(pmf)], {"dr": ESTIMATORS["dr"]()})["dr"]["reward"]
         assert dr is not None
         covered += dr.low <= truth <= dr.high
     assert covered >= 182

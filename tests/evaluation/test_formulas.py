@@ -8,16 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bandit_router.evaluation.estimators import ESTIMATORS, Estimate, Estimator, Evidence, Nuisance, prepare
+from bandit_router.evaluation.block import OUTCOMES, TargetBlock
+from bandit_router.evaluation.estimators import (
+    ESTIMATORS,
+    Estimate,
+    Estimator,
+    EstimatorInputs,
+    Nuisance,
+    prepare,
+)
 from bandit_router.evaluation.estimators.doubly_robust import DM, DR, DRos, SwitchDR
 from bandit_router.evaluation.estimators.stabilised import StabilisedDR
 from bandit_router.evaluation.estimators.weighting import IPS, SNIPS, ClippedIPS
-from bandit_router.evaluation.partition import FOLDS, OUTCOMES, Partition, stages_of
 from bandit_router.evaluation.reward_model import RewardModel
+from bandit_router.evaluation.splits import FOLDS, assign_stages
 from bandit_router.types import FloatArray
 from benchmarks.obp_alone import obp_estimators
 from tests.contracts.estimator import assert_same, run
-from tests.evaluation.worlds import an_ordinary_log, make_partition, softmax
+from tests.evaluation.worlds import an_ordinary_log, make_block, softmax
 
 LOG = an_ordinary_log(seed=5, n=500)
 ROWS = np.arange(len(LOG))
@@ -33,7 +41,7 @@ def errors(estimate: Estimate) -> FloatArray:
     return np.array([figure.standard_error for figure in estimate.values() if figure is not None])
 
 
-def predictions(log: Partition, nuisance: Nuisance) -> FloatArray:
+def predictions(log: TargetBlock, nuisance: Nuisance) -> FloatArray:
     assert nuisance.folds is not None
     return nuisance.folds.predict(log.x, log.fold)
 
@@ -56,8 +64,8 @@ def constant_model(theta: FloatArray) -> Nuisance:
     return replace(NUISANCE, folds=model, stages=model)
 
 
-def estimate_with(estimator: Estimator[Any], log: Partition, nuisance: Nuisance) -> Estimate:
-    return estimator.estimate(estimator.collect(Evidence(log, nuisance)))
+def estimate_with(estimator: Estimator[Any], log: TargetBlock, nuisance: Nuisance) -> Estimate:
+    return estimator.estimate(estimator.collect(EstimatorInputs(log, nuisance)))
 
 
 def test_dr_with_a_zero_model_is_ips() -> None:
@@ -77,16 +85,14 @@ def test_a_switch_above_every_weight_is_dr_and_below_every_weight_dm() -> None:
     np.testing.assert_allclose(values(found[2]), values(found[3]), rtol=1e-13)
 
 
-def perfect(rng: np.random.Generator, x: FloatArray) -> tuple[Partition, Nuisance, FloatArray]:
+def perfect(rng: np.random.Generator, x: FloatArray) -> tuple[TargetBlock, Nuisance, FloatArray]:
     """A log of outcomes that are exactly linear in x, the model that knows it, and the truth (M,)."""
     theta = np.random.default_rng(7).normal(size=(4, 3, x.shape[1] + 1))
     q = x @ theta[..., 1:].reshape(12, -1).T + theta[..., 0].ravel()
     q = q.reshape(len(x), 4, 3)
     logged, target = (softmax(np.random.default_rng(s).normal(size=(len(x), 4))) for s in (8, 9))
     action = rng.integers(4, size=len(x))
-    log = make_partition(
-        x=x, logged=logged, action=action, outcomes=q[np.arange(len(x)), action], target=target
-    )
+    log = make_block(x=x, logged=logged, action=action, outcomes=q[np.arange(len(x)), action], target=target)
     return log, constant_model(theta), np.einsum("nk,nkm->m", target, q) / len(x)
 
 
@@ -144,10 +150,10 @@ def test_missing_feedback_counts_as_part_of_the_propensity() -> None:
     assert found.rows == (~gone & (WEIGHT > 0)).sum()
 
 
-def stabilised_by_hand(log: Partition, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+def stabilised_by_hand(log: TargetBlock, q: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Value and error (M,) of complete feedback, one row at a time."""
     n, (k, m) = len(log), q.shape[1:]
-    stage, pi, e = stages_of(log.order), log.target, log.logged
+    stage, pi, e = assign_stages(log.order), log.target, log.logged
     average_rows = np.array([5.0, 5.0, 0.0])
     phi = [(pi[i] ** 2 / e[i]).sum() for i in range(n)]
     present = sorted(set(stage.tolist()))
@@ -181,12 +187,12 @@ def test_stabilised_dr_is_its_formula(late: float) -> None:
     action = (rng.random(n)[:, None] > logged.cumsum(axis=1)).sum(axis=1)
     outcomes = rng.random((n, 3)) * [1.0, 1.0, 1e-3]
     target = np.tile([0.8, 0.1, 0.05, 0.05], (n, 1))
-    log = make_partition(
+    log = make_block(
         x=rng.normal(size=(n, 2)), logged=logged, action=action, outcomes=outcomes, target=target
     )
     nuisance = prepare(log, StabilisedDR.needs).fit()
     assert nuisance.stages is not None
-    value, error = stabilised_by_hand(log, nuisance.stages.predict(log.x, stages_of(log.order)))
+    value, error = stabilised_by_hand(log, nuisance.stages.predict(log.x, assign_stages(log.order)))
     found = run(StabilisedDR(), [log])
     np.testing.assert_allclose(values(found), value, rtol=1e-11)
     np.testing.assert_allclose(errors(found), error, rtol=1e-11)

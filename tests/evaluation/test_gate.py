@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bandit_router.evaluation.block import TargetBlock
 from bandit_router.evaluation.estimators import ESTIMATORS
 from bandit_router.evaluation.estimators.weighting import SNIPS
 from bandit_router.evaluation.gate import ESS, Refusal, gate
-from bandit_router.evaluation.partition import Partition
 from bandit_router.types import FloatArray
 from tests.contracts.estimator import run
 from tests.evaluation.passes import diagnostics_of
-from tests.evaluation.worlds import World, always, draw, make_partition, softmax
+from tests.evaluation.worlds import World, always, draw, make_block, softmax
 
 N = 3000
 CONTEXTS = np.column_stack([np.ones(8), np.linspace(-1.0, 1.0, 8)])
@@ -31,11 +31,11 @@ BALANCED = 0.25 + 0.2 * np.where(HARDNESS > 0, 1.0, -1.0) * np.array([-1.0, 1.0,
 """The same, but every arm gets a quarter of all queries."""
 
 
-def honest(behaviour: FloatArray, target: FloatArray, seed: int = 1) -> Partition:
+def honest(behaviour: FloatArray, target: FloatArray, seed: int = 1) -> TargetBlock:
     return WORLD.log(np.random.default_rng(seed), N, behaviour, target)
 
 
-def claiming(log: Partition, logged: FloatArray) -> Partition:
+def claiming(log: TargetBlock, logged: FloatArray) -> TargetBlock:
     """The log with another PMF than the one its actions were drawn from."""
     return replace(log, logged=logged, propensity=logged[np.arange(N), log.action])
 
@@ -44,7 +44,7 @@ def codes(refusals: list[Refusal]) -> set[str]:
     return {refusal.code for refusal in refusals}
 
 
-def assert_plausible_but_wrong(log: Partition, truth: float) -> None:
+def assert_plausible_but_wrong(log: TargetBlock, truth: float) -> None:
     """SNIPS gives a reward in [0, 1] with a small error, whose interval does not contain the truth."""
     found = run(SNIPS(), [log])["reward"]
     assert found is not None
@@ -137,7 +137,7 @@ def test_rows_the_policy_did_not_choose_are_caught() -> None:
 # -- logs that cannot answer -----------------------------------------------------------------------
 
 
-def rare(share: float) -> Partition:
+def rare(share: float) -> TargetBlock:
     """A log that takes the target's arm in this share of its rows."""
     behaviour = np.tile([(1 - share) / 3] * 3 + [share], (8, 1))
     return honest(behaviour, HUGE)
@@ -193,7 +193,7 @@ def test_a_reward_model_that_the_rows_contradict_refuses_dm_alone() -> None:
     curved = 0.1 + 0.8 * u**2  # no line fits it, and the log looks where it is large
     outcomes = np.tile(np.where(action == 0, curved, 0.5)[:, None], (1, 3))
     target = np.tile([1.0, 0.0], (N, 1))
-    log = make_partition(x=x, logged=logged, action=action, outcomes=outcomes, target=target)
+    log = make_block(x=x, logged=logged, action=action, outcomes=outcomes, target=target)
     refusals = [r for r in gate(diagnostics_of(log)) if r.outcome == "reward"]
     assert codes(refusals) == {"reward-model"}
     assert refusals[0].concerns("dm", "reward")

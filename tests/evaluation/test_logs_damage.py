@@ -96,7 +96,7 @@ def test_a_propensity_that_only_differs_from_its_pmf_stays(sqlite_url: str) -> N
     with open_log(sqlite_url) as log:
         block = read_all(log)
         assert (log.left_out, block.propensity[4]) == ({}, 0.123)
-        block.partition(block.logged)
+        block.with_target(block.logged)
 
 
 def test_feedback_that_is_no_number_makes_its_row_unreadable(sqlite_url: str, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_whatever_a_writer_got_wrong_costs_one_row(
         named = str(rows[3]["id"])
         assert log.left_out == {why: LeftOut(1, (named,))}
         kept = read_all(log)
-        kept.partition(kept.logged)
+        kept.with_target(kept.logged)
     assert (log.rows, [piece.first for piece in log.pieces]) == (39, [0, 14, 29])
     assert kept.order.tolist() == list(range(39))
     np.testing.assert_array_equal(kept.x, np.delete(whole.x, 3, axis=0))

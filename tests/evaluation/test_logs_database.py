@@ -46,7 +46,7 @@ def test_blocks_are_what_the_store_says_row_by_row(url: str, tmp_path: Path) -> 
     assert_equal(block, row_by_row(url, ids, block.arms))
     seen = ~np.isnan(block.outcomes[:, 0])
     assert 20 <= seen.sum() < 60, "some have a reward, some have none"
-    block.partition(block.logged)
+    block.with_target(block.logged)
 
 
 def test_missing_feedback_is_not_a_number_and_never_zero(url: str, tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bandit_router.errors import ConfigError, InvalidInput, SnapshotCorrupt
+from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.logs.arrow import pa, parquet
-from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.export import ids_of, table_of, write_log
 from bandit_router.evaluation.logs.read import open_log
-from bandit_router.evaluation.partition import FOLDS, folds_of
+from bandit_router.evaluation.splits import FOLDS, assign_folds
 from bandit_router.posterior.codec import encode
 from bandit_router.posterior.linear import Posterior, Prior
 from tests.evaluation.blocks import a_block, signalled, split
@@ -33,7 +33,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 
 def known(block: Block) -> Block:
     """The block as it is read back: numbered from 0, with the folds of its ids."""
-    return replace(block, order=np.arange(len(block)), fold=folds_of(ids_of(block)))
+    return replace(block, order=np.arange(len(block)), fold=assign_folds(ids_of(block)))
 
 
 def posterior_of(block: Block) -> Posterior:
@@ -95,7 +95,7 @@ def test_the_blocks_may_be_written_in_pieces_of_any_size(tmp_path: Path) -> None
             assert_equal(read_all(log), known(block))
             for piece in log.pieces:
                 read = piece.read()
-                read.partition(read.logged)
+                read.with_target(read.logged)
 
 
 def test_the_ids_given_decide_the_folds(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_ids_given_decide_the_folds(tmp_path: Path) -> None:
     ids = [f"decision-{i}" for i in range(600)]
     write_log(tmp_path / "log", [block], ids=[ids])
     with open_log(tmp_path / "log") as log:
-        assert read_all(log).fold.tolist() == folds_of(ids).tolist()
+        assert read_all(log).fold.tolist() == assign_folds(ids).tolist()
 
 
 def test_ids_made_up_spread_evenly_over_the_folds() -> None:
@@ -111,7 +111,7 @@ def test_ids_made_up_spread_evenly_over_the_folds() -> None:
     ids = ids_of(block)
     assert ids == sorted(set(ids))
     assert {len(i) for i in ids} == {36}
-    counts = np.bincount(folds_of(ids), minlength=FOLDS)
+    counts = np.bincount(assign_folds(ids), minlength=FOLDS)
     assert np.abs(counts - 4_000).max() < 5 * np.sqrt(20_000 * 0.2 * 0.8)
 
 
@@ -299,7 +299,7 @@ def test_without_pyarrow_it_says_how_to_get_it() -> None:
     program = (
         "import sys; sys.modules['pyarrow'] = None\n"
         "from bandit_router.errors import ConfigError\n"
-        "import bandit_router.evaluation.logs.block, bandit_router.cli\n"
+        "import bandit_router.evaluation.block, bandit_router.cli\n"
         "for name in ('read', 'export'):\n"
         "    try: __import__('bandit_router.evaluation.logs.' + name)\n"
         "    except ConfigError as error: print(error)\n"

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.evaluate import evaluate
 from bandit_router.evaluation.gate import ESS
-from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.replay import Replayed, Survey, log_refusals, replay, replays, survey
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Fixed, LinUCB, Uniform
@@ -25,7 +24,7 @@ from bandit_router.routing.decide import score
 from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import FloatArray, Scores
 from tests.evaluation.blocks import InMemory, a_block, a_prior, block_of, split
-from tests.evaluation.worlds import ARMS, World, always, make_partition, make_world, softmax
+from tests.evaluation.worlds import ARMS, World, always, make_block, make_world, softmax
 
 FIRST = 100
 POLICY = LinUCB(alpha=0.5, epsilon=0.1)
@@ -166,7 +165,7 @@ def two_arms(seed: int, n: int, heard: float) -> Block:
     outcomes[(action == 1) & (rng.random(n) >= heard)] = np.nan
     half = np.full((n, 2), 0.5)
     x = np.column_stack([np.ones(n), rng.standard_normal((n, 2))])
-    return block_of(make_partition(x=x, logged=half, action=action, outcomes=outcomes, target=half))
+    return block_of(make_block(x=x, logged=half, action=action, outcomes=outcomes, target=half))
 
 
 def test_an_arm_that_is_seldom_heard_of_counts_as_often_as_it_was_taken() -> None:

@@ -12,9 +12,9 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.estimators.sums import Figure
 from bandit_router.evaluation.gate import Refusal
-from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.replay import Replayed
 from bandit_router.evaluation.report.checks import calibration_plot, clip_plot
 from bandit_router.evaluation.report.curves import curves_plot

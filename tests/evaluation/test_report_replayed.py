@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from bandit_router.evaluation.estimators.sums import Figure, figure
+from bandit_router.evaluation.block import OUTCOMES
+from bandit_router.evaluation.estimators.sums import Figure, make_figure
 from bandit_router.evaluation.gate import Refusal
-from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.replay import Replayed
 from bandit_router.evaluation.report.as_json import plain
 from bandit_router.evaluation.report.replayed import over_replays, replay_grid, replay_table
@@ -25,7 +25,7 @@ def a_run(
 ) -> Replayed:
     """Half of 1,000 rows, 400 with feedback. Costs are a thousandth of the rewards."""
     figures: dict[str, Figure | None] = {
-        outcome: figure(scale * value, scale * error, feedback)
+        outcome: make_figure(scale * value, scale * error, feedback)
         for outcome, scale in zip(OUTCOMES, (1.0, 1.0, 1e-3), strict=True)
     }
     return Replayed(

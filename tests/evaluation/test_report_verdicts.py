@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bandit_router.evaluation.blind import mix_at_cost
+from bandit_router.evaluation.baselines import mix_at_cost
 from bandit_router.evaluation.report.paired import paired
 from bandit_router.evaluation.report.played import simulation_grid
 from bandit_router.evaluation.report.points import Point, Span, hull

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.partition import Partition, stages_of
+from bandit_router.evaluation.block import TargetBlock
 from bandit_router.evaluation.reward_model import ANCHOR, RIDGE, ModelSums
+from bandit_router.evaluation.splits import assign_stages
 from bandit_router.types import FloatArray
 from tests.evaluation.worlds import an_ordinary_log
 
@@ -25,7 +26,7 @@ def ridge(x: FloatArray, y: FloatArray, mean: float) -> FloatArray:
     return theta
 
 
-def expected(log: Partition, train: FloatArray, row: int, arm: int, m: int) -> float:
+def expected(log: TargetBlock, train: FloatArray, row: int, arm: int, m: int) -> float:
     seen = train & ~np.isnan(log.outcomes[:, m])
     mine = seen & (log.action == arm)
     theta = ridge(log.x[mine], log.outcomes[mine, m], log.outcomes[seen, m].mean() if seen.any() else 0.0)
@@ -43,7 +44,7 @@ def test_a_row_is_predicted_by_ridge_regression_on_the_other_folds(row: int) -> 
 
 @pytest.mark.parametrize("row", [0, 2, 57, 399])
 def test_a_row_is_predicted_by_ridge_regression_on_earlier_stages(row: int) -> None:
-    stage = stages_of(LOG.order)
+    stage = assign_stages(LOG.order)
     q = ModelSums.of(LOG, stage).fit_on_past().predict(LOG.x, stage)
     for arm in range(4):
         for m in range(3):
@@ -61,7 +62,7 @@ def test_an_outcome_never_reaches_the_prediction_of_its_own_fold() -> None:
 
 
 def test_the_future_never_reaches_a_prediction() -> None:
-    stage = stages_of(LOG.order)
+    stage = assign_stages(LOG.order)
     before = ModelSums.of(LOG, stage).fit_on_past().predict(LOG.x, stage)
     outcomes = LOG.outcomes.copy()
     outcomes[stage >= 9] += 100.0

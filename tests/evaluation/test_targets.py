@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.logs.block import Block
-from bandit_router.evaluation.partition import FOLDS
+from bandit_router.evaluation.block import Block
+from bandit_router.evaluation.splits import FOLDS
 from bandit_router.evaluation.targets import Mix, believe, is_blind, knowing, learn_folds, target_pmf
 from bandit_router.policies import parse_policy
 from bandit_router.posterior.linear import Posterior
@@ -50,7 +50,7 @@ def test_every_policy_does_on_the_log_what_it_does_live(spec: str) -> None:
     for i in range(len(block)):
         k = np.flatnonzero(block.eligible[i])
         names, costs = [ARMS[j] for j in k], block.expected_cost_usd[i, k].tolist()
-        scores = score(by_hand[block.fold[i]], names, block.x[i], costs, 40.0, block.signals_of(i))
+        scores = score(by_hand[block.fold[i]], names, block.x[i], costs, 40.0, block.signals_at(i))
         live = policy.pmf(scores)
         assert pmf[i, k] == pytest.approx(live, abs=1e-8)
         assert pmf[i, ~block.eligible[i]].sum() == 0.0

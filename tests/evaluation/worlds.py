@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bandit_router.evaluation.partition import FOLDS, IntArray, Partition
+from bandit_router.evaluation.block import TargetBlock
+from bandit_router.evaluation.splits import FOLDS
 from bandit_router.policies import POLICIES
 from bandit_router.policies.gaussian_argmax import argmax_probabilities
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, IntArray
 
 ARMS = ("small", "medium", "large", "huge")
 
@@ -47,11 +48,11 @@ class World:
         quality = mean[:, 1] + 0.2 * rng.standard_normal(len(c))
         return np.column_stack([reward, quality, mean[:, 2] * rng.gamma(4.0, 0.25, len(c))])
 
-    def log(self, rng: np.random.Generator, n: int, behaviour: FloatArray, target: FloatArray) -> Partition:
+    def log(self, rng: np.random.Generator, n: int, behaviour: FloatArray, target: FloatArray) -> TargetBlock:
         """n independent rows of a fixed behaviour policy beside a target policy, both (C, K)."""
         c = rng.integers(len(self.contexts), size=n)
         action = draw(rng, behaviour[c])
-        return make_partition(
+        return make_block(
             x=self.contexts[c],
             logged=behaviour[c],
             action=action,
@@ -61,7 +62,7 @@ class World:
 
     def thompson_log(
         self, rng: np.random.Generator, n: int, target: FloatArray, *, floor: float, batch: int
-    ) -> Partition:
+    ) -> TargetBlock:
         """n rows of linear Thompson sampling that starts from nothing and learns after every batch."""
         k, d = self.means.shape[1], self.contexts.shape[1]
         precision, cross = np.tile(np.eye(d), (k, 1, 1)), np.zeros((k, d))
@@ -81,7 +82,7 @@ class World:
                 x = self.contexts[c[seen]]
                 precision[arm] += x.T @ x
                 cross[arm] += outcomes[seen, 0] @ x
-        return make_partition(
+        return make_block(
             x=self.contexts[c], logged=logged, action=action, outcomes=outcomes, target=target[c]
         )
 
@@ -96,12 +97,12 @@ def make_world(rng: np.random.Generator, contexts: int = 16, d: int = 3) -> Worl
     return World(contexts=x, means=np.stack([quality, quality, cost], axis=-1))
 
 
-def make_partition(
+def make_block(
     *, x: FloatArray, logged: FloatArray, action: IntArray, outcomes: FloatArray, target: FloatArray
-) -> Partition:
+) -> TargetBlock:
     """Rows in order of time, every arm eligible, the propensity as the PMF says."""
     rows = np.arange(len(action))
-    return Partition(
+    return TargetBlock(
         arms=ARMS[: logged.shape[1]],
         x=x,
         eligible=np.ones(logged.shape, dtype=np.bool_),
@@ -112,6 +113,9 @@ def make_partition(
         target=target,
         fold=rows % FOLDS,
         order=rows,
+        expected_cost_usd=np.zeros(logged.shape),
+        cost_weight=np.zeros(len(action)),
+        decided_at=1e9 + rows.astype(np.float64),
     )
 
 
@@ -134,7 +138,7 @@ def always(arm: int, contexts: int) -> FloatArray:
     return np.tile(np.eye(len(ARMS))[arm], (contexts, 1))
 
 
-def an_ordinary_log(seed: int = 0, n: int = 600, missing: float = 0.0) -> Partition:
+def an_ordinary_log(seed: int = 0, n: int = 600, missing: float = 0.0) -> TargetBlock:
     """A skewed log of a small world beside a sharper target, some rows without any feedback."""
     rng = np.random.default_rng(seed)
     world = make_world(rng)

@@ -115,7 +115,7 @@ def test_a_classifier_judges_a_log_made_without_it_as_it_would_have_live(
         pmf = target_pmf(block, policy, None)
         with pytest.raises(SchemaMismatch, match="classifier"):
             classified_pieces(log, a_classifier(schema_id="vector/15"), path)
-    assert [block.signals_of(i)["tier"] for i in range(40)] == ["free"] * 40
+    assert [block.signals_at(i)["tier"] for i in range(40)] == ["free"] * 40
     dear = [float(pmf[i, block.arms.index("large")]) > 0.5 for i in range(40)]
     assert dear == [classifier.p_complex(one.x) > 0.6 for one in made]
     assert 0 < sum(dear) < 40

@@ -7,10 +7,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.simulate import Plan
-from bandit_router.types import FloatArray, Signals
+from bandit_router.types import BoolArray, FloatArray, Signals
 from simulations.budgets import (
     ROUTER,
     SETTLED,

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from bandit_router.evaluation.datasets import Dataset
-from bandit_router.evaluation.partition import IntArray
 from bandit_router.evaluation.simulation.agents import MakeAgent, Setting
 from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.stream import Stream, make_stream
+from bandit_router.types import IntArray
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"

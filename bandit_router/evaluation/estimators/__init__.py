@@ -7,13 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
+from bandit_router.evaluation.block import TargetBlock
 from bandit_router.evaluation.estimators.base import Estimator
 from bandit_router.evaluation.estimators.doubly_robust import DM, DR, DRos, SwitchDR
-from bandit_router.evaluation.estimators.evidence import Evidence, LogSums, Nuisance, no_rows, prepare
+from bandit_router.evaluation.estimators.inputs import (
+    EstimatorInputs,
+    LogSums,
+    Nuisance,
+    empty_log_error,
+    prepare,
+)
 from bandit_router.evaluation.estimators.stabilised import StabilisedDR
 from bandit_router.evaluation.estimators.sums import Estimate, Figure
 from bandit_router.evaluation.estimators.weighting import IPS, SNIPS, ClippedIPS
-from bandit_router.evaluation.partition import Partition
 
 ESTIMATORS: Mapping[str, Callable[..., Estimator[Any]]] = {
     "ips": IPS,
@@ -30,7 +36,7 @@ __all__ = [
     "ESTIMATORS",
     "Estimate",
     "Estimator",
-    "Evidence",
+    "EstimatorInputs",
     "Figure",
     "LogSums",
     "Nuisance",
@@ -39,20 +45,18 @@ __all__ = [
 ]
 
 
-def estimate(
-    partitions: Sequence[Partition], estimators: Mapping[str, Estimator[Any]]
-) -> dict[str, Estimate]:
-    """What each estimator says of the target policy. Two passes over the partitions, in one process.
+def estimate(blocks: Sequence[TargetBlock], estimators: Mapping[str, Estimator[Any]]) -> dict[str, Estimate]:
+    """What each estimator says of the target policy. Two passes over the blocks, in one process.
 
     A reference for drivers that spread the work: only ``reduce`` would change.
     """
-    if not partitions:
-        raise no_rows()
+    if not blocks:
+        raise empty_log_error()
     needs = {grouping for estimator in estimators.values() for grouping in estimator.needs}
-    nuisance = reduce(operator.add, (prepare(partition, needs) for partition in partitions)).fit()
+    nuisance = reduce(operator.add, (prepare(block, needs) for block in blocks)).fit()
     passes = (
-        {name: estimator.collect(evidence) for name, estimator in estimators.items()}
-        for evidence in (Evidence(partition, nuisance) for partition in partitions)
+        {name: estimator.collect(inputs) for name, estimator in estimators.items()}
+        for inputs in (EstimatorInputs(block, nuisance) for block in blocks)
     )
     sums = reduce(lambda one, two: {name: one[name] + two[name] for name in one}, passes)
     return {name: estimator.estimate(sums[name]) for name, estimator in estimators.items()}

@@ -1,13 +1,13 @@
-"""What an estimator is: sums over partitions that add up in any order, and what they amount to.
+"""What an estimator is: sums over blocks that add up in any order, and what they amount to.
 
-    log = sum of prepare(partition, needs)                           first pass
-    evidence = Evidence(partition, log.fit())
-    sums = sum of estimator.collect(evidence)                        second pass
+    log = sum of prepare(block, needs)                           first pass
+    inputs = EstimatorInputs(block, log.fit())
+    sums = sum of estimator.collect(inputs)                        second pass
     estimate = estimator.estimate(sums)
 
 Notation in the formulas: rows i = 1…n with context x, action a, propensity p and outcome y; π the target
 policy; w = π(a|x)/p; q̂ the reward model. ȳ stands for y counted with the weight 1/ρ that makes up for
-missing feedback (see ``evidence``), and is 0 where there is none. Each formula holds for each of OUTCOMES.
+missing feedback (see ``inputs``), and is 0 where there is none. Each formula holds for each of OUTCOMES.
 
 All intervals are asymptotic and normal; all but the stabilised one take the rows as independent,
 which a log of a policy that was learning is not.
@@ -19,10 +19,10 @@ import math
 from typing import ClassVar, Protocol, TypeVar
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.estimators.evidence import Evidence, Grouping
-from bandit_router.evaluation.estimators.sums import Estimate, Sums
+from bandit_router.evaluation.estimators.inputs import EstimatorInputs, Grouping
+from bandit_router.evaluation.estimators.sums import Addable, Estimate
 
-S = TypeVar("S", bound=Sums)
+S = TypeVar("S", bound=Addable)
 
 
 class Estimator(Protocol[S]):
@@ -31,8 +31,8 @@ class Estimator(Protocol[S]):
     needs: ClassVar[tuple[Grouping, ...]]
     """The reward models it reads."""
 
-    def collect(self, evidence: Evidence) -> S:
-        """The sums of one partition."""
+    def collect(self, inputs: EstimatorInputs) -> S:
+        """The sums of one block."""
         ...
 
     def estimate(self, sums: S) -> Estimate:

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from bandit_router.evaluation.estimators.base import require_positive
-from bandit_router.evaluation.estimators.evidence import Evidence, Grouping
+from bandit_router.evaluation.estimators.inputs import EstimatorInputs, Grouping
 from bandit_router.evaluation.estimators.sums import Estimate, RatioSums
 from bandit_router.types import FloatArray
 
@@ -30,9 +30,9 @@ class DM:
 
     needs: ClassVar[tuple[Grouping, ...]] = ("folds",)
 
-    def collect(self, evidence: Evidence) -> RatioSums:
-        u = evidence.cross_fitted.target
-        return RatioSums.of(u, np.ones_like(u), evidence.observed)
+    def collect(self, inputs: EstimatorInputs) -> RatioSums:
+        u = inputs.cross_fitted.target
+        return RatioSums.of(u, np.ones_like(u), inputs.observed)
 
     def estimate(self, sums: RatioSums) -> Estimate:
         return sums.estimate()
@@ -52,8 +52,8 @@ class DR:
 
     needs: ClassVar[tuple[Grouping, ...]] = ("folds",)
 
-    def collect(self, evidence: Evidence) -> RatioSums:
-        return _corrected(evidence, evidence.weight)
+    def collect(self, inputs: EstimatorInputs) -> RatioSums:
+        return _corrected(inputs, inputs.weight)
 
     def estimate(self, sums: RatioSums) -> Estimate:
         return sums.estimate()
@@ -76,9 +76,9 @@ class SwitchDR:
     def __post_init__(self) -> None:
         require_positive("switch-dr", "threshold", self.threshold)
 
-    def collect(self, evidence: Evidence) -> RatioSums:
-        w = evidence.weight
-        return _corrected(evidence, np.where(w <= self.threshold, w, 0.0))
+    def collect(self, inputs: EstimatorInputs) -> RatioSums:
+        w = inputs.weight
+        return _corrected(inputs, np.where(w <= self.threshold, w, 0.0))
 
     def estimate(self, sums: RatioSums) -> Estimate:
         return sums.estimate()
@@ -101,16 +101,16 @@ class DRos:
     def __post_init__(self) -> None:
         require_positive("dros", "shrinkage", self.shrinkage)
 
-    def collect(self, evidence: Evidence) -> RatioSums:
-        w = evidence.weight
-        return _corrected(evidence, self.shrinkage * w / (w * w + self.shrinkage))
+    def collect(self, inputs: EstimatorInputs) -> RatioSums:
+        w = inputs.weight
+        return _corrected(inputs, self.shrinkage * w / (w * w + self.shrinkage))
 
     def estimate(self, sums: RatioSums) -> Estimate:
         return sums.estimate()
 
 
-def _corrected(evidence: Evidence, weight: FloatArray) -> RatioSums:
+def _corrected(inputs: EstimatorInputs, weight: FloatArray) -> RatioSums:
     """Terms q̂(x, π) + w (ȳ − q̂(x, a)), with these weights (n,)."""
-    q = evidence.cross_fitted
-    u = q.target + weight[:, None] * evidence.seen * (evidence.outcomes - q.action)
-    return RatioSums.of(u, np.ones_like(u), evidence.observed)
+    q = inputs.cross_fitted
+    u = q.target + weight[:, None] * inputs.seen * (inputs.outcomes - q.action)
+    return RatioSums.of(u, np.ones_like(u), inputs.observed)

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from bandit_router.evaluation.estimators.evidence import Evidence, Grouping
-from bandit_router.evaluation.estimators.sums import Estimate, Moments, add_fields, figure
-from bandit_router.evaluation.partition import OUTCOMES, STAGES, IntArray
-from bandit_router.types import FloatArray
+from bandit_router.evaluation.block import OUTCOMES
+from bandit_router.evaluation.estimators.inputs import EstimatorInputs, Grouping
+from bandit_router.evaluation.estimators.sums import Estimate, Moments, add_fields, make_figure
+from bandit_router.evaluation.splits import STAGES
+from bandit_router.types import FloatArray, IntArray
 
 _TINY = 1e-300  # a divisor where the quotient is not used
 
@@ -77,20 +78,20 @@ class StabilisedDR:
 
     needs: ClassVar[tuple[Grouping, ...]] = ("stages",)
 
-    def collect(self, evidence: Evidence) -> StageSums:
-        q, partition = evidence.sequential, evidence.partition
-        residual = np.where(evidence.observed, evidence.outcomes - q.action, 0.0)
-        gamma = q.target + evidence.weight[:, None] * evidence.seen * residual
-        chosen = (partition.action[:, None] == np.arange(len(partition.arms))).astype(np.float64)
-        mass = chosen * evidence.target_at_action[:, None]
+    def collect(self, inputs: EstimatorInputs) -> StageSums:
+        q, block = inputs.sequential, inputs.block
+        residual = np.where(inputs.observed, inputs.outcomes - q.action, 0.0)
+        gamma = q.target + inputs.weight[:, None] * inputs.seen * residual
+        chosen = (block.action[:, None] == np.arange(len(block.arms))).astype(np.float64)
+        mass = chosen * inputs.target_at_action[:, None]
         return StageSums(
-            terms=_moments_by_stage(np.stack([gamma, q.target], axis=-1), evidence.stage),
-            spread=sum_by_stage(term_spread(evidence), evidence.stage),
+            terms=_moments_by_stage(np.stack([gamma, q.target], axis=-1), inputs.stage),
+            spread=sum_by_stage(term_spread(inputs), inputs.stage),
             squares=mass.T @ residual**2,
-            mass=mass.T @ evidence.observed,
+            mass=mass.T @ inputs.observed,
             all_squares=(residual**2).sum(axis=0),
-            observed=evidence.observed.sum(axis=0).astype(np.float64),
-            informative=evidence.informative.sum(axis=0).astype(np.float64),
+            observed=inputs.observed.sum(axis=0).astype(np.float64),
+            informative=inputs.informative.sum(axis=0).astype(np.float64),
         )
 
     def estimate(self, sums: StageSums) -> Estimate:
@@ -99,9 +100,12 @@ class StabilisedDR:
         value = (h * sums.terms.n * sums.terms.mean[..., 0]).sum(axis=0) / np.maximum(total, _TINY)
         variance = np.maximum(_realised(sums, h, value), _conditional(sums, h))
         error = np.sqrt(variance) / np.maximum(total, _TINY)
-        known = (total > 0) & (sums.informative > 0) & (sums.terms.n.sum(axis=0) >= 2)
+        rows = sums.informative
+        known = (total > 0) & (rows > 0) & (sums.terms.n.sum(axis=0) >= 2)
         return {
-            outcome: figure(float(value[m]), float(error[m]), int(sums.informative[m])) if known[m] else None
+            outcome: make_figure(float(value[m]), float(error[m]), int(sums.informative[m]))
+            if known[m]
+            else None
             for m, outcome in enumerate(OUTCOMES)
         }
 
@@ -124,11 +128,11 @@ def _conditional(sums: StageSums, h: FloatArray) -> FloatArray:
     return expected
 
 
-def term_spread(evidence: Evidence) -> FloatArray:
+def term_spread(inputs: EstimatorInputs) -> FloatArray:
     """π(a|x)²/(e(a|x) ρ_a) of every row, arm and outcome (n, K, M); 0 where the arm could not be seen."""
-    partition = evidence.partition
-    e = partition.logged[:, :, None] * evidence.nuisance.feedback_share
-    squared = np.broadcast_to((partition.target**2)[:, :, None], e.shape)
+    block = inputs.block
+    e = block.logged[:, :, None] * inputs.nuisance.feedback_share
+    squared = np.broadcast_to((block.target**2)[:, :, None], e.shape)
     return np.divide(squared, e, out=np.zeros_like(e), where=e > 0)
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
-from bandit_router.evaluation.partition import OUTCOMES, BoolArray
-from bandit_router.types import FloatArray
+from bandit_router.evaluation.block import OUTCOMES
+from bandit_router.types import BoolArray, FloatArray
 
 Z95 = 1.959963984540054
 """The 97.5% point of the standard normal: intervals are value ± Z95 · standard error."""
@@ -18,7 +18,7 @@ Z95 = 1.959963984540054
 S = TypeVar("S")
 
 
-class Sums(Protocol):
+class Addable(Protocol):
     """What an estimator keeps of some rows. Addition is associative and commutative, up to rounding."""
 
     def __add__(self, other: Any) -> Self: ...
@@ -38,7 +38,7 @@ Estimate = Mapping[str, Figure | None]
 """A figure for each of OUTCOMES; None where no row says anything about it."""
 
 
-def figure(value: float, standard_error: float, rows: int) -> Figure:
+def make_figure(value: float, standard_error: float, rows: int) -> Figure:
     """The figure with the interval value ± Z95 · standard error."""
     reach = Z95 * standard_error
     return Figure(value, standard_error, value - reach, value + reach, rows)
@@ -124,7 +124,7 @@ class RatioSums:
             value = u / v
             direction = np.array([1.0, -value])
             spread = max(float(direction @ scatter @ direction), 0.0)
-            made.append(figure(float(value), math.sqrt(spread / (n * (n - 1))) / float(v), int(rows)))
+            made.append(make_figure(float(value), math.sqrt(spread / (n * (n - 1))) / float(v), int(rows)))
         return made
 
     def estimate(self) -> Estimate:

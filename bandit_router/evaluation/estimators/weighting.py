@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from bandit_router.evaluation.estimators.base import require_positive
-from bandit_router.evaluation.estimators.evidence import Evidence, Grouping
+from bandit_router.evaluation.estimators.inputs import EstimatorInputs, Grouping
 from bandit_router.evaluation.estimators.sums import Estimate, RatioSums
 
 
@@ -26,9 +26,9 @@ class IPS:
 
     needs: ClassVar[tuple[Grouping, ...]] = ()
 
-    def collect(self, evidence: Evidence) -> RatioSums:
-        u = evidence.weight[:, None] * evidence.seen * evidence.outcomes
-        return RatioSums.of(u, np.ones_like(u), evidence.informative)
+    def collect(self, inputs: EstimatorInputs) -> RatioSums:
+        u = inputs.weight[:, None] * inputs.seen * inputs.outcomes
+        return RatioSums.of(u, np.ones_like(u), inputs.informative)
 
     def estimate(self, sums: RatioSums) -> Estimate:
         return sums.estimate()
@@ -51,9 +51,9 @@ class ClippedIPS:
     def __post_init__(self) -> None:
         require_positive("clipped-ips", "clip", self.clip)
 
-    def collect(self, evidence: Evidence) -> RatioSums:
-        u = np.minimum(evidence.weight, self.clip)[:, None] * evidence.seen * evidence.outcomes
-        return RatioSums.of(u, np.ones_like(u), evidence.informative)
+    def collect(self, inputs: EstimatorInputs) -> RatioSums:
+        u = np.minimum(inputs.weight, self.clip)[:, None] * inputs.seen * inputs.outcomes
+        return RatioSums.of(u, np.ones_like(u), inputs.informative)
 
     def estimate(self, sums: RatioSums) -> Estimate:
         return sums.estimate()
@@ -73,9 +73,9 @@ class SNIPS:
 
     needs: ClassVar[tuple[Grouping, ...]] = ()
 
-    def collect(self, evidence: Evidence) -> RatioSums:
-        v = evidence.weight[:, None] * evidence.seen
-        return RatioSums.of(v * evidence.outcomes, v, evidence.informative)
+    def collect(self, inputs: EstimatorInputs) -> RatioSums:
+        v = inputs.weight[:, None] * inputs.seen
+        return RatioSums.of(v * inputs.outcomes, v, inputs.informative)
 
     def estimate(self, sums: RatioSums) -> Estimate:
         return sums.estimate()

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.logs.arrow import compute, pa
-from bandit_router.evaluation.partition import OUTCOMES, IntArray
-from bandit_router.types import NO_SIGNALS, FloatArray, Signals
+from bandit_router.types import NO_SIGNALS, FloatArray, IntArray, Signals
 
 _NUMBERS = ("decided_at", "propensity", "cost_weight", *OUTCOMES)
 _LISTS = ("x", "pmf", "costs_usd", "eligible")

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from bandit_router.errors import InvalidInput, SnapshotCorrupt, StoreError
+from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.logs.arrow import pa
-from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.columns import LISTED, SIGNALS
 from bandit_router.evaluation.logs.folder import (
     FORMAT,
@@ -28,11 +28,10 @@ from bandit_router.evaluation.logs.folder import (
 from bandit_router.evaluation.logs.left_out import NAMED
 from bandit_router.evaluation.logs.rows import signals_array, tabulate
 from bandit_router.evaluation.logs.schema import SCHEMA
-from bandit_router.evaluation.partition import OUTCOMES, IntArray
 from bandit_router.posterior.codec import decode, encode
 from bandit_router.posterior.linear import Posterior
 from bandit_router.store.log_reader import LogReader
-from bandit_router.types import Reason, Snapshot
+from bandit_router.types import IntArray, Reason, Snapshot
 
 
 @dataclass(kw_only=True, slots=True)
@@ -195,9 +194,9 @@ def table_of(block: Block, ids: Sequence[str], *, schema_id: str, policy: str = 
         "policy": _constant(policy, n),
         "cost_weight": pa.array(block.cost_weight),
         "expected_cost_usd": pa.array(block.expected_cost_usd[np.arange(n), block.action]),
-        SIGNALS: signals_array(map(block.signals_of, range(n))),
+        SIGNALS: signals_array(map(block.signals_at, range(n))),
     }
-    for name, values in ((LISTED, block.listed()), *zip(OUTCOMES, block.outcomes.T, strict=True)):
+    for name, values in ((LISTED, block.list_costs()), *zip(OUTCOMES, block.outcomes.T, strict=True)):
         arrays[name] = pa.array(values, mask=np.isnan(values))
     missing = {c.name: pa.nulls(n, c.type) for c in SCHEMA if c.name not in arrays}
     return pa.table({**arrays, **missing}, SCHEMA)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from bandit_router.errors import ConfigError
+from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.logs.arrow import pa, parquet
-from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.logs.columns import (
     OPTIONAL,
     READ,
@@ -24,7 +24,7 @@ from bandit_router.evaluation.logs.columns import (
     vectors,
 )
 from bandit_router.evaluation.logs.sift import Sifted, sift
-from bandit_router.evaluation.partition import OUTCOMES, folds_of
+from bandit_router.evaluation.splits import assign_folds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,7 @@ class Piece:
             action=arm_of[choices.action],
             propensity=numbers(table["propensity"]),
             outcomes=np.column_stack([numbers(table[name]) for name in OUTCOMES]),
-            fold=folds_of(table["id"].to_pylist()),
+            fold=assign_folds(table["id"].to_pylist()),
             order=np.arange(self.first, self.first + n),
             expected_cost_usd=cost,
             cost_weight=numbers(table["cost_weight"]),

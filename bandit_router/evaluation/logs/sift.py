@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.logs.columns import Choices, choices_of, coded, lengths_of, numbers, vectors
 from bandit_router.evaluation.logs.left_out import NAMED, LeftOut
-from bandit_router.evaluation.partition import OUTCOMES, BoolArray
-from bandit_router.types import FloatArray, Reason
+from bandit_router.types import BoolArray, FloatArray, Reason
 
-_PMF_TOLERANCE = 9e-7  # below that of a Partition, which may add the same numbers in another order
+_PMF_TOLERANCE = 9e-7  # below that of a Block, which may add the same numbers in another order
 _LARGEST_FEATURE = 1e100
 
 Fault = tuple[str, BoolArray]

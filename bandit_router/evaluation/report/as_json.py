@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bandit_router.evaluation.answers import Answer, Evaluation
+from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.estimators import Figure
-from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.report.curves import curve_of, queries_at
 from bandit_router.evaluation.report.paired import Difference
 from bandit_router.evaluation.report.played import best_overall, sd

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bandit_router.evaluation.answers import Answer, Evaluation
+from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.gate import PROPENSITY_TOLERANCE
-from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.report.grid import Grid, Row
 from bandit_router.evaluation.report.order import BLIND, Place, Standing, places
 from bandit_router.evaluation.report.words import REFUSED, UNKNOWN, as_shown, clean, interval

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.answers import Answer, Evaluation
+from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.estimators import Figure
-from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.report.words import clean, listed
 
 FORCED = "Figures marked ! are refused, and shown because of --force:"

@@ -9,10 +9,10 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bandit_router.evaluation.estimators.sums import Figure, figure
+from bandit_router.evaluation.block import OUTCOMES
+from bandit_router.evaluation.estimators.sums import Figure, make_figure
 from bandit_router.evaluation.gate import Refusal
 from bandit_router.evaluation.logs.left_out import LeftOut
-from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.replay import Replayed
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.refused import FORCED, Refused
@@ -76,7 +76,7 @@ def over_replays(runs: Sequence[Replayed], outcome: str) -> Figure | None:
         return None
     value = float(np.mean([one.value for one in found]))
     error = float(np.mean([one.standard_error for one in found]))
-    return figure(value, error, round(np.mean([one.rows for one in found])))
+    return make_figure(value, error, round(np.mean([one.rows for one in found])))
 
 
 def refusals_of(runs: Sequence[Replayed], outcome: str) -> list[Refusal]:

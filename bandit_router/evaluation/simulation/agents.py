@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol, Self, runtime_checkable
 import numpy as np
 
 from bandit_router.errors import NoEligibleArm
-from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.watch import Expected, Watch
 from bandit_router.objective.pacing import (
@@ -30,7 +29,7 @@ from bandit_router.routing.decide import PublishedModel, expected_costs, high_co
 from bandit_router.routing.eligibility import affordable_arms
 from bandit_router.settings.learning import PosteriorSection
 from bandit_router.settings.policy import TrialSection
-from bandit_router.types import FloatArray, Goal, Signals
+from bandit_router.types import BoolArray, FloatArray, Goal, Signals
 
 _GROWTH = 1.05
 _SCHEMA = "simulation"

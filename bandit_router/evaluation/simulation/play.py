@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.partition import IntArray
 from bandit_router.evaluation.simulation.agents import Agent, Timekeeper
 from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.stream import Stream
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +29,7 @@ def play(stream: Stream, agent: Agent, channel: Channel, rng: np.random.Generato
     action = np.empty(n, dtype=np.int64)
     for t in range(n):
         action[t] = agent.choose(
-            stream.x[t], stream.eligible[t], stream.expected_cost_usd[t], stream.signals_of(t)
+            stream.x[t], stream.eligible[t], stream.expected_cost_usd[t], stream.signals_at(t)
         )
         if not stream.eligible[t, action[t]]:
             arm = stream.arms[action[t]]

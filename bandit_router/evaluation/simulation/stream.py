@@ -10,8 +10,7 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import Dataset
-from bandit_router.evaluation.partition import BoolArray, IntArray
-from bandit_router.types import NO_SIGNALS, FloatArray, Signals
+from bandit_router.types import NO_SIGNALS, BoolArray, FloatArray, IntArray, Signals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +60,7 @@ class Stream:
         taken = {name: getattr(self, name)[rows] for name in names}
         return replace(self, signals=signals, latency_s=latency, **taken)
 
-    def signals_of(self, query: int) -> Signals:
+    def signals_at(self, query: int) -> Signals:
         """What is known of one query besides its context."""
         return self.signals[query] if self.signals else NO_SIGNALS
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bandit_router.evaluation.blind import mix_at_cost, tilt_to_cost
+from bandit_router.evaluation.baselines import mix_at_cost, tilt_to_cost
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import FloatArray
 

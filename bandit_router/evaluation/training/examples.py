@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.block import OUTCOMES, Block, BlockSource
 from bandit_router.evaluation.datasets import Dataset
-from bandit_router.evaluation.logs.block import Block, BlockSource
-from bandit_router.evaluation.partition import OUTCOMES
 from bandit_router.evaluation.training.logistic import Labelled
 from bandit_router.types import FloatArray
 

@@ -10,8 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from bandit_router.evaluation.partition import BoolArray, IntArray
-from bandit_router.types import FloatArray
+from bandit_router.types import BoolArray, FloatArray, IntArray
 
 FOLDS = 5
 

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bandit_router.evaluation.partition import BoolArray, IntArray
-from bandit_router.types import FloatArray
+from bandit_router.types import BoolArray, FloatArray, IntArray
 
 BINS = 10
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bandit_router.evaluation.partition import IntArray
 from bandit_router.evaluation.training.examples import Examples
 from bandit_router.evaluation.training.logistic import FOLDS, Labelled, Regression, as_fields, folds_of, train
 from bandit_router.evaluation.training.metrics import METRICS, Reliability, reliability
@@ -22,7 +21,7 @@ from bandit_router.evaluation.training.threshold import (
     curve_of,
 )
 from bandit_router.signals.classifier import Classifier
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,14 +10,13 @@ import pytest
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
 from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.events import parse_event
 from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
 from bandit_router.settings.learning import PosteriorSection
-from bandit_router.types import Budget, FloatArray, Signals
+from bandit_router.types import BoolArray, Budget, FloatArray, Signals
 from tests.evaluation.simulation.streams import a_stream
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from bandit_router.evaluation.partition import BoolArray
 from bandit_router.evaluation.training.metrics import (
     BINS,
     accuracy,
@@ -17,7 +16,7 @@ from bandit_router.evaluation.training.metrics import (
     log_loss,
     reliability,
 )
-from bandit_router.types import FloatArray
+from bandit_router.types import BoolArray, FloatArray
 
 
 def some(seed: int, *, ties: bool) -> tuple[FloatArray, BoolArray, FloatArray]:

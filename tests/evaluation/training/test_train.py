@@ -13,11 +13,11 @@ from rich.console import Console
 from scipy.special import expit
 
 from bandit_router.errors import InvalidInput
+from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.datasets import Dataset
-from bandit_router.evaluation.logs.block import Block
-from bandit_router.evaluation.partition import FOLDS
 from bandit_router.evaluation.report.reliability import reliability_plot, routing_plot
 from bandit_router.evaluation.report.trained import about, trained_page, trained_tables, verdicts
+from bandit_router.evaluation.splits import FOLDS
 from bandit_router.evaluation.training.examples import Examples, Pair, examples_of_dataset, examples_of_log
 from bandit_router.evaluation.training.threshold import Target
 from bandit_router.evaluation.training.train import Trained, train_on

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.evaluation.blind import mix_at_cost, tilt_to_cost
+from bandit_router.evaluation.baselines import mix_at_cost, tilt_to_cost
 from bandit_router.types import FloatArray
 
 UNIT = st.floats(0, 1)

@@ -18,9 +18,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.partition import BoolArray, IntArray, Partition, stages_of
+from bandit_router.evaluation.block import Block, TargetBlock
 from bandit_router.evaluation.reward_model import ModelSums, RewardModel
-from bandit_router.types import FloatArray
+from bandit_router.evaluation.splits import assign_stages
+from bandit_router.types import BoolArray, FloatArray, IntArray
 
 Grouping = Literal["folds", "stages"]
 """What a reward model is held out by: cross-fitting folds, or stages of time."""
@@ -41,7 +42,7 @@ class LogSums:
 
     def __add__(self, other: LogSums) -> LogSums:
         if self.arms != other.arms:
-            raise InvalidInput("arms", "differ between partitions", "list every arm of the log in each")
+            raise InvalidInput("arms", "differ between blocks", "list every arm of the log in each")
         return LogSums(
             arms=self.arms,
             rows=self.rows + other.rows,
@@ -53,7 +54,7 @@ class LogSums:
     def fit(self) -> Nuisance:
         """What the second pass needs to know of the whole log. InvalidInput when it is empty."""
         if not self.rows.any():
-            raise no_rows()
+            raise empty_log_error()
         return Nuisance(
             arms=self.arms,
             rows=self.rows,
@@ -63,21 +64,21 @@ class LogSums:
         )
 
 
-def prepare(partition: Partition, needs: Collection[Grouping]) -> LogSums:
-    """The first pass over one partition, with sums for the reward models that are needed."""
-    k = len(partition.arms)
-    chosen = partition.action[:, None] == np.arange(k)
+def prepare(block: Block, needs: Collection[Grouping]) -> LogSums:
+    """The first pass over one block, with sums for the reward models that are needed."""
+    k = len(block.arms)
+    chosen = block.action[:, None] == np.arange(k)
     nothing = ModelSums({})
     return LogSums(
-        arms=partition.arms,
+        arms=block.arms,
         rows=chosen.sum(axis=0).astype(np.float64),
-        observed=chosen.T.astype(np.float64) @ ~np.isnan(partition.outcomes),
-        folds=ModelSums.of(partition, partition.fold) if "folds" in needs else nothing,
-        stages=ModelSums.of(partition, stages_of(partition.order)) if "stages" in needs else nothing,
+        observed=chosen.T.astype(np.float64) @ ~np.isnan(block.outcomes),
+        folds=ModelSums.of(block, block.fold) if "folds" in needs else nothing,
+        stages=ModelSums.of(block, assign_stages(block.order)) if "stages" in needs else nothing,
     )
 
 
-def no_rows() -> InvalidInput:
+def empty_log_error() -> InvalidInput:
     """The error for a log with nothing in it."""
     return InvalidInput("log", "has no rows", "log decisions whose reason is 'policy'")
 
@@ -107,40 +108,40 @@ class Prediction(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """One partition in the light of the whole log, as estimators see it. All properties are cached.
+class EstimatorInputs:
+    """One block in the light of the whole log, as estimators see it. All properties are cached.
 
     ``scale`` (n, M) multiplies every outcome and prediction, row by row: the cost weighed by what a dollar
     was worth there, say.
     """
 
-    partition: Partition
+    block: TargetBlock
     nuisance: Nuisance
     scale: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        if self.partition.arms != self.nuisance.arms:
+        if self.block.arms != self.nuisance.arms:
             raise InvalidInput("arms", "differ from those of the first pass", "run both over one log")
 
     @cached_property
     def target_at_action(self) -> FloatArray:
         """π(a|x) of the logged action, (n,)."""
-        return self.partition.target[np.arange(len(self.partition)), self.partition.action]
+        return self.block.target[np.arange(len(self.block)), self.block.action]
 
     @cached_property
     def weight(self) -> FloatArray:
         """w = π(a|x) / propensity, (n,)."""
-        return self.target_at_action / self.partition.propensity
+        return self.target_at_action / self.block.propensity
 
     @cached_property
     def observed(self) -> BoolArray:
         """Where there is feedback, (n, M)."""
-        return ~np.isnan(self.partition.outcomes)
+        return ~np.isnan(self.block.outcomes)
 
     @cached_property
     def seen(self) -> FloatArray:
         """1/ρ where there is feedback and 0 where there is none, (n, M): its mean is 1."""
-        share = self.nuisance.feedback_share[self.partition.action]
+        share = self.nuisance.feedback_share[self.block.action]
         return np.divide(1.0, share, out=np.zeros_like(share), where=self.observed)
 
     @cached_property
@@ -151,18 +152,18 @@ class Evidence:
     @cached_property
     def outcomes(self) -> FloatArray:
         """The outcomes (n, M), with 0 where missing: always multiply by ``seen``."""
-        found = np.where(self.observed, self.partition.outcomes, 0.0)
+        found = np.where(self.observed, self.block.outcomes, 0.0)
         return found if self.scale is None else found * self.scale
 
     @cached_property
     def stage(self) -> IntArray:
         """The stage of each row, (n,)."""
-        return stages_of(self.partition.order)
+        return assign_stages(self.block.order)
 
     @cached_property
     def cross_fitted(self) -> Prediction:
         """By the model trained on the other folds."""
-        return self._predict("folds", self.nuisance.folds, self.partition.fold)
+        return self._predict("folds", self.nuisance.folds, self.block.fold)
 
     @cached_property
     def sequential(self) -> Prediction:
@@ -172,8 +173,8 @@ class Evidence:
     def _predict(self, kind: Grouping, model: RewardModel | None, group: IntArray) -> Prediction:
         if model is None:
             raise InvalidInput("needs", f"did not have {kind!r} in the first pass", "prepare with it")
-        q = model.predict(self.partition.x, group)
+        q = model.predict(self.block.x, group)
         if self.scale is not None:
             q = q * self.scale[:, None, :]
-        direct = np.einsum("nk,nkm->nm", self.partition.target, q)
-        return Prediction(direct, q[np.arange(len(q)), self.partition.action])
+        direct = np.einsum("nk,nkm->nm", self.block.target, q)
+        return Prediction(direct, q[np.arange(len(q)), self.block.action])

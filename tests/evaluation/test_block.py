@@ -1,4 +1,4 @@
-"""What a partition accepts, and that folds and stages do not depend on how a log is split."""
+"""What a block accepts, and that folds and stages do not depend on how a log is split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.partition import FOLDS, STAGES, folds_of, stages_of
+from bandit_router.evaluation.splits import FOLDS, STAGES, assign_folds, assign_stages
 from tests.evaluation.worlds import an_ordinary_log
 
 LOG = an_ordinary_log(n=20)
@@ -76,24 +76,24 @@ def test_rows_can_be_taken_in_any_order() -> None:
 
 def test_the_fold_of_a_decision_depends_on_its_id_alone() -> None:
     ids = [f"01890000-0000-7000-8000-{i:012d}" for i in range(5000)]
-    folds = folds_of(ids)
-    np.testing.assert_array_equal(folds_of(ids[::-1]), folds[::-1])
+    folds = assign_folds(ids)
+    np.testing.assert_array_equal(assign_folds(ids[::-1]), folds[::-1])
     # 5000 uniform draws put 1000 ± 113 (4 standard deviations) in each of 5 folds
     assert np.abs(np.bincount(folds, minlength=FOLDS) - 1000).max() < 113
 
 
 def test_stages_grow_by_a_quarter_and_are_few() -> None:
-    stages = stages_of(np.arange(1000))
+    stages = assign_stages(np.arange(1000))
     assert stages[0] == 0
     assert (np.diff(stages) >= 0).all()
     assert stages[-1] == 20
     sizes = np.bincount(stages)[12:20]
     np.testing.assert_allclose(sizes[1:] / sizes[:-1], 1.25, rtol=0.05)
-    assert stages_of(np.array([10_000_000 - 1])).item() == 61
-    assert stages_of(np.array([2**63 - 1])).item() < STAGES
+    assert assign_stages(np.array([10_000_000 - 1])).item() == 61
+    assert assign_stages(np.array([2**63 - 1])).item() < STAGES
 
 
 @pytest.mark.parametrize("split", [lambda o: o, lambda o: o[::-1], lambda o: o[::7]])
 def test_the_stage_of_a_row_depends_on_its_rank_alone(split: Callable[[Any], Any]) -> None:
     order = np.arange(500)
-    np.testing.assert_array_equal(stages_of(split(order)), split(stages_of(order)))
+    np.testing.assert_array_equal(assign_stages(split(order)), split(assign_stages(order)))
