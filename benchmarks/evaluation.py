@@ -41,8 +41,8 @@ from bandit_router.evaluation.answers import Answer, Evaluation
 from bandit_router.evaluation.block import Block, TargetBlock
 from bandit_router.evaluation.estimators import ESTIMATORS, EstimatorInputs, Figure, Nuisance, prepare
 from bandit_router.evaluation.evaluate import evaluate
-from bandit_router.evaluation.logs.export import write_log
 from bandit_router.evaluation.logs.read import Log, open_log
+from bandit_router.evaluation.logs.write import write_log
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.splits import FOLDS
 from bandit_router.types import FloatArray

@@ -38,8 +38,8 @@ from bandit_router.store.engine import hide_passwords
 if TYPE_CHECKING:
     from bandit_router.evaluation.answers import Evaluation
     from bandit_router.evaluation.block import BlockSource
-    from bandit_router.evaluation.logs.left_out import LeftOut
     from bandit_router.evaluation.logs.read import Log
+    from bandit_router.evaluation.logs.screen import LeftOut
     from bandit_router.evaluation.replay import Replayed
 
 _NOTHING_TO_REPLAY = (

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from bandit_router.evaluation.logs import read
-from bandit_router.evaluation.logs.export import ids_of, write_log
 from bandit_router.evaluation.logs.read import open_log
+from bandit_router.evaluation.logs.tables import make_ids
+from bandit_router.evaluation.logs.write import write_log
 from tests.classifiers import a_classifier, saved
 from tests.cli.conftest import Run
 from tests.evaluation.blocks import a_block, a_prior, signalled
@@ -218,7 +219,7 @@ def test_replays_without_a_learning_policy_are_skipped_with_a_warning(call: Run,
 
 def test_rows_left_out_are_in_the_json_and_on_the_page(call: Run, tmp_path: Path) -> None:
     block = a_block()
-    ids = ids_of(block)
+    ids = make_ids(block)
     ids[7] = ids[6]
     write_log(tmp_path / "log", [block], ids=[ids], posterior=a_prior())
     asked = "evaluate", "--log", "log", "-p", "thompson", "--replay", "2", "--report", "page.html"

@@ -13,8 +13,8 @@ from zlib import crc32
 import numpy as np
 
 from bandit_router.evaluation.block import Block
-from bandit_router.evaluation.logs.export import Exported, export
 from bandit_router.evaluation.logs.read import Log
+from bandit_router.evaluation.logs.write import ExportSummary, export_log
 from bandit_router.objective.reward import reward
 from bandit_router.router import Router
 from bandit_router.store.store import Store
@@ -96,10 +96,10 @@ def damage(url: str, column: str, value: object, decision_id: str) -> None:
         assert changed.rowcount == 1
 
 
-def export_of(url: str, folder: Path, router: str = "default", **sizes: int) -> Exported:
+def export_of(url: str, folder: Path, router: str = "default", **sizes: int) -> ExportSummary:
     """Export a database's log to the folder."""
     with closing(Store.open(url, router)) as store, store.read_log() as audit:
-        return export(audit, folder, **sizes)
+        return export_log(audit, folder, **sizes)
 
 
 def read_all(log: Log) -> Block:

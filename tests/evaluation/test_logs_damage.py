@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bandit_router.evaluation.logs.arrow import pa, parquet
-from bandit_router.evaluation.logs.export import ids_of, table_of, write_log
-from bandit_router.evaluation.logs.left_out import LeftOut
 from bandit_router.evaluation.logs.read import open_log
+from bandit_router.evaluation.logs.schema import pa, parquet
+from bandit_router.evaluation.logs.screen import LeftOut
+from bandit_router.evaluation.logs.tables import make_ids, tabulate_block
+from bandit_router.evaluation.logs.write import write_log
 from tests.evaluation.blocks import a_block
 from tests.evaluation.logs import assert_equal, damage, export_of, play, read_all, row_by_row
 
@@ -172,8 +173,8 @@ def test_whatever_a_writer_got_wrong_costs_one_row(
     tmp_path: Path, change: Callable[[list[dict[str, Any]]], None], why: str
 ) -> None:
     block = a_block(n=40)
-    ids = ids_of(block)
-    table = table_of(block, ids, schema_id="synthetic")
+    ids = make_ids(block)
+    table = tabulate_block(block, ids, schema_id="synthetic")
     write_log(tmp_path / "log", [block])
     with open_log(tmp_path / "log") as log:
         whole = read_all(log)
@@ -195,7 +196,7 @@ def test_whatever_a_writer_got_wrong_costs_one_row(
 
 def test_a_row_counts_for_the_first_thing_that_is_wrong_with_it(tmp_path: Path) -> None:
     block = a_block(n=40)
-    table = table_of(block, ids_of(block), schema_id="synthetic")
+    table = tabulate_block(block, make_ids(block), schema_id="synthetic")
     write_log(tmp_path / "log", [block])
     rows = table.to_pylist()
     for row in rows[5:9]:
@@ -220,7 +221,7 @@ def test_a_log_of_nothing_but_bad_rows_is_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damaged", range(3))
 def test_arms_that_only_bad_rows_name_are_no_arms(tmp_path: Path, damaged: int) -> None:
     block = a_block(n=40)
-    table = table_of(block, ids_of(block), schema_id="synthetic")
+    table = tabulate_block(block, make_ids(block), schema_id="synthetic")
     write_log(tmp_path / "log", [block])
     rows = table.to_pylist()
     rows[damaged] |= {
@@ -238,7 +239,7 @@ def test_arms_that_only_bad_rows_name_are_no_arms(tmp_path: Path, damaged: int) 
 def test_a_row_that_comes_twice_counts_once(tmp_path: Path) -> None:
     """The first of the two that nothing is wrong with."""
     block = a_block(n=40)
-    table = table_of(block, ids_of(block), schema_id="synthetic")
+    table = tabulate_block(block, make_ids(block), schema_id="synthetic")
     write_log(tmp_path / "log", [block])
     with open_log(tmp_path / "log") as log:
         whole = read_all(log)

@@ -14,9 +14,8 @@ import uuid_utils
 from sqlalchemy import event
 
 from bandit_router.errors import ConfigError, InvalidInput, RouterError, StoreError
-from bandit_router.evaluation.logs.arrow import parquet
 from bandit_router.evaluation.logs.read import open_log
-from bandit_router.evaluation.logs.schema import SCHEMA
+from bandit_router.evaluation.logs.schema import SCHEMA, parquet
 from bandit_router.posterior.codec import decode, encode
 from bandit_router.store.store import Store
 from bandit_router.store.tables import routers, snapshots
@@ -247,7 +246,7 @@ def test_only_a_missing_or_empty_folder_is_written_to(sqlite_url: str, tmp_path:
     folder = tmp_path / "deep" / "log"
     export_of(sqlite_url, folder)
     before = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
-    with pytest.raises(InvalidInput, match=re.escape(f"folder: {folder} is there and not empty")):
+    with pytest.raises(InvalidInput, match=re.escape(f"folder: {folder} exists and is not empty")):
         export_of(sqlite_url, folder)
     assert sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
     file = tmp_path / "file"
@@ -272,7 +271,7 @@ def test_an_export_that_fails_leaves_nothing_behind(
         assert not (there / "log").exists()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bandit_router.evaluation.logs.export._describe", full)
+    monkeypatch.setattr("bandit_router.evaluation.logs.write._write_info", full)
     with pytest.raises(RouterError, match="cannot be written: No space left on device"):
         export_of(sqlite_url, there / "log", rows_per_group=5)
     assert list(there.iterdir()) == []

@@ -19,9 +19,10 @@ from hypothesis.extra.numpy import arrays
 
 from bandit_router.errors import ConfigError, InvalidInput, SnapshotCorrupt
 from bandit_router.evaluation.block import Block
-from bandit_router.evaluation.logs.arrow import pa, parquet
-from bandit_router.evaluation.logs.export import ids_of, table_of, write_log
 from bandit_router.evaluation.logs.read import open_log
+from bandit_router.evaluation.logs.schema import pa, parquet
+from bandit_router.evaluation.logs.tables import make_ids, tabulate_block
+from bandit_router.evaluation.logs.write import write_log
 from bandit_router.evaluation.splits import FOLDS, assign_folds
 from bandit_router.posterior.codec import encode
 from bandit_router.posterior.linear import Posterior, Prior
@@ -33,7 +34,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 
 def known(block: Block) -> Block:
     """The block as it is read back: numbered from 0, with the folds of its ids."""
-    return replace(block, order=np.arange(len(block)), fold=assign_folds(ids_of(block)))
+    return replace(block, order=np.arange(len(block)), fold=assign_folds(make_ids(block)))
 
 
 def posterior_of(block: Block) -> Posterior:
@@ -108,7 +109,7 @@ def test_the_ids_given_decide_the_folds(tmp_path: Path) -> None:
 
 def test_ids_made_up_spread_evenly_over_the_folds() -> None:
     block = a_block(n=20_000)
-    ids = ids_of(block)
+    ids = make_ids(block)
     assert ids == sorted(set(ids))
     assert {len(i) for i in ids} == {36}
     counts = np.bincount(assign_folds(ids), minlength=FOLDS)
@@ -300,7 +301,7 @@ def test_without_pyarrow_it_says_how_to_get_it() -> None:
         "import sys; sys.modules['pyarrow'] = None\n"
         "from bandit_router.errors import ConfigError\n"
         "import bandit_router.evaluation.block, bandit_router.cli\n"
-        "for name in ('read', 'export'):\n"
+        "for name in ('read', 'write'):\n"
         "    try: __import__('bandit_router.evaluation.logs.' + name)\n"
         "    except ConfigError as error: print(error)\n"
     )
@@ -312,7 +313,7 @@ def test_without_pyarrow_it_says_how_to_get_it() -> None:
 def test_a_table_has_null_where_there_is_no_feedback() -> None:
     block = a_block()
     block.outcomes[::2, 1] = np.nan
-    table = table_of(block, ids_of(block), schema_id="s")
+    table = tabulate_block(block, make_ids(block), schema_id="s")
     assert table["quality"].null_count == 300
     assert table["reward"].null_count == 0
     unlogged = {"arms", "logged", "action", "outcomes", "fold", "order", "signals", "list_cost_usd"}
@@ -327,7 +328,7 @@ def test_a_table_has_null_where_there_is_no_feedback() -> None:
 def test_two_exports_that_overlap_are_refused(tmp_path: Path) -> None:
     """Whatever their row groups are, also when only the last row of one is the first of the other."""
     block = a_block()
-    ids = ids_of(block)
+    ids = make_ids(block)
     for first, rows_per_group in ((300, 70), (300, 600), (399, 70), (0, 45)):
         folder = tmp_path / f"{first}-{rows_per_group}"
         early, late = (part(block, rows) for rows in (slice(0, 400), slice(first, 600)))
@@ -342,7 +343,7 @@ def test_two_exports_that_overlap_are_refused(tmp_path: Path) -> None:
 
 def test_two_exports_of_different_times_are_one_log(tmp_path: Path) -> None:
     block = a_block()
-    ids = ids_of(block)
+    ids = make_ids(block)
     block = replace(block, decided_at=np.floor(block.decided_at))  # rows of both parts share a time
     for name, rows in (("log", slice(0, 400)), ("late", slice(400, 600))):
         write_log(tmp_path / name, [part(block, rows)], ids=[ids[rows]], rows_per_group=64)

@@ -1,1 +1,1 @@
-"""The decision log as Parquet: exported from the database, read back as blocks of arrays."""
+"""Logs as folders of Parquet: written from a database or from blocks, read as blocks."""

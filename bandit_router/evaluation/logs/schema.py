@@ -1,8 +1,32 @@
-"""The columns of an exported log: one row per decision, in order of time, with its feedback."""
+"""The Parquet schema of an exported log: one row per decision, in order of time, with its feedback.
+
+Importing this module imports pyarrow, or raises a ConfigError that says how to install it.
+"""
 
 from __future__ import annotations
 
-from bandit_router.evaluation.logs.arrow import pa
+from typing import Any
+
+from bandit_router.errors import ConfigError
+from bandit_router.evaluation.block import OUTCOMES
+
+try:
+    import pyarrow as pa
+    from pyarrow import compute, parquet
+except ModuleNotFoundError:
+    raise ConfigError("reading and writing Parquet needs: pip install 'bandit-router[evaluation]'") from None
+
+__all__ = [
+    "DICTIONARY_PATHS",
+    "OPTIONAL_COLUMNS",
+    "REQUIRED_COLUMNS",
+    "SCHEMA",
+    "VECTOR_PATH",
+    "check_columns",
+    "compute",
+    "pa",
+    "parquet",
+]
 
 _TEXT = pa.string()
 _NAME = pa.dictionary(pa.int32(), pa.string())  # few values, often repeated
@@ -29,8 +53,8 @@ SCHEMA = pa.schema(
         "conversation": _TEXT,
         "parent": _TEXT,
         "query": _TEXT,
-        "signals": _NAME,  # JSON of what was known of the query besides x
-        # From here on what became of it; null where there is no such feedback.
+        "signals": _NAME,  # JSON object of the query's signals
+        # Metrics of the feedback, null where there is none.
         "quality": _NUMBER,
         "satisfaction": _NUMBER,
         "error": _NUMBER,
@@ -42,7 +66,43 @@ SCHEMA = pa.schema(
     }
 )
 
-NAMES = ("schema_id", "eligible.list.element", "arm", "reason", "policy", "signals")
+DICTIONARY_PATHS = ("schema_id", "eligible.list.element", "arm", "reason", "policy", "signals")
 """The dictionary-encoded columns, by their paths in Parquet."""
 
-VECTOR = "x.list.element"
+VECTOR_PATH = "x.list.element"
+
+REQUIRED_COLUMNS = (
+    *("id", "schema_id", "arm", "reason", "eligible", "decided_at", "propensity", "cost_weight"),
+    *(*OUTCOMES, "x", "pmf", "costs_usd"),
+)
+"""The columns an evaluation reads."""
+
+OPTIONAL_COLUMNS = ("signals", "list_cost_usd")
+"""Columns an evaluation reads if they exist: logs of older versions lack them."""
+
+
+def check_columns(columns: Any) -> str | None:
+    """The first thing wrong with the columns of a file, given as its Arrow schema; None when nothing is.
+
+    Other writers than ours may use 32-bit floats, integers, plain text and other kinds of lists.
+    """
+    if missing := [name for name in REQUIRED_COLUMNS if name not in columns.names]:
+        return f"has no column {', '.join(missing)}"
+    for name in (*REQUIRED_COLUMNS, "list_cost_usd"):
+        if name in columns.names:
+            stored, wanted = columns.field(name).type, _content(SCHEMA.field(name).type)
+            if _content(stored) != wanted:
+                return f"column {name} holds {stored}, not {wanted}"
+    return None
+
+
+def _content(kind: Any) -> str:
+    """What an Arrow type holds: text, numbers, lists of either, or its own name."""
+    types = pa.types
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return f"lists of {_content(kind.value_type)}"
+    value = kind.value_type if types.is_dictionary(kind) else kind
+    if types.is_string(value) or types.is_large_string(value) or types.is_string_view(value):
+        return "text"
+    is_number = types.is_floating(kind) or types.is_integer(kind) or types.is_null(kind)
+    return "numbers" if is_number else str(kind)

@@ -12,7 +12,7 @@ from rich.text import Text
 from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.estimators.sums import Figure, make_figure
 from bandit_router.evaluation.gate import Refusal
-from bandit_router.evaluation.logs.left_out import LeftOut
+from bandit_router.evaluation.logs.screen import LeftOut
 from bandit_router.evaluation.replay import Replayed
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.refused import FORCED, Refused
