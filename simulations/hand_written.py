@@ -24,7 +24,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from bandit_router.evaluation.datasets import Dataset
-from bandit_router.evaluation.parallel import spread, workers
+from bandit_router.evaluation.parallel import run_tasks, workers
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.words import per_1k
 from bandit_router.evaluation.simulation.agents import RouterMaker
@@ -107,7 +107,7 @@ def judge(plan: Plan, spec: str, seed: int) -> Figures:
 def compare(plan: Plan) -> dict[str, Figures]:
     """The figures of every entrant, means over seeds."""
     tasks = [partial(judge, plan, spec, seed) for spec in ENTRANTS.values() for seed in range(plan.seeds)]
-    found = np.array(list(spread(tasks))).reshape(len(ENTRANTS), plan.seeds, -1).mean(axis=1)
+    found = np.array(list(run_tasks(tasks))).reshape(len(ENTRANTS), plan.seeds, -1).mean(axis=1)
     return {name: Figures(*row) for name, row in zip(ENTRANTS, found.tolist(), strict=True)}
 
 

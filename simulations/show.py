@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bandit_router.errors import RouterError
-from bandit_router.evaluation.parallel import spread, workers
+from bandit_router.evaluation.parallel import run_tasks, workers
 from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
 from bandit_router.evaluation.simulation.stream import Stream
@@ -90,7 +90,7 @@ def on_every_seed(
     calls = [partial(task, seed) for task in tasks.values() for seed in range(seeds)]
     found = []
     with progress(title, len(calls)) as step, workers(jobs):
-        for one in spread(calls):
+        for one in run_tasks(calls):
             found.append(one)
             step(1)
     return {key: found[i * seeds : (i + 1) * seeds] for i, key in enumerate(tasks)}

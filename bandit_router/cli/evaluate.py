@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bandit_router.evaluation.block import BlockSource
     from bandit_router.evaluation.logs.read import Log
     from bandit_router.evaluation.logs.screen import LeftOut
-    from bandit_router.evaluation.replay import Replayed
+    from bandit_router.evaluation.replay import ReplayResult
 
 _NOTHING_TO_REPLAY = (
     "--replay: none of the policies learns, so nothing is replayed; add one, such as -p thompson"
@@ -74,7 +74,7 @@ def evaluate(
     from bandit_router.evaluation.estimators import ESTIMATORS
     from bandit_router.evaluation.logs.read import open_log
     from bandit_router.evaluation.parallel import workers
-    from bandit_router.evaluation.replay import log_refusals, replays
+    from bandit_router.evaluation.replay import log_refusals, replay_policies
     from bandit_router.evaluation.report.as_json import evaluation_json, plain
     from bandit_router.evaluation.report.page import evaluation_page
     from bandit_router.evaluation.report.replayed import left_out_lines, replay_table
@@ -86,7 +86,7 @@ def evaluate(
     check_report_path(report)
     policies = parse_policies(policy or [])
     learners = {name: target for name, target in policies.items() if learns(target)}
-    replayed: dict[str, list[Replayed]] = {}
+    replayed: dict[str, list[ReplayResult]] = {}
     replay_error: RouterError | None = None
     with workers(jobs, cluster), open_log(log, router) as opened:
         pieces = opened.pieces if classifier is None else _classified_pieces(opened, classifier)
@@ -110,7 +110,7 @@ def evaluate(
             print_warning(_NOTHING_TO_REPLAY)
         try:
             with progress_bar("replaying", replay * len(learners), quiet=as_json) as step:
-                replayed = replays(
+                replayed = replay_policies(
                     pieces,
                     learners,
                     prior,

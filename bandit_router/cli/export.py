@@ -18,10 +18,10 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write the log of decisions and their feedback as Parquet, one folder per UTC day."""
-    from bandit_router.evaluation.logs import export as parquet
+    from bandit_router.evaluation.logs.write import export_log
 
-    with open_existing_store(config) as store, store.read_log() as audit:
-        exported = parquet.export(audit, folder)
+    with open_existing_store(config) as store, store.read_log() as reader:
+        exported = export_log(reader, folder)
     if as_json:
         facts = {"rows": exported.by_reason, "unreadable": exported.unreadable, "named": exported.named}
         print_json({"folder": str(folder), **facts})

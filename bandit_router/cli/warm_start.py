@@ -57,9 +57,9 @@ def warm_start(
         elif log is not None:
             evidence = _evidence_of_log(log, router, model_arms)
         elif snapshot is not None:
-            from bandit_router.evaluation.warm_start import of_router
+            from bandit_router.evaluation.warm_start import evidence_from_router
 
-            evidence = of_router(snapshot, router, model_arms)
+            evidence = evidence_from_router(snapshot, router, model_arms)
         version = target.warm_start(evidence, trust=trust)
     _print_warm_start(evidence, trust, version, as_json)
 
@@ -79,14 +79,16 @@ def _evidence_of_labels(
     router: Router, data: str, model_arms: Mapping[str, str], columns: Mapping[str, str] | None
 ) -> Evidence:
     from bandit_router.evaluation.datasets import load_dataset
-    from bandit_router.evaluation.warm_start import of_labels
+    from bandit_router.evaluation.warm_start import evidence_from_dataset
 
-    return of_labels(load_dataset(data, columns=columns), router.arms, router.pipeline, model_arms)
+    return evidence_from_dataset(
+        load_dataset(data, columns=columns), router.arms, router.pipeline, model_arms
+    )
 
 
 def _evidence_of_log(log: str, router: str, model_arms: Mapping[str, str]) -> Evidence:
     from bandit_router.evaluation.logs.read import open_log
-    from bandit_router.evaluation.warm_start import of_log
+    from bandit_router.evaluation.warm_start import evidence_from_log
 
     with open_log(log, router) as opened:
-        return of_log(opened, opened.posterior(), model_arms)
+        return evidence_from_log(opened, opened.posterior(), model_arms)

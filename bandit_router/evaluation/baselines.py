@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import brentq, linprog
 
 from bandit_router.evaluation.answers import Answer, Question
-from bandit_router.evaluation.targets import Mix
+from bandit_router.evaluation.targets import BlindMix
 from bandit_router.types import BoolArray, FloatArray
 
 _STEEPEST = 60.0  # e^60 between the dearest and the cheapest arm leaves nothing of the other
@@ -105,9 +105,9 @@ def make_baseline_questions(
     return questions
 
 
-def _as_policy(arms: Sequence[str], sets: BoolArray, probabilities: FloatArray) -> Mix:
+def _as_policy(arms: Sequence[str], sets: BoolArray, probabilities: FloatArray) -> BlindMix:
     names = np.array(arms, dtype=object)
-    return Mix(
+    return BlindMix(
         {
             tuple(names[eligible]): tuple(pmf[eligible].tolist())
             for eligible, pmf in zip(sets, probabilities, strict=True)

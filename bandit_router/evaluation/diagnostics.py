@@ -78,16 +78,16 @@ class DiagnosticSums:
         return add_fields(self, other)
 
 
-def examine(inputs: EstimatorInputs) -> DiagnosticSums:
+def collect_diagnostics(inputs: EstimatorInputs) -> DiagnosticSums:
     """The diagnostic sums of one block."""
     p, w = inputs.block, inputs.weight
     n, k = p.logged.shape
     z = np.column_stack([np.ones(n), p.x])
     chosen = (p.action[:, None] == np.arange(k)).astype(np.float64)
-    seen = w[:, None] * inputs.seen
+    seen = w[:, None] * inputs.feedback_weight
     possible = np.divide(p.target, p.logged, out=np.zeros((n, k)), where=p.logged > 0)
     supported = np.where(p.logged > 0, p.target, 0.0)
-    clipped = np.minimum(w[:, None], CLIPS)[:, :, None] * (inputs.seen * inputs.outcomes)[:, None]
+    clipped = np.minimum(w[:, None], CLIPS)[:, :, None] * (inputs.feedback_weight * inputs.outcomes)[:, None]
     clipped = clipped.reshape(n, len(CLIPS) * len(OUTCOMES))
     q = inputs.cross_fitted.action
     at_action = p.logged[np.arange(n), p.action]
@@ -189,32 +189,32 @@ class Diagnostics:
 
 def diagnose(sums: DiagnosticSums, nuisance: Nuisance) -> Diagnostics:
     """The diagnostics that the sums over a whole log amount to."""
-    bound = _freedman(sums.doubt, sums.reach.value, sums.doubt.size)
+    bound = _freedman_bound(sums.doubt, sums.reach.value, sums.doubt.size)
     misfit = np.divide(np.abs(sums.excess), bound, out=np.zeros_like(bound), where=bound > 0)
     off = sums.weight - float(sums.supported.sum())
-    allowed = _freedman(np.array(sums.variance), np.maximum(sums.possible.value, 1.0), 1)
+    allowed = _freedman_bound(np.array(sums.variance), np.maximum(sums.possible.value, 1.0), 1)
     return Diagnostics(
         rows=int(sums.rows),
         mean_weight=sums.weight / sums.rows,
-        mean_weight_z=_z(sums.weight - sums.rows, sums.variance),
+        mean_weight_z=_z_score(sums.weight - sums.rows, sums.variance),
         mean_weight_misfit=float(abs(off) / allowed),
         smallest_propensity=-float(sums.least.value),
         propensity_gap=float(sums.gap.value),
         uniform_gap=float(sums.skew.value),
         misfit=float(misfit.max()),
         misfit_arm=nuisance.arms[int(misfit.max(axis=1).argmax())],
-        arms={arm: _of_arm(sums, nuisance, k) for k, arm in enumerate(nuisance.arms)},
-        outcomes={outcome: _of_outcome(sums, nuisance, m) for m, outcome in enumerate(OUTCOMES)},
+        arms={arm: _diagnose_arm(sums, nuisance, k) for k, arm in enumerate(nuisance.arms)},
+        outcomes={outcome: _diagnose_outcome(sums, nuisance, m) for m, outcome in enumerate(OUTCOMES)},
     )
 
 
-def _of_arm(sums: DiagnosticSums, nuisance: Nuisance, k: int) -> ArmDiagnostics:
+def _diagnose_arm(sums: DiagnosticSums, nuisance: Nuisance, k: int) -> ArmDiagnostics:
     n, rows, observed = sums.rows, nuisance.rows[k], nuisance.observed[k]
     return ArmDiagnostics(
         rows=int(rows),
         chosen=float(rows / n),
         claimed=float(sums.claimed[k] / n),
-        excess_z=_z(float(sums.excess[k, 0]), float(sums.doubt[k, 0])),
+        excess_z=_z_score(float(sums.excess[k, 0]), float(sums.doubt[k, 0])),
         target=float(sums.target[k] / n),
         unsupported=float((sums.target[k] - sums.supported[k]) / n),
         missing=_by_outcome(1.0 - observed / max(rows, 1.0)),
@@ -223,9 +223,9 @@ def _of_arm(sums: DiagnosticSums, nuisance: Nuisance, k: int) -> ArmDiagnostics:
     )
 
 
-def _of_outcome(sums: DiagnosticSums, nuisance: Nuisance, m: int) -> OutcomeDiagnostics:
+def _diagnose_outcome(sums: DiagnosticSums, nuisance: Nuisance, m: int) -> OutcomeDiagnostics:
     rows = float(nuisance.observed[:, m].sum())
-    ess = _effective(float(sums.seen[m]), float(sums.squares[m]))
+    ess = _effective_rows(float(sums.seen[m]), float(sums.squares[m]))
     h = stage_weights(sums.stages[..., 0], sums.spread)[:, m]
     supported = float(sums.supported @ (nuisance.observed[:, m] > 0))
     columns = sums.clipped.figures()[m :: len(OUTCOMES)]
@@ -234,7 +234,7 @@ def _of_outcome(sums: DiagnosticSums, nuisance: Nuisance, m: int) -> OutcomeDiag
         missing=1.0 - rows / sums.rows,
         ess=ess,
         ess_share=ess / sums.rows,
-        stabilised_ess=_effective(float(h @ sums.stages[:, m, 1]), float(h**2 @ sums.stages[:, m, 2])),
+        stabilised_ess=_effective_rows(float(h @ sums.stages[:, m, 1]), float(h**2 @ sums.stages[:, m, 2])),
         largest_weight=float(sums.top.value[m]),
         largest_share=float(sums.top.value[m] / sums.seen[m]) if sums.seen[m] > 0 else 0.0,
         unsupported=max(0.0, 1.0 - supported / sums.rows),
@@ -243,18 +243,18 @@ def _of_outcome(sums: DiagnosticSums, nuisance: Nuisance, m: int) -> OutcomeDiag
     )
 
 
-def _freedman(variance: FloatArray, reach: FloatArray, tests: int) -> FloatArray:
+def _freedman_bound(variance: FloatArray, reach: FloatArray, tests: int) -> FloatArray:
     """The bound on each of so many sums that together pass it with probability FALSE_ALARM at most."""
     level = math.log(2.0 * tests / FALSE_ALARM)
     step = reach * level / 3.0
     return np.asarray(step + np.sqrt(step**2 + 2.0 * variance * level))
 
 
-def _effective(total: float, squares: float) -> float:
+def _effective_rows(total: float, squares: float) -> float:
     return total**2 / squares if squares > 0 else 0.0
 
 
-def _z(difference: float, variance: float) -> float | None:
+def _z_score(difference: float, variance: float) -> float | None:
     return difference / math.sqrt(variance) if variance > _NO_VARIANCE else None
 
 

@@ -17,18 +17,18 @@ from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.answers import BLOCKS, Answer, Evaluation, Question
 from bandit_router.evaluation.baselines import BySet, make_baseline_questions
 from bandit_router.evaluation.block import OUTCOMES, BlockSource, TargetBlock
-from bandit_router.evaluation.diagnostics import NEEDS, DiagnosticSums, diagnose, examine
+from bandit_router.evaluation.diagnostics import NEEDS, DiagnosticSums, collect_diagnostics, diagnose
 from bandit_router.evaluation.estimators import ESTIMATORS, Estimate, Estimator, EstimatorInputs, prepare
 from bandit_router.evaluation.estimators.inputs import Grouping, LogSums, Nuisance
 from bandit_router.evaluation.estimators.sums import Largest
-from bandit_router.evaluation.gate import gate
-from bandit_router.evaluation.parallel import total
+from bandit_router.evaluation.gate import refuse_estimates
+from bandit_router.evaluation.parallel import sum_pieces
 from bandit_router.evaluation.targets import (
     FoldPosteriors,
+    add_missing_arms,
     believe,
-    knowing,
+    group_by_eligible,
     learn_folds,
-    sets_of,
     target_pmf,
 )
 from bandit_router.policies import Policy, check_arms, learns
@@ -64,23 +64,23 @@ def evaluate(
     Raises InvalidInput for an empty log, or a learning policy without a prior.
     """
     check_arms(policies, arms)
-    policies = {name: policy for name, policy in policies.items() if not _always_there(policy)}
+    policies = {name: policy for name, policy in policies.items() if not _is_always_shown(policy)}
     chosen = {name: ESTIMATORS[name]() for name in {headline: None, **dict.fromkeys(estimators)}}
     needs: set[Grouping] = {*NEEDS, *(need for estimator in chosen.values() for need in estimator.needs)}
     scored = any(map(learns, policies.values()))
     if scored and prior is None:
         raise InvalidInput("log", "has no posterior to score policies with", "export it with one")
     if prior is not None:
-        prior = knowing(prior.without_evidence(), arms)
-    first = total(partial(_first, needs, prior if scored else None), pieces, progress)
+        prior = add_missing_arms(prior.without_evidence(), arms)
+    first = sum_pieces(partial(_run_log_pass, needs, prior if scored else None), pieces, progress)
     second = partial(
-        _answers,
+        _answer_questions,
         pieces,
         estimators=chosen,
         nuisance=first.log.fit(),
         held_out=first.folds.held_out() if first.folds else None,
         rows=rows,
-        price=_Price(cost_weight, one=first.one_cost_weight if cost_weight is None else cost_weight),
+        price=_CostWeights(cost_weight, one=first.one_cost_weight if cost_weight is None else cost_weight),
         progress=progress,
     )
     questions = [
@@ -96,7 +96,7 @@ def evaluate(
     return Evaluation(arms=tuple(arms), rows=rows, cost_weight=mean_weight, answers=tuple(answers))
 
 
-def _always_there(policy: Policy) -> bool:
+def _is_always_shown(policy: Policy) -> bool:
     """Whether the policy is in every table anyway."""
     return isinstance(policy, Uniform) or (isinstance(policy, Fixed) and policy.epsilon == 0.0)
 
@@ -105,14 +105,14 @@ def _always_there(policy: Policy) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _First:
+class _LogPass:
     log: LogSums
     folds: FoldPosteriors | None
     cost_weight: float
     extremes: Largest
 
-    def __add__(self, other: _First) -> _First:
-        return _First(
+    def __add__(self, other: _LogPass) -> _LogPass:
+        return _LogPass(
             log=self.log + other.log,
             folds=self.folds + other.folds if self.folds and other.folds else None,
             cost_weight=self.cost_weight + other.cost_weight,
@@ -126,9 +126,9 @@ class _First:
         return float(most) if most == least else None
 
 
-def _first(needs: set[Grouping], prior: Posterior | None, piece: BlockSource) -> _First:
+def _run_log_pass(needs: set[Grouping], prior: Posterior | None, piece: BlockSource) -> _LogPass:
     block = piece.read()
-    return _First(
+    return _LogPass(
         log=prepare(block, needs),
         folds=None if prior is None else learn_folds(block, prior),
         cost_weight=float(block.cost_weight.sum()),
@@ -140,7 +140,7 @@ def _first(needs: set[Grouping], prior: Posterior | None, piece: BlockSource) ->
 
 
 @dataclass(frozen=True, slots=True)
-class _Price:
+class _CostWeights:
     """λ: ``given`` in place of the logged ones, and ``one`` for all rows where there is only one."""
 
     given: float | None
@@ -162,15 +162,15 @@ class _TargetSums:
 
     def __add__(self, other: _TargetSums) -> _TargetSums:
         return _TargetSums(
-            estimators=_added(self.estimators, other.estimators),
-            priced=_added(self.priced, other.priced),
+            estimators=_add_by_key(self.estimators, other.estimators),
+            priced=_add_by_key(self.priced, other.priced),
             diagnostics=self.diagnostics + other.diagnostics,
             shares=self.shares + other.shares,
-            by_set=_added(self.by_set, other.by_set),
+            by_set=_add_by_key(self.by_set, other.by_set),
         )
 
 
-def _added(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> dict[Any, Any]:
+def _add_by_key(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> dict[Any, Any]:
     both = dict(one)
     for key, value in other.items():
         both[key] = both[key] + value if key in both else value
@@ -178,22 +178,22 @@ def _added(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Second:
+class _TargetPass:
     targets: tuple[_TargetSums, ...]
 
-    def __add__(self, other: _Second) -> _Second:
-        return _Second(tuple(a + b for a, b in zip(self.targets, other.targets, strict=True)))
+    def __add__(self, other: _TargetPass) -> _TargetPass:
+        return _TargetPass(tuple(a + b for a, b in zip(self.targets, other.targets, strict=True)))
 
 
-def _second(
+def _run_target_pass(
     questions: Sequence[Question],
     estimators: Mapping[str, Estimator[Any]],
     nuisance: Nuisance,
     held_out: tuple[Posterior, ...] | None,
     rows: int,
-    price: _Price,
+    price: _CostWeights,
     piece: BlockSource,
-) -> _Second:
+) -> _TargetPass:
     block = piece.read()
     scored = any(q.policy is not None and learns(q.policy) for q in questions)
     beliefs = believe(block, held_out) if scored and held_out is not None else None
@@ -209,19 +209,19 @@ def _second(
         sums.append(
             _TargetSums(
                 estimators={name: one.collect(inputs) for name, one in estimators.items()},
-                priced=_priced(targeted, estimators, nuisance) if price.one is None else {},
-                diagnostics=examine(inputs),
+                priced=_collect_priced(targeted, estimators, nuisance) if price.one is None else {},
+                diagnostics=collect_diagnostics(inputs),
                 shares=shares,
                 by_set={
                     tuple(there.tolist()): np.append(pmf[some].sum(axis=0), len(some))
-                    for some, there in sets_of(block)
+                    for some, there in group_by_eligible(block)
                 },
             )
         )
-    return _Second(tuple(sums))
+    return _TargetPass(tuple(sums))
 
 
-def _priced(
+def _collect_priced(
     block: TargetBlock, estimators: Mapping[str, Estimator[Any]], nuisance: Nuisance
 ) -> dict[str, Any]:
     """The sums of λ · cost where λ differs between rows."""
@@ -231,7 +231,7 @@ def _priced(
     return {name: one.collect(inputs) for name, one in estimators.items()}
 
 
-def _answers(
+def _answer_questions(
     pieces: Sequence[BlockSource],
     questions: Sequence[Question],
     *,
@@ -239,12 +239,12 @@ def _answers(
     nuisance: Nuisance,
     held_out: tuple[Posterior, ...] | None,
     rows: int,
-    price: _Price,
+    price: _CostWeights,
     progress: Callable[[int], None],
 ) -> tuple[list[Answer], dict[str, BySet]]:
-    task = partial(_second, questions, estimators, nuisance, held_out, rows, price)
+    task = partial(_run_target_pass, questions, estimators, nuisance, held_out, rows, price)
     made, by_set = [], {}
-    for question, sums in zip(questions, total(task, pieces, progress).targets, strict=True):
+    for question, sums in zip(questions, sum_pieces(task, pieces, progress).targets, strict=True):
         diagnostics = diagnose(sums.diagnostics, nuisance)
         estimates = {name: estimators[name].estimate(sums.estimators[name]) for name in estimators}
         made.append(
@@ -252,11 +252,11 @@ def _answers(
                 question=question,
                 estimates=estimates,
                 spend={
-                    name: _spend(estimates[name], one, sums.priced.get(name), price.one)
+                    name: _estimate_spend(estimates[name], one, sums.priced.get(name), price.one)
                     for name, one in estimators.items()
                 },
                 diagnostics=diagnostics,
-                refusals=gate(diagnostics),
+                refusals=refuse_estimates(diagnostics),
                 shares=sums.shares / np.maximum(sums.shares.sum(axis=1, keepdims=True), 1.0),
             )
         )
@@ -264,7 +264,9 @@ def _answers(
     return made, by_set
 
 
-def _spend(estimate: Estimate, estimator: Estimator[Any], priced: Any, one: float | None) -> float | None:
+def _estimate_spend(
+    estimate: Estimate, estimator: Estimator[Any], priced: Any, one: float | None
+) -> float | None:
     """λ · cost: exactly for one λ, else as estimated with the λ of each row."""
     if one == 0.0:
         return 0.0

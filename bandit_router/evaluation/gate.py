@@ -53,18 +53,18 @@ class Refusal(NamedTuple):
         )
 
 
-def gate(diagnostics: Diagnostics, *, assumes_uniform: bool = False) -> list[Refusal]:
+def refuse_estimates(diagnostics: Diagnostics, *, assumes_uniform: bool = False) -> list[Refusal]:
     """Everything that speaks against believing an estimate; empty when nothing does.
 
     Set ``assumes_uniform`` for a method without weights, such as replay of a uniform log.
     """
-    refusals = [*_of_log(diagnostics), *(_not_uniform(diagnostics) if assumes_uniform else ())]
+    refusals = [*_refuse_log(diagnostics), *(_refuse_not_uniform(diagnostics) if assumes_uniform else ())]
     for outcome, found in diagnostics.outcomes.items():
-        refusals += _of_outcome(diagnostics, outcome, found)
+        refusals += _refuse_outcome_of(diagnostics, outcome, found)
     return refusals
 
 
-def _of_log(d: Diagnostics) -> Iterator[Refusal]:
+def _refuse_log(d: Diagnostics) -> Iterator[Refusal]:
     if d.propensity_gap > PROPENSITY_TOLERANCE:
         yield Refusal(
             "propensity-mismatch",
@@ -87,7 +87,7 @@ def _of_log(d: Diagnostics) -> Iterator[Refusal]:
         )
 
 
-def _not_uniform(d: Diagnostics) -> Iterator[Refusal]:
+def _refuse_not_uniform(d: Diagnostics) -> Iterator[Refusal]:
     if d.uniform_gap > PROPENSITY_TOLERANCE:
         yield Refusal(
             "not-uniform",
@@ -96,12 +96,12 @@ def _not_uniform(d: Diagnostics) -> Iterator[Refusal]:
         )
 
 
-def _of_outcome(d: Diagnostics, outcome: str, found: OutcomeDiagnostics) -> Iterator[Refusal]:
+def _refuse_outcome_of(d: Diagnostics, outcome: str, found: OutcomeDiagnostics) -> Iterator[Refusal]:
     if found.rows == 0:
         yield Refusal("no-feedback", f"no row has {outcome}", f"send {outcome} as feedback", outcome)
         return
     if found.unsupported > UNSUPPORTED:
-        arms = ", ".join(name for name, arm in d.arms.items() if _unsupported(arm, outcome) > 0)
+        arms = ", ".join(name for name, arm in d.arms.items() if _unsupported_share(arm, outcome) > 0)
         yield Refusal(
             "no-support",
             f"{found.unsupported:.1%} of the target's decisions take an arm the log could not take there, "
@@ -115,7 +115,9 @@ def _of_outcome(d: Diagnostics, outcome: str, found: OutcomeDiagnostics) -> Iter
             "few-rows" if scarce else "one-row",
             f"the log counts as {found.ess:.1f} rows of the target ({ESS:g} are needed), the heaviest with "
             f"{found.largest_share:.1%} of all weight (at most {LARGEST_SHARE:.0%})",
-            _more(d, ESS / max(found.ess, _TINY) if scarce else found.largest_share / LARGEST_SHARE),
+            _cure_by_more_rows(
+                d, ESS / max(found.ess, _TINY) if scarce else found.largest_share / LARGEST_SHARE
+            ),
             outcome,
             WEIGHTED,
         )
@@ -124,7 +126,7 @@ def _of_outcome(d: Diagnostics, outcome: str, found: OutcomeDiagnostics) -> Iter
             "few-rows",
             f"even stabilised, the log counts as {found.stabilised_ess:.1f} rows of the target "
             f"({STABILISED_ESS:g} are needed)",
-            _more(d, STABILISED_ESS / max(found.stabilised_ess, _TINY)),
+            _cure_by_more_rows(d, STABILISED_ESS / max(found.stabilised_ess, _TINY)),
             outcome,
             ("stabilised-dr",),
         )
@@ -139,11 +141,11 @@ def _of_outcome(d: Diagnostics, outcome: str, found: OutcomeDiagnostics) -> Iter
         )
 
 
-def _unsupported(arm: ArmDiagnostics, outcome: str) -> float:
+def _unsupported_share(arm: ArmDiagnostics, outcome: str) -> float:
     return arm.target if arm.missing[outcome] == 1.0 else arm.unsupported
 
 
-def _more(d: Diagnostics, times: float) -> str:
+def _cure_by_more_rows(d: Diagnostics, times: float) -> str:
     starved = max(d.arms, key=lambda name: d.arms[name].target - d.arms[name].chosen)
     rows = f"{times:.1f} times as many rows" if times < ESS else "many more rows"
     return (

@@ -20,7 +20,7 @@ _RUN = 8  # pieces added up by one task, so that sums rather than pieces travel 
 
 @contextmanager
 def workers(jobs: int = -1, cluster: str | None = None) -> Iterator[None]:
-    """Where :func:`spread` works inside the block: on ``jobs`` cores (−1: all), or on a cluster.
+    """Where :func:`run_tasks` works inside the block: on ``jobs`` cores (−1: all), or on a cluster.
 
     ``cluster`` is the address of a Dask scheduler, such as tcp://host:8786; its workers need this package,
     and see the files that this process sees. Raises InvalidInput for no such number of jobs, or a cluster
@@ -47,14 +47,14 @@ def workers(jobs: int = -1, cluster: str | None = None) -> Iterator[None]:
         yield
 
 
-def spread(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+def run_tasks(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
     """What the tasks return, in their order; each must be picklable, and runs BLAS on one thread."""
     joblib = _joblib()
     found: Iterator[T] = joblib.Parallel(return_as="generator")(joblib.delayed(_alone)(t) for t in tasks)
     return found
 
 
-def total(function: Callable[[T], S], pieces: Sequence[T], progress: Callable[[int], None]) -> S:
+def sum_pieces(function: Callable[[T], S], pieces: Sequence[T], progress: Callable[[int], None]) -> S:
     """Σ function(piece), which needs addition only.
 
     Always added up in the same order, so the number of workers changes no digit. ``progress`` hears how
@@ -62,7 +62,7 @@ def total(function: Callable[[T], S], pieces: Sequence[T], progress: Callable[[i
     """
     runs = [pieces[i : i + _RUN] for i in range(0, len(pieces), _RUN)]
     sums: list[Any] = []
-    for run, part in zip(runs, spread(partial(_add_up, function, run) for run in runs), strict=True):
+    for run, part in zip(runs, run_tasks(partial(_add_up, function, run) for run in runs), strict=True):
         sums = [sums[0] + part] if sums else [part]
         progress(len(run))
     if not sums:

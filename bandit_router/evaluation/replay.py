@@ -42,8 +42,8 @@ from bandit_router.evaluation.block import OUTCOMES, Block, BlockSource
 from bandit_router.evaluation.estimators.inputs import empty_log_error, prepare
 from bandit_router.evaluation.estimators.sums import Figure, RatioSums
 from bandit_router.evaluation.gate import ESS, Refusal
-from bandit_router.evaluation.parallel import spread
-from bandit_router.evaluation.targets import knowing
+from bandit_router.evaluation.parallel import run_tasks
+from bandit_router.evaluation.targets import add_missing_arms
 from bandit_router.policies import Policy
 from bandit_router.posterior.linear import Posterior
 from bandit_router.routing.decide import score
@@ -57,7 +57,7 @@ times as many rewards as the last one, as by the router in simulation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Survey:
+class LogSurvey:
     """What a replay must know of the whole log: M, the ``bound``, and ρ, the ``feedback_share`` (K, M).
 
     ρ is the share of an arm's rows that have feedback on an outcome; 0 for an arm never chosen.
@@ -69,7 +69,7 @@ class Survey:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Replayed:
+class ReplayResult:
     """What a replay came to.
 
     ``rows`` were read and ``retained`` of them kept; ``bound`` is M. By outcome: ``feedback`` counts the
@@ -92,7 +92,7 @@ class Replayed:
         return [one for one in self.refusals if one.outcome in (None, outcome)]
 
 
-def survey(blocks: Iterable[Block]) -> Survey:
+def survey_log(blocks: Iterable[Block]) -> LogSurvey:
     """One pass over the log. Raises InvalidInput when it is empty or not what a log should be.
 
     The bound is the smallest M that is right for every policy: 1 over the smallest probability in the log,
@@ -108,7 +108,7 @@ def survey(blocks: Iterable[Block]) -> Survey:
     if sums is None:
         raise empty_log_error()
     bound = 1.0 / smallest if smallest > 0 else math.inf
-    return Survey(arms=sums.arms, bound=bound, feedback_share=sums.fit().feedback_share)
+    return LogSurvey(arms=sums.arms, bound=bound, feedback_share=sums.fit().feedback_share)
 
 
 def log_refusals(evaluation: Evaluation) -> list[Refusal]:
@@ -122,16 +122,16 @@ def replay(
     policy: Policy,
     prior: Posterior,
     *,
-    survey: Survey,
+    survey: LogSurvey,
     rng: np.random.Generator,
     cost_weight: float | None = None,
     refusals: Sequence[Refusal] = (),
-) -> Replayed:
+) -> ReplayResult:
     """Play a policy that starts from ``prior`` through a log in order of time.
 
     Args:
         blocks: The log, in order.
-        survey: Of the whole log, from :func:`survey`.
+        survey: Of the whole log, from :func:`survey_log`.
         cost_weight: Replaces the logged one, 1/USD.
         refusals: Of the log as such, from :func:`log_refusals`.
 
@@ -141,7 +141,7 @@ def replay(
         raise InvalidInput(
             "bound", f"is {survey.bound:g}", "log with a floor (epsilon > 0) to replay a policy"
         )
-    player = _Player(policy, knowing(prior.without_evidence(), survey.arms), cost_weight)
+    player = _Player(policy, add_missing_arms(prior.without_evidence(), survey.arms), cost_weight)
     kept, rows = _Kept(survey), 0
     for block in blocks:
         rows += len(block)
@@ -149,7 +149,7 @@ def replay(
     return kept.result(rows, refusals)
 
 
-def replays(
+def replay_policies(
     pieces: Sequence[BlockSource],
     policies: Mapping[str, Policy],
     prior: Posterior | None,
@@ -158,7 +158,7 @@ def replays(
     cost_weight: float | None = None,
     refusals: Sequence[Refusal] = (),
     progress: Callable[[int], None] = lambda _: None,
-) -> dict[str, list[Replayed]]:
+) -> dict[str, list[ReplayResult]]:
     """Replay each policy ``seeds`` times, under ``workers``; nothing when ``seeds`` is 0.
 
     ``refusals`` are those of the log as such, from :func:`log_refusals`.
@@ -167,14 +167,14 @@ def replays(
         return {}
     if prior is None:
         raise InvalidInput("log", "has no posterior to start from", "export it with one")
-    known = survey(piece.read() for piece in pieces)
+    known = survey_log(piece.read() for piece in pieces)
     tasks = [
         partial(_replay_pieces, pieces, policy, prior, known, seed, cost_weight, tuple(refusals))
         for policy in policies.values()
         for seed in range(seeds)
     ]
     found = []
-    for one in spread(tasks):
+    for one in run_tasks(tasks):
         found.append(one)
         progress(1)
     return {name: found[i * seeds : (i + 1) * seeds] for i, name in enumerate(policies)}
@@ -184,11 +184,11 @@ def _replay_pieces(
     pieces: Sequence[BlockSource],
     policy: Policy,
     prior: Posterior,
-    known: Survey,
+    known: LogSurvey,
     seed: int,
     cost_weight: float | None,
     refusals: tuple[Refusal, ...],
-) -> Replayed:
+) -> ReplayResult:
     blocks: Iterator[Block] = (piece.read() for piece in pieces)
     rng = np.random.default_rng(seed)
     return replay(blocks, policy, prior, survey=known, rng=rng, cost_weight=cost_weight, refusals=refusals)
@@ -253,7 +253,7 @@ def _retain(block: Block, player: _Player, bound: float, rng: np.random.Generato
 class _Kept:
     """The actions (n,) and outcomes (n, M) of the retained rows, as they come."""
 
-    survey: Survey
+    survey: LogSurvey
     actions: list[IntArray] = field(default_factory=list)
     outcomes: list[FloatArray] = field(default_factory=list)
 
@@ -261,7 +261,7 @@ class _Kept:
         self.actions.append(block.action[kept])
         self.outcomes.append(block.outcomes[kept])
 
-    def result(self, rows: int, refusals: Sequence[Refusal]) -> Replayed:
+    def result(self, rows: int, refusals: Sequence[Refusal]) -> ReplayResult:
         """The figures, V = Σ y/ρ / Σ 1/ρ, and what speaks against them besides ``refusals``."""
         action = np.concatenate([np.zeros(0, np.int64), *self.actions])
         outcomes = np.concatenate([np.zeros((0, len(OUTCOMES))), *self.outcomes])
@@ -271,9 +271,9 @@ class _Kept:
         found = RatioSums.of(seen * np.where(observed, outcomes, 0.0), seen, observed).estimate()
         feedback = dict(zip(OUTCOMES, observed.sum(axis=0).tolist(), strict=True))
         taken = np.bincount(action, minlength=len(share))
-        own = {o: _refusal(self.survey, o, taken, seen[:, m]) for m, o in enumerate(OUTCOMES)}
+        own = {o: _refuse_outcome(self.survey, o, taken, seen[:, m]) for m, o in enumerate(OUTCOMES)}
         silent = {o for o, one in own.items() if one is not None and one.code != "few-rows"}
-        return Replayed(
+        return ReplayResult(
             rows=rows,
             retained=len(action),
             bound=self.survey.bound,
@@ -284,7 +284,7 @@ class _Kept:
         )
 
 
-def _refusal(survey: Survey, outcome: str, taken: IntArray, seen: FloatArray) -> Refusal | None:
+def _refuse_outcome(survey: LogSurvey, outcome: str, taken: IntArray, seen: FloatArray) -> Refusal | None:
     """What speaks against the figure of one outcome: rows ``taken`` (K,), weights ``seen`` (n,)."""
     heard = survey.feedback_share[:, OUTCOMES.index(outcome)] > 0
     if not heard.any():
@@ -299,10 +299,10 @@ def _refusal(survey: Survey, outcome: str, taken: IntArray, seen: FloatArray) ->
         )
     squares = float((seen**2).sum())
     effective = float(seen.sum()) ** 2 / squares if squares > 0 else 0.0
-    return None if effective >= ESS else _few(survey, outcome, int((seen > 0).sum()), effective)
+    return None if effective >= ESS else _refuse_few_rows(survey, outcome, int((seen > 0).sum()), effective)
 
 
-def _few(survey: Survey, outcome: str, rows: int, effective: float) -> Refusal:
+def _refuse_few_rows(survey: LogSurvey, outcome: str, rows: int, effective: float) -> Refusal:
     times = math.ceil(10.0 * ESS / max(effective, 1.0)) / 10.0
     more = f"about {times:.1f} times as many rows" if effective > 1.0 else "many more rows"
     return Refusal(

@@ -30,7 +30,7 @@ _REWARD = OUTCOMES.index("reward")
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
+class BlindMix:
     """The same probabilities for every query with the same eligible arms, which are the keys."""
 
     learns: ClassVar[bool] = False
@@ -68,7 +68,7 @@ class FoldPosteriors:
         return tuple(made)
 
 
-def knowing(prior: Posterior, arms: Sequence[str]) -> Posterior:
+def add_missing_arms(prior: Posterior, arms: Sequence[str]) -> Posterior:
     """The prior with every arm of a log in it; what it has not heard of is believed to be like its first.
 
     Raises InvalidInput when it has heard of none.
@@ -87,7 +87,7 @@ def learn_folds(block: Block, prior: Posterior) -> FoldPosteriors:
     folds = tuple(prior.without_evidence() for _ in range(FOLDS))
     reward = block.outcomes[:, _REWARD]
     cell = block.fold * len(block.arms) + block.action
-    for rows in _groups(np.where(np.isnan(reward), -1, cell)):
+    for rows in _group_rows(np.where(np.isnan(reward), -1, cell)):
         if not np.isnan(reward[rows[0]]):
             arm = block.arms[block.action[rows[0]]]
             at = block.decided_at[rows]
@@ -106,7 +106,7 @@ def believe(block: Block, held_out: tuple[Posterior, ...]) -> Beliefs:
     """Each row scored by the posterior that has not seen its fold."""
     shape = len(block), len(block.arms)
     beliefs = Beliefs(np.empty(shape), np.empty(shape))
-    for rows in _groups(block.fold):
+    for rows in _group_rows(block.fold):
         posterior = held_out[block.fold[rows[0]]]
         columns = [posterior.index(arm) for arm in block.arms]
         for mine, theirs in zip(beliefs, posterior.predict_many(block.x[rows]), strict=True):
@@ -129,7 +129,7 @@ def target_pmf(
     _check_signals(block, policy)
     if is_blind(policy):
         nothing = np.zeros(len(block.arms))
-        for rows, there in sets_of(block):
+        for rows, there in group_by_eligible(block):
             k = np.flatnonzero(there)
             zeros = nothing[k]
             scores = Scores(tuple(names[k]), block.x[rows[0]], zeros, zeros, zeros, zeros)
@@ -138,7 +138,7 @@ def target_pmf(
     beliefs = beliefs or Beliefs(*np.zeros((2, *block.eligible.shape)))
     weight = block.cost_weight if cost_weight is None else np.full(len(block), cost_weight)
     utility = beliefs.mean - weight[:, None] * block.expected_cost_usd
-    for rows, there in sets_of(block):
+    for rows, there in group_by_eligible(block):
         k = np.flatnonzero(there)
         arms = tuple(names[k])
         seen = [values[np.ix_(rows, k)] for values in (*beliefs, block.expected_cost_usd, utility)]
@@ -159,14 +159,14 @@ def _check_signals(block: Block, policy: Policy) -> None:
             raise InvalidInput("log", problem, cure)
 
 
-def sets_of(block: Block) -> Iterator[tuple[IntArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
+def group_by_eligible(block: Block) -> Iterator[tuple[IntArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
     """The rows of every set of eligible arms, and the set."""
     _, pattern = np.unique(block.eligible, axis=0, return_inverse=True)
-    for rows in _groups(pattern.reshape(-1)):
+    for rows in _group_rows(pattern.reshape(-1)):
         yield rows, block.eligible[rows[0]]
 
 
-def _groups(label: IntArray) -> list[IntArray]:
+def _group_rows(label: IntArray) -> list[IntArray]:
     """The rows of every label, in ascending order."""
     if not len(label):
         return []

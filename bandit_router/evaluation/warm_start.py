@@ -1,4 +1,4 @@
-"""Evidence for a warm start: from labelled queries, from a log, or from what another router has learned."""
+"""Gathers evidence for a warm start: from labelled queries, from a log, or from another router."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from bandit_router.types import Arm, FloatArray
 _REWARD, _COST = OUTCOMES.index("reward"), OUTCOMES.index("cost_usd")
 
 
-def of_labels(
+def evidence_from_dataset(
     dataset: Dataset, arms: Sequence[Arm], pipeline: Pipeline, names: Mapping[str, str] | None = None
 ) -> Evidence:
-    """Of queries that every model answered. ``names`` says which arm a model of the dataset is.
+    """Evidence of queries that every model answered. ``names`` maps the dataset's models to arms.
 
     Raises InvalidInput when no model is an arm.
     """
     names = {model: (names or {}).get(model, model) for model in dataset.models}
-    known = {arm.name: arm for arm in arms}
-    columns = [k for k, model in enumerate(dataset.models) if names[model] in known]
+    by_name = {arm.name: arm for arm in arms}
+    columns = [k for k, model in enumerate(dataset.models) if names[model] in by_name]
     if not columns:
-        ours, theirs = ", ".join(known), ", ".join(dataset.models)
+        ours, theirs = ", ".join(by_name), ", ".join(dataset.models)
         raise InvalidInput("arm", f"none of {theirs} is an arm", f"say which is one of {ours}")
-    found = [known[names[dataset.models[k]]] for k in columns]
+    chosen = [by_name[names[dataset.models[k]]] for k in columns]
     queries = [read_query(text) for text in dataset.queries]
-    listed = np.array([[arm.expected_cost_usd(input_tokens(query)) for arm in found] for query in queries])
+    listed = np.array([[arm.expected_cost_usd(input_tokens(query)) for arm in chosen] for query in queries])
     return evidence_of_labels(
-        [arm.name for arm in found],
+        [arm.name for arm in chosen],
         pipeline.schema_id,
         np.array([pipeline.context(query) for query in queries]),
         dataset.quality[:, columns],
@@ -49,40 +49,42 @@ def of_labels(
     )
 
 
-def of_log(log: Log, prior: Posterior, names: Mapping[str, str] | None = None) -> Evidence:
-    """Of the rewards and the costs in a log; of costs only where it has list prices to set them beside.
+def evidence_from_log(log: Log, prior: Posterior, names: Mapping[str, str] | None = None) -> Evidence:
+    """Evidence of the rewards and costs in a log. Costs count only beside a list price.
 
-    ``prior`` is a posterior of the log's router; ``names`` says which arm one of the log is.
+    ``prior`` is a posterior of the log's router; ``names`` maps arms of the log to arms of the new router.
     """
     rewards = prior.without_evidence()
     rewards.warm = None
     costs = empty_costs(rewards)
     for block in (piece.read() for piece in log.pieces):
-        _count(rewards, block, block.outcomes[:, _REWARD])
-        _count(costs, block, roots(block.outcomes[:, _COST], block.list_costs()))
-    return _evidence(rewards, costs, names, f"the log of router {log.info['router']}")
+        _count_values(rewards, block, block.outcomes[:, _REWARD])
+        _count_values(costs, block, roots(block.outcomes[:, _COST], block.list_costs()))
+    return _evidence_of_posteriors(rewards, costs, names, f"the log of router {log.info['router']}")
 
 
-def _count(posterior: Posterior, block: Block, values: FloatArray) -> None:
-    """Count the values (n,) that are known, each of the arm that was chosen."""
+def _count_values(posterior: Posterior, block: Block, values: FloatArray) -> None:
+    """Count the values (n,) that are not NaN, each for the arm that was chosen."""
     for k, arm in enumerate(block.arms):
         rows = ~np.isnan(values) & (block.action == k)
         posterior.observe_many(arm, block.x[rows], values[rows], block.decided_at[rows])
 
 
-def of_router(url: str, router: str, names: Mapping[str, str] | None = None) -> Evidence:
-    """Of what a router has learned, warm start and all. Raises StoreError when there is no such router."""
-    with closing(Store.open(url, router, create=False)) as store, store.read_log() as audit:
-        head = audit.head()
-        snapshot = None if head is None else audit.snapshot(head[0])
+def evidence_from_router(url: str, router: str, names: Mapping[str, str] | None = None) -> Evidence:
+    """Evidence of a router's posterior, its own warm start included. Raises StoreError if it is unknown."""
+    with closing(Store.open(url, router, create=False)) as store, store.read_log() as reader:
+        head = reader.head()
+        snapshot = None if head is None else reader.snapshot(head[0])
     if snapshot is None:
         raise StoreError(f"there is no router {router!r} with a snapshot in this database")
     learned = decode_state(snapshot)
-    return _evidence(learned.rewards, learned.costs, names, f"what router {router} has learned")
+    return _evidence_of_posteriors(learned.rewards, learned.costs, names, f"what router {router} has learned")
 
 
-def _evidence(rewards: Posterior, costs: Posterior, names: Mapping[str, str] | None, source: str) -> Evidence:
-    of_rewards, of_costs = _everything(rewards), _everything(costs)
+def _evidence_of_posteriors(
+    rewards: Posterior, costs: Posterior, names: Mapping[str, str] | None, source: str
+) -> Evidence:
+    of_rewards, of_costs = _sums_with_warm_start(rewards), _sums_with_warm_start(costs)
     return Evidence(
         arms=tuple((names or {}).get(arm, arm) for arm in rewards.arms),
         schema_id=rewards.schema_id,
@@ -94,7 +96,7 @@ def _evidence(rewards: Posterior, costs: Posterior, names: Mapping[str, str] | N
     )
 
 
-def _everything(posterior: Posterior) -> Sums:
+def _sums_with_warm_start(posterior: Posterior) -> Sums:
     own = Sums(posterior.second, posterior.cross, posterior.square, posterior.second[:, 0, 0])
     warm = posterior.warm
     return own if warm is None else add_sums(own, warm.scaled(posterior.as_of, posterior.half_life_s))

@@ -10,7 +10,7 @@ import pytest
 from bandit_router.evaluation.block import TargetBlock
 from bandit_router.evaluation.estimators import ESTIMATORS
 from bandit_router.evaluation.estimators.weighting import SNIPS
-from bandit_router.evaluation.gate import ESS, Refusal, gate
+from bandit_router.evaluation.gate import ESS, Refusal, refuse_estimates
 from bandit_router.types import FloatArray
 from tests.contracts.estimator import run
 from tests.evaluation.passes import diagnostics_of
@@ -65,7 +65,7 @@ TRUTH = float(WORLD.truth(HUGE)[0])
 @pytest.mark.parametrize("behaviour", [SKEWED, BALANCED, np.full((8, 4), 0.25)])
 @pytest.mark.parametrize("target", [HUGE, SKEWED, softmax(3.0 * QUALITY)])
 def test_an_honest_log_with_overlap_passes(behaviour: FloatArray, target: FloatArray) -> None:
-    refusals = gate(diagnostics_of(honest(behaviour, target)))
+    refusals = refuse_estimates(diagnostics_of(honest(behaviour, target)))
     assert not any(refusal.concerns("dr", "reward") for refusal in refusals)
     assert codes(refusals) <= {"reward-model"}
 
@@ -83,14 +83,14 @@ def test_an_honest_skewed_log_gives_the_truth() -> None:
 def test_one_over_k_logged_beside_the_true_pmf_is_caught() -> None:
     log = replace(honest(SKEWED, HUGE), propensity=np.full(N, 0.25))
     assert_plausible_but_wrong(log, TRUTH)
-    assert "propensity-mismatch" in codes(gate(diagnostics_of(log)))
+    assert "propensity-mismatch" in codes(refuse_estimates(diagnostics_of(log)))
 
 
 @pytest.mark.parametrize("behaviour", [SKEWED, BALANCED])
 def test_one_over_k_logged_for_a_policy_that_was_not_uniform_is_caught(behaviour: FloatArray) -> None:
     log = claiming(honest(behaviour, HUGE), UNIFORM)
     assert_plausible_but_wrong(log, TRUTH)
-    assert "pmf-misfit" in codes(gate(diagnostics_of(log)))
+    assert "pmf-misfit" in codes(refuse_estimates(diagnostics_of(log)))
 
 
 def test_a_policy_that_is_balanced_over_arms_is_only_caught_by_the_context() -> None:
@@ -102,14 +102,14 @@ def test_a_policy_that_is_balanced_over_arms_is_only_caught_by_the_context() -> 
 def test_propensities_of_one_beside_the_true_pmf_are_caught() -> None:
     log = replace(honest(SKEWED, HUGE), propensity=np.ones(N))
     assert_plausible_but_wrong(log, TRUTH)  # the plain mean of the rows that took the arm
-    assert {"propensity-mismatch", "mean-weight"} <= codes(gate(diagnostics_of(log)))
+    assert {"propensity-mismatch", "mean-weight"} <= codes(refuse_estimates(diagnostics_of(log)))
 
 
 def test_a_log_that_claims_every_action_was_certain_is_caught() -> None:
     log = honest(SKEWED, HUGE)
     log = claiming(log, np.eye(4)[log.action])
     assert_plausible_but_wrong(log, TRUTH)
-    refusals = gate(diagnostics_of(log))
+    refusals = refuse_estimates(diagnostics_of(log))
     assert "no-support" in codes(refusals)
     assert "huge" in next(r.reason for r in refusals if r.code == "no-support")
 
@@ -119,19 +119,19 @@ def test_replay_without_correction_of_a_log_that_was_not_uniform_is_caught() -> 
     agreeing = log.outcomes[log.action == 3, 0]
     error = agreeing.std() / np.sqrt(agreeing.size)
     assert abs(agreeing.mean() - TRUTH) > 3 * error  # what replay would say, and with what confidence
-    assert "not-uniform" in codes(gate(diagnostics_of(log), assumes_uniform=True))
-    assert "not-uniform" not in codes(gate(diagnostics_of(log)))
+    assert "not-uniform" in codes(refuse_estimates(diagnostics_of(log), assumes_uniform=True))
+    assert "not-uniform" not in codes(refuse_estimates(diagnostics_of(log)))
 
 
 def test_replay_of_a_uniform_log_passes() -> None:
-    assert not gate(diagnostics_of(honest(np.full((8, 4), 0.25), HUGE)), assumes_uniform=True)
+    assert not refuse_estimates(diagnostics_of(honest(np.full((8, 4), 0.25), HUGE)), assumes_uniform=True)
 
 
 def test_rows_the_policy_did_not_choose_are_caught() -> None:
     log = honest(SKEWED, HUGE)
     action = np.where(np.arange(N) % 8 == 0, 3, log.action)  # overrides, logged with the policy's PMF
     mixed = replace(log, action=action, propensity=log.logged[np.arange(N), action])
-    assert "pmf-misfit" in codes(gate(diagnostics_of(mixed)))
+    assert "pmf-misfit" in codes(refuse_estimates(diagnostics_of(mixed)))
 
 
 # -- logs that cannot answer -----------------------------------------------------------------------
@@ -144,7 +144,7 @@ def rare(share: float) -> TargetBlock:
 
 
 def test_too_few_effective_rows_are_refused_with_what_would_cure_it() -> None:
-    refusals = [r for r in gate(diagnostics_of(rare(0.008))) if r.outcome == "reward"]
+    refusals = [r for r in refuse_estimates(diagnostics_of(rare(0.008))) if r.outcome == "reward"]
     assert codes(refusals) == {"few-rows"}
     assert refusals[0].concerns("snips", "reward")
     assert not refusals[0].concerns("stabilised-dr", "reward")
@@ -154,7 +154,7 @@ def test_too_few_effective_rows_are_refused_with_what_would_cure_it() -> None:
 
 
 def test_a_handful_of_rows_is_refused_even_stabilised() -> None:
-    refusals = gate(diagnostics_of(rare(0.001)))
+    refusals = refuse_estimates(diagnostics_of(rare(0.001)))
     for name in ESTIMATORS:
         assert any(refusal.concerns(name, "reward") for refusal in refusals)
 
@@ -164,7 +164,7 @@ def test_one_row_with_much_of_the_weight_is_refused() -> None:
     row = int(np.flatnonzero(log.action == 3)[0])
     logged = log.logged.copy()
     logged[row] = [0.3325, 0.3325, 0.3325, 0.0025]  # weight 400, where all others together have 3,000
-    refusals = [r for r in gate(diagnostics_of(claiming(log, logged))) if r.outcome == "reward"]
+    refusals = [r for r in refuse_estimates(diagnostics_of(claiming(log, logged))) if r.outcome == "reward"]
     assert codes(refusals) == {"one-row"}
     assert "11." in refusals[0].reason
 
@@ -172,13 +172,13 @@ def test_one_row_with_much_of_the_weight_is_refused() -> None:
 def test_an_outcome_nobody_reported_is_refused_alone() -> None:
     log = honest(SKEWED, HUGE)
     log.outcomes[:, 1] = np.nan
-    refusals = gate(diagnostics_of(log))
+    refusals = refuse_estimates(diagnostics_of(log))
     assert [(r.code, r.outcome) for r in refusals if r.code != "reward-model"] == [("no-feedback", "quality")]
 
 
 def test_a_target_that_takes_what_the_log_could_not_is_refused() -> None:
     behaviour = np.tile([0.5, 0.3, 0.2, 0.0], (8, 1))
-    refusals = gate(diagnostics_of(honest(behaviour, softmax(QUALITY))))
+    refusals = refuse_estimates(diagnostics_of(honest(behaviour, softmax(QUALITY))))
     found = [r for r in refusals if r.code == "no-support"]
     assert {r.outcome for r in found} == {"reward", "quality", "cost_usd"}
     assert all("huge" in r.reason for r in found)
@@ -194,7 +194,7 @@ def test_a_reward_model_that_the_rows_contradict_refuses_dm_alone() -> None:
     outcomes = np.tile(np.where(action == 0, curved, 0.5)[:, None], (1, 3))
     target = np.tile([1.0, 0.0], (N, 1))
     log = make_block(x=x, logged=logged, action=action, outcomes=outcomes, target=target)
-    refusals = [r for r in gate(diagnostics_of(log)) if r.outcome == "reward"]
+    refusals = [r for r in refuse_estimates(diagnostics_of(log)) if r.outcome == "reward"]
     assert codes(refusals) == {"reward-model"}
     assert refusals[0].concerns("dm", "reward")
     assert not refusals[0].concerns("dr", "reward")
@@ -202,7 +202,7 @@ def test_a_reward_model_that_the_rows_contradict_refuses_dm_alone() -> None:
 
 def test_every_refusal_says_why_and_what_to_log() -> None:
     log = replace(rare(0.001), propensity=np.ones(N))
-    refusals = gate(diagnostics_of(log), assumes_uniform=True)
+    refusals = refuse_estimates(diagnostics_of(log), assumes_uniform=True)
     assert refusals
     for refusal in refusals:
         assert len(refusal.reason) > 10

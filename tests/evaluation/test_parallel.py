@@ -11,7 +11,7 @@ import pytest
 from distributed import LocalCluster
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.parallel import spread, total, workers
+from bandit_router.evaluation.parallel import run_tasks, sum_pieces, workers
 
 PARTS = [0.1 * i**3 for i in range(50)]
 
@@ -38,7 +38,7 @@ def test_sums_are_the_same_on_one_core_on_two_and_on_a_cluster(scheduler: str) -
     for where in (partial(workers, 1), partial(workers, 2), partial(workers, cluster=scheduler)):
         done: list[int] = []
         with where():
-            found.append(total(float, PARTS, done.append))
+            found.append(sum_pieces(float, PARTS, done.append))
         assert sum(done) == len(PARTS)
     assert found[0] == found[1] == found[2] == pytest.approx(reduce(operator.add, PARTS))
 
@@ -47,20 +47,20 @@ def test_tasks_answer_in_their_order_from_other_processes(scheduler: str) -> Non
     tasks = [partial(pow, 2, i) for i in range(20)]
     for where in (partial(workers, 2), partial(workers, cluster=scheduler)):
         with where():
-            assert list(spread(tasks)) == [2**i for i in range(20)]
-            [*others] = spread([partial(pid, i) for i in range(4)])
+            assert list(run_tasks(tasks)) == [2**i for i in range(20)]
+            [*others] = run_tasks([partial(pid, i) for i in range(4)])
         assert os.getpid() not in set.union(*others)
 
 
 def test_a_log_without_pieces_is_refused() -> None:
     with workers(1), pytest.raises(InvalidInput, match="no rows"):
-        total(float, [], lambda _: None)
+        sum_pieces(float, [], lambda _: None)
 
 
 def test_an_error_in_another_process_arrives_as_it_is(scheduler: str) -> None:
     for where in (partial(workers, 2), partial(workers, cluster=scheduler)):
         with where(), pytest.raises(InvalidInput, match="seeds: is 0; give 1") as caught:
-            list(spread([partial(fail, InvalidInput("seeds", "is 0", "give 1"))] * 2))
+            list(run_tasks([partial(fail, InvalidInput("seeds", "is 0", "give 1"))] * 2))
         assert caught.value.field == "seeds"
 
 

@@ -13,7 +13,14 @@ from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.evaluate import evaluate
 from bandit_router.evaluation.gate import ESS
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.replay import Replayed, Survey, log_refusals, replay, replays, survey
+from bandit_router.evaluation.replay import (
+    LogSurvey,
+    ReplayResult,
+    log_refusals,
+    replay,
+    replay_policies,
+    survey_log,
+)
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Fixed, LinUCB, Uniform
 from bandit_router.posterior import hierarchical
@@ -55,10 +62,12 @@ def live(world: World, runs: int) -> Live:
     return Live(float(np.mean(earned)), float(np.std(earned) / np.sqrt(runs)))
 
 
-def played(block: Block, policy: Policy = POLICY, seed: int = 0, prior: Posterior | None = None) -> Replayed:
+def played(
+    block: Block, policy: Policy = POLICY, seed: int = 0, prior: Posterior | None = None
+) -> ReplayResult:
     """One replay of a whole log."""
     rng = np.random.default_rng(seed)
-    return replay([block], policy, prior or a_prior(), survey=survey([block]), rng=rng)
+    return replay([block], policy, prior or a_prior(), survey=survey_log([block]), rng=rng)
 
 
 def replayed(world: World, runs: int, *, uniform: bool) -> Live:
@@ -69,12 +78,12 @@ def replayed(world: World, runs: int, *, uniform: bool) -> Live:
         skewed = softmax(2.0 * np.random.default_rng(7).standard_normal(shape), floor=0.3)
         behaviour = np.full(shape, 1 / len(ARMS)) if uniform else skewed
         block = block_of(world.log(rng, 3000, behaviour, always(0, shape[0])))
-        found = _first_rewards(block, rng, survey([block]))
+        found = _first_rewards(block, rng, survey_log([block]))
         earned.append(found)
     return Live(float(np.mean(earned)), float(np.std(earned) / np.sqrt(runs)))
 
 
-def _first_rewards(block: Block, rng: np.random.Generator, known: Survey) -> float:
+def _first_rewards(block: Block, rng: np.random.Generator, known: LogSurvey) -> float:
     """The mean reward when the log ends at its FIRST-th retained row, found by its length."""
     low, high = FIRST, len(block)
     seed = int(rng.integers(2**32))
@@ -113,7 +122,7 @@ def test_replay_of_a_skewed_log_as_if_it_were_uniform_is_wrong() -> None:
         rng = np.random.default_rng([2, seed])
         block = block_of(world.log(rng, 3000, knowing, always(0, shape[0])))
         block.logged[:], block.propensity[:] = 1 / len(ARMS), 1 / len(ARMS)
-        errors.append(_first_rewards(block, rng, survey([block])))
+        errors.append(_first_rewards(block, rng, survey_log([block])))
     wrong = Live(float(np.mean(errors)), float(np.std(errors) / np.sqrt(40)))
     assert abs(truth.mean - wrong.mean) > 4 * np.hypot(truth.error, wrong.error)
 
@@ -131,7 +140,8 @@ def test_pieces_make_no_difference() -> None:
     block.outcomes[::3] = np.nan
     parts = [piece.read() for piece in split(block, 500)], [piece.read() for piece in split(block, 77)]
     one, many = (
-        replay(some, POLICY, a_prior(), survey=survey(some), rng=np.random.default_rng(5)) for some in parts
+        replay(some, POLICY, a_prior(), survey=survey_log(some), rng=np.random.default_rng(5))
+        for some in parts
     )
     assert one.retained == many.retained
     assert one.figures == many.figures
@@ -140,17 +150,17 @@ def test_pieces_make_no_difference() -> None:
 
 def test_a_log_that_cannot_be_replayed_is_refused() -> None:
     block = a_block(n=50)
-    known = survey([block])
+    known = survey_log([block])
     block.logged[0, block.action[0]] += block.logged[0, block.action[0] - 1]
     block.logged[0, block.action[0] - 1] = 0.0
-    assert survey([block]).bound == np.inf
+    assert survey_log([block]).bound == np.inf
     with pytest.raises(InvalidInput, match="floor"):
         played(block)
     small = replace(known, bound=1.0)
     with pytest.raises(InvalidInput, match="raise it"):
         replay([block], Fixed("small"), a_prior(), survey=small, rng=np.random.default_rng(0))
     with pytest.raises(InvalidInput, match="no rows"):
-        survey([])
+        survey_log([])
 
 
 # -- missing feedback -----------------------------------------------------------------------------
@@ -244,8 +254,8 @@ def test_a_log_that_the_gate_refuses_is_refused_in_replay() -> None:
     with workers(jobs=1):
         evaluation = evaluate([piece], ARMS, policies, rows=600, prior=a_prior())
         refusals = log_refusals(evaluation)
-        (runs,) = replays([piece], policies, a_prior(), seeds=2, refusals=refusals).values()
-        (bare,) = replays([piece], policies, a_prior(), seeds=1).values()
+        (runs,) = replay_policies([piece], policies, a_prior(), seeds=2, refusals=refusals).values()
+        (bare,) = replay_policies([piece], policies, a_prior(), seeds=1).values()
     assert "propensity-mismatch" in {one.code for one in refusals}
     assert all(one.outcome is None and one.estimators is None for one in refusals)
     for run in runs:

@@ -15,7 +15,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.estimators.sums import Figure
 from bandit_router.evaluation.gate import Refusal
-from bandit_router.evaluation.replay import Replayed
+from bandit_router.evaluation.replay import ReplayResult
 from bandit_router.evaluation.report.checks import calibration_plot, clip_plot
 from bandit_router.evaluation.report.curves import curves_plot
 from bandit_router.evaluation.report.front import front_plot
@@ -198,7 +198,7 @@ def test_a_single_seed_makes_a_page(specs: tuple[str, ...]) -> None:
 def test_a_page_says_what_was_left_out_and_what_replays_came_to() -> None:
     evaluation = an_evaluation()
     figures = {o: Figure(0.5, 0.01, 0.48, 0.52, 400) for o in OUTCOMES}
-    replayed = Replayed(
+    replayed = ReplayResult(
         rows=2000,
         retained=400,
         bound=5.0,

@@ -11,7 +11,7 @@ import pytest
 from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.estimators.sums import Figure, make_figure
 from bandit_router.evaluation.gate import Refusal
-from bandit_router.evaluation.replay import Replayed
+from bandit_router.evaluation.replay import ReplayResult
 from bandit_router.evaluation.report.as_json import plain
 from bandit_router.evaluation.report.replayed import over_replays, replay_grid, replay_table
 from tests.evaluation.reports import printed, row_of, unfolded
@@ -22,13 +22,13 @@ FEW = Refusal("few-rows", "the retained rows with feedback, 9, count as 9.0", "l
 
 def a_run(
     value: float = 0.6, error: float = 0.02, *, refusals: Sequence[Refusal] = (), feedback: int = 400
-) -> Replayed:
+) -> ReplayResult:
     """Half of 1,000 rows, 400 with feedback. Costs are a thousandth of the rewards."""
     figures: dict[str, Figure | None] = {
         outcome: make_figure(scale * value, scale * error, feedback)
         for outcome, scale in zip(OUTCOMES, (1.0, 1.0, 1e-3), strict=True)
     }
-    return Replayed(
+    return ReplayResult(
         rows=1000,
         retained=500,
         bound=2.0,

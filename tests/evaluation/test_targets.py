@@ -12,7 +12,14 @@ import pytest
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.splits import FOLDS
-from bandit_router.evaluation.targets import Mix, believe, is_blind, knowing, learn_folds, target_pmf
+from bandit_router.evaluation.targets import (
+    BlindMix,
+    add_missing_arms,
+    believe,
+    is_blind,
+    learn_folds,
+    target_pmf,
+)
 from bandit_router.policies import parse_policy
 from bandit_router.posterior.linear import Posterior
 from bandit_router.routing.decide import score
@@ -75,7 +82,7 @@ def test_another_cost_weight_replaces_the_logged_one() -> None:
 
 def test_blind_policies_need_no_posterior_and_others_do() -> None:
     block = some_away(a_block(n=60))
-    mix = Mix({ARMS: (0.25, 0.0, 0.0, 0.75), ARMS[:3]: (1.0, 0.0, 0.0)})
+    mix = BlindMix({ARMS: (0.25, 0.0, 0.0, 0.75), ARMS[:3]: (1.0, 0.0, 0.0)})
     pmf = target_pmf(block, mix, None)
     away = ~block.eligible[:, -1]
     assert pmf[away].tolist() == [[1.0, 0.0, 0.0, 0.0]] * away.sum()
@@ -109,11 +116,11 @@ def test_a_row_without_the_signal_that_a_policy_goes_by_is_refused_and_named() -
 
 
 def test_an_arm_that_the_posterior_has_not_heard_of_is_like_its_first() -> None:
-    known = knowing(a_prior(), (*ARMS, "new"))
+    known = add_missing_arms(a_prior(), (*ARMS, "new"))
     assert known.arms == (*ARMS, "new")
     x = np.array([1.0, 0.3, -0.2])
     mean, std = known.predict(x)
     assert (mean[-1], std[-1]) == (mean[0], std[0])
     nobody = Posterior.empty({}, schema_id="test", noise_variance=0.1, dim=3)
     with pytest.raises(InvalidInput, match="posterior of no arm"):
-        knowing(nobody, ("new",))
+        add_missing_arms(nobody, ("new",))

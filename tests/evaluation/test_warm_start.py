@@ -11,7 +11,7 @@ from pyarrow import parquet
 from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import open_log
-from bandit_router.evaluation.warm_start import of_labels, of_log, of_router
+from bandit_router.evaluation.warm_start import evidence_from_dataset, evidence_from_log, evidence_from_router
 from bandit_router.features import build_pipeline, input_tokens, read_query
 from bandit_router.posterior.cost import root_of, roots
 from bandit_router.types import Arm
@@ -32,7 +32,7 @@ DATA = Dataset(
 
 def test_labels_are_contexts_rewards_and_costs_beside_list_prices() -> None:
     pipeline = build_pipeline(embedding="none")
-    found = of_labels(DATA, ARMS, pipeline, {"gpt": "large"})
+    found = evidence_from_dataset(DATA, ARMS, pipeline, {"gpt": "large"})
     assert found.arms == ("large", "small", "free")
     assert (found.queries, found.schema_id) == (3.0, pipeline.schema_id)
     for k, (name, column) in enumerate((("large", 0), ("small", 2), ("free", 3))):
@@ -60,17 +60,17 @@ def test_roots_are_those_of_one_call() -> None:
 
 def test_a_dataset_of_other_models_is_refused() -> None:
     with pytest.raises(InvalidInput, match="none of gpt, other is an arm; say which is one of large"):
-        of_labels(DATA.only(["gpt", "other"]), ARMS[1:2], build_pipeline(embedding="none"))
+        evidence_from_dataset(DATA.only(["gpt", "other"]), ARMS[1:2], build_pipeline(embedding="none"))
 
 
 def test_a_log_tells_what_its_router_has_learned(make_url_of_log: str, tmp_path: Path) -> None:
     """Of rewards and of costs; and the same from the database and from its export."""
     url = make_url_of_log
-    learned = of_router(url, "default")
+    learned = evidence_from_router(url, "default")
     export_of(url, tmp_path / "log")
     for source in (url, tmp_path / "log"):
         with open_log(source) as log:
-            found = of_log(log, log.posterior(), {"small": "tiny"})
+            found = evidence_from_log(log, log.posterior(), {"small": "tiny"})
         assert sorted(found.arms) == sorted(a.replace("small", "tiny") for a in learned.arms)
         order = [found.arms.index(arm.replace("small", "tiny")) for arm in learned.arms]
         for mine, theirs in zip(
@@ -87,7 +87,7 @@ def test_a_log_without_list_prices_tells_nothing_of_costs(make_url_of_log: str, 
     (file,) = (tmp_path / "log").rglob("*.parquet")
     parquet.write_table(parquet.read_table(file).drop_columns(["list_cost_usd"]), file)
     with open_log(tmp_path / "log") as log:
-        found = of_log(log, log.posterior())
+        found = evidence_from_log(log, log.posterior())
     assert found.rewards.weight.sum() > 10
     assert not any(part.any() for part in found.costs)
 
@@ -103,14 +103,14 @@ def make_url_of_log(tmp_path: Path) -> str:
 
 def test_what_a_router_knows_from_elsewhere_is_passed_on(make_url_of_log: str) -> None:
     url = make_url_of_log
-    before = of_router(url, "default")
+    before = evidence_from_router(url, "default")
     with opened(url) as router:
         router.warm_start(before, trust=before.queries / 2)
-    after = of_router(url, "default")
+    after = evidence_from_router(url, "default")
     for mine, theirs in zip(after.rewards, before.rewards, strict=True):
         np.testing.assert_allclose(mine, 1.5 * theirs)
 
 
 def test_a_router_that_is_not_there_is_named(make_url_of_log: str) -> None:
     with pytest.raises(StoreError, match="no router 'other'"):
-        of_router(make_url_of_log, "other")
+        evidence_from_router(make_url_of_log, "other")

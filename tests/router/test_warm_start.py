@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bandit_router.errors import InvalidInput, SchemaMismatch
-from bandit_router.evaluation.warm_start import of_router
+from bandit_router.evaluation.warm_start import evidence_from_router
 from bandit_router.posterior.hierarchical import WarmStartVerdict
 from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
 from bandit_router.router import Router
@@ -101,7 +101,7 @@ def test_another_router_can_be_started_from(open_router: OpenRouter) -> None:
     teach(old)
     new = open_router(router={"name": "new"})
     assert share(new.route("query"), "large") == pytest.approx(0.5)
-    new.warm_start(of_router(new.settings.store.url, "old"))
+    new.warm_start(evidence_from_router(new.settings.store.url, "old"))
     assert share(new.route("query"), "large") == pytest.approx(share(old.route("query"), "large"), abs=1e-3)
     assert new.verify().ok
 

@@ -117,11 +117,11 @@ def concatenate(datasets: Sequence[Dataset], name: str) -> Dataset:
         quality=np.concatenate([part.quality for part in parts]),
         cost_usd=np.concatenate([part.cost_usd for part in parts]),
         tasks=None if all(part.tasks is None for part in parts) else tuple(chain.from_iterable(tasks)),
-        **{field: _joined(parts, field) for field in ("input_tokens", *_PER_MODEL)},
+        **{field: _concatenate_optional(parts, field) for field in ("input_tokens", *_PER_MODEL)},
     )
 
 
-def _joined(parts: Sequence[Dataset], field: str) -> FloatArray | None:
+def _concatenate_optional(parts: Sequence[Dataset], field: str) -> FloatArray | None:
     found: list[FloatArray | None] = [getattr(part, field) for part in parts]
     if all(part is None for part in found):
         return None

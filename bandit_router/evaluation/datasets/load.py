@@ -35,11 +35,11 @@ def load_dataset(
     """
     tables = {"columns": columns, "scale": scale}
     if spec == PARETOBANDIT:
-        _unused("paretobandit", **tables, prices=prices)
-        return _choose(load_paretobandit(), models)
+        _require_unused("paretobandit", **tables, prices=prices)
+        return _select_models(load_paretobandit(), models)
     path = Path(spec)
     if path.is_dir():
-        _unused("a folder of RouteLLM's", **tables)
+        _require_unused("a folder of RouteLLM's", **tables)
         return load_routellm(path, prices=prices, models=models, skip_bad=skip_bad)
     source = open_source(path)
     names = source.names
@@ -53,10 +53,10 @@ def load_dataset(
             skip_bad=skip_bad,
         )
     if any(name.endswith(COST_SUFFIX) for name in names):
-        _unused("RouterBench's format", **tables, prices=prices)
+        _require_unused("RouterBench's format", **tables, prices=prices)
         return read_routerbench(source, models=models, skip_bad=skip_bad)
     if "prompt" in names and path.suffix.lower() == ".csv":
-        _unused("RouteLLM's format", **tables)
+        _require_unused("RouteLLM's format", **tables)
         return read_routellm(source, prices=prices, models=models, skip_bad=skip_bad)
     raise ConfigError(
         f"{path}: its columns ({', '.join(names) or 'none'}) are of no known format; for one row per query "
@@ -64,12 +64,12 @@ def load_dataset(
     )
 
 
-def _unused(what: str, **options: object) -> None:
+def _require_unused(what: str, **options: object) -> None:
     if given := [name for name, value in options.items() if value is not None]:
         raise ConfigError(f"{', '.join(given)}: not for {what}; leave it out")
 
 
-def _choose(data: Dataset, models: Sequence[str] | None) -> Dataset:
+def _select_models(data: Dataset, models: Sequence[str] | None) -> Dataset:
     try:
         return data if models is None else data.only(models)
     except InvalidInput as error:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.evaluation.datasets.problems import Problem, refuse
+from bandit_router.evaluation.datasets.problems import RowProblem, raise_problems
 from bandit_router.evaluation.datasets.source import open_source
-from bandit_router.evaluation.datasets.values import AMOUNT, Place, read_numbers, read_texts
+from bandit_router.evaluation.datasets.values import AMOUNT, Origin, read_numbers, read_texts
 from bandit_router.features import input_tokens, read_query
 
 
@@ -47,7 +47,7 @@ def estimate_tokens(text: str) -> int:
     return input_tokens(read_query(text))
 
 
-def check_prices(
+def require_prices(
     path: Path, models: Sequence[str], prices: Mapping[str, Price] | None
 ) -> Mapping[str, Price]:
     """The prices, if there is one for every model. Raises ConfigError naming those without."""
@@ -74,24 +74,23 @@ def load_prices(path: Path) -> dict[str, Price]:
             f"usd_per_call; it has {', '.join(source.names)}"
         )
     rows = source.read(["model", *names])
-    places = [Place(line) for line in rows.lines]
-    models, problems = read_texts(rows.columns["model"], places, "model")
-    problems = [*rows.broken, *problems, *_repeated(models, rows.lines)]
-    given: list[dict[str, float]] = [{} for _ in models]
-    for name in names:
-        numbers, wrong = read_numbers(rows.columns[name], places, name, AMOUNT)
-        problems += wrong
-        for i, number in enumerate(numbers.tolist()):
-            if not math.isnan(number):
-                given[i][name] = number
-    refuse(path, source.unit, problems, "correct them")
-    return {model: Price(**some) for model, some in zip(models, given, strict=True) if model is not None}
+    problems = list(rows.broken)
+    origins = [Origin(line) for line in rows.lines]
+    models = read_texts(rows.columns["model"], origins, "model", problems)
+    problems += _find_repeats(models, rows.lines)
+    columns = [read_numbers(rows.columns[name], origins, name, AMOUNT, problems).tolist() for name in names]
+    raise_problems(path, source.unit, problems, "correct them")
+    return {
+        model: Price(**{name: n for name, n in zip(names, numbers, strict=True) if not math.isnan(n)})
+        for model, *numbers in zip(models, *columns, strict=True)
+        if model is not None
+    }
 
 
-def _repeated(models: Sequence[str | None], lines: Sequence[int]) -> list[Problem]:
+def _find_repeats(models: Sequence[str | None], lines: Sequence[int]) -> list[RowProblem]:
     first: dict[str, int] = {}
     return [
-        Problem(line, f"model {model!r} has a price at line {first[model]} already")
+        RowProblem(line, f"model {model!r} has a price at line {first[model]} already")
         for model, line in zip(models, lines, strict=True)
         if model is not None and first.setdefault(model, line) != line
     ]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.evaluation.datasets.problems import Problem, refuse
-from bandit_router.evaluation.datasets.source import FORMATS, open_source, text_of
+from bandit_router.evaluation.datasets.problems import RowProblem, raise_problems
+from bandit_router.evaluation.datasets.source import FORMATS, open_source, read_text_file
 from bandit_router.features import read_query
 from bandit_router.types import Query
 from bandit_router.validation import check_text
@@ -25,29 +25,29 @@ def load_queries(path: Path) -> list[Query]:
     counts once. Raises ConfigError, which names lines, for what cannot be read and when there is none.
     """
     if path.suffix.lower() in FORMATS:
-        unit, rows = _rows_of_table(path)
+        unit, rows = _read_table_rows(path)
     else:
-        lines = enumerate(text_of(path).splitlines(), start=1)
+        lines = enumerate(read_text_file(path).splitlines(), start=1)
         unit, rows = "line", [(n, line, None) for n, line in lines if line.strip()]
     found, problems = [], []
     for n, content, tier in rows:
         try:
-            found.append(_query(content, tier))
+            found.append(_parse_query(content, tier))
         except InvalidInput as error:
-            problems.append(Problem(n, str(error)))
-    refuse(path, unit, problems, "correct or remove it")
+            problems.append(RowProblem(n, str(error)))
+    raise_problems(path, unit, problems, "correct or remove it")
     if not found:
         raise ConfigError(f"{path}: has no query; write one a line")
     return found
 
 
-def _rows_of_table(path: Path) -> tuple[str, list[tuple[int, Any, Any]]]:
+def _read_table_rows(path: Path) -> tuple[str, list[tuple[int, Any, Any]]]:
     source = open_source(path)
     column = next((name for name in COLUMNS if name in source.names), None)
     if column is None:
         raise ConfigError(f"{path}: has no column of queries; call it one of {', '.join(COLUMNS)}")
     table = source.read([name for name in (column, _TIER) if name in source.names])
-    refuse(path, source.unit, table.broken, "correct or remove it")
+    raise_problems(path, source.unit, table.broken, "correct or remove it")
     texts = table.columns[column]
     tiers = table.columns.get(_TIER, [None] * len(texts))
     rows = list(zip(table.lines, texts, tiers, strict=True))
@@ -56,7 +56,7 @@ def _rows_of_table(path: Path) -> tuple[str, list[tuple[int, Any, Any]]]:
     return source.unit, rows
 
 
-def _query(content: Any, tier: Any) -> Query:
+def _parse_query(content: Any, tier: Any) -> Query:
     query = read_query(content, user_tier=tier or None)
     check_text("query", query.text)
     return query

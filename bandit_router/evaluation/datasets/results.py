@@ -1,4 +1,4 @@
-"""From single results, one model on one query each, to a dataset without gaps."""
+"""Assembles single results, one model on one query each, into a dataset without gaps."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from bandit_router.errors import ConfigError
 from bandit_router.evaluation.datasets.dataset import Dataset
-from bandit_router.evaluation.datasets.problems import Problem, refuse, report_left_out, shown
+from bandit_router.evaluation.datasets.problems import RowProblem, log_left_out, quote, raise_problems
 from bandit_router.evaluation.datasets.source import Source
-from bandit_router.evaluation.datasets.values import Place
+from bandit_router.evaluation.datasets.values import Origin
 from bandit_router.types import FloatArray
 
 _FIX = "correct them, or leave those queries out with skip_bad (--skip-bad)"
@@ -20,18 +20,18 @@ _FIX = "correct them, or leave those queries out with skip_bad (--skip-bad)"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Results:
-    """r results in any order, and what was found wrong with them so far.
+    """r results in any order, and their problems so far.
 
-    ``places`` says which query and model each is about; ``texts`` and ``tasks`` repeat from result to
+    ``origins`` say which query and model each result is about; ``texts`` and ``tasks`` repeat from result to
     result of a query. ``numbers`` are (r,) by field of Dataset, NaN where not known.
     """
 
     source: Source
-    places: Sequence[Place]
+    origins: Sequence[Origin]
     texts: Sequence[str | None]
     tasks: Sequence[str] | None
     numbers: Mapping[str, FloatArray]
-    problems: Sequence[Problem]
+    problems: Sequence[RowProblem]
 
 
 def choose_models(path: Path, known: Sequence[str], models: Sequence[str] | None) -> tuple[str, ...]:
@@ -46,28 +46,28 @@ def choose_models(path: Path, known: Sequence[str], models: Sequence[str] | None
     return tuple(models)
 
 
-def assemble(results: Results, models: Sequence[str], *, skip_bad: bool) -> Dataset:
+def assemble_dataset(results: Results, models: Sequence[str], *, skip_bad: bool) -> Dataset:
     """Results to matrices: queries by first appearance, models as given.
 
     Every query needs one result of every model and one text. Otherwise raises ConfigError; or, when
     ``skip_bad``, leaves the query out and logs that.
     """
     path, unit = results.source.path, results.source.unit
-    rows = {query: i for i, query in enumerate(dict.fromkeys(p.query for p in results.places if p.query))}
+    rows = {query: i for i, query in enumerate(dict.fromkeys(o.query for o in results.origins if o.query))}
     columns = {model: j for j, model in enumerate(models)}
-    problems = [*results.problems, *_contradictions(results), *_miscounted(results, rows, columns)]
+    problems = [*results.problems, *_find_contradictions(results), *_find_miscounts(results, rows, columns)]
     if not rows and not problems:
         raise ConfigError(f"{path}: has no rows")
     if not skip_bad:
-        refuse(path, unit, problems, _FIX)
+        raise_problems(path, unit, problems, _FIX)
     bad = {problem.query for problem in problems}
     kept = [i for query, i in rows.items() if query not in bad]
     if not kept:
-        refuse(path, unit, problems, "no query is left without a problem")
+        raise_problems(path, unit, problems, "no query is left without a problem")
     if problems:
-        report_left_out(path, unit, problems, len(rows) - len(kept), len(rows))
+        log_left_out(path, unit, problems, len(rows) - len(kept), len(rows))
     matrices = {
-        field: _matrix(results.places, values, rows, columns)[kept]
+        field: _matrix(results.origins, values, rows, columns)[kept]
         for field, values in results.numbers.items()
     }
     return _dataset(results, kept, rows, models, matrices)
@@ -82,8 +82,8 @@ def _dataset(
 ) -> Dataset:
     known = {field: None if np.isnan(m).all() else m for field, m in matrices.items()}
     tokens = known.get("input_tokens")
-    tasks = None if results.tasks is None else _per_query(results.places, results.tasks, rows)
-    texts = _per_query(results.places, results.texts, rows)
+    tasks = None if results.tasks is None else _first_per_query(results.origins, results.tasks, rows)
+    texts = _first_per_query(results.origins, results.texts, rows)
     return Dataset(
         name=results.source.path.stem,
         queries=tuple(texts[i] for i in kept),
@@ -99,64 +99,67 @@ def _dataset(
 
 
 def _matrix(
-    places: Sequence[Place], values: FloatArray, rows: Mapping[str, int], columns: Mapping[str, int]
+    origins: Sequence[Origin], values: FloatArray, rows: Mapping[str, int], columns: Mapping[str, int]
 ) -> FloatArray:
     matrix = np.full((len(rows), len(columns)), np.nan)
-    for place, value in zip(places, values, strict=True):
-        if place.query is not None and place.model is not None:
-            matrix[rows[place.query], columns[place.model]] = value
+    for origin, value in zip(origins, values, strict=True):
+        if origin.query is not None and origin.model is not None:
+            matrix[rows[origin.query], columns[origin.model]] = value
     return matrix
 
 
-def _per_query(places: Sequence[Place], values: Sequence[str | None], rows: Mapping[str, int]) -> list[str]:
-    """What is first known of each query, "" when nothing is."""
-    found = [""] * len(rows)
-    for place, value in zip(places, values, strict=True):
-        if place.query is not None and value:
-            found[rows[place.query]] = found[rows[place.query]] or value
-    return found
+def _first_per_query(
+    origins: Sequence[Origin], values: Sequence[str | None], rows: Mapping[str, int]
+) -> list[str]:
+    """The first value of each query that is not empty, "" if there is none."""
+    first = [""] * len(rows)
+    for origin, value in zip(origins, values, strict=True):
+        if origin.query is not None and value:
+            first[rows[origin.query]] = first[rows[origin.query]] or value
+    return first
 
 
 def _mean_known(tokens: FloatArray) -> FloatArray:
     """(n, k) to (n,): models count tokens differently, and some not at all."""
     known = ~np.isnan(tokens)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, which is what not known is
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, which stands for unknown
         mean: FloatArray = np.where(known, tokens, 0.0).sum(axis=1) / known.sum(axis=1)
     return mean
 
 
-def _miscounted(results: Results, rows: Mapping[str, int], columns: Mapping[str, int]) -> Iterator[Problem]:
+def _find_miscounts(
+    results: Results, rows: Mapping[str, int], columns: Mapping[str, int]
+) -> Iterator[RowProblem]:
     """Queries with no result, or more than one, of some model; named by where they first appear."""
     lines: dict[tuple[int, int], list[int]] = {}
     first: dict[int, int] = {}
-    for place in results.places:
-        if place.query is not None:
-            row = rows[place.query]
-            first.setdefault(row, place.line)
-            if place.model is not None:
-                lines.setdefault((row, columns[place.model]), []).append(place.line)
+    for origin in results.origins:
+        if origin.query is not None:
+            row = rows[origin.query]
+            first.setdefault(row, origin.line)
+            if origin.model is not None:
+                lines.setdefault((row, columns[origin.model]), []).append(origin.line)
     for query, row in rows.items():
         for model, column in columns.items():
-            found = lines.get((row, column), [])
-            if len(found) != 1:
-                many = f"{len(found)} results ({results.source.unit}s {', '.join(map(str, found[:3]))})"
-                what = f"query {shown(query)} has {many if found else 'no result'} for {model!r}"
-                yield Problem(found[-1] if found else first[row], what, query)
+            at = lines.get((row, column), [])
+            if len(at) != 1:
+                several = f"{len(at)} results ({results.source.unit}s {', '.join(map(str, at[:3]))})"
+                message = f"query {quote(query)} has {several if at else 'no result'} for {model!r}"
+                yield RowProblem(at[-1] if at else first[row], message, query)
                 break
 
 
-def _contradictions(results: Results) -> Iterator[Problem]:
+def _find_contradictions(results: Results) -> Iterator[RowProblem]:
     """Queries whose text or task is not the same at every result."""
     for noun, values in (("text", results.texts), ("task", results.tasks or ())):
         first: dict[str, tuple[str, int]] = {}
-        told: set[str] = set()
-        for place, value in zip(results.places, values, strict=False):
-            if place.query is None or not value or place.query in told:
+        reported: set[str] = set()
+        for origin, value in zip(results.origins, values, strict=False):
+            query = origin.query
+            if query is None or not value or query in reported:
                 continue
-            before, line = first.setdefault(place.query, (value, place.line))
-            if value != before:
-                told.add(place.query)
-                where = f"{results.source.unit} {line}"
-                yield Problem(
-                    place.line, f"query {shown(place.query)} has another {noun} than at {where}", place.query
-                )
+            expected, line = first.setdefault(query, (value, origin.line))
+            if value != expected:
+                reported.add(query)
+                message = f"query {quote(query)} has another {noun} than at {results.source.unit} {line}"
+                yield RowProblem(origin.line, message, query)

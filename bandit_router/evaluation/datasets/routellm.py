@@ -11,11 +11,11 @@ import numpy as np
 
 from bandit_router.errors import ConfigError
 from bandit_router.evaluation.datasets.dataset import Dataset, concatenate
-from bandit_router.evaluation.datasets.prices import Price, check_prices, estimate_tokens
-from bandit_router.evaluation.datasets.results import assemble, choose_models
+from bandit_router.evaluation.datasets.prices import Price, estimate_tokens, require_prices
+from bandit_router.evaluation.datasets.results import assemble_dataset, choose_models
 from bandit_router.evaluation.datasets.source import Rows, Source, open_csv
 from bandit_router.evaluation.datasets.values import QUALITY
-from bandit_router.evaluation.datasets.wide import Layout, melt
+from bandit_router.evaluation.datasets.wide import WideLayout, melt
 from bandit_router.types import FloatArray
 
 _RESPONSE = "_response"
@@ -63,20 +63,20 @@ def read_routellm(
     chosen = choose_models(path, sorted(known), models)
     if not chosen:
         raise ConfigError(f"{path}: has no column of a model beside prompt")
-    prices = check_prices(path, chosen, prices)
+    prices = require_prices(path, chosen, prices)
     answered = {model: model + _RESPONSE for model in chosen if model + _RESPONSE in source.names}
-    layout = Layout(
+    layout = WideLayout(
         text="prompt",
         numbers={"quality": (QUALITY, {model: model for model in chosen})},
         also=tuple(answered.values()),
     )
     rows = source.read(layout.columns())
     results = melt(source, rows, layout)
-    costs = [_costs(rows, prices[model], answered.get(model)) for model in chosen]
-    return assemble(
+    costs = [_estimate_costs(rows, prices[model], answered.get(model)) for model in chosen]
+    return assemble_dataset(
         replace(
             results,
-            tasks=[path.stem.removesuffix("_responses")] * len(results.places),
+            tasks=[path.stem.removesuffix("_responses")] * len(results.origins),
             numbers={**results.numbers, "cost_usd": np.concatenate(costs)},
         ),
         chosen,
@@ -84,7 +84,7 @@ def read_routellm(
     )
 
 
-def _costs(rows: Rows, price: Price, answer: str | None) -> FloatArray:
+def _estimate_costs(rows: Rows, price: Price, answer: str | None) -> FloatArray:
     """(r,) USD of one model."""
     prompts = [estimate_tokens(str(prompt)) for prompt in rows.columns["prompt"]]
     answers = [math.nan] * len(prompts)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bandit_router.errors import ConfigError
 from bandit_router.evaluation.datasets.dataset import Dataset
-from bandit_router.evaluation.datasets.results import assemble, choose_models
+from bandit_router.evaluation.datasets.results import assemble_dataset, choose_models
 from bandit_router.evaluation.datasets.source import Source, open_source
 from bandit_router.evaluation.datasets.values import COST, QUALITY
-from bandit_router.evaluation.datasets.wide import Layout, melt
+from bandit_router.evaluation.datasets.wide import WideLayout, melt
 
 COST_SUFFIX = "|total_cost"
 """What a model's cost column is called after the model; no other format here has it."""
@@ -42,7 +42,7 @@ def read_routerbench(
         raise ConfigError(f"{path}: has no column {', '.join(missing)}, which RouterBench's format has")
     if not chosen:
         raise ConfigError(f"{path}: has no column <model>{COST_SUFFIX}, so it is not RouterBench's format")
-    layout = Layout(
+    layout = WideLayout(
         query_id="sample_id",
         text="prompt",
         task="eval_name" if "eval_name" in source.names else None,
@@ -50,13 +50,13 @@ def read_routerbench(
             "quality": (QUALITY, {model: model for model in chosen}),
             "cost_usd": (COST, {model: model + COST_SUFFIX for model in chosen}),
         },
-        plain=_plain,
+        plain=_join_messages,
     )
     rows = source.read(layout.columns())
-    return assemble(melt(source, rows, layout), chosen, skip_bad=skip_bad)
+    return assemble_dataset(melt(source, rows, layout), chosen, skip_bad=skip_bad)
 
 
-def _plain(prompt: object) -> object:
+def _join_messages(prompt: object) -> object:
     """The messages of a prompt, which the file holds as the text of a Python list."""
     messages = prompt
     if isinstance(prompt, str) and prompt.startswith("["):

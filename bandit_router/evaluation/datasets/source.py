@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bandit_router.errors import ConfigError
-from bandit_router.evaluation.datasets.problems import Problem
+from bandit_router.evaluation.datasets.problems import RowProblem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class Rows:
 
     lines: list[int]
     columns: dict[str, list[object]]
-    broken: list[Problem]
+    broken: list[RowProblem]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,13 +54,15 @@ def open_csv(path: Path) -> Source:
     rows = list(_csv_rows(path))
     if not rows:
         raise ConfigError(f"{path}: is empty; its first line should name the columns")
-    names = _unique(path, rows[0][1])
-    return Source(path=path, unit="line", names=names, read=lambda wanted: _of_csv(names, rows[1:], wanted))
+    names = _require_unique(path, rows[0][1])
+    return Source(
+        path=path, unit="line", names=names, read=lambda wanted: _csv_columns(names, rows[1:], wanted)
+    )
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Every row that is not blank, with the physical line it begins at."""
-    reader = csv.reader(io.StringIO(text_of(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text_file(path), newline=""), strict=True)
     begins = 1
     with _fields_of_any_length():
         try:
@@ -82,29 +84,31 @@ def _fields_of_any_length() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _of_csv(names: tuple[str, ...], rows: Iterable[tuple[int, list[str]]], wanted: Collection[str]) -> Rows:
+def _csv_columns(
+    names: tuple[str, ...], rows: Iterable[tuple[int, list[str]]], wanted: Collection[str]
+) -> Rows:
     whole, broken = [], []
     for line, row in rows:
         if len(row) == len(names):
             whole.append((line, row))
         else:
-            what = f"the row has {len(row)} fields, allowed are the {len(names)} of the header"
-            broken.append(Problem(line, what))
-    places = {name: names.index(name) for name in wanted}
-    columns: dict[str, list[object]] = {name: [row[i] for _, row in whole] for name, i in places.items()}
+            message = f"the row has {len(row)} fields, allowed are the {len(names)} of the header"
+            broken.append(RowProblem(line, message))
+    index = {name: names.index(name) for name in wanted}
+    columns: dict[str, list[object]] = {name: [row[i] for _, row in whole] for name, i in index.items()}
     return Rows(lines=[line for line, _ in whole], columns=columns, broken=broken)
 
 
 def open_jsonl(path: Path) -> Source:
     """One JSON object on every line; a key left out is a gap. Raises ConfigError."""
     objects: list[tuple[int, dict[str, object]]] = []
-    broken: list[Problem] = []
-    for line, text in enumerate(text_of(path).split("\n"), start=1):
+    broken: list[RowProblem] = []
+    for line, text in enumerate(read_text_file(path).split("\n"), start=1):
         if text.strip():
             try:
-                objects.append((line, _object(text)))
+                objects.append((line, _parse_object(text)))
             except (ValueError, RecursionError) as error:
-                broken.append(Problem(line, f"cannot be read as a JSON object: {error}"))
+                broken.append(RowProblem(line, f"cannot be read as a JSON object: {error}"))
     names = tuple(dict.fromkeys(name for _, row in objects for name in row))
 
     def read(wanted: Collection[str]) -> Rows:
@@ -114,7 +118,7 @@ def open_jsonl(path: Path) -> Source:
     return Source(path=path, unit="line", names=names, read=read)
 
 
-def _object(text: str) -> dict[str, object]:
+def _parse_object(text: str) -> dict[str, object]:
     value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError(f"it is a {type(value).__name__}")
@@ -141,11 +145,11 @@ def open_parquet(path: Path) -> Source:
         columns = {name: table.column(name).to_pylist() for name in wanted}
         return Rows(lines=list(range(1, table.num_rows + 1)), columns=columns, broken=[])
 
-    names = _unique(path, attempt(lambda file: file.schema_arrow.names))
+    names = _require_unique(path, attempt(lambda file: file.schema_arrow.names))
     return Source(path=path, unit="row", names=names, read=read)
 
 
-def text_of(path: Path) -> str:
+def read_text_file(path: Path) -> str:
     """The text of a UTF-8 file. Raises ConfigError."""
     try:
         content = path.read_bytes()
@@ -158,7 +162,7 @@ def text_of(path: Path) -> str:
         raise ConfigError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from error
 
 
-def _unique(path: Path, names: Iterable[str]) -> tuple[str, ...]:
+def _require_unique(path: Path, names: Iterable[str]) -> tuple[str, ...]:
     found = tuple(names)
     for name in found:
         if found.count(name) > 1:

@@ -1,4 +1,4 @@
-"""Tables with one row per query and model, their columns called whatever they are called."""
+"""Loads tables with one row per query and model, under any column names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from bandit_router.errors import ConfigError
 from bandit_router.evaluation.datasets.dataset import Dataset
-from bandit_router.evaluation.datasets.prices import Price, check_prices, estimate_tokens
-from bandit_router.evaluation.datasets.results import Results, assemble, choose_models
+from bandit_router.evaluation.datasets.prices import Price, estimate_tokens, require_prices
+from bandit_router.evaluation.datasets.results import Results, assemble_dataset, choose_models
 from bandit_router.evaluation.datasets.source import Rows, Source, open_parquet, open_source
 from bandit_router.evaluation.datasets.values import (
     AMOUNT,
@@ -20,8 +20,9 @@ from bandit_router.evaluation.datasets.values import (
     QUALITY,
     SHARE,
     Kind,
-    Place,
-    as_id,
+    Origin,
+    format_id,
+    format_tasks,
     read_numbers,
     read_texts,
 )
@@ -35,8 +36,8 @@ _KINDS = {
     "latency_s": AMOUNT,
     "confidence": SHARE,
 }
-_USUAL = {name: name for name in ("query_id", "text", "model", "task", *_KINDS)}
-_USUAL |= {"confidence": "response_confidence"}
+_DEFAULT_COLUMNS = {name: name for name in ("query_id", "text", "model", "task", *_KINDS)}
+_DEFAULT_COLUMNS |= {"confidence": "response_confidence"}
 _REQUIRED = ("text", "model", "quality", "cost_usd")
 
 Scale = tuple[float, float]
@@ -95,37 +96,38 @@ def read_table(
     prices: Mapping[str, Price] | None = None,
     skip_bad: bool = False,
 ) -> Dataset:
-    """What :func:`load_table` does, of a file that is open."""
-    names = _names(source, columns or {}, priced=prices is not None)
-    kind = _quality(scale)
+    """The table of an open file; otherwise as :func:`load_table`."""
+    names = _map_columns(source, columns or {}, priced=prices is not None)
+    kind = _quality_kind(scale)
     rows = source.read(sorted(set(names.values())))
-    known = {model for model in rows.columns[names["model"]] if isinstance(model, str) and model}
-    chosen = choose_models(source.path, sorted(known), models)
-    rows = _of_models(rows, names["model"], known - set(chosen))
-    results = _results(source, rows, names, _KINDS | {"quality": kind})
+    models_of_file = {model for model in rows.columns[names["model"]] if isinstance(model, str) and model}
+    chosen = choose_models(source.path, sorted(models_of_file), models)
+    rows = _drop_models(rows, names["model"], models_of_file - set(chosen))
+    results = _read_results(source, rows, names, _KINDS | {"quality": kind})
     numbers = dict(results.numbers)
     numbers["quality"] = (numbers["quality"] - kind.low) / (kind.high - kind.low)
     if "cost_usd" not in numbers:
-        numbers["cost_usd"] = _priced(results, check_prices(source.path, chosen, prices))
-    return assemble(replace(results, numbers=numbers), chosen, skip_bad=skip_bad)
+        numbers["cost_usd"] = _price_results(results, require_prices(source.path, chosen, prices))
+    return assemble_dataset(replace(results, numbers=numbers), chosen, skip_bad=skip_bad)
 
 
-def _quality(scale: Scale) -> Kind:
+def _quality_kind(scale: Scale) -> Kind:
     low, high = scale
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ConfigError(f"scale: {low:g} to {high:g} is no range; give the lowest and highest quality")
     return replace(QUALITY, low=low, high=high, booleans=(low, high) == (0.0, 1.0))
 
 
-def _names(source: Source, columns: Mapping[str, str], *, priced: bool) -> dict[str, str]:
-    """Our column -> the file's, for those it has. Raises ConfigError for one that is wanted and not there."""
+def _map_columns(source: Source, columns: Mapping[str, str], *, priced: bool) -> dict[str, str]:
+    """Our column -> the file's, for those it has. Raises ConfigError when a required one is missing."""
     has = f"it has {', '.join(source.names) or 'none'}"
     for ours, theirs in columns.items():
-        if ours not in _USUAL:
-            raise ConfigError(f"columns: no column is called {ours!r} here, allowed are {', '.join(_USUAL)}")
+        if ours not in _DEFAULT_COLUMNS:
+            allowed = ", ".join(_DEFAULT_COLUMNS)
+            raise ConfigError(f"columns: no column is called {ours!r} here, allowed are {allowed}")
         if theirs not in source.names:
             raise ConfigError(f"{source.path}: has no column {theirs} to be the {ours}; {has}")
-    names = {ours: name for ours, name in (_USUAL | dict(columns)).items() if name in source.names}
+    names = {ours: name for ours, name in (_DEFAULT_COLUMNS | dict(columns)).items() if name in source.names}
     if priced and "cost_usd" in names:
         raise ConfigError(f"{source.path}: records costs in {names['cost_usd']}; leave prices (--prices) out")
     required = [name for name in _REQUIRED if not (priced and name == "cost_usd")]
@@ -136,8 +138,8 @@ def _names(source: Source, columns: Mapping[str, str], *, priced: bool) -> dict[
     return names
 
 
-def _of_models(rows: Rows, column: str, unwanted: set[str]) -> Rows:
-    """Without the rows of ``unwanted`` models, whose mistakes then do not matter."""
+def _drop_models(rows: Rows, column: str, unwanted: set[str]) -> Rows:
+    """The rows of all other models than the ``unwanted`` ones, whose problems then do not matter."""
     if not unwanted:
         return rows
     kept = [i for i, model in enumerate(rows.columns[column]) if model not in unwanted]
@@ -148,40 +150,40 @@ def _of_models(rows: Rows, column: str, unwanted: set[str]) -> Rows:
     )
 
 
-def _results(source: Source, rows: Rows, names: Mapping[str, str], kinds: Mapping[str, Kind]) -> Results:
-    identity = names.get("query_id", names["text"])
-    ids = [as_id(value) if "query_id" in names else value for value in rows.columns[identity]]
-    queries, problems = read_texts(ids, [Place(line) for line in rows.lines], identity)
-    places = [Place(line, query) for line, query in zip(rows.lines, queries, strict=True)]
-    models, wrong = read_texts(rows.columns[names["model"]], places, names["model"])
-    problems = [*rows.broken, *problems, *wrong]
+def _read_results(source: Source, rows: Rows, names: Mapping[str, str], kinds: Mapping[str, Kind]) -> Results:
+    columns = {ours: rows.columns[theirs] for ours, theirs in names.items()}
+    problems = list(rows.broken)
+    origins = [Origin(line) for line in rows.lines]
+    identity = "query_id" if "query_id" in names else "text"
+    ids = [format_id(value) if identity == "query_id" else value for value in columns[identity]]
+    queries = read_texts(ids, origins, names[identity], problems)
+    origins = [Origin(line, query) for line, query in zip(rows.lines, queries, strict=True)]
+    models = read_texts(columns["model"], origins, names["model"], problems)
     texts = queries
-    if "query_id" in names:
-        texts, wrong = read_texts(rows.columns[names["text"]], places, names["text"])
-        problems += wrong
-    places = [place._replace(model=model) for place, model in zip(places, models, strict=True)]
-    numbers: dict[str, FloatArray] = {}
-    for field, kind in kinds.items():
-        if field in names:
-            numbers[field], wrong = read_numbers(rows.columns[names[field]], places, names[field], kind)
-            problems += wrong
-    tasks = None
-    if "task" in names:
-        tasks = ["" if task is None else str(task) for task in rows.columns[names["task"]]]
-    return Results(source=source, places=places, texts=texts, tasks=tasks, numbers=numbers, problems=problems)
-
-
-def _priced(results: Results, prices: Mapping[str, Price]) -> FloatArray:
-    """(r,) USD. The tokens of the row, or those estimated from its text."""
-    gaps = np.full(len(results.places), np.nan)
-    tokens = zip(
-        results.numbers.get("input_tokens", gaps).tolist(),
-        results.numbers.get("output_tokens", gaps).tolist(),
-        strict=True,
+    if identity == "query_id":
+        texts = read_texts(columns["text"], origins, names["text"], problems)
+    origins = [origin._replace(model=model) for origin, model in zip(origins, models, strict=True)]
+    return Results(
+        source=source,
+        origins=origins,
+        texts=texts,
+        tasks=format_tasks(columns["task"]) if "task" in names else None,
+        numbers={
+            field: read_numbers(columns[field], origins, names[field], kind, problems)
+            for field, kind in kinds.items()
+            if field in names
+        },
+        problems=problems,
     )
-    costs = gaps.copy()
-    for i, (place, text, (into, out)) in enumerate(zip(results.places, results.texts, tokens, strict=True)):
-        if place.model is not None and text is not None:
-            known = estimate_tokens(text) if math.isnan(into) else into
-            costs[i] = prices[place.model].cost_usd(known, out)
+
+
+def _price_results(results: Results, prices: Mapping[str, Price]) -> FloatArray:
+    """(r,) USD, by the tokens of the row or else those estimated from its text."""
+    costs = np.full(len(results.origins), np.nan)
+    into = results.numbers.get("input_tokens", costs).tolist()
+    out = results.numbers.get("output_tokens", costs).tolist()
+    for i, (origin, text) in enumerate(zip(results.origins, results.texts, strict=True)):
+        if origin.model is not None and text is not None:
+            tokens = estimate_tokens(text) if math.isnan(into[i]) else into[i]
+            costs[i] = prices[origin.model].cost_usd(tokens, out[i])
     return costs

@@ -1,4 +1,4 @@
-"""Single values of a file: numbers within bounds, texts that can be routed."""
+"""Values of one column of a data file: numbers within bounds, texts that can be routed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.datasets.problems import Problem, shown
+from bandit_router.evaluation.datasets.problems import RowProblem, quote
 from bandit_router.types import FloatArray
 from bandit_router.validation import check_text
 
@@ -41,8 +41,8 @@ AMOUNT = Kind()
 SHARE = Kind(high=1.0)
 
 
-class Place(NamedTuple):
-    """Where a value stands: its line or row, and the query and model it is about, when known."""
+class Origin(NamedTuple):
+    """Where a value comes from: its line or row, and the query and model it is about, if known."""
 
     line: int
     query: str | None = None
@@ -50,25 +50,25 @@ class Place(NamedTuple):
 
 
 def read_numbers(
-    values: Sequence[object], places: Sequence[Place], column: str, kind: Kind
-) -> tuple[FloatArray, list[Problem]]:
-    """Numbers (r,), NaN where there is a gap or a problem, and the problems."""
-    numbers, problems = np.full(len(values), np.nan), []
+    values: Sequence[object], origins: Sequence[Origin], column: str, kind: Kind, problems: list[RowProblem]
+) -> FloatArray:
+    """Numbers (r,), NaN for a gap and for a problem, which is appended to ``problems``."""
+    numbers = np.full(len(values), np.nan)
     for i, value in enumerate(values):
-        number = _number(value, kind)
+        number = _number_within(value, kind)
         if number is None or (kind.required and math.isnan(number)):
-            problems.append(_wrong(value, places[i], column, kind, missing=number is not None))
+            problems.append(_number_problem(value, origins[i], column, kind, missing=number is not None))
         else:
             numbers[i] = number
-    return numbers, problems
+    return numbers
 
 
-def _number(value: object, kind: Kind) -> float | None:
-    """The number; NaN when there is none; None when what is there is not allowed."""
+def _number_within(value: object, kind: Kind) -> float | None:
+    """The number; NaN for a gap; None for a value that is not allowed."""
     if value is None or value == "":
         return math.nan
     try:
-        number = _plain_number(value, kind.booleans)
+        number = _parse_number(value, kind.booleans)
     except (ValueError, OverflowError):
         return None
     if math.isnan(number):
@@ -76,7 +76,7 @@ def _number(value: object, kind: Kind) -> float | None:
     return number if kind.low <= number <= kind.high and math.isfinite(number) else None
 
 
-def _plain_number(value: object, booleans: bool) -> float:
+def _parse_number(value: object, booleans: bool) -> float:
     if isinstance(value, str):
         if booleans and value.strip().lower() in _BOOLEANS:
             return _BOOLEANS[value.strip().lower()]
@@ -87,31 +87,30 @@ def _plain_number(value: object, booleans: bool) -> float:
     raise ValueError(value)
 
 
-def _wrong(value: object, place: Place, column: str, kind: Kind, *, missing: bool) -> Problem:
-    what = f"{column} is missing" if missing else f"{column} is {shown(value)}"
-    lost = f"; query {shown(place.query)} has no result for {place.model!r}" if kind.required else ""
-    return Problem(place.line, f"{what}, allowed is {kind.allowed}{lost}", place.query)
+def _number_problem(value: object, origin: Origin, column: str, kind: Kind, *, missing: bool) -> RowProblem:
+    wrong = f"{column} is missing" if missing else f"{column} is {quote(value)}"
+    lost = f"; query {quote(origin.query)} has no result for {origin.model!r}" if kind.required else ""
+    return RowProblem(origin.line, f"{wrong}, allowed is {kind.allowed}{lost}", origin.query)
 
 
 def read_texts(
-    values: Sequence[object], places: Sequence[Place], column: str
-) -> tuple[list[str | None], list[Problem]]:
-    """Texts (r), None where there is a problem, and the problems."""
+    values: Sequence[object], origins: Sequence[Origin], column: str, problems: list[RowProblem]
+) -> list[str | None]:
+    """Texts (r), None for a problem, which is appended to ``problems``."""
     texts: list[str | None] = []
-    problems: list[Problem] = []
-    for value, place in zip(values, places, strict=True):
-        why = _not_text(value, column)
-        if why:
-            problems.append(Problem(place.line, why, place.query))
-        texts.append(None if why else str(value))
-    return texts, problems
+    for value, origin in zip(values, origins, strict=True):
+        problem = _text_problem(value, column)
+        if problem:
+            problems.append(RowProblem(origin.line, problem, origin.query))
+        texts.append(None if problem else str(value))
+    return texts
 
 
-def _not_text(value: object, column: str) -> str | None:
+def _text_problem(value: object, column: str) -> str | None:
     if value is None or value == "":
         return f"{column} is missing, allowed is any text"
     if not isinstance(value, str):
-        return f"{column} is {shown(value)}, allowed is text"
+        return f"{column} is {quote(value)}, allowed is text"
     try:
         check_text(column, value)
     except InvalidInput as error:
@@ -119,6 +118,11 @@ def _not_text(value: object, column: str) -> str | None:
     return None
 
 
-def as_id(value: object) -> object:
+def format_id(value: object) -> object:
     """Whole numbers as text, because ids are often counted; everything else as it is."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def format_tasks(values: Sequence[object]) -> list[str]:
+    """Task names, "" for a gap."""
+    return ["" if value is None else str(value) for value in values]

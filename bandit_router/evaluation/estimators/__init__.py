@@ -46,7 +46,7 @@ __all__ = [
 
 
 def estimate(blocks: Sequence[TargetBlock], estimators: Mapping[str, Estimator[Any]]) -> dict[str, Estimate]:
-    """What each estimator says of the target policy. Two passes over the blocks, in one process.
+    """Estimate the target policy by each estimator: two passes over the blocks, in one process.
 
     A reference for drivers that spread the work: only ``reduce`` would change.
     """
@@ -58,5 +58,5 @@ def estimate(blocks: Sequence[TargetBlock], estimators: Mapping[str, Estimator[A
         {name: estimator.collect(inputs) for name, estimator in estimators.items()}
         for inputs in (EstimatorInputs(block, nuisance) for block in blocks)
     )
-    sums = reduce(lambda one, two: {name: one[name] + two[name] for name in one}, passes)
+    sums = reduce(lambda total, block: {name: total[name] + block[name] for name in total}, passes)
     return {name: estimator.estimate(sums[name]) for name, estimator in estimators.items()}

@@ -1,8 +1,8 @@
-"""What an estimator is: sums over blocks that add up in any order, and what they amount to.
+"""The protocol of estimators: sums over blocks that add up in any order, then an estimate from the sums.
 
-    log = sum of prepare(block, needs)                           first pass
+    log = sum of prepare(block, needs)              first pass
     inputs = EstimatorInputs(block, log.fit())
-    sums = sum of estimator.collect(inputs)                        second pass
+    sums = sum of estimator.collect(inputs)         second pass
     estimate = estimator.estimate(sums)
 
 Notation in the formulas: rows i = 1…n with context x, action a, propensity p and outcome y; π the target

@@ -112,5 +112,5 @@ class DRos:
 def _corrected(inputs: EstimatorInputs, weight: FloatArray) -> RatioSums:
     """Terms q̂(x, π) + w (ȳ − q̂(x, a)), with these weights (n,)."""
     q = inputs.cross_fitted
-    u = q.target + weight[:, None] * inputs.seen * (inputs.outcomes - q.action)
+    u = q.target + weight[:, None] * inputs.feedback_weight * (inputs.outcomes - q.action)
     return RatioSums.of(u, np.ones_like(u), inputs.observed)

@@ -1,4 +1,4 @@
-"""The two passes over a log: what the first one finds, and what an estimator sees in the second.
+"""The inputs of estimators: sums of a first pass over the log, weights and predictions in the second.
 
 **Missing feedback.** A row without feedback on an outcome gets weight 0 there; it is never a reward of
 0. To make up for it, the other rows of the same arm weigh 1/ρ more, with ρ the share of that arm's
@@ -24,7 +24,7 @@ from bandit_router.evaluation.splits import assign_stages
 from bandit_router.types import BoolArray, FloatArray, IntArray
 
 Grouping = Literal["folds", "stages"]
-"""What a reward model is held out by: cross-fitting folds, or stages of time."""
+"""The groups a reward model is held out by: cross-fitting folds, or stages of time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ class LogSums:
         )
 
     def fit(self) -> Nuisance:
-        """What the second pass needs to know of the whole log. InvalidInput when it is empty."""
+        """The quantities of the whole log that the second pass needs. InvalidInput for an empty log."""
         if not self.rows.any():
             raise empty_log_error()
         return Nuisance(
@@ -79,13 +79,13 @@ def prepare(block: Block, needs: Collection[Grouping]) -> LogSums:
 
 
 def empty_log_error() -> InvalidInput:
-    """The error for a log with nothing in it."""
+    """The error for a log without rows."""
     return InvalidInput("log", "has no rows", "log decisions whose reason is 'policy'")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Nuisance:
-    """What the first pass found: rows per arm (K,), those with feedback (K, M), and reward models."""
+    """The results of the first pass: rows per arm (K,), those with feedback (K, M), and reward models."""
 
     arms: tuple[str, ...]
     rows: FloatArray
@@ -101,7 +101,7 @@ class Nuisance:
 
 
 class Prediction(NamedTuple):
-    """What a reward model predicts, both (n, M): for the target policy, and for the logged action."""
+    """Outcomes a reward model predicts, both (n, M): under the target policy, and of the logged action."""
 
     target: FloatArray
     action: FloatArray
@@ -109,10 +109,10 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class EstimatorInputs:
-    """One block in the light of the whole log, as estimators see it. All properties are cached.
+    """One block with its weights and predictions, as estimators read it. All properties are cached.
 
-    ``scale`` (n, M) multiplies every outcome and prediction, row by row: the cost weighed by what a dollar
-    was worth there, say.
+    ``scale`` (n, M) multiplies every outcome and prediction, row by row: with λ in the column of the cost,
+    costs become λ · cost.
     """
 
     block: TargetBlock
@@ -135,25 +135,25 @@ class EstimatorInputs:
 
     @cached_property
     def observed(self) -> BoolArray:
-        """Where there is feedback, (n, M)."""
+        """Whether there is feedback, (n, M)."""
         return ~np.isnan(self.block.outcomes)
 
     @cached_property
-    def seen(self) -> FloatArray:
+    def feedback_weight(self) -> FloatArray:
         """1/ρ where there is feedback and 0 where there is none, (n, M): its mean is 1."""
         share = self.nuisance.feedback_share[self.block.action]
         return np.divide(1.0, share, out=np.zeros_like(share), where=self.observed)
 
     @cached_property
     def informative(self) -> BoolArray:
-        """Where there is feedback on an action the target could take, (n, M)."""
+        """Whether there is feedback on an action the target could take, (n, M)."""
         return self.observed & (self.weight > 0)[:, None]
 
     @cached_property
     def outcomes(self) -> FloatArray:
-        """The outcomes (n, M), with 0 where missing: always multiply by ``seen``."""
-        found = np.where(self.observed, self.block.outcomes, 0.0)
-        return found if self.scale is None else found * self.scale
+        """The outcomes (n, M), with 0 where missing: always multiply by ``feedback_weight``."""
+        outcomes = np.where(self.observed, self.block.outcomes, 0.0)
+        return outcomes if self.scale is None else outcomes * self.scale
 
     @cached_property
     def stage(self) -> IntArray:

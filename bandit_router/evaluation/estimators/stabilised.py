@@ -81,7 +81,7 @@ class StabilisedDR:
     def collect(self, inputs: EstimatorInputs) -> StageSums:
         q, block = inputs.sequential, inputs.block
         residual = np.where(inputs.observed, inputs.outcomes - q.action, 0.0)
-        gamma = q.target + inputs.weight[:, None] * inputs.seen * residual
+        gamma = q.target + inputs.weight[:, None] * inputs.feedback_weight * residual
         chosen = (block.action[:, None] == np.arange(len(block.arms))).astype(np.float64)
         mass = chosen * inputs.target_at_action[:, None]
         return StageSums(

@@ -1,4 +1,4 @@
-"""Sums that merge in any order, and the figures they become."""
+"""Sums that merge in any order, and the figures with intervals they become."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ S = TypeVar("S")
 
 
 class Addable(Protocol):
-    """What an estimator keeps of some rows. Addition is associative and commutative, up to rounding."""
+    """Sums an estimator keeps of its rows. Addition is associative and commutative, up to rounding."""
 
     def __add__(self, other: Any) -> Self: ...
 
@@ -35,7 +35,7 @@ class Figure(NamedTuple):
 
 
 Estimate = Mapping[str, Figure | None]
-"""A figure for each of OUTCOMES; None where no row says anything about it."""
+"""A figure for each of OUTCOMES; None where no row informs it."""
 
 
 def make_figure(value: float, standard_error: float, rows: int) -> Figure:
@@ -114,18 +114,18 @@ class RatioSums:
         which is the sample variance over n where v = 1 (Owen, Monte Carlo theory, methods and
         examples, eq. 9.9). None where no row is informative, Σv = 0, or there is only one row.
         """
-        made: list[Figure | None] = []
+        figures: list[Figure | None] = []
         for n, (u, v), scatter, rows in zip(
             self.moments.n, self.moments.mean, self.moments.scatter, self.rows, strict=True
         ):
             if rows == 0 or n < 2 or v <= 0:
-                made.append(None)
+                figures.append(None)
                 continue
             value = u / v
             direction = np.array([1.0, -value])
             spread = max(float(direction @ scatter @ direction), 0.0)
-            made.append(make_figure(float(value), math.sqrt(spread / (n * (n - 1))) / float(v), int(rows)))
-        return made
+            figures.append(make_figure(float(value), math.sqrt(spread / (n * (n - 1))) / float(v), int(rows)))
+        return figures
 
     def estimate(self) -> Estimate:
         """The figures by outcome, when the columns are the OUTCOMES."""

@@ -27,7 +27,7 @@ class IPS:
     needs: ClassVar[tuple[Grouping, ...]] = ()
 
     def collect(self, inputs: EstimatorInputs) -> RatioSums:
-        u = inputs.weight[:, None] * inputs.seen * inputs.outcomes
+        u = inputs.weight[:, None] * inputs.feedback_weight * inputs.outcomes
         return RatioSums.of(u, np.ones_like(u), inputs.informative)
 
     def estimate(self, sums: RatioSums) -> Estimate:
@@ -52,7 +52,7 @@ class ClippedIPS:
         require_positive("clipped-ips", "clip", self.clip)
 
     def collect(self, inputs: EstimatorInputs) -> RatioSums:
-        u = np.minimum(inputs.weight, self.clip)[:, None] * inputs.seen * inputs.outcomes
+        u = np.minimum(inputs.weight, self.clip)[:, None] * inputs.feedback_weight * inputs.outcomes
         return RatioSums.of(u, np.ones_like(u), inputs.informative)
 
     def estimate(self, sums: RatioSums) -> Estimate:
@@ -74,7 +74,7 @@ class SNIPS:
     needs: ClassVar[tuple[Grouping, ...]] = ()
 
     def collect(self, inputs: EstimatorInputs) -> RatioSums:
-        v = inputs.weight[:, None] * inputs.seen
+        v = inputs.weight[:, None] * inputs.feedback_weight
         return RatioSums.of(v * inputs.outcomes, v, inputs.informative)
 
     def estimate(self, sums: RatioSums) -> Estimate:

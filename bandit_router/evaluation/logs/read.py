@@ -117,7 +117,9 @@ def _read_info(folder: Path) -> dict[str, Any]:
     try:
         info: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise ConfigError(f"{path}: does not exist; name a folder that `bandit-router export` made") from None
+        raise ConfigError(
+            f"{path}: does not exist; name a folder that `bandit-router export` wrote"
+        ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     for key, kind in _INFO.items():

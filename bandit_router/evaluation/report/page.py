@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bandit_router.evaluation.answers import Evaluation
-from bandit_router.evaluation.replay import Replayed
+from bandit_router.evaluation.replay import ReplayResult
 from bandit_router.evaluation.report.checks import calibration_plot, clip_plot
 from bandit_router.evaluation.report.curves import curves_plot
 from bandit_router.evaluation.report.document import document, figure, section, sentences, table, text
@@ -40,7 +40,7 @@ def evaluation_page(
     *,
     title: str,
     left_out: Sequence[str] = (),
-    replays: Mapping[str, Sequence[Replayed]] | None = None,
+    replays: Mapping[str, Sequence[ReplayResult]] | None = None,
 ) -> str:
     """What a log says of every policy by one estimator, as one HTML page; refused figures are not shown.
 
@@ -115,7 +115,7 @@ def _refusals(evaluation: Evaluation, estimator: str) -> str:
     return made.replace("<section>", '<section class="refusals">', 1)
 
 
-def _replays(replays: Mapping[str, Sequence[Replayed]]) -> str:
+def _replays(replays: Mapping[str, Sequence[ReplayResult]]) -> str:
     refused = replay_refusals(replays)
     return section("Replay", table(replay_grid(replays)), *(_reasons(refused) if refused else ()))
 

@@ -13,7 +13,7 @@ from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.estimators.sums import Figure, make_figure
 from bandit_router.evaluation.gate import Refusal
 from bandit_router.evaluation.logs.screen import LeftOut
-from bandit_router.evaluation.replay import Replayed
+from bandit_router.evaluation.replay import ReplayResult
 from bandit_router.evaluation.report.grid import Grid, Row, draw
 from bandit_router.evaluation.report.refused import FORCED, Refused
 from bandit_router.evaluation.report.words import REFUSED, UNKNOWN, as_shown, clean, interval
@@ -21,7 +21,7 @@ from bandit_router.evaluation.report.words import REFUSED, UNKNOWN, as_shown, cl
 _ALIKE = 1e-9  # of a value: a spread that is only rounding
 
 
-def replay_table(replays: Mapping[str, Sequence[Replayed]], *, force: bool = False) -> Group:
+def replay_table(replays: Mapping[str, Sequence[ReplayResult]], *, force: bool = False) -> Group:
     """Every policy's rows and figures over its replays, and why some are refused.
 
     ``force`` shows refused figures too, marked.
@@ -35,7 +35,7 @@ def replay_table(replays: Mapping[str, Sequence[Replayed]], *, force: bool = Fal
     return Group(draw(replay_grid(replays, force=force)), *below)
 
 
-def replay_grid(replays: Mapping[str, Sequence[Replayed]], *, force: bool = False) -> Grid:
+def replay_grid(replays: Mapping[str, Sequence[ReplayResult]], *, force: bool = False) -> Grid:
     """A row for each policy: the rows of the log, those retained on average, and its figures."""
     rows = []
     for name, runs in replays.items():
@@ -49,7 +49,7 @@ def replay_grid(replays: Mapping[str, Sequence[Replayed]], *, force: bool = Fals
     )
 
 
-def replay_refusals(replays: Mapping[str, Sequence[Replayed]]) -> list[Refused]:
+def replay_refusals(replays: Mapping[str, Sequence[ReplayResult]]) -> list[Refused]:
     """What is refused: a reason that several policies or outcomes share is given once."""
     outcomes: dict[tuple[str, str, str], list[str]] = {}
     for name, runs in replays.items():
@@ -65,7 +65,7 @@ def replay_refusals(replays: Mapping[str, Sequence[Replayed]]) -> list[Refused]:
     ]
 
 
-def over_replays(runs: Sequence[Replayed], outcome: str) -> Figure | None:
+def over_replays(runs: Sequence[ReplayResult], outcome: str) -> Figure | None:
     """The mean of a policy's replays, with the standard error of a single one; None where one has none.
 
     Replays of one log differ by their coins only. What they have in common, the log, does not average out,
@@ -79,7 +79,7 @@ def over_replays(runs: Sequence[Replayed], outcome: str) -> Figure | None:
     return make_figure(value, error, round(np.mean([one.rows for one in found])))
 
 
-def refusals_of(runs: Sequence[Replayed], outcome: str) -> list[Refusal]:
+def refusals_of(runs: Sequence[ReplayResult], outcome: str) -> list[Refusal]:
     """Why not to believe the figure over the replays: one that is refused is enough.
 
     Told by the refused replay that has the fewest rows with feedback.
@@ -96,7 +96,7 @@ def left_out_lines(left_out: Mapping[str, LeftOut]) -> list[str]:
     ]
 
 
-def _cell(runs: Sequence[Replayed], outcome: str, force: bool) -> str:
+def _cell(runs: Sequence[ReplayResult], outcome: str, force: bool) -> str:
     refused = bool(refusals_of(runs, outcome))
     found = over_replays(runs, outcome)
     if refused and not force:

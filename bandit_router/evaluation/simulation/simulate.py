@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.parallel import spread
+from bandit_router.evaluation.parallel import run_tasks
 from bandit_router.evaluation.simulation.agents import MakeAgent, Setting
 from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.events import Event, happen
@@ -114,7 +114,7 @@ def simulate(
     tasks = [partial(_fixed_tracks, plan, seed) for seed in seeds]
     tasks += [partial(_agent_tracks, plan, seed, make) for make in agents.values() for seed in seeds]
     found = []
-    for tracks in spread(tasks):
+    for tracks in run_tasks(tasks):
         found.append(tracks)
         progress(1)
     arms = plan.stream.arms
