@@ -1,4 +1,4 @@
-"""What is asked of a log, and what it answers."""
+"""Questions asked of a log, one per policy, and the answers they add up to."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Role = Literal["logged", "policy", "fixed", "uniform", "blind mix", "shuffled"]
 
 
 class Question(NamedTuple):
-    """A policy to be evaluated: its name in the table, what it is there, the policy it is compared to.
+    """A policy to evaluate, by its name and role in the table.
 
-    ``policy`` is None for what was logged.
+    ``policy`` is None for the logged one. ``of`` names the policy a baseline belongs to.
     """
 
     name: str
@@ -32,9 +32,9 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What the log says of one policy. ``shares`` (BLOCKS, K) of the arms over time.
+    """The estimates for one policy, and why not to believe them. ``shares`` (BLOCKS, K) of arms over time.
 
-    ``spend`` is by estimator what λ · cost comes to, in units of reward; None where costs are unknown.
+    ``spend`` is λ · cost by estimator, in units of reward; None where costs are unknown.
     """
 
     question: Question
@@ -45,7 +45,7 @@ class Answer:
     shares: FloatArray
 
     def refused(self, estimator: str, outcome: str) -> list[Refusal]:
-        """Why not to believe this figure; empty when nothing speaks against it."""
+        """The reasons not to believe this figure; empty when there are none."""
         return [refusal for refusal in self.refusals if refusal.concerns(estimator, outcome)]
 
 
@@ -53,8 +53,8 @@ class Answer:
 class Evaluation:
     """The answers, and the number of ``rows`` they rest on.
 
-    ``cost_weight`` is the λ of utility, in 1/USD: one for all rows, or the mean of those that were logged.
-    Each row is priced by its own.
+    ``cost_weight`` is the λ of utility, in 1/USD: the one of all rows, or the mean of the logged ones. Each
+    row is priced by its own λ.
     """
 
     arms: tuple[str, ...]
@@ -68,17 +68,17 @@ class Evaluation:
         return None if reward is None or spend is None else reward.value - spend
 
     def refused(self, answer: Answer, estimator: str) -> bool:
-        """Whether anything that utility is made of is refused."""
-        parts = ["reward", *(["cost_usd"] if self.cost_weight > 0 else [])]
-        return any(answer.refused(estimator, part) for part in parts)
+        """Whether an outcome that utility consists of is refused."""
+        outcomes = ["reward", *(["cost_usd"] if self.cost_weight > 0 else [])]
+        return any(answer.refused(estimator, outcome) for outcome in outcomes)
 
     def best_fixed(self, estimator: str) -> Answer | None:
         """The fixed model of the highest utility among those the log can answer for."""
-        known = [
+        credible = [
             (value, answer)
             for answer in self.answers
             if answer.question.role == "fixed"
             and (value := self.value(answer, estimator)) is not None
             and not self.refused(answer, estimator)
         ]
-        return max(known, key=lambda pair: pair[0])[1] if known else None
+        return max(credible, key=lambda pair: pair[0])[1] if credible else None

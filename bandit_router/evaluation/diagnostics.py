@@ -1,4 +1,4 @@
-"""What a log can and cannot say about a target policy, and whether its propensities can be true.
+"""Diagnostics of a log: how much it says about a target policy, and whether its propensities can be true.
 
 Everything is a sum (or a largest value) over blocks. Weights W = w/ρ are those of rows with feedback, as
 in :mod:`bandit_router.evaluation.estimators.inputs`.
@@ -27,7 +27,7 @@ from bandit_router.evaluation.estimators.sums import Figure, Largest, RatioSums,
 from bandit_router.types import FloatArray
 
 NEEDS: Sequence[Grouping] = ("folds",)
-"""The reward models the diagnostics read."""
+"""The reward models that the diagnostics read."""
 
 CLIPS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 """The clips at which sensitivity to clipping is shown."""
@@ -43,10 +43,10 @@ class DiagnosticSums:
     """Sums over rows, with D = d + 1 features [1, x] and T stages.
 
     ``rows`` n, ``weight`` Σ w, ``variance`` Σ Var(w | x), ``target`` Σ π and ``claimed`` Σ e (K,), and
-    ``supported`` Σ π where e > 0 (K,); ``seen`` Σ W and ``squares`` Σ W² (M,); ``excess`` Σ (1{a} − e) z
+    ``supported`` Σ π where e > 0 (K,); ``weights`` Σ W and ``squares`` Σ W² (M,); ``excess`` Σ (1{a} − e) z
     and its ``doubt`` Σ e(1 − e) z² (K, D); ``clipped`` terms of clipped IPS, (C · M) columns;
-    ``residual`` terms w (y − q̂); ``predicted`` Σ q̂ and ``found`` Σ y by action (K, M); by stage, ``spread``
-    and the rows, ΣW and ΣW² in ``stages`` (T, M, 3). Largest: ``top`` W (M,), ``reach`` |z| (D,),
+    ``residual`` terms w (y − q̂); ``predicted`` Σ q̂ and ``observed`` Σ y by action (K, M); by stage,
+    ``spread`` and the rows, ΣW and ΣW² in ``stages`` (T, M, 3). Largest: ``top`` W (M,), ``reach`` |z| (D,),
     ``possible`` any w there could have been, ``least`` minus the propensity, ``gap`` |e(a)/propensity − 1|,
     ``skew`` |e − uniform|.
     """
@@ -57,14 +57,14 @@ class DiagnosticSums:
     target: FloatArray
     claimed: FloatArray
     supported: FloatArray
-    seen: FloatArray
+    weights: FloatArray
     squares: FloatArray
     excess: FloatArray
     doubt: FloatArray
     clipped: RatioSums
     residual: RatioSums
     predicted: FloatArray
-    found: FloatArray
+    observed: FloatArray
     spread: FloatArray
     stages: FloatArray
     top: Largest
@@ -80,41 +80,41 @@ class DiagnosticSums:
 
 def collect_diagnostics(inputs: EstimatorInputs) -> DiagnosticSums:
     """The diagnostic sums of one block."""
-    p, w = inputs.block, inputs.weight
-    n, k = p.logged.shape
-    z = np.column_stack([np.ones(n), p.x])
-    chosen = (p.action[:, None] == np.arange(k)).astype(np.float64)
-    seen = w[:, None] * inputs.feedback_weight
-    possible = np.divide(p.target, p.logged, out=np.zeros((n, k)), where=p.logged > 0)
-    supported = np.where(p.logged > 0, p.target, 0.0)
+    block, w = inputs.block, inputs.weight
+    n, k = block.logged.shape
+    z = np.column_stack([np.ones(n), block.x])
+    chosen = (block.action[:, None] == np.arange(k)).astype(np.float64)
+    weights = w[:, None] * inputs.feedback_weight
+    possible = np.divide(block.target, block.logged, out=np.zeros((n, k)), where=block.logged > 0)
+    supported = np.where(block.logged > 0, block.target, 0.0)
     clipped = np.minimum(w[:, None], CLIPS)[:, :, None] * (inputs.feedback_weight * inputs.outcomes)[:, None]
     clipped = clipped.reshape(n, len(CLIPS) * len(OUTCOMES))
     q = inputs.cross_fitted.action
-    at_action = p.logged[np.arange(n), p.action]
-    uniform = p.eligible / p.eligible.sum(axis=1, keepdims=True)
+    at_action = block.logged[np.arange(n), block.action]
+    uniform = block.eligible / block.eligible.sum(axis=1, keepdims=True)
     return DiagnosticSums(
         rows=float(n),
         weight=float(w.sum()),
-        variance=float((possible * p.target).sum() - (supported.sum(axis=1) ** 2).sum()),
-        target=p.target.sum(axis=0),
-        claimed=p.logged.sum(axis=0),
+        variance=float((possible * block.target).sum() - (supported.sum(axis=1) ** 2).sum()),
+        target=block.target.sum(axis=0),
+        claimed=block.logged.sum(axis=0),
         supported=supported.sum(axis=0),
-        seen=seen.sum(axis=0),
-        squares=(seen**2).sum(axis=0),
-        excess=(chosen - p.logged).T @ z,
-        doubt=(p.logged * (1.0 - p.logged)).T @ z**2,
+        weights=weights.sum(axis=0),
+        squares=(weights**2).sum(axis=0),
+        excess=(chosen - block.logged).T @ z,
+        doubt=(block.logged * (1.0 - block.logged)).T @ z**2,
         clipped=RatioSums.of(clipped, np.ones_like(clipped), np.tile(inputs.informative, len(CLIPS))),
-        residual=RatioSums.of(seen * (inputs.outcomes - q), np.ones_like(seen), inputs.informative),
+        residual=RatioSums.of(weights * (inputs.outcomes - q), np.ones_like(weights), inputs.informative),
         predicted=chosen.T @ (q * inputs.observed),
-        found=chosen.T @ inputs.outcomes,
+        observed=chosen.T @ inputs.outcomes,
         spread=sum_by_stage(term_spread(inputs).sum(axis=1), inputs.stage),
-        stages=sum_by_stage(np.stack([np.ones_like(seen), seen, seen**2], axis=-1), inputs.stage),
-        top=_largest(seen),
+        stages=sum_by_stage(np.stack([np.ones_like(weights), weights, weights**2], axis=-1), inputs.stage),
+        top=_largest(weights),
         reach=_largest(np.abs(z)),
         possible=_largest(possible.max(axis=1)),
-        least=_largest(-p.propensity),
-        gap=_largest(np.abs(at_action / p.propensity - 1.0)),
-        skew=_largest(np.abs(p.logged - uniform).max(axis=1)),
+        least=_largest(-block.propensity),
+        gap=_largest(np.abs(at_action / block.propensity - 1.0)),
+        skew=_largest(np.abs(block.logged - uniform).max(axis=1)),
     )
 
 
@@ -144,11 +144,11 @@ class ArmDiagnostics(NamedTuple):
 
 
 class OutcomeDiagnostics(NamedTuple):
-    """What the weights leave of the log for one outcome.
+    """The evidence that the weights leave in the log for one outcome.
 
     ``rows`` have feedback, ``missing`` is the share that has none; ``ess`` = (ΣW)²/ΣW² and ``stabilised_ess``
     the same under the weights of stabilised DR; ``unsupported`` is the share of the target's decisions
-    that no row with feedback stands for; ``clipped`` the value of IPS by clip; ``model_bias`` the mean of
+    without support by rows with feedback; ``clipped`` the value of IPS by clip; ``model_bias`` the mean of
     w (y − q̂), which is DR less DM.
     """
 
@@ -166,7 +166,7 @@ class OutcomeDiagnostics(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnostics:
-    """What there is to know before an estimate is believed.
+    """Checks to pass before an estimate is believed.
 
     ``mean_weight`` should be 1, ``mean_weight_z`` is its distance in standard errors (None when the
     weights cannot vary) and ``mean_weight_misfit`` in Freedman bounds. ``propensity_gap`` is the largest
@@ -188,7 +188,7 @@ class Diagnostics:
 
 
 def diagnose(sums: DiagnosticSums, nuisance: Nuisance) -> Diagnostics:
-    """The diagnostics that the sums over a whole log amount to."""
+    """The diagnostics of a whole log, from its sums."""
     bound = _freedman_bound(sums.doubt, sums.reach.value, sums.doubt.size)
     misfit = np.divide(np.abs(sums.excess), bound, out=np.zeros_like(bound), where=bound > 0)
     off = sums.weight - float(sums.supported.sum())
@@ -219,16 +219,16 @@ def _diagnose_arm(sums: DiagnosticSums, nuisance: Nuisance, k: int) -> ArmDiagno
         unsupported=float((sums.target[k] - sums.supported[k]) / n),
         missing=_by_outcome(1.0 - observed / max(rows, 1.0)),
         predicted=_means(sums.predicted[k], observed),
-        observed=_means(sums.found[k], observed),
+        observed=_means(sums.observed[k], observed),
     )
 
 
 def _diagnose_outcome(sums: DiagnosticSums, nuisance: Nuisance, m: int) -> OutcomeDiagnostics:
     rows = float(nuisance.observed[:, m].sum())
-    ess = _effective_rows(float(sums.seen[m]), float(sums.squares[m]))
+    ess = _effective_rows(float(sums.weights[m]), float(sums.squares[m]))
     h = stage_weights(sums.stages[..., 0], sums.spread)[:, m]
     supported = float(sums.supported @ (nuisance.observed[:, m] > 0))
-    columns = sums.clipped.figures()[m :: len(OUTCOMES)]
+    clipped = sums.clipped.figures()[m :: len(OUTCOMES)]
     return OutcomeDiagnostics(
         rows=int(rows),
         missing=1.0 - rows / sums.rows,
@@ -236,15 +236,15 @@ def _diagnose_outcome(sums: DiagnosticSums, nuisance: Nuisance, m: int) -> Outco
         ess_share=ess / sums.rows,
         stabilised_ess=_effective_rows(float(h @ sums.stages[:, m, 1]), float(h**2 @ sums.stages[:, m, 2])),
         largest_weight=float(sums.top.value[m]),
-        largest_share=float(sums.top.value[m] / sums.seen[m]) if sums.seen[m] > 0 else 0.0,
+        largest_share=float(sums.top.value[m] / sums.weights[m]) if sums.weights[m] > 0 else 0.0,
         unsupported=max(0.0, 1.0 - supported / sums.rows),
-        clipped=dict(zip(CLIPS, columns, strict=True)),
+        clipped=dict(zip(CLIPS, clipped, strict=True)),
         model_bias=sums.residual.figures()[m],
     )
 
 
 def _freedman_bound(variance: FloatArray, reach: FloatArray, tests: int) -> FloatArray:
-    """The bound on each of so many sums that together pass it with probability FALSE_ALARM at most."""
+    """Freedman's bound on each of ``tests`` sums, exceeded by any with probability FALSE_ALARM at most."""
     level = math.log(2.0 * tests / FALSE_ALARM)
     step = reach * level / 3.0
     return np.asarray(step + np.sqrt(step**2 + 2.0 * variance * level))

@@ -1,7 +1,7 @@
-"""From a log and some policies to a table: two passes over the log, and a third for blind baselines.
+"""Evaluates policies on a log in two passes, and query-blind baselines in a third.
 
-Everything that is gathered on a pass is a sum over pieces of the log, so a log larger than memory takes no
-more than a small one, and :mod:`bandit_router.evaluation.parallel` may spread the pieces anywhere.
+Each pass gathers sums over pieces of the log. Memory does not grow with the log, and
+:mod:`bandit_router.evaluation.parallel` may spread the pieces over processes or a cluster.
 """
 
 from __future__ import annotations
@@ -54,12 +54,11 @@ def evaluate(
     cost_weight: float | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """Evaluate policies on a log of ``rows`` rows, beside what was logged, every fixed model and the blind.
+    """Evaluate policies on a log of ``rows`` rows, beside the logged policy, fixed models and baselines.
 
     ``prior`` is the router's posterior before any reward, which learning policies start from; None when
-    there are none. ``cost_weight`` replaces the logged one, 1/USD. ``headline`` is the estimator whose costs
-    the blind baselines are made to match. Under :func:`bandit_router.evaluation.parallel.workers` the work
-    is spread.
+    there are none. ``cost_weight`` replaces the logged one, 1/USD. The query-blind baselines match the costs
+    that the estimator ``headline`` gives. :func:`bandit_router.evaluation.parallel.workers` spreads the work.
 
     Raises InvalidInput for an empty log, or a learning policy without a prior.
     """
@@ -73,14 +72,15 @@ def evaluate(
     if prior is not None:
         prior = add_missing_arms(prior.without_evidence(), arms)
     first = sum_pieces(partial(_run_log_pass, needs, prior if scored else None), pieces, progress)
-    second = partial(
+    shared = first.shared_cost_weight if cost_weight is None else cost_weight
+    answer = partial(
         _answer_questions,
         pieces,
         estimators=chosen,
         nuisance=first.log.fit(),
         held_out=first.folds.held_out() if first.folds else None,
         rows=rows,
-        price=_CostWeights(cost_weight, one=first.one_cost_weight if cost_weight is None else cost_weight),
+        cost_weights=_CostWeights(cost_weight, shared),
         progress=progress,
     )
     questions = [
@@ -89,19 +89,19 @@ def evaluate(
         *(Question(f"fixed:{arm}", "fixed", Fixed(arm)) for arm in arms),
         Question("uniform", "uniform", Uniform()),
     ]
-    answers, policies_by_set = second(questions)
-    blind = make_baseline_questions(answers, policies_by_set, arms, headline)
-    answers += second(blind)[0] if blind else []
+    answers, policies_by_set = answer(questions)
+    baselines = make_baseline_questions(answers, policies_by_set, arms, headline)
+    answers += answer(baselines)[0] if baselines else []
     mean_weight = first.cost_weight / rows if cost_weight is None else cost_weight
     return Evaluation(arms=tuple(arms), rows=rows, cost_weight=mean_weight, answers=tuple(answers))
 
 
 def _is_always_shown(policy: Policy) -> bool:
-    """Whether the policy is in every table anyway."""
+    """Whether the policy is in every table without being asked for."""
     return isinstance(policy, Uniform) or (isinstance(policy, Fixed) and policy.epsilon == 0.0)
 
 
-# -- the first pass: what does not depend on a policy ---------------------------------------------
+# -- the first pass: sums that do not depend on a policy ------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,10 +120,10 @@ class _LogPass:
         )
 
     @property
-    def one_cost_weight(self) -> float | None:
+    def shared_cost_weight(self) -> float | None:
         """The λ of all rows; None when it differs between them."""
-        most, least = self.extremes.value[0], -self.extremes.value[1]
-        return float(most) if most == least else None
+        largest, smallest = self.extremes.value[0], -self.extremes.value[1]
+        return float(largest) if largest == smallest else None
 
 
 def _run_log_pass(needs: set[Grouping], prior: Posterior | None, piece: BlockSource) -> _LogPass:
@@ -141,17 +141,18 @@ def _run_log_pass(needs: set[Grouping], prior: Posterior | None, piece: BlockSou
 
 @dataclass(frozen=True, slots=True)
 class _CostWeights:
-    """λ: ``given`` in place of the logged ones, and ``one`` for all rows where there is only one."""
+    """λ: ``given`` in place of the logged ones, and ``shared`` by all rows; None where they differ."""
 
     given: float | None
-    one: float | None
+    shared: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class _TargetSums:
-    """``priced`` are the estimators' sums with every cost times the λ of its row; none where there is one λ.
+    """The sums of one policy over the log.
 
-    ``by_set`` are the summed probabilities (K,), and the rows, of every set of eligible arms.
+    ``priced`` are the estimators' sums with every cost times the λ of its row; empty when all rows share one.
+    ``by_set`` has, for every set of eligible arms, the summed probabilities (K,) and the number of rows.
     """
 
     estimators: Mapping[str, Any]
@@ -170,11 +171,11 @@ class _TargetSums:
         )
 
 
-def _add_by_key(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> dict[Any, Any]:
-    both = dict(one)
-    for key, value in other.items():
-        both[key] = both[key] + value if key in both else value
-    return both
+def _add_by_key(sums: Mapping[Any, Any], more: Mapping[Any, Any]) -> dict[Any, Any]:
+    total = dict(sums)
+    for key, value in more.items():
+        total[key] = total[key] + value if key in total else value
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,30 +192,30 @@ def _run_target_pass(
     nuisance: Nuisance,
     held_out: tuple[Posterior, ...] | None,
     rows: int,
-    price: _CostWeights,
+    cost_weights: _CostWeights,
     piece: BlockSource,
 ) -> _TargetPass:
     block = piece.read()
     scored = any(q.policy is not None and learns(q.policy) for q in questions)
     beliefs = believe(block, held_out) if scored and held_out is not None else None
-    when = block.order * BLOCKS // rows
+    time_block = block.order * BLOCKS // rows
     sums = []
     for question in questions:
         policy = question.policy
-        pmf = block.logged if policy is None else target_pmf(block, policy, beliefs, price.given)
+        pmf = block.logged if policy is None else target_pmf(block, policy, beliefs, cost_weights.given)
         targeted = block.with_target(pmf)
         inputs = EstimatorInputs(targeted, nuisance)
         shares = np.zeros((BLOCKS, len(block.arms)))
-        np.add.at(shares, when, pmf)
+        np.add.at(shares, time_block, pmf)
         sums.append(
             _TargetSums(
-                estimators={name: one.collect(inputs) for name, one in estimators.items()},
-                priced=_collect_priced(targeted, estimators, nuisance) if price.one is None else {},
+                estimators={name: estimator.collect(inputs) for name, estimator in estimators.items()},
+                priced=_collect_priced(targeted, estimators, nuisance) if cost_weights.shared is None else {},
                 diagnostics=collect_diagnostics(inputs),
                 shares=shares,
                 by_set={
-                    tuple(there.tolist()): np.append(pmf[some].sum(axis=0), len(some))
-                    for some, there in group_by_eligible(block)
+                    tuple(eligible.tolist()): np.append(pmf[group].sum(axis=0), len(group))
+                    for group, eligible in group_by_eligible(block)
                 },
             )
         )
@@ -228,7 +229,7 @@ def _collect_priced(
     scale = np.ones((len(block), len(OUTCOMES)))
     scale[:, _COST] = block.cost_weight
     inputs = EstimatorInputs(block, nuisance, scale)
-    return {name: one.collect(inputs) for name, one in estimators.items()}
+    return {name: estimator.collect(inputs) for name, estimator in estimators.items()}
 
 
 def _answer_questions(
@@ -239,21 +240,21 @@ def _answer_questions(
     nuisance: Nuisance,
     held_out: tuple[Posterior, ...] | None,
     rows: int,
-    price: _CostWeights,
+    cost_weights: _CostWeights,
     progress: Callable[[int], None],
 ) -> tuple[list[Answer], dict[str, BySet]]:
-    task = partial(_run_target_pass, questions, estimators, nuisance, held_out, rows, price)
-    made, by_set = [], {}
+    task = partial(_run_target_pass, questions, estimators, nuisance, held_out, rows, cost_weights)
+    answers, by_set = [], {}
     for question, sums in zip(questions, sum_pieces(task, pieces, progress).targets, strict=True):
         diagnostics = diagnose(sums.diagnostics, nuisance)
         estimates = {name: estimators[name].estimate(sums.estimators[name]) for name in estimators}
-        made.append(
+        answers.append(
             Answer(
                 question=question,
                 estimates=estimates,
                 spend={
-                    name: _estimate_spend(estimates[name], one, sums.priced.get(name), price.one)
-                    for name, one in estimators.items()
+                    name: _estimate_spend(estimates[name], each, sums.priced.get(name), cost_weights.shared)
+                    for name, each in estimators.items()
                 },
                 diagnostics=diagnostics,
                 refusals=refuse_estimates(diagnostics),
@@ -261,16 +262,16 @@ def _answer_questions(
             )
         )
         by_set[question.name] = sums.by_set
-    return made, by_set
+    return answers, by_set
 
 
 def _estimate_spend(
-    estimate: Estimate, estimator: Estimator[Any], priced: Any, one: float | None
+    estimate: Estimate, estimator: Estimator[Any], priced: Any, cost_weight: float | None
 ) -> float | None:
-    """λ · cost: exactly for one λ, else as estimated with the λ of each row."""
-    if one == 0.0:
+    """λ · cost: exact for one λ; for None, as estimated with the λ of each row."""
+    if cost_weight == 0.0:
         return 0.0
-    found = estimate["cost_usd"] if one is not None else estimator.estimate(priced)["cost_usd"]
-    if found is None:
+    cost = estimate["cost_usd"] if cost_weight is not None else estimator.estimate(priced)["cost_usd"]
+    if cost is None:
         return None
-    return found.value if one is None else one * found.value
+    return cost.value if cost_weight is None else cost_weight * cost.value

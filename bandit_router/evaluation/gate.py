@@ -1,4 +1,4 @@
-"""The gate: refuses an estimate the log cannot carry, says why, and what logging would cure it."""
+"""The gate: refuses estimates the log cannot carry, with the reason and the logging that would cure it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ PROPENSITY_TOLERANCE = 1e-6
 """Largest relative difference between the logged propensity and the logged PMF at the action."""
 
 UNSUPPORTED = 0.01
-"""Largest share of the target's decisions that no logged row could stand for: an outcome in [0, 1]
-can be off by that much, whatever the estimator."""
+"""Largest share of the target's decisions without support in the log: an outcome in [0, 1] can be off by that
+much, whatever the estimator."""
 
 ESS = 50.0
 """Fewest effective rows behind a normal interval. In simulation, 95% intervals of SNIPS and DR for rewards of
 0 and 1 covered 94% at 50 rows, 93% at 25 and 85% at 8; for skewed costs 91% at 50 and 78% at 8."""
 
 STABILISED_ESS = 10.0
-"""The same for stabilised DR, which knows the variance from the PMF: 91% at 8 rows, 95% at 15."""
+"""Fewest effective rows for stabilised DR, which knows the variance from the PMF: 91% at 8, 95% at 15."""
 
 LARGEST_SHARE = 0.1
 """Largest part of all weight on a single row."""
@@ -31,13 +31,13 @@ MODEL_BIAS_Z = 3.0
 _TINY = 1e-9
 
 WEIGHTED = tuple(name for name in ESTIMATORS if name != "stabilised-dr")
-"""The estimators that lean on plain weights; the stabilised one is judged by its own effective rows."""
+"""The estimators judged by plain weights; the stabilised one is judged by its own effective rows."""
 
 
 class Refusal(NamedTuple):
-    """Why an estimate is not to be believed, and what logging would cure it.
+    """The reason not to believe an estimate, and the logging that would cure it.
 
-    It concerns one ``outcome``, or all when None, by the ``estimators`` named, or all when None.
+    Concerns one ``outcome`` and the ``estimators`` named; None stands for all.
     """
 
     code: str
@@ -54,13 +54,13 @@ class Refusal(NamedTuple):
 
 
 def refuse_estimates(diagnostics: Diagnostics, *, assumes_uniform: bool = False) -> list[Refusal]:
-    """Everything that speaks against believing an estimate; empty when nothing does.
+    """The refusals that follow from the diagnostics of a log; empty when its estimates can be believed.
 
     Set ``assumes_uniform`` for a method without weights, such as replay of a uniform log.
     """
     refusals = [*_refuse_log(diagnostics), *(_refuse_not_uniform(diagnostics) if assumes_uniform else ())]
-    for outcome, found in diagnostics.outcomes.items():
-        refusals += _refuse_outcome_of(diagnostics, outcome, found)
+    for outcome, evidence in diagnostics.outcomes.items():
+        refusals += _refuse_outcome(diagnostics, outcome, evidence)
     return refusals
 
 
@@ -96,41 +96,41 @@ def _refuse_not_uniform(d: Diagnostics) -> Iterator[Refusal]:
         )
 
 
-def _refuse_outcome_of(d: Diagnostics, outcome: str, found: OutcomeDiagnostics) -> Iterator[Refusal]:
-    if found.rows == 0:
+def _refuse_outcome(d: Diagnostics, outcome: str, evidence: OutcomeDiagnostics) -> Iterator[Refusal]:
+    if evidence.rows == 0:
         yield Refusal("no-feedback", f"no row has {outcome}", f"send {outcome} as feedback", outcome)
         return
-    if found.unsupported > UNSUPPORTED:
+    if evidence.unsupported > UNSUPPORTED:
         arms = ", ".join(name for name, arm in d.arms.items() if _unsupported_share(arm, outcome) > 0)
         yield Refusal(
             "no-support",
-            f"{found.unsupported:.1%} of the target's decisions take an arm the log could not take there, "
+            f"{evidence.unsupported:.1%} of the target's decisions take an arm the log could not take there, "
             f"or has no {outcome} of: {arms}",
             "explore: a floor (epsilon > 0) over every eligible arm",
             outcome,
         )
-    scarce = found.ess < ESS
-    if scarce or found.largest_share > LARGEST_SHARE:
+    scarce = evidence.ess < ESS
+    if scarce or evidence.largest_share > LARGEST_SHARE:
         yield Refusal(
             "few-rows" if scarce else "one-row",
-            f"the log counts as {found.ess:.1f} rows of the target ({ESS:g} are needed), the heaviest with "
-            f"{found.largest_share:.1%} of all weight (at most {LARGEST_SHARE:.0%})",
+            f"the log counts as {evidence.ess:.1f} rows of the target ({ESS:g} are needed), the heaviest "
+            f"with {evidence.largest_share:.1%} of all weight (at most {LARGEST_SHARE:.0%})",
             _cure_by_more_rows(
-                d, ESS / max(found.ess, _TINY) if scarce else found.largest_share / LARGEST_SHARE
+                d, ESS / max(evidence.ess, _TINY) if scarce else evidence.largest_share / LARGEST_SHARE
             ),
             outcome,
             WEIGHTED,
         )
-    if found.stabilised_ess < STABILISED_ESS:
+    if evidence.stabilised_ess < STABILISED_ESS:
         yield Refusal(
             "few-rows",
-            f"even stabilised, the log counts as {found.stabilised_ess:.1f} rows of the target "
+            f"even stabilised, the log counts as {evidence.stabilised_ess:.1f} rows of the target "
             f"({STABILISED_ESS:g} are needed)",
-            _cure_by_more_rows(d, STABILISED_ESS / max(found.stabilised_ess, _TINY)),
+            _cure_by_more_rows(d, STABILISED_ESS / max(evidence.stabilised_ess, _TINY)),
             outcome,
             ("stabilised-dr",),
         )
-    bias = found.model_bias
+    bias = evidence.model_bias
     if bias is not None and abs(bias.value) > MODEL_BIAS_Z * bias.standard_error:
         yield Refusal(
             "reward-model",

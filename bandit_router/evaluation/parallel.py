@@ -1,4 +1,4 @@
-"""Many independent pieces of work: on all cores, or on a Dask cluster. joblib does it either way."""
+"""Runs independent tasks in parallel with joblib, on all cores or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bandit_router.errors import ConfigError, InvalidInput
 T = TypeVar("T")
 S = TypeVar("S")
 
-_RUN = 8  # pieces added up by one task, so that sums rather than pieces travel between processes
+_PIECES_PER_TASK = 8  # added up by one task, so that few sums travel between processes
 
 
 @contextmanager
 def workers(jobs: int = -1, cluster: str | None = None) -> Iterator[None]:
-    """Where :func:`run_tasks` works inside the block: on ``jobs`` cores (−1: all), or on a cluster.
+    """Make :func:`run_tasks` use ``jobs`` cores (−1: all) or a cluster, for the duration of the context.
 
-    ``cluster`` is the address of a Dask scheduler, such as tcp://host:8786; its workers need this package,
-    and see the files that this process sees. Raises InvalidInput for no such number of jobs, or a cluster
+    ``cluster`` is the address of a Dask scheduler, such as tcp://host:8786; its workers need this package
+    and the files that this process reads. Raises InvalidInput for an impossible number of jobs, or a cluster
     that does not answer.
     """
-    joblib = _joblib()
+    joblib = _import_joblib()
     if jobs < 1 and jobs != -1:
         raise InvalidInput("jobs", f"is {jobs}", "give at least 1, or -1 for one process for each core")
     if cluster is None:
@@ -48,39 +48,41 @@ def workers(jobs: int = -1, cluster: str | None = None) -> Iterator[None]:
 
 
 def run_tasks(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """What the tasks return, in their order; each must be picklable, and runs BLAS on one thread."""
-    joblib = _joblib()
-    found: Iterator[T] = joblib.Parallel(return_as="generator")(joblib.delayed(_alone)(t) for t in tasks)
-    return found
+    """Results of the tasks, in their order. Each must be picklable, and runs BLAS on one thread."""
+    joblib = _import_joblib()
+    results: Iterator[T] = joblib.Parallel(return_as="generator")(
+        joblib.delayed(_run_on_one_thread)(t) for t in tasks
+    )
+    return results
 
 
 def sum_pieces(function: Callable[[T], S], pieces: Sequence[T], progress: Callable[[int], None]) -> S:
-    """Σ function(piece), which needs addition only.
+    """Σ function(piece), for results that can be added. Raises InvalidInput without pieces.
 
-    Always added up in the same order, so the number of workers changes no digit. ``progress`` hears how
-    many pieces were done.
+    The order of addition is fixed, so the number of workers changes no digit. ``progress`` is called with
+    the number of pieces each task has done.
     """
-    runs = [pieces[i : i + _RUN] for i in range(0, len(pieces), _RUN)]
+    runs = [pieces[i : i + _PIECES_PER_TASK] for i in range(0, len(pieces), _PIECES_PER_TASK)]
     sums: list[Any] = []
-    for run, part in zip(runs, run_tasks(partial(_add_up, function, run) for run in runs), strict=True):
-        sums = [sums[0] + part] if sums else [part]
+    for run, run_sum in zip(runs, run_tasks(partial(_sum_run, function, run) for run in runs), strict=True):
+        sums = [sums[0] + run_sum] if sums else [run_sum]
         progress(len(run))
     if not sums:
         raise InvalidInput("log", "has no rows", "log decisions whose reason is 'policy'")
-    found: S = sums[0]
-    return found
+    total: S = sums[0]
+    return total
 
 
-def _add_up(function: Callable[[T], S], run: Sequence[T]) -> S:
+def _sum_run(function: Callable[[T], S], run: Sequence[T]) -> S:
     return reduce(operator.add, map(function, run))
 
 
-def _alone(task: Callable[[], T]) -> T:
+def _run_on_one_thread(task: Callable[[], T]) -> T:
     with threadpool_limits(1, "blas"):
         return task()
 
 
-def _joblib() -> Any:
+def _import_joblib() -> Any:
     try:
         import joblib
     except ModuleNotFoundError:

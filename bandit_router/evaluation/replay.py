@@ -1,4 +1,4 @@
-"""Replay of policies that learn: what they would have chosen, on the part of a log that agrees with them.
+"""Replays policies that learn: their choices on the rows of a log that agree with them.
 
 A policy that learns from its own choices has no fixed PMF to weigh a log by. Replay walks through the log
 in order of time. At each row with context x the policy, knowing only the rows retained so far, gives a
@@ -6,25 +6,21 @@ PMF π; the logged row, whose action a was drawn from the PMF e, is retained wit
 
     π(a|x) / (M e(a|x)),      M ≥ max π/e over the whole log
 
-and dropped otherwise. Retained rows have contexts as they come and actions as π would have drawn them,
-whatever it learned, so their mean reward is an unbiased estimate of what the policy earns over its first
-so many decisions (rejection sampling; Mandel, Liu, Brunskill & Popović, Offline evaluation of online
-reinforcement learning algorithms, AAAI 2016). When e is uniform over K arms and M = K, this is the replay of
-Li, Chu, Langford & Wang (Unbiased offline evaluation of contextual-bandit-based news article recommendation
-algorithms, WSDM 2011) with its coin made explicit: a row is retained when a draw from π is the logged
-action.
+Retained rows have contexts as they come and actions as π would have drawn them, so their mean reward is an
+unbiased estimate of what the policy earns over its first so many decisions (rejection sampling; Mandel, Liu,
+Brunskill & Popović, Offline evaluation of online reinforcement learning algorithms, AAAI 2016). With e
+uniform over K arms and M = K it is the replay of Li, Chu, Langford & Wang (Unbiased offline evaluation of
+contextual-bandit-based news article recommendation algorithms, WSDM 2011). About 1 row in M is retained, and
+M is 1 over the smallest logged probability: far from uniform too few are left, and the result is refused.
 
-**Missing feedback.** A row whose reward never came is retained or dropped like any other, and teaches
-nothing, as it taught the router nothing. The rows of its arm that have feedback stand for it: with ρ(a) the
-share of the log's rows of arm a that have feedback, the figure is a ratio over the retained rows that do,
+A row without feedback is retained or dropped like any other, and teaches nothing. The rows of its arm that
+have feedback stand for it: with ρ(a) the share of arm a's rows that have feedback, the figure is, over the
+retained rows with feedback,
 
     V = Σ y/ρ(a) / Σ 1/ρ(a)
 
-which is right when feedback is missing at random given the arm, as everywhere in
-:mod:`bandit_router.evaluation.estimators.inputs`. A plain mean would be of the arms that are heard from.
-
-The price is the rows that are dropped: about 1 in M is retained, and M is 1 over the smallest logged
-probability. On a log that is far from uniform that is next to nothing, and the result refuses to say more.
+which is right when feedback is missing at random given the arm, as in
+:mod:`bandit_router.evaluation.estimators.inputs`.
 """
 
 from __future__ import annotations
@@ -52,13 +48,13 @@ from bandit_router.types import FloatArray, IntArray
 _REWARD = OUTCOMES.index("reward")
 
 _GROWTH = 1.05
-"""A hierarchical posterior is solved as a whole, which takes ms: it is published anew when it knows this many
-times as many rewards as the last one, as by the router in simulation."""
+"""A hierarchical posterior takes milliseconds to solve, so it is republished only when its rewards have grown
+by this factor, as the router in simulation does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogSurvey:
-    """What a replay must know of the whole log: M, the ``bound``, and ρ, the ``feedback_share`` (K, M).
+    """Quantities of the whole log for a replay: M, the ``bound``, and ρ, the ``feedback_share`` (K, M).
 
     ρ is the share of an arm's rows that have feedback on an outcome; 0 for an arm never chosen.
     """
@@ -70,13 +66,13 @@ class LogSurvey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplayResult:
-    """What a replay came to.
+    """The figures of one replay.
 
     ``rows`` were read and ``retained`` of them kept; ``bound`` is M. By outcome: ``feedback`` counts the
-    retained rows that have any, and ``figures`` are their means weighed by 1/ρ, None where there are
-    fewer than two or where the log has no feedback on an arm that was taken. The standard errors
-    (delta method) take the rows as independent, which those of a policy that learns nearly are.
-    ``refusals`` speak against believing them. ``shares`` (K,) of the arms of the log.
+    retained rows with feedback, and ``figures`` are their means weighed by 1/ρ, None for fewer than two rows
+    and where the log has no feedback on a retained arm. The standard errors (delta method) take the rows as
+    independent, which those of a policy that learns nearly are. ``refusals`` are reasons not to believe the
+    figures. ``shares`` (K,) of the arms among the retained rows.
     """
 
     rows: int
@@ -88,12 +84,12 @@ class ReplayResult:
     shares: FloatArray
 
     def refused(self, outcome: str) -> list[Refusal]:
-        """Why not to believe the figure of this outcome; empty when nothing speaks against it."""
-        return [one for one in self.refusals if one.outcome in (None, outcome)]
+        """The reasons not to believe the figure of this outcome; empty when there are none."""
+        return [refusal for refusal in self.refusals if refusal.outcome in (None, outcome)]
 
 
 def survey_log(blocks: Iterable[Block]) -> LogSurvey:
-    """One pass over the log. Raises InvalidInput when it is empty or not what a log should be.
+    """Survey a log in one pass. Raises InvalidInput when it is empty.
 
     The bound is the smallest M that is right for every policy: 1 over the smallest probability in the log,
     infinite where an eligible arm had probability 0: then no policy that may take it can be replayed.
@@ -103,8 +99,8 @@ def survey_log(blocks: Iterable[Block]) -> LogSurvey:
         smallest = min(smallest, float(block.logged[block.eligible].min(initial=1.0)))
         # Where a propensity contradicts the PMF the gate refuses the figures; it need not stop the replay.
         smallest = min(smallest, float(block.propensity.min(initial=1.0)))
-        found = prepare(block, ())
-        sums = found if sums is None else sums + found
+        block_sums = prepare(block, ())
+        sums = block_sums if sums is None else sums + block_sums
     if sums is None:
         raise empty_log_error()
     bound = 1.0 / smallest if smallest > 0 else math.inf
@@ -112,9 +108,9 @@ def survey_log(blocks: Iterable[Block]) -> LogSurvey:
 
 
 def log_refusals(evaluation: Evaluation) -> list[Refusal]:
-    """What speaks against every figure there is, whatever the outcome and the method: the log is wrong."""
-    (logged,) = (one for one in evaluation.answers if one.question.role == "logged")
-    return [one for one in logged.refusals if one.outcome is None and one.estimators is None]
+    """The refusals of the log as such, whatever the outcome and the method."""
+    (logged,) = (answer for answer in evaluation.answers if answer.question.role == "logged")
+    return [refusal for refusal in logged.refusals if refusal.outcome is None and refusal.estimators is None]
 
 
 def replay(
@@ -127,7 +123,7 @@ def replay(
     cost_weight: float | None = None,
     refusals: Sequence[Refusal] = (),
 ) -> ReplayResult:
-    """Play a policy that starts from ``prior`` through a log in order of time.
+    """Replay a policy that starts from ``prior`` on a log in order of time.
 
     Args:
         blocks: The log, in order.
@@ -141,12 +137,12 @@ def replay(
         raise InvalidInput(
             "bound", f"is {survey.bound:g}", "log with a floor (epsilon > 0) to replay a policy"
         )
-    player = _Player(policy, add_missing_arms(prior.without_evidence(), survey.arms), cost_weight)
-    kept, rows = _Kept(survey), 0
+    learner = _Learner(policy, add_missing_arms(prior.without_evidence(), survey.arms), cost_weight)
+    retained, rows = _Retained(survey), 0
     for block in blocks:
         rows += len(block)
-        kept.add(block, _retain(block, player, survey.bound, rng))
-    return kept.result(rows, refusals)
+        retained.add(block, _retain(block, learner, survey.bound, rng))
+    return retained.result(rows, refusals)
 
 
 def replay_policies(
@@ -159,7 +155,7 @@ def replay_policies(
     refusals: Sequence[Refusal] = (),
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, list[ReplayResult]]:
-    """Replay each policy ``seeds`` times, under ``workers``; nothing when ``seeds`` is 0.
+    """Replay each policy ``seeds`` times in parallel tasks; nothing when ``seeds`` is 0.
 
     ``refusals`` are those of the log as such, from :func:`log_refusals`.
     """
@@ -167,39 +163,39 @@ def replay_policies(
         return {}
     if prior is None:
         raise InvalidInput("log", "has no posterior to start from", "export it with one")
-    known = survey_log(piece.read() for piece in pieces)
+    survey = survey_log(piece.read() for piece in pieces)
     tasks = [
-        partial(_replay_pieces, pieces, policy, prior, known, seed, cost_weight, tuple(refusals))
+        partial(_replay_pieces, pieces, policy, prior, survey, seed, cost_weight, tuple(refusals))
         for policy in policies.values()
         for seed in range(seeds)
     ]
-    found = []
-    for one in run_tasks(tasks):
-        found.append(one)
+    results = []
+    for result in run_tasks(tasks):
+        results.append(result)
         progress(1)
-    return {name: found[i * seeds : (i + 1) * seeds] for i, name in enumerate(policies)}
+    return {name: results[i * seeds : (i + 1) * seeds] for i, name in enumerate(policies)}
 
 
 def _replay_pieces(
     pieces: Sequence[BlockSource],
     policy: Policy,
     prior: Posterior,
-    known: LogSurvey,
+    survey: LogSurvey,
     seed: int,
     cost_weight: float | None,
     refusals: tuple[Refusal, ...],
 ) -> ReplayResult:
     blocks: Iterator[Block] = (piece.read() for piece in pieces)
     rng = np.random.default_rng(seed)
-    return replay(blocks, policy, prior, survey=known, rng=rng, cost_weight=cost_weight, refusals=refusals)
+    return replay(blocks, policy, prior, survey=survey, rng=rng, cost_weight=cost_weight, refusals=refusals)
 
 
 # -- the walk -------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
-class _Player:
-    """A policy with what it has ``learned`` and the posterior it decides by, which may lag behind."""
+class _Learner:
+    """A policy, the posterior it has ``learned``, and the ``published`` one it decides by, which may lag."""
 
     policy: Policy
     learned: Posterior
@@ -209,7 +205,7 @@ class _Player:
     _next: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
-        # Independent arms follow each reward by a rank-one step: there is nothing to wait for.
+        # Independent arms follow each reward by a rank-one step, so they need no publishing.
         self.published = self.learned if self.learned.hyperprior is None else self.learned.copy()
 
     def ratio(self, block: Block, i: int) -> float:
@@ -222,7 +218,7 @@ class _Player:
         return pmf[int(np.searchsorted(k, block.action[i]))] / float(block.propensity[i])
 
     def learn(self, block: Block, i: int) -> None:
-        """Count the reward of row i, if it ever came."""
+        """Count the reward of row i, if it has one."""
         reward = float(block.outcomes[i, _REWARD])
         if math.isnan(reward):
             return
@@ -233,16 +229,16 @@ class _Player:
             self._next = max(self._counted + 1.0, _GROWTH * self._counted)
 
 
-def _retain(block: Block, player: _Player, bound: float, rng: np.random.Generator) -> IntArray:
-    """The rows of a block that the policy would have made too; it learns from them."""
+def _retain(block: Block, learner: _Learner, bound: float, rng: np.random.Generator) -> IntArray:
+    """The rows of a block that agree with the policy, which learns from them."""
     coins, kept = rng.random(len(block)), []
     for i in range(len(block)):
-        chance = player.ratio(block, i) / bound
+        chance = learner.ratio(block, i) / bound
         if chance > 1.0 + 1e-9:
             raise InvalidInput("bound", f"is {bound:g}, a row has π/e {chance * bound:g}", "raise it")
         if coins[i] < chance:
             kept.append(i)
-            player.learn(block, i)
+            learner.learn(block, i)
     return np.array(kept, dtype=np.int64)
 
 
@@ -250,8 +246,8 @@ def _retain(block: Block, player: _Player, bound: float, rng: np.random.Generato
 
 
 @dataclass(slots=True)
-class _Kept:
-    """The actions (n,) and outcomes (n, M) of the retained rows, as they come."""
+class _Retained:
+    """The actions (n,) and outcomes (n, M) of the retained rows."""
 
     survey: LogSurvey
     actions: list[IntArray] = field(default_factory=list)
@@ -262,34 +258,34 @@ class _Kept:
         self.outcomes.append(block.outcomes[kept])
 
     def result(self, rows: int, refusals: Sequence[Refusal]) -> ReplayResult:
-        """The figures, V = Σ y/ρ / Σ 1/ρ, and what speaks against them besides ``refusals``."""
+        """The figures, V = Σ y/ρ / Σ 1/ρ, and their refusals besides those given."""
         action = np.concatenate([np.zeros(0, np.int64), *self.actions])
         outcomes = np.concatenate([np.zeros((0, len(OUTCOMES))), *self.outcomes])
         observed = ~np.isnan(outcomes)
         share = self.survey.feedback_share
-        seen = np.divide(1.0, share[action], out=np.zeros_like(outcomes), where=observed)
-        found = RatioSums.of(seen * np.where(observed, outcomes, 0.0), seen, observed).estimate()
+        weight = np.divide(1.0, share[action], out=np.zeros_like(outcomes), where=observed)
+        figures = RatioSums.of(weight * np.where(observed, outcomes, 0.0), weight, observed).estimate()
         feedback = dict(zip(OUTCOMES, observed.sum(axis=0).tolist(), strict=True))
-        taken = np.bincount(action, minlength=len(share))
-        own = {o: _refuse_outcome(self.survey, o, taken, seen[:, m]) for m, o in enumerate(OUTCOMES)}
-        silent = {o for o, one in own.items() if one is not None and one.code != "few-rows"}
+        counts = np.bincount(action, minlength=len(share))
+        own = {o: _refuse_outcome(self.survey, o, counts, weight[:, m]) for m, o in enumerate(OUTCOMES)}
+        silent = {o for o, refusal in own.items() if refusal is not None and refusal.code != "few-rows"}
         return ReplayResult(
             rows=rows,
             retained=len(action),
             bound=self.survey.bound,
             feedback=feedback,
-            figures={o: None if o in silent or feedback[o] < 2 else found[o] for o in OUTCOMES},
-            refusals=(*refusals, *(one for one in own.values() if one is not None)),
-            shares=taken / max(1, len(action)),
+            figures={o: None if o in silent or feedback[o] < 2 else figures[o] for o in OUTCOMES},
+            refusals=(*refusals, *(refusal for refusal in own.values() if refusal is not None)),
+            shares=counts / max(1, len(action)),
         )
 
 
-def _refuse_outcome(survey: LogSurvey, outcome: str, taken: IntArray, seen: FloatArray) -> Refusal | None:
-    """What speaks against the figure of one outcome: rows ``taken`` (K,), weights ``seen`` (n,)."""
-    heard = survey.feedback_share[:, OUTCOMES.index(outcome)] > 0
-    if not heard.any():
+def _refuse_outcome(survey: LogSurvey, outcome: str, counts: IntArray, weight: FloatArray) -> Refusal | None:
+    """The refusal of one outcome, from retained rows by arm, ``counts`` (K,), and ``weight`` 1/ρ (n,)."""
+    has_feedback = survey.feedback_share[:, OUTCOMES.index(outcome)] > 0
+    if not has_feedback.any():
         return Refusal("no-feedback", f"no row has {outcome}", f"send {outcome} as feedback", outcome)
-    silent = [survey.arms[k] for k in np.flatnonzero((taken > 0) & ~heard)]
+    silent = [survey.arms[k] for k in np.flatnonzero((counts > 0) & ~has_feedback)]
     if silent:
         return Refusal(
             "no-support",
@@ -297,9 +293,9 @@ def _refuse_outcome(survey: LogSurvey, outcome: str, taken: IntArray, seen: Floa
             f"send {outcome} as feedback on it",
             outcome,
         )
-    squares = float((seen**2).sum())
-    effective = float(seen.sum()) ** 2 / squares if squares > 0 else 0.0
-    return None if effective >= ESS else _refuse_few_rows(survey, outcome, int((seen > 0).sum()), effective)
+    squares = float((weight**2).sum())
+    effective = float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
+    return None if effective >= ESS else _refuse_few_rows(survey, outcome, int((weight > 0).sum()), effective)
 
 
 def _refuse_few_rows(survey: LogSurvey, outcome: str, rows: int, effective: float) -> Refusal:

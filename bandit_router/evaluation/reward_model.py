@@ -5,8 +5,8 @@ For arm a, outcome m and the rows of a training set, with z = [1, x] of shape (D
     S = Σ z zᵀ,    c = Σ y z,    q̂(x, a) = ȳ + zᵀ (S + R)⁻¹ (c − ȳ S e₀)
 
 where ȳ is the mean outcome of all arms in the training set, e₀ picks the constant, and R is diagonal:
-RIDGE for features, ANCHOR for the constant. So an arm that was never seen is predicted to be average, and
-one that was seen is hardly pulled there: prices differ a hundredfold between arms. Rows without
+RIDGE for features, ANCHOR for the constant. An arm without rows is therefore predicted to be average, and
+an arm with rows is hardly pulled there, because prices differ a hundredfold between arms. Rows without
 feedback on an outcome are left out of its sums.
 
 S and c are sums, kept per group of rows. A group's own model is trained on other groups: on all others
@@ -106,20 +106,20 @@ class ModelSums:
         theta = {}
         for g in self.groups:
             others = (gram for h, gram in sorted(self.groups.items()) if h != g)
-            theta[g] = sum(others, start=self._nothing()).solve()
+            theta[g] = sum(others, start=self._zero()).solve()
         return RewardModel(theta)
 
     def fit_on_past(self) -> RewardModel:
         """Every group's model trained on the groups of smaller number; the first predicts 0."""
-        theta, past = {}, self._nothing()
+        theta, past = {}, self._zero()
         for g, gram in sorted(self.groups.items()):
             theta[g] = past.solve()
             past = past + gram
         return RewardModel(theta)
 
-    def _nothing(self) -> Gram:
-        some = next(iter(self.groups.values()))
-        return Gram(np.zeros_like(some.second), np.zeros_like(some.cross))
+    def _zero(self) -> Gram:
+        gram = next(iter(self.groups.values()))
+        return Gram(np.zeros_like(gram.second), np.zeros_like(gram.cross))
 
 
 def _accumulate(second: FloatArray, cross: FloatArray, z: FloatArray, outcomes: FloatArray) -> None:
@@ -127,6 +127,7 @@ def _accumulate(second: FloatArray, cross: FloatArray, z: FloatArray, outcomes: 
     observed = ~np.isnan(outcomes)
     for m in range(outcomes.shape[1]):
         same = next((j for j in range(m) if np.array_equal(observed[:, j], observed[:, m])), None)
-        seen = z if observed[:, m].all() else z[observed[:, m]]
-        second[m] = seen.T @ seen if same is None else second[same]  # most outcomes arrive together
-        cross[m] = outcomes[observed[:, m], m] @ seen
+        with_feedback = z if observed[:, m].all() else z[observed[:, m]]
+        # Most outcomes arrive together and share their second moments.
+        second[m] = with_feedback.T @ with_feedback if same is None else second[same]
+        cross[m] = outcomes[observed[:, m], m] @ with_feedback

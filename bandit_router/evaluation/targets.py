@@ -1,11 +1,11 @@
-"""What a target policy would have done on logged rows.
+"""PMFs of target policies at logged decisions.
 
 A policy that learns is scored by posteriors of the log itself, cross-fitted: a row of one fold is scored
-by the posterior of the rewards in all other folds, under the router's own prior. So the question that is
-answered is "what would this policy earn from now on, knowing what this log teaches", and no row is
-judged by a posterior that has seen its reward. In the log of a policy that was learning, later actions have
-seen it, which leaves a bias of the order of the posterior's own error: in simulation −0.007 to −0.010 after
-150 rows in which no arm was better, gone after some thousand.
+by the posterior of the rewards in all other folds, under the router's own prior. The estimate answers what
+the policy would earn from now on with the knowledge in this log, and no posterior judges a row whose reward
+it counts. In the log of a policy that was learning, later actions depend on that reward, which leaves a bias
+of the order of the posterior's own error: in simulation −0.007 to −0.010 after 150 rows in which no arm was
+better, none after a thousand.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bandit_router.evaluation.splits import FOLDS
 from bandit_router.policies import Policy, learns, signals_needed, signals_read
 from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.signals.classifier import P_COMPLEX
-from bandit_router.types import FloatArray, IntArray, Scores
+from bandit_router.types import BoolArray, FloatArray, IntArray, Scores
 
 _CURE = "have it logged ([[rules]] or [classifier] make it), and evaluate the decisions made since"
 _REWARD = OUTCOMES.index("reward")
@@ -45,7 +45,7 @@ class BlindMix:
 
 
 def is_blind(policy: Policy) -> bool:
-    """Whether the policy looks at nothing but which arms are eligible."""
+    """Whether the policy depends on the set of eligible arms alone."""
     return not learns(policy) and not signals_read(policy)
 
 
@@ -60,18 +60,18 @@ class FoldPosteriors:
 
     def held_out(self) -> tuple[Posterior, ...]:
         """For each fold the posterior of all others, solved."""
-        made = []
+        posteriors = []
         for f in range(FOLDS):
             others = [posterior for g, posterior in enumerate(self.folds) if g != f]
-            made.append(reduce(Posterior.merge, others[1:], others[0]))
-            made[-1].solve()
-        return tuple(made)
+            posteriors.append(reduce(Posterior.merge, others[1:], others[0]))
+            posteriors[-1].solve()
+        return tuple(posteriors)
 
 
 def add_missing_arms(prior: Posterior, arms: Sequence[str]) -> Posterior:
-    """The prior with every arm of a log in it; what it has not heard of is believed to be like its first.
+    """The prior with every arm of a log in it. A missing arm gets the prior of the first.
 
-    Raises InvalidInput when it has heard of none.
+    Raises InvalidInput when the prior has no arm.
     """
     for arm in arms:
         if arm not in prior:
@@ -83,7 +83,7 @@ def add_missing_arms(prior: Posterior, arms: Sequence[str]) -> Posterior:
 
 
 def learn_folds(block: Block, prior: Posterior) -> FoldPosteriors:
-    """Count the rewards of a block, each in its fold. ``prior`` has seen nothing."""
+    """Count the rewards of a block, each in its fold. ``prior`` is a posterior without evidence."""
     folds = tuple(prior.without_evidence() for _ in range(FOLDS))
     reward = block.outcomes[:, _REWARD]
     cell = block.fold * len(block.arms) + block.action
@@ -96,21 +96,21 @@ def learn_folds(block: Block, prior: Posterior) -> FoldPosteriors:
 
 
 class Beliefs(NamedTuple):
-    """Mean and width of the reward of every arm at every row, both (n, K)."""
+    """Mean and standard deviation of the reward of every arm at every row, both (n, K)."""
 
     mean: FloatArray
     std: FloatArray
 
 
 def believe(block: Block, held_out: tuple[Posterior, ...]) -> Beliefs:
-    """Each row scored by the posterior that has not seen its fold."""
+    """Predict the rewards of each row by the posterior that does not count its fold."""
     shape = len(block), len(block.arms)
     beliefs = Beliefs(np.empty(shape), np.empty(shape))
     for rows in _group_rows(block.fold):
         posterior = held_out[block.fold[rows[0]]]
         columns = [posterior.index(arm) for arm in block.arms]
-        for mine, theirs in zip(beliefs, posterior.predict_many(block.x[rows]), strict=True):
-            mine[rows] = theirs[:, columns]
+        for believed, predicted in zip(beliefs, posterior.predict_many(block.x[rows]), strict=True):
+            believed[rows] = predicted[:, columns]
     return beliefs
 
 
@@ -119,39 +119,38 @@ def target_pmf(
 ) -> FloatArray:
     """The policy's PMF at every row (n, K); 0 where an arm is not eligible.
 
-    ``cost_weight`` replaces the logged one (λ, 1/USD). ``beliefs`` may be None for a policy that learns
-    nothing. Raises InvalidInput without beliefs that are needed, or where a signal is that is needed.
+    ``cost_weight`` replaces the logged one (λ, 1/USD). ``beliefs`` may be None for a policy that does not
+    learn. Raises InvalidInput when the policy needs beliefs, or a signal, that are missing.
     """
     pmf = np.zeros(block.eligible.shape)
     names = np.array(block.arms, dtype=object)
     if beliefs is None and learns(policy):
         raise InvalidInput("policy", f"{policy.spec} needs a posterior", "export the log with one")
-    _check_signals(block, policy)
+    _require_signals(block, policy)
     if is_blind(policy):
-        nothing = np.zeros(len(block.arms))
-        for rows, there in group_by_eligible(block):
-            k = np.flatnonzero(there)
-            zeros = nothing[k]
+        for rows, eligible in group_by_eligible(block):
+            k = np.flatnonzero(eligible)
+            zeros = np.zeros(len(k))
             scores = Scores(tuple(names[k]), block.x[rows[0]], zeros, zeros, zeros, zeros)
             pmf[np.ix_(rows, k)] = policy.pmf(scores)
         return pmf
     beliefs = beliefs or Beliefs(*np.zeros((2, *block.eligible.shape)))
     weight = block.cost_weight if cost_weight is None else np.full(len(block), cost_weight)
     utility = beliefs.mean - weight[:, None] * block.expected_cost_usd
-    for rows, there in group_by_eligible(block):
-        k = np.flatnonzero(there)
+    for rows, eligible in group_by_eligible(block):
+        k = np.flatnonzero(eligible)
         arms = tuple(names[k])
-        seen = [values[np.ix_(rows, k)] for values in (*beliefs, block.expected_cost_usd, utility)]
+        scored = [values[np.ix_(rows, k)] for values in (*beliefs, block.expected_cost_usd, utility)]
         probabilities = [
             policy.pmf(Scores(arms, block.x[i], mean, std, cost, u, block.signals_at(i)))
-            for i, mean, std, cost, u in zip(rows.tolist(), *seen, strict=True)
+            for i, mean, std, cost, u in zip(rows.tolist(), *scored, strict=True)
         ]
         pmf[np.ix_(rows, k)] = probabilities
     return pmf
 
 
-def _check_signals(block: Block, policy: Policy) -> None:
-    """InvalidInput where the log has not what a policy goes by: live it would have done something else."""
+def _require_signals(block: Block, policy: Policy) -> None:
+    """Raise InvalidInput when rows lack a signal the policy goes by: it would have acted otherwise live."""
     for name in signals_needed(policy):
         if not all(name in block.signals_at(i) for i in range(len(block))):
             problem = f"has rows without the signal {name!r}, which {policy.spec} goes by"
@@ -159,7 +158,7 @@ def _check_signals(block: Block, policy: Policy) -> None:
             raise InvalidInput("log", problem, cure)
 
 
-def group_by_eligible(block: Block) -> Iterator[tuple[IntArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]]:
+def group_by_eligible(block: Block) -> Iterator[tuple[IntArray, BoolArray]]:
     """The rows of every set of eligible arms, and the set."""
     _, pattern = np.unique(block.eligible, axis=0, return_inverse=True)
     for rows in _group_rows(pattern.reshape(-1)):
