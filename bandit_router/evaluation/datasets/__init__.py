@@ -1,4 +1,4 @@
-"""Full-information data: what every model did on every query, from the formats it comes in."""
+"""Loads full-information data, the outcome of every model on every query, from the formats it comes in."""
 
 from bandit_router.evaluation.datasets.dataset import Dataset, concatenate
 from bandit_router.evaluation.datasets.load import load_dataset

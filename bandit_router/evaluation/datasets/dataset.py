@@ -19,13 +19,13 @@ _PER_MODEL = ("output_tokens", "latency_s", "confidence")
 class Dataset:
     """n queries × k models: quality in [0, 1] and cost in USD, both (n, k) and without gaps.
 
-    The rest is None when nothing is known of it, and NaN where a single value is not known::
+    Optional fields are None when unknown throughout, and NaN where a single value is unknown::
 
-        tasks          n names, "" where not known
+        tasks          n names, "" where unknown
         input_tokens   (n,)
         output_tokens  (n, k)
         latency_s      (n, k) seconds
-        confidence     (n, k) what the model said of its answer, in [0, 1]
+        confidence     (n, k) of each answer by its model, in [0, 1]
 
     Raises InvalidInput, which names the field.
     """
@@ -58,7 +58,7 @@ class Dataset:
                 raise InvalidInput(name, "exceeds 1", "scale it to [0, 1]")
 
     def take(self, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Dataset:
-        """The same models on some of the queries, in the order of ``rows``."""
+        """The same models on the queries of ``rows``, in that order."""
         return replace(
             self,
             queries=tuple(self.queries[i] for i in rows),
@@ -70,17 +70,17 @@ class Dataset:
         )
 
     def only(self, models: Sequence[str], names: Mapping[str, str] | None = None) -> Dataset:
-        """The same queries with some of the models, in the order given.
+        """The same queries with the given models, in that order.
 
-        ``names`` renames models: what they are called here -> what they are called in the result.
-        Raises InvalidInput for a model that is not here or twice, listing those that are.
+        ``names`` renames models: name in this dataset -> name in the result. Raises InvalidInput, which lists
+        the models, for a model that is unknown or given twice.
         """
-        names, known = names or {}, ", ".join(self.models)
+        names, models_here = names or {}, ", ".join(self.models)
         for model in chain(models, names):
             if model not in self.models:
-                raise InvalidInput("models", f"has no {model!r}", f"choose from {known}")
+                raise InvalidInput("models", f"has no {model!r}", f"choose from {models_here}")
         if not models or len(set(models)) < len(models):
-            raise InvalidInput("models", "is empty or has one twice", f"name each once, from {known}")
+            raise InvalidInput("models", "is empty or has one twice", f"name each once, from {models_here}")
         columns = [self.models.index(model) for model in models]
         return replace(
             self,
@@ -96,10 +96,10 @@ class Dataset:
 
 
 def concatenate(datasets: Sequence[Dataset], name: str) -> Dataset:
-    """One stream of several datasets with the same models, one after the other.
+    """Join datasets with the same models into one stream, one after the other.
 
-    Models come in the order of the first dataset. What only some datasets know is NaN for the others,
-    and their task is their own name. Raises InvalidInput when the models differ.
+    Models come in the order of the first dataset. A field that only some datasets have is NaN for the others;
+    a dataset without tasks has its name as the task. Raises InvalidInput when the models differ.
     """
     if not datasets:
         raise InvalidInput("datasets", "is empty", "give at least one")
@@ -122,15 +122,15 @@ def concatenate(datasets: Sequence[Dataset], name: str) -> Dataset:
 
 
 def _concatenate_optional(parts: Sequence[Dataset], field: str) -> FloatArray | None:
-    found: list[FloatArray | None] = [getattr(part, field) for part in parts]
-    if all(part is None for part in found):
+    matrices: list[FloatArray | None] = [getattr(part, field) for part in parts]
+    if all(matrix is None for matrix in matrices):
         return None
     shapes = [part.quality.shape[:1] if field == "input_tokens" else part.quality.shape for part in parts]
-    filled = [np.full(s, np.nan) if m is None else m for m, s in zip(found, shapes, strict=True)]
+    filled = [np.full(s, np.nan) if m is None else m for m, s in zip(matrices, shapes, strict=True)]
     return np.concatenate(filled)
 
 
 def _check_optional(name: str, values: FloatArray | None, shape: tuple[int, ...]) -> None:
     if values is not None and (values.shape != shape or np.isinf(values).any() or (values < 0).any()):
         problem = "has another shape, infinite or negative numbers"
-        raise InvalidInput(name, problem, f"give shape {shape}, at least 0, NaN where not known")
+        raise InvalidInput(name, problem, f"give shape {shape}, at least 0, NaN where unknown")

@@ -1,4 +1,4 @@
-"""One entry point for whatever data the command line is given."""
+"""Loads a dataset given on the command line, in whichever known format it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bandit_router.evaluation.datasets.source import open_source
 from bandit_router.evaluation.datasets.table import Scale, read_table
 
 PARETOBANDIT = "paretobandit"
-"""The one dataset that is called by name: it comes with a package."""
+"""The dataset that is loaded by name, from a package."""
 
 
 def load_dataset(
@@ -27,11 +27,11 @@ def load_dataset(
     prices: Mapping[str, Price] | None = None,
     skip_bad: bool = False,
 ) -> Dataset:
-    """``paretobandit``, or the file or folder at a path, in the format its columns show.
+    """Load ``paretobandit``, or the file or folder at a path, in the format its columns show.
 
     A column ``<model>|total_cost`` means RouterBench's format; ``columns`` given or a column ``model``
     one row per query and model; a column ``prompt``, or a folder, RouteLLM's. The options are those of
-    ``load_table``. Raises ConfigError for what cannot be read, and for an option that would do nothing.
+    ``load_table``. Raises ConfigError for unreadable data, and for an option that would do nothing.
     """
     tables = {"columns": columns, "scale": scale}
     if spec == PARETOBANDIT:
@@ -64,9 +64,9 @@ def load_dataset(
     )
 
 
-def _require_unused(what: str, **options: object) -> None:
+def _require_unused(data: str, **options: object) -> None:
     if given := [name for name, value in options.items() if value is not None]:
-        raise ConfigError(f"{', '.join(given)}: not for {what}; leave it out")
+        raise ConfigError(f"{', '.join(given)}: not for {data}; leave it out")
 
 
 def _select_models(data: Dataset, models: Sequence[str] | None) -> Dataset:

@@ -16,9 +16,9 @@ from bandit_router.features import input_tokens, read_query
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Price:
-    """What a model costs, USD: per million tokens in and out, and per call whatever its length.
+    """The price of a model in USD: per million tokens in and out, and per call whatever its length.
 
-    ``output_tokens`` is the length assumed of an answer whose length is not known.
+    ``output_tokens`` is the length assumed of an answer whose length is unknown.
     Raises InvalidInput for a number that is negative or not finite.
     """
 
@@ -34,7 +34,7 @@ class Price:
                 raise InvalidInput(field.name, f"is {value}", "give a finite number of at least 0")
 
     def cost_usd(self, input_tokens: float, output_tokens: float = math.nan) -> float:
-        """USD for one call; NaN ``output_tokens`` are taken to be the assumed ones."""
+        """USD for one call. NaN ``output_tokens`` stand for the assumed length."""
         out = self.output_tokens if math.isnan(output_tokens) else output_tokens
         return (
             self.usd_per_call
@@ -53,9 +53,9 @@ def require_prices(
     """The prices, if there is one for every model. Raises ConfigError naming those without."""
     prices = prices or {}
     if missing := [model for model in models if model not in prices]:
-        known = f" (there are prices for {', '.join(prices)})" if prices else ""
+        priced = f" (there are prices for {', '.join(prices)})" if prices else ""
         raise ConfigError(
-            f"{path}: records no costs, so give prices (--prices) for {', '.join(missing)}{known}"
+            f"{path}: records no costs, so give prices (--prices) for {', '.join(missing)}{priced}"
         )
     return prices
 

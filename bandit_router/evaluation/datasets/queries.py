@@ -1,4 +1,4 @@
-"""Queries without outcomes: a text file with one a line, or a table with a column of them."""
+"""Loads queries without outcomes: from a text file, one a line, or from a column of a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bandit_router.types import Query
 from bandit_router.validation import check_text
 
 COLUMNS = ("query", "messages", "text", "prompt")
-"""What a column of queries may be called, the first that is there; of chat messages, in whichever column."""
+"""Names a column of queries may have, in order of preference. Each column may hold chat messages instead."""
 
 _TIER, _MODEL = "user_tier", "model"
 
@@ -21,24 +21,24 @@ _TIER, _MODEL = "user_tier", "model"
 def load_queries(path: Path) -> list[Query]:
     """The queries of a file: CSV, JSON Lines or Parquet by its extension, else one on every line.
 
-    A table may say the ``user_tier`` of each. In one with a row for every query and model, each query
-    counts once. Raises ConfigError, which names lines, for what cannot be read and when there is none.
+    A table may have a column ``user_tier``. In a table with a row for every query and model, each query
+    counts once. Raises ConfigError, which names lines, for unreadable queries and for a file without any.
     """
     if path.suffix.lower() in FORMATS:
         unit, rows = _read_table_rows(path)
     else:
         lines = enumerate(read_text_file(path).splitlines(), start=1)
         unit, rows = "line", [(n, line, None) for n, line in lines if line.strip()]
-    found, problems = [], []
+    queries, problems = [], []
     for n, content, tier in rows:
         try:
-            found.append(_parse_query(content, tier))
+            queries.append(_parse_query(content, tier))
         except InvalidInput as error:
             problems.append(RowProblem(n, str(error)))
     raise_problems(path, unit, problems, "correct or remove it")
-    if not found:
+    if not queries:
         raise ConfigError(f"{path}: has no query; write one a line")
-    return found
+    return queries
 
 
 def _read_table_rows(path: Path) -> tuple[str, list[tuple[int, Any, Any]]]:

@@ -23,7 +23,7 @@ class Results:
     """r results in any order, and their problems so far.
 
     ``origins`` say which query and model each result is about; ``texts`` and ``tasks`` repeat from result to
-    result of a query. ``numbers`` are (r,) by field of Dataset, NaN where not known.
+    result of a query. ``numbers`` are (r,) by field of Dataset, NaN where unknown.
     """
 
     source: Source
@@ -34,20 +34,20 @@ class Results:
     problems: Sequence[RowProblem]
 
 
-def choose_models(path: Path, known: Sequence[str], models: Sequence[str] | None) -> tuple[str, ...]:
-    """``models`` in their order, or all that are known. Raises ConfigError listing those."""
+def choose_models(path: Path, available: Sequence[str], models: Sequence[str] | None) -> tuple[str, ...]:
+    """``models`` in their order, or all available ones. Raises ConfigError, which lists those."""
     if models is None:
-        return tuple(known)
+        return tuple(available)
     for model in models:
-        if model not in known:
-            raise ConfigError(f"{path}: has no model {model!r}, allowed are {', '.join(known)}")
+        if model not in available:
+            raise ConfigError(f"{path}: has no model {model!r}, allowed are {', '.join(available)}")
     if not models or len(set(models)) < len(models):
-        raise ConfigError(f"{path}: name at least one model, and each once, from {', '.join(known)}")
+        raise ConfigError(f"{path}: name at least one model, and each once, from {', '.join(available)}")
     return tuple(models)
 
 
 def assemble_dataset(results: Results, models: Sequence[str], *, skip_bad: bool) -> Dataset:
-    """Results to matrices: queries by first appearance, models as given.
+    """Assemble results into matrices: queries by first appearance, models as given.
 
     Every query needs one result of every model and one text. Otherwise raises ConfigError; or, when
     ``skip_bad``, leaves the query out and logs that.
@@ -80,8 +80,8 @@ def _dataset(
     models: Sequence[str],
     matrices: Mapping[str, FloatArray],
 ) -> Dataset:
-    known = {field: None if np.isnan(m).all() else m for field, m in matrices.items()}
-    tokens = known.get("input_tokens")
+    optional = {field: None if np.isnan(m).all() else m for field, m in matrices.items()}
+    tokens = optional.get("input_tokens")
     tasks = None if results.tasks is None else _first_per_query(results.origins, results.tasks, rows)
     texts = _first_per_query(results.origins, results.texts, rows)
     return Dataset(
@@ -92,9 +92,9 @@ def _dataset(
         cost_usd=matrices["cost_usd"],
         tasks=None if tasks is None or not any(tasks) else tuple(tasks[i] for i in kept),
         input_tokens=None if tokens is None else _mean_known(tokens),
-        output_tokens=known.get("output_tokens"),
-        latency_s=known.get("latency_s"),
-        confidence=known.get("confidence"),
+        output_tokens=optional.get("output_tokens"),
+        latency_s=optional.get("latency_s"),
+        confidence=optional.get("confidence"),
     )
 
 
@@ -121,9 +121,9 @@ def _first_per_query(
 
 def _mean_known(tokens: FloatArray) -> FloatArray:
     """(n, k) to (n,): models count tokens differently, and some not at all."""
-    known = ~np.isnan(tokens)
+    is_known = ~np.isnan(tokens)
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, which stands for unknown
-        mean: FloatArray = np.where(known, tokens, 0.0).sum(axis=1) / known.sum(axis=1)
+        mean: FloatArray = np.where(is_known, tokens, 0.0).sum(axis=1) / is_known.sum(axis=1)
     return mean
 
 

@@ -54,13 +54,13 @@ def read_routellm(
     models: Sequence[str] | None = None,
     skip_bad: bool = False,
 ) -> Dataset:
-    """What :func:`load_routellm` does, of a file that is open."""
+    """The dataset of an open file; otherwise as :func:`load_routellm`."""
     path = source.path
     if "prompt" not in source.names:
         raise ConfigError(f"{path}: has no column prompt, which RouteLLM's files have")
     answers = {name + _RESPONSE for name in source.names}
-    known = [name for name in source.names if name and name != "prompt" and name not in answers]
-    chosen = choose_models(path, sorted(known), models)
+    available = [name for name in source.names if name and name != "prompt" and name not in answers]
+    chosen = choose_models(path, sorted(available), models)
     if not chosen:
         raise ConfigError(f"{path}: has no column of a model beside prompt")
     prices = require_prices(path, chosen, prices)

@@ -14,7 +14,7 @@ from bandit_router.evaluation.datasets.values import COST, QUALITY
 from bandit_router.evaluation.datasets.wide import WideLayout, melt
 
 COST_SUFFIX = "|total_cost"
-"""What a model's cost column is called after the model; no other format here has it."""
+"""The suffix of a model's cost column, by which the format is recognised."""
 
 
 def load_routerbench(path: Path, *, models: Sequence[str] | None = None, skip_bad: bool = False) -> Dataset:
@@ -33,10 +33,10 @@ def load_routerbench(path: Path, *, models: Sequence[str] | None = None, skip_ba
 def read_routerbench(
     source: Source, *, models: Sequence[str] | None = None, skip_bad: bool = False
 ) -> Dataset:
-    """What :func:`load_routerbench` does, of a file that is open."""
+    """The dataset of an open file; otherwise as :func:`load_routerbench`."""
     path = source.path
-    known = sorted(name.removesuffix(COST_SUFFIX) for name in source.names if name.endswith(COST_SUFFIX))
-    chosen = choose_models(path, known, models)
+    available = sorted(name.removesuffix(COST_SUFFIX) for name in source.names if name.endswith(COST_SUFFIX))
+    chosen = choose_models(path, available, models)
     needed = ("sample_id", "prompt", *chosen)
     if missing := [name for name in needed if name not in source.names]:
         raise ConfigError(f"{path}: has no column {', '.join(missing)}, which RouterBench's format has")

@@ -1,4 +1,4 @@
-"""CSV, JSON Lines and Parquet files as columns of plain values, each row with its line."""
+"""Opens CSV, JSON Lines and Parquet files as columns of plain values, each row with its line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bandit_router.evaluation.datasets.problems import RowProblem
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
-    """r rows: where each begins, columns of r values, and the rows that could not be read."""
+    """r rows: the line of each, columns of r values, and the problems of rows that could not be read."""
 
     lines: list[int]
     columns: dict[str, list[object]]
@@ -27,9 +27,9 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """An open file: its column names, and ``read``, which fetches some of the columns.
+    """An open file: its column names, and ``read``, which returns the columns asked for.
 
-    ``unit`` is what ``Rows.lines`` counts from 1: a "line" of text, or a "row" of Parquet.
+    ``unit`` names the thing ``Rows.lines`` counts from 1: a "line" of text, or a "row" of Parquet.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """The file as its extension says. Raises ConfigError."""
+    """Open a file by its extension. Raises ConfigError."""
     suffix = path.suffix.lower()
     if suffix in (".pkl", ".pickle"):
         convert = f"pandas.read_pickle(...).to_parquet('{path.stem}.parquet')"
@@ -50,7 +50,7 @@ def open_source(path: Path) -> Source:
 
 
 def open_csv(path: Path) -> Source:
-    """Comma-separated values with a header, quoted as RFC 4180 says. Raises ConfigError."""
+    """Open comma-separated values with a header, quoted as RFC 4180 says. Raises ConfigError."""
     rows = list(_csv_rows(path))
     if not rows:
         raise ConfigError(f"{path}: is empty; its first line should name the columns")
@@ -100,7 +100,7 @@ def _csv_columns(
 
 
 def open_jsonl(path: Path) -> Source:
-    """One JSON object on every line; a key left out is a gap. Raises ConfigError."""
+    """Open JSON Lines: an object on every line, in which a missing key is a gap. Raises ConfigError."""
     objects: list[tuple[int, dict[str, object]]] = []
     broken: list[RowProblem] = []
     for line, text in enumerate(read_text_file(path).split("\n"), start=1):
@@ -126,7 +126,7 @@ def _parse_object(text: str) -> dict[str, object]:
 
 
 def open_parquet(path: Path) -> Source:
-    """A Parquet file. Raises ConfigError."""
+    """Open a Parquet file. Raises ConfigError."""
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -163,11 +163,11 @@ def read_text_file(path: Path) -> str:
 
 
 def _require_unique(path: Path, names: Iterable[str]) -> tuple[str, ...]:
-    found = tuple(names)
-    for name in found:
-        if found.count(name) > 1:
+    unique = tuple(names)
+    for name in unique:
+        if unique.count(name) > 1:
             raise ConfigError(f"{path}: two columns are called {name!r}; rename or remove one")
-    return found
+    return unique
 
 
 FORMATS = {

@@ -54,7 +54,7 @@ def load_table(
 ) -> Dataset:
     """CSV, JSON Lines or Parquet with one row per query and model.
 
-    ``columns`` says what the file calls our columns where it calls them something else::
+    ``columns`` maps our columns to the file's, where their names differ::
 
         text, model, quality, cost_usd    required
         query_id                          without it, the text tells queries apart

@@ -1,4 +1,4 @@
-"""Tables with one row per query and columns for each model, as single results."""
+"""Melts wide tables, one row per query with columns for each model, into single results."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from bandit_router.evaluation.datasets.values import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WideLayout:
-    """Which column holds what.
+    """The columns of a wide table and their meaning.
 
     ``numbers`` maps a field of Dataset to its kind and to the column of each model. Without ``query_id``
-    every row is a query of its own. ``plain`` makes a text of what the column ``text`` holds.
+    every row is a query of its own. ``plain`` turns a value of the column ``text`` into text.
     """
 
     text: str
@@ -35,7 +35,7 @@ class WideLayout:
     plain: Callable[[object], object] = field(default=lambda value: value)
 
     def columns(self) -> set[str]:
-        """Every column that is read."""
+        """Every column to read."""
         named = {name for name in (self.text, self.query_id, self.task) if name is not None}
         return named.union(self.also, *(of.values() for _, of in self.numbers.values()))
 

@@ -53,7 +53,7 @@ class DR:
     needs: ClassVar[tuple[Grouping, ...]] = ("folds",)
 
     def collect(self, inputs: EstimatorInputs) -> RatioSums:
-        return _corrected(inputs, inputs.weight)
+        return _collect_corrected(inputs, inputs.weight)
 
     def estimate(self, sums: RatioSums) -> Estimate:
         return sums.estimate()
@@ -78,7 +78,7 @@ class SwitchDR:
 
     def collect(self, inputs: EstimatorInputs) -> RatioSums:
         w = inputs.weight
-        return _corrected(inputs, np.where(w <= self.threshold, w, 0.0))
+        return _collect_corrected(inputs, np.where(w <= self.threshold, w, 0.0))
 
     def estimate(self, sums: RatioSums) -> Estimate:
         return sums.estimate()
@@ -103,13 +103,13 @@ class DRos:
 
     def collect(self, inputs: EstimatorInputs) -> RatioSums:
         w = inputs.weight
-        return _corrected(inputs, self.shrinkage * w / (w * w + self.shrinkage))
+        return _collect_corrected(inputs, self.shrinkage * w / (w * w + self.shrinkage))
 
     def estimate(self, sums: RatioSums) -> Estimate:
         return sums.estimate()
 
 
-def _corrected(inputs: EstimatorInputs, weight: FloatArray) -> RatioSums:
+def _collect_corrected(inputs: EstimatorInputs, weight: FloatArray) -> RatioSums:
     """Terms q̂(x, π) + w (ȳ − q̂(x, a)), with these weights (n,)."""
     q = inputs.cross_fitted
     u = q.target + weight[:, None] * inputs.feedback_weight * (inputs.outcomes - q.action)

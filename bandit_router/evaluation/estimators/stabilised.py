@@ -98,26 +98,24 @@ class StabilisedDR:
         h = stage_weights(sums.terms.n, sums.spread.sum(axis=1))
         total = (h * sums.terms.n).sum(axis=0)
         value = (h * sums.terms.n * sums.terms.mean[..., 0]).sum(axis=0) / np.maximum(total, _TINY)
-        variance = np.maximum(_realised(sums, h, value), _conditional(sums, h))
+        variance = np.maximum(_realised_variance(sums, h, value), _conditional_variance(sums, h))
         error = np.sqrt(variance) / np.maximum(total, _TINY)
         rows = sums.informative
-        known = (total > 0) & (rows > 0) & (sums.terms.n.sum(axis=0) >= 2)
+        estimable = (total > 0) & (rows > 0) & (sums.terms.n.sum(axis=0) >= 2)
         return {
-            outcome: make_figure(float(value[m]), float(error[m]), int(sums.informative[m]))
-            if known[m]
-            else None
+            outcome: make_figure(float(value[m]), float(error[m]), int(rows[m])) if estimable[m] else None
             for m, outcome in enumerate(OUTCOMES)
         }
 
 
-def _realised(sums: StageSums, h: FloatArray, value: FloatArray) -> FloatArray:
+def _realised_variance(sums: StageSums, h: FloatArray, value: FloatArray) -> FloatArray:
     """Σ h² (Γ − V)², (M,)."""
     off = sums.terms.mean[..., 0] - value
     squares: FloatArray = (h**2 * (sums.terms.scatter[..., 0, 0] + sums.terms.n * off**2)).sum(axis=0)
     return squares
 
 
-def _conditional(sums: StageSums, h: FloatArray) -> FloatArray:
+def _conditional_variance(sums: StageSums, h: FloatArray) -> FloatArray:
     """Σ h² [var_s q̂(x, π) + Σ_a π²/(e ρ_a) v_a], (M,)."""
     average = sums.all_squares / np.maximum(sums.observed, 1.0)
     rows = sums.mass + _AVERAGE_ROWS
@@ -162,6 +160,6 @@ def _moments_by_stage(vectors: FloatArray, stage: IntArray) -> Moments:
     _, m, p = vectors.shape
     grid = Moments(np.zeros((STAGES, m)), np.zeros((STAGES, m, p)), np.zeros((STAGES, m, p, p)))
     for s in np.unique(stage):
-        part = Moments.of(vectors[stage == s])
-        grid.n[s], grid.mean[s], grid.scatter[s] = part.n, part.mean, part.scatter
+        moments = Moments.of(vectors[stage == s])
+        grid.n[s], grid.mean[s], grid.scatter[s] = moments.n, moments.mean, moments.scatter
     return grid

@@ -44,10 +44,10 @@ def make_figure(value: float, standard_error: float, rows: int) -> Figure:
     return Figure(value, standard_error, value - reach, value + reach, rows)
 
 
-def add_fields(one: S, other: S) -> S:
+def add_fields(left: S, right: S) -> S:
     """The sum of two dataclasses of one type, field by field."""
-    names = [field.name for field in fields(one)]  # type: ignore[arg-type]
-    return type(one)(**{name: getattr(one, name) + getattr(other, name) for name in names})
+    names = [field.name for field in fields(left)]  # type: ignore[arg-type]
+    return type(left)(**{name: getattr(left, name) + getattr(right, name) for name in names})
 
 
 @dataclass(frozen=True, slots=True)
