@@ -20,7 +20,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.estimators.inputs import EstimatorInputs, Grouping
-from bandit_router.evaluation.estimators.sums import Addable, Estimate
+from bandit_router.evaluation.estimators.sums import Addable, Estimate, RatioSums
 
 S = TypeVar("S", bound=Addable)
 
@@ -38,6 +38,16 @@ class Estimator(Protocol[S]):
     def estimate(self, sums: S) -> Estimate:
         """Value, standard error and 95% interval of every outcome."""
         ...
+
+
+class RatioEstimator:
+    """The base of estimators V = Σu / Σv, whose sums are :class:`RatioSums`."""
+
+    __slots__ = ()
+    needs: ClassVar[tuple[Grouping, ...]] = ()
+
+    def estimate(self, sums: RatioSums) -> Estimate:
+        return sums.estimate()
 
 
 def require_positive(estimator: str, name: str, value: float) -> None:

@@ -1,4 +1,4 @@
-"""Estimators with a reward model: alone, and corrected by what was observed.
+"""Estimators with a reward model, alone or corrected by observed outcomes: DM, DR, Switch-DR and DRos.
 
 The model is cross-fitted: a row is predicted by a model that has not seen its fold. Below,
 q̂(x, π) = Σ_a π(a|x) q̂(x, a). Terms of rows without feedback are q̂(x, π) alone.
@@ -11,14 +11,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from bandit_router.evaluation.estimators.base import require_positive
+from bandit_router.evaluation.estimators.base import RatioEstimator, require_positive
 from bandit_router.evaluation.estimators.inputs import EstimatorInputs, Grouping
-from bandit_router.evaluation.estimators.sums import Estimate, RatioSums
+from bandit_router.evaluation.estimators.sums import RatioSums
 from bandit_router.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class DM:
+class DM(RatioEstimator):
     """The direct method: V = Σ q̂(x, π) / n.
 
     Biased wherever the model is; more data of the same kind does not help. The standard error knows only
@@ -34,12 +34,9 @@ class DM:
         u = inputs.cross_fitted.target
         return RatioSums.of(u, np.ones_like(u), inputs.observed)
 
-    def estimate(self, sums: RatioSums) -> Estimate:
-        return sums.estimate()
-
 
 @dataclass(frozen=True, slots=True)
-class DR:
+class DR(RatioEstimator):
     """Doubly robust: V = Σ [q̂(x, π) + w (ȳ − q̂(x, a))] / n.
 
     Unbiased when the propensities are right, whatever the model; a good model makes the variance
@@ -55,12 +52,9 @@ class DR:
     def collect(self, inputs: EstimatorInputs) -> RatioSums:
         return _collect_corrected(inputs, inputs.weight)
 
-    def estimate(self, sums: RatioSums) -> Estimate:
-        return sums.estimate()
-
 
 @dataclass(frozen=True, slots=True)
-class SwitchDR:
+class SwitchDR(RatioEstimator):
     """DR that trusts the model alone where weights are large.
 
     V = Σ [q̂(x, π) + w 1{w ≤ threshold} (ȳ − q̂(x, a))] / n.
@@ -80,12 +74,9 @@ class SwitchDR:
         w = inputs.weight
         return _collect_corrected(inputs, np.where(w <= self.threshold, w, 0.0))
 
-    def estimate(self, sums: RatioSums) -> Estimate:
-        return sums.estimate()
-
 
 @dataclass(frozen=True, slots=True)
-class DRos:
+class DRos(RatioEstimator):
     """DR with optimistic shrinkage: V = Σ [q̂(x, π) + w' (ȳ − q̂(x, a))] / n, w' = λ w / (w² + λ).
 
     Halves a weight of √λ and shrinks larger ones more; λ → ∞ is DR, λ → 0 is DM. The bias that is
@@ -104,9 +95,6 @@ class DRos:
     def collect(self, inputs: EstimatorInputs) -> RatioSums:
         w = inputs.weight
         return _collect_corrected(inputs, self.shrinkage * w / (w * w + self.shrinkage))
-
-    def estimate(self, sums: RatioSums) -> Estimate:
-        return sums.estimate()
 
 
 def _collect_corrected(inputs: EstimatorInputs, weight: FloatArray) -> RatioSums:

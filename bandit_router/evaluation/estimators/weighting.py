@@ -1,19 +1,18 @@
-"""Estimators that only weigh what was observed."""
+"""Estimators that weigh observed outcomes, without a reward model: IPS, clipped IPS and SNIPS."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from bandit_router.evaluation.estimators.base import require_positive
-from bandit_router.evaluation.estimators.inputs import EstimatorInputs, Grouping
-from bandit_router.evaluation.estimators.sums import Estimate, RatioSums
+from bandit_router.evaluation.estimators.base import RatioEstimator, require_positive
+from bandit_router.evaluation.estimators.inputs import EstimatorInputs
+from bandit_router.evaluation.estimators.sums import RatioSums
 
 
 @dataclass(frozen=True, slots=True)
-class IPS:
+class IPS(RatioEstimator):
     """Inverse propensity scoring: V = Σ w ȳ / n.
 
     Unbiased when the propensities are right and every action the target takes could have been logged.
@@ -24,18 +23,13 @@ class IPS:
     Learning from logged implicit exploration data, NeurIPS 2010.
     """
 
-    needs: ClassVar[tuple[Grouping, ...]] = ()
-
     def collect(self, inputs: EstimatorInputs) -> RatioSums:
         u = inputs.weight[:, None] * inputs.feedback_weight * inputs.outcomes
         return RatioSums.of(u, np.ones_like(u), inputs.informative)
 
-    def estimate(self, sums: RatioSums) -> Estimate:
-        return sums.estimate()
-
 
 @dataclass(frozen=True, slots=True)
-class ClippedIPS:
+class ClippedIPS(RatioEstimator):
     """IPS with bounded weights: V = Σ min(w, clip) ȳ / n.
 
     Biased towards 0, by Σ (w − clip)₊ ȳ / n on average, for the smaller variance; the interval does
@@ -46,7 +40,6 @@ class ClippedIPS:
     """
 
     clip: float = 20.0
-    needs: ClassVar[tuple[Grouping, ...]] = ()
 
     def __post_init__(self) -> None:
         require_positive("clipped-ips", "clip", self.clip)
@@ -55,12 +48,9 @@ class ClippedIPS:
         u = np.minimum(inputs.weight, self.clip)[:, None] * inputs.feedback_weight * inputs.outcomes
         return RatioSums.of(u, np.ones_like(u), inputs.informative)
 
-    def estimate(self, sums: RatioSums) -> Estimate:
-        return sums.estimate()
-
 
 @dataclass(frozen=True, slots=True)
-class SNIPS:
+class SNIPS(RatioEstimator):
     """Self-normalised IPS: V = Σ w ȳ / Σ w, the second sum over rows with feedback, each weighing 1/ρ.
 
     A weighted mean, so it stays within the range of the outcomes. Consistent under the conditions of
@@ -71,11 +61,6 @@ class SNIPS:
     Owen, Monte Carlo theory, methods and examples, sec. 9.2.
     """
 
-    needs: ClassVar[tuple[Grouping, ...]] = ()
-
     def collect(self, inputs: EstimatorInputs) -> RatioSums:
         v = inputs.weight[:, None] * inputs.feedback_weight
         return RatioSums.of(v * inputs.outcomes, v, inputs.informative)
-
-    def estimate(self, sums: RatioSums) -> Estimate:
-        return sums.estimate()
