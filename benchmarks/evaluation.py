@@ -1,4 +1,4 @@
-"""A log that no memory holds, evaluated; then rows per second beside obp, on a size obp can hold.
+"""Evaluates a log larger than memory, then compares rows per second with obp on a size obp can hold.
 
     python benchmarks/evaluation.py [--rows 10000000]
 
@@ -138,29 +138,29 @@ def watched() -> Iterator[Memory]:
         thread.join()
 
 
-def run(log: Log, cluster: str | None = None) -> tuple[Evaluation, float]:
+def evaluate_log(log: Log, cluster: str | None = None) -> tuple[Evaluation, float]:
     """The evaluation, and the seconds it took."""
     started = time.perf_counter()
     with Progress(console=console, transient=True) as bar, workers(cluster=cluster):
         task = bar.add_task("evaluating", total=None)
-        found = evaluate(
+        evaluation = evaluate(
             log.pieces, log.arms, {}, rows=log.rows, prior=None, estimators=_ASKED, headline="dr",
             progress=lambda n: bar.advance(task, n),
         )  # fmt: skip
-    return found, time.perf_counter() - started
+    return evaluation, time.perf_counter() - started
 
 
-def figures(found: Evaluation) -> list[tuple[str, str, str, Figure]]:
+def list_figures(evaluation: Evaluation) -> list[tuple[str, str, str, Figure]]:
     return [
         (answer.question.name, name, outcome, figure)
-        for answer in found.answers
+        for answer in evaluation.answers
         for name in _ASKED
         for outcome, figure in answer.estimates[name].items()
         if figure is not None
     ]
 
 
-def truth(world: World, answer: Answer) -> float | None:
+def true_quality(world: World, answer: Answer) -> float | None:
     """The mean quality of a fixed model or the uniform policy: contexts have mean 0."""
     name = answer.question.name
     if name == "uniform":
@@ -168,27 +168,27 @@ def truth(world: World, answer: Answer) -> float | None:
     return float(world.mean[ARMS.index(name.removeprefix("fixed:"))]) if name.startswith("fixed:") else None
 
 
-def show(world: World, found: Evaluation) -> bool:
+def print_qualities(world: World, evaluation: Evaluation) -> bool:
     """Print the qualities; whether all of them agree with the truth."""
-    right = True
-    for answer in found.answers:
-        value = truth(world, answer)
+    passed = True
+    for answer in evaluation.answers:
+        value = true_quality(world, answer)
         if value is None:
             continue
         for name in _ASKED:
             figure = answer.estimates[name]["quality"]
             assert figure is not None
             off = (figure.value - value) / figure.standard_error
-            right &= abs(off) < 4.0
+            passed &= abs(off) < 4.0
             console.print(
                 f"  {answer.question.name:14} {name:6} {figure.value:.6f} ± {figure.standard_error:.6f}"
                 f"   truth {value:.6f} ({off:+.1f} standard errors)",
                 highlight=False,
             )
-    return right
+    return passed
 
 
-def large(rows: int, folder: Path) -> bool:
+def evaluate_large_log(rows: int, folder: Path) -> bool:
     """Parts 1 and 2."""
     world, rng = make_world(np.random.default_rng(0)), np.random.default_rng(1)
     started = time.perf_counter()
@@ -196,17 +196,17 @@ def large(rows: int, folder: Path) -> bool:
     size = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
     console.print(f"wrote {rows:,} rows, {size / 2**30:.2f} GiB, in {time.perf_counter() - started:.0f} s")
     with watched() as memory, open_log(folder) as log:
-        found, seconds = run(log)
-    policies = len(found.answers)
+        evaluation, seconds = evaluate_log(log)
+    policies = len(evaluation.answers)
     console.print(
         f"evaluated {policies} policies with SNIPS and DR in {seconds:.0f} s: {rows / seconds:,.0f} rows/s, "
         f"{os.cpu_count()} cores, {memory.largest / 2**30:.2f} GiB at most"
     )
-    right = show(world, found)
-    return right & (memory.largest < MOST_BYTES) & _same_on_a_cluster(folder, found)
+    passed = print_qualities(world, evaluation)
+    return passed & (memory.largest < MOST_BYTES) & _same_on_a_cluster(folder, evaluation)
 
 
-def _same_on_a_cluster(folder: Path, found: Evaluation) -> bool:
+def _same_on_a_cluster(folder: Path, evaluation: Evaluation) -> bool:
     from distributed import LocalCluster
 
     with (
@@ -215,15 +215,15 @@ def _same_on_a_cluster(folder: Path, found: Evaluation) -> bool:
         ) as cluster,
         open_log(folder) as log,
     ):
-        again, seconds = run(log, cluster.scheduler_address)
-    same = figures(again) == figures(found)
+        again, seconds = evaluate_log(log, cluster.scheduler_address)
+    same = list_figures(again) == list_figures(evaluation)
     console.print(
         f"on a Dask cluster of two workers: {seconds:.0f} s, figures {'equal' if same else 'DIFFER'}"
     )
     return same
 
 
-def beside_obp(rows: int) -> None:
+def compare_with_obp(rows: int) -> None:
     """Part 3."""
     try:
         obp = obp_estimators()
@@ -245,14 +245,14 @@ def beside_obp(rows: int) -> None:
     ours = {n: e.estimate(_sum([s[n] for s in sums])) for n, e in chosen.items()}
     ours_s = time.perf_counter() - started
     predictions = np.concatenate([_predict(nuisance, p) for p in blocks])
-    seen = np.concatenate([~np.isnan(p.outcomes[:, 1]) for p in blocks])
+    has_feedback = np.concatenate([~np.isnan(p.outcomes[:, 1]) for p in blocks])
     common: dict[str, Any] = {
-        "reward": np.concatenate([p.outcomes[:, 1] for p in blocks])[seen],
-        "action": np.concatenate([p.action for p in blocks])[seen],
-        "pscore": np.concatenate([p.propensity for p in blocks])[seen],
-        "action_dist": np.concatenate([p.target for p in blocks])[seen][:, :, None],
+        "reward": np.concatenate([p.outcomes[:, 1] for p in blocks])[has_feedback],
+        "action": np.concatenate([p.action for p in blocks])[has_feedback],
+        "pscore": np.concatenate([p.propensity for p in blocks])[has_feedback],
+        "action_dist": np.concatenate([p.target for p in blocks])[has_feedback][:, :, None],
     }
-    with_model = common | {"estimated_rewards_by_reg_model": predictions[seen][:, :, None]}
+    with_model = common | {"estimated_rewards_by_reg_model": predictions[has_feedback][:, :, None]}
     asked = (
         (obp.InverseProbabilityWeighting(), common),
         (obp.SelfNormalizedInverseProbabilityWeighting(), common),
@@ -294,10 +294,10 @@ def main() -> None:
     parser.add_argument("--obp-rows", type=int, default=200_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bandit-router-") as scratch:
-        right = large(options.rows, Path(scratch) / "log")
-    beside_obp(options.obp_rows)
-    console.print(f"evaluation: {'ok' if right else 'FAILED'}")
-    sys.exit(0 if right else 1)
+        passed = evaluate_large_log(options.rows, Path(scratch) / "log")
+    compare_with_obp(options.obp_rows)
+    console.print(f"evaluation: {'ok' if passed else 'FAILED'}")
+    sys.exit(0 if passed else 1)
 
 
 if __name__ == "__main__":
