@@ -267,7 +267,7 @@ class _Retained:
         figures = RatioSums.of(weight * np.where(observed, outcomes, 0.0), weight, observed).estimate()
         feedback = dict(zip(OUTCOMES, observed.sum(axis=0).tolist(), strict=True))
         counts = np.bincount(action, minlength=len(share))
-        own = {o: _refuse_outcome(self.survey, o, counts, weight[:, m]) for m, o in enumerate(OUTCOMES)}
+        own = {o: _refuse_replay(self.survey, o, counts, weight[:, m]) for m, o in enumerate(OUTCOMES)}
         silent = {o for o, refusal in own.items() if refusal is not None and refusal.code != "few-rows"}
         return ReplayResult(
             rows=rows,
@@ -280,7 +280,7 @@ class _Retained:
         )
 
 
-def _refuse_outcome(survey: LogSurvey, outcome: str, counts: IntArray, weight: FloatArray) -> Refusal | None:
+def _refuse_replay(survey: LogSurvey, outcome: str, counts: IntArray, weight: FloatArray) -> Refusal | None:
     """The refusal of one outcome, from retained rows by arm, ``counts`` (K,), and ``weight`` 1/ρ (n,)."""
     has_feedback = survey.feedback_share[:, OUTCOMES.index(outcome)] > 0
     if not has_feedback.any():
@@ -295,10 +295,14 @@ def _refuse_outcome(survey: LogSurvey, outcome: str, counts: IntArray, weight: F
         )
     squares = float((weight**2).sum())
     effective = float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
-    return None if effective >= ESS else _refuse_few_rows(survey, outcome, int((weight > 0).sum()), effective)
+    return (
+        None
+        if effective >= ESS
+        else _refuse_short_replay(survey, outcome, int((weight > 0).sum()), effective)
+    )
 
 
-def _refuse_few_rows(survey: LogSurvey, outcome: str, rows: int, effective: float) -> Refusal:
+def _refuse_short_replay(survey: LogSurvey, outcome: str, rows: int, effective: float) -> Refusal:
     times = math.ceil(10.0 * ESS / max(effective, 1.0)) / 10.0
     more = f"about {times:.1f} times as many rows" if effective > 1.0 else "many more rows"
     return Refusal(
