@@ -39,7 +39,8 @@ def _endpoint(method: str, path: str, operation: Schema, schemas: dict[str, Sche
         lines += [f"```json\n{json.dumps(example, indent=2)}\n```\n" for example in body.get("examples", [])]
     name = _answer_name(operation)
     if name:
-        lines += [f"**Answer.** {schemas[name].get('description', '')}\n", *_properties(schemas[name]), ""]
+        heading = "**Answer.** A list of these." if _is_list(operation) else "**Answer.**"
+        lines += [f"{heading} {schemas[name].get('description', '')}\n", *_properties(schemas[name]), ""]
     lines += ["**Statuses**\n", *_statuses(operation), ""]
     return "\n".join(lines)
 
@@ -61,8 +62,18 @@ def _statuses(operation: Schema) -> Iterator[str]:
 
 
 def _answer_name(operation: Schema) -> str:
+    schema = _answer_schema(operation)
+    return name_of(schema.get("items", schema))
+
+
+def _is_list(operation: Schema) -> bool:
+    return _answer_schema(operation).get("type") == "array"
+
+
+def _answer_schema(operation: Schema) -> Schema:
     content = operation["responses"].get("200", {}).get("content", {})
-    return name_of(content.get("application/json", {}).get("schema", {}))
+    schema: Schema = content.get("application/json", {}).get("schema", {})
+    return schema
 
 
 def _referred(schemas: dict[str, Schema], names: set[str]) -> set[str]:

@@ -8,6 +8,9 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
+NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._/@:+-]"
+"""How the pattern of a name begins; the pages say what a name is."""
+
 _WORDS = {
     "string": "text",
     "number": "number",
@@ -44,6 +47,8 @@ def describe_type(schema: Schema, link: Callable[[str], str] = str, *, null: boo
     if "anyOf" in schema:
         choices = [choice for choice in schema["anyOf"] if null or choice.get("type") != "null"]
         return " or ".join(describe_type(choice, link) for choice in choices)
+    if str(schema.get("pattern", "")).startswith(NAME_PATTERN):
+        return "name"
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"
     if "enum" in schema:
@@ -56,7 +61,7 @@ def describe_type(schema: Schema, link: Callable[[str], str] = str, *, null: boo
 
 
 def _limits(schema: Schema) -> list[str]:
-    limits = [words.format(f"{schema[key]:.10g}") for key, words in _BOUNDS if key in schema]
+    limits = [words.format(f"{schema[key]:,.10g}") for key, words in _BOUNDS if key in schema]
     return [*limits, f"matches `{schema['pattern']}`"] if "pattern" in schema else limits
 
 

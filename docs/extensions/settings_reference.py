@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import MISSING, fields
 from typing import Any, get_args
 
 from json_schema import describe_type, list_entry
 from pydantic import BaseModel
 
+from bandit_router.policies import POLICIES
 from bandit_router.settings import Settings
 
 
@@ -34,17 +36,22 @@ def _table(name: str, section: type[BaseModel], many: bool) -> str:
         lines.append(
             f"One such table for each. The variable `{variable(name)}` is a JSON list of all of them.\n"
         )
-    else:
-        lines.append(f"Variables begin with `{variable(name)}__`, as `{_example(name, section)}`.\n")
     for key, field in section.model_fields.items():
         facts = [describe_type(schema["properties"][key], null=False)]
         facts.append("required" if field.is_required() else f"default {_default(field)}")
-        lines.append(list_entry(key, facts, schema["properties"][key].get("description", "")))
+        text = schema["properties"][key].get("description", "")
+        lines.append(list_entry(key, facts, text if many else f"{text} `{variable(name, key)}`".strip()))
+    if name == "policy":
+        lines += ["\nParameters, by policy:\n", *(_parameters(policy) for policy in POLICIES)]
     return "\n".join([*lines, ""])
 
 
-def _example(name: str, section: type[BaseModel]) -> str:
-    return variable(name, next(iter(section.model_fields)))
+def _parameters(policy: str) -> str:
+    parameters = [
+        f"`{field.name}` ({'required' if field.default is MISSING else f'default `{field.default}`'})"
+        for field in fields(POLICIES[policy])  # type: ignore[arg-type]
+    ]
+    return f"- **`{policy}`**: {', '.join(parameters) or 'none'}"
 
 
 def variable(*path: str) -> str:
