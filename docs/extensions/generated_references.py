@@ -1,4 +1,4 @@
-"""Sphinx extension: three pages end with a reference that is generated from the code when they are read."""
+"""Sphinx extension: pages get their reference from the code, at the mark ``<!-- generated -->``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from command_line_reference import command_line_markdown
 from http_reference import http_markdown
+from library_reference import router_markdown
 from settings_reference import settings_markdown
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -14,22 +15,26 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/configuration": settings_markdown,
     "reference/http": http_markdown,
     "reference/command-line": command_line_markdown,
+    "reference/library": router_markdown,
 }
-"""What is appended to a page, by the page's name."""
+"""What is put at the mark, by the page's name."""
+
+MARK = "<!-- generated -->"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
-    app.connect("source-read", append_reference)
+    app.connect("source-read", insert_reference)
     app.connect("env-get-outdated", reread_references)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def append_reference(app: Sphinx, page: str, source: list[str]) -> None:
-    """Append the generated Markdown to a page of ``PAGES``."""
+def insert_reference(app: Sphinx, page: str, source: list[str]) -> None:
+    """Replace the mark on a page of ``PAGES`` by the generated Markdown."""
     del app
     if page in PAGES:
-        source[0] = f"{source[0].rstrip()}\n\n{PAGES[page]()}"
+        before, _, after = source[0].partition(MARK)
+        source[0] = before + PAGES[page]() + after
 
 
 def reread_references(

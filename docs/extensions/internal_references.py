@@ -29,8 +29,9 @@ def show_existing_name(
     del app, env
     if node.get("refdomain") != "py":
         return None
-    target, module = node["reftarget"], node.get("py:module") or ""
-    return content if exists(target) or (module and exists(f"{module}.{target}")) else None
+    target, module = node["reftarget"], node.get("py:module") or PACKAGE
+    names = (target, f"{module}.{target}", f"{PACKAGE}.{target}")
+    return content if any(map(exists, names)) else None
 
 
 def exists(name: str) -> bool:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, fields
 from typing import Any, get_args
 
 from json_schema import describe_type, list_entry
 from pydantic import BaseModel
 
-from bandit_router.policies import POLICIES
 from bandit_router.settings import Settings
 
 
@@ -41,17 +39,7 @@ def _table(name: str, section: type[BaseModel], many: bool) -> str:
         facts.append("required" if field.is_required() else f"default {_default(field)}")
         text = schema["properties"][key].get("description", "")
         lines.append(list_entry(key, facts, text if many else f"{text} `{variable(name, key)}`".strip()))
-    if name == "policy":
-        lines += ["\nParameters, by policy:\n", *(_parameters(policy) for policy in POLICIES)]
     return "\n".join([*lines, ""])
-
-
-def _parameters(policy: str) -> str:
-    parameters = [
-        f"`{field.name}` ({'required' if field.default is MISSING else f'default `{field.default}`'})"
-        for field in fields(POLICIES[policy])  # type: ignore[arg-type]
-    ]
-    return f"- **`{policy}`**: {', '.join(parameters) or 'none'}"
 
 
 def variable(*path: str) -> str:
