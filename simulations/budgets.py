@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from bandit_router.evaluation.report.grid import Grid, Row, draw
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
 from bandit_router.evaluation.simulation.events import Event
 from bandit_router.evaluation.simulation.simulate import Plan, play_seed
@@ -158,7 +158,7 @@ def main() -> None:
         found = runs_of(plan, options.budgets, options.jobs)
         for usd, cases in found.items():
             title = f"{name}, {usd:g} USD a request"
-            console.print(draw(grid(f"{title}: {plan.seeds} × {plan.length:,} queries", cases)))
+            console.print(draw_grid(grid(f"{title}: {plan.seeds} × {plan.length:,} queries", cases)))
             missed += [f"{title}, {one}" for one in verdicts(cases)]
         facts[name] = {f"{usd:g}": _plain(cases) for usd, cases in found.items()}
     show.say_missed(console, missed)

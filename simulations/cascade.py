@@ -34,8 +34,8 @@ from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import load_dataset
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.partition import IntArray
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.words import interval, shorten
+from bandit_router.evaluation.report.formatting import format_interval, shorten
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
 from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.play import play
@@ -310,7 +310,7 @@ def _bounds(areas: FloatArray) -> tuple[float, float]:
 
 
 def _interval(areas: FloatArray) -> str:
-    return interval(float(areas[0]), *_bounds(areas), 3)
+    return format_interval(float(areas[0]), *_bounds(areas), 3)
 
 
 def main() -> None:
@@ -325,7 +325,7 @@ def main() -> None:
             raise InvalidInput("learn", f"is {options.learn}", f"give 1 to {len(pair.stream) - 1} queries")
         with workers(options.jobs):
             judged = judge_all(pair, options.seeds, options.learn, cost_weight(pair.stream, options.trade))
-        console.print(draw(grid(cheap, pair, judged, options.learn)))
+        console.print(draw_grid(grid(cheap, pair, judged, options.learn)))
         found[cheap] = {
             name: {
                 "areas": one.by_seed.tolist(),

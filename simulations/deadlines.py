@@ -22,9 +22,9 @@ import numpy as np
 from rich.console import Console
 
 from bandit_router.evaluation.partition import IntArray
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.played import sd
-from bandit_router.evaluation.report.words import plus_minus
+from bandit_router.evaluation.report.formatting import format_spread
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.report.statistics import standard_deviation
 from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
 from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.simulate import Plan
@@ -122,8 +122,13 @@ def grid(name: str, level: float, found: Mapping[str, Sequence[Mapping[str, Play
         gaps = [
             _values(seeds, ROUTER, "utility") - _values(seeds, one, "utility") for one in (KNOWING, FIXED)
         ]
-        shown = (plus_minus(float(gap.mean()), sd(gap), 4) for gap in gaps)
-        cells = case, plus_minus(float(in_time.mean()), sd(in_time), 4), f"{in_time.min():.4f}", *shown
+        shown = (format_spread(float(gap.mean()), standard_deviation(gap), 4) for gap in gaps)
+        cells = (
+            case,
+            format_spread(float(in_time.mean()), standard_deviation(in_time), 4),
+            f"{in_time.min():.4f}",
+            *shown,
+        )
         rows.append(Row(cells=cells))
     return Grid(
         title=f"{name}: {level:.0%} of answers are to be there within {DEADLINE_S:g} s",
@@ -177,7 +182,7 @@ def main() -> None:
     for name in options.streams:
         found = contests(show.plan_of(load_stream(name, options.data), options), options.levels, options.jobs)
         for level, cases in found.items():
-            console.print(draw(grid(name, level, cases)))
+            console.print(draw_grid(grid(name, level, cases)))
             missed += [f"{name}, {one}" for one in verdicts(level, cases)]
         facts[name] = {
             f"{level:g}": {case: [_plain(one) for one in seeds] for case, seeds in cases.items()}

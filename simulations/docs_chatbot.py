@@ -26,7 +26,7 @@ from rich.console import Console
 
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.report.grid import Grid, Row, draw
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.simulation.agents import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, simulate
 from bandit_router.router import Router
@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one for each core")
     options = parser.parse_args()
     console = Console()
-    console.print(draw(bills_grid(bills(options.month))))
+    console.print(draw_grid(bills_grid(bills(options.month))))
     data, models = pair(STREAMS[options.stream](options.data))
     stream = stream_of(data)
     plan = Plan(
@@ -233,7 +233,7 @@ def main() -> None:
         seeds=options.seeds,
         queries=options.queries,
     )
-    console.print(draw(real_grid(options.stream, plan, models, options.jobs)))
+    console.print(draw_grid(real_grid(options.stream, plan, models, options.jobs)))
 
 
 if __name__ == "__main__":

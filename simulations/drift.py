@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from bandit_router.evaluation.report.as_json import plain, simulation_json
-from bandit_router.evaluation.report.curves import queries_at
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.played import sd
-from bandit_router.evaluation.report.words import plus_minus, shorten
+from bandit_router.evaluation.report.as_json import json_value, simulation_json
+from bandit_router.evaluation.report.charts.over_time import curve_query_numbers
+from bandit_router.evaluation.report.formatting import format_spread, shorten
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.report.statistics import standard_deviation
 from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
 from bandit_router.evaluation.simulation.events import Event
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation
@@ -52,7 +52,7 @@ def drifts(stream: Stream, weight: float, queries: int) -> dict[str, Drift]:
     good = np.flatnonzero(quality >= quality.max() - _NEARLY)
     dearest = stream.arms[good[cost[good].argmax()]]
     best, cheapest = (stream.arms[k] for k in ((quality - weight * cost).argmax(), cost.argmin()))
-    at = int(queries_at(queries)[_CHANGE])
+    at = int(curve_query_numbers(queries)[_CHANGE])
     return {
         "price": Drift(Event("price", dearest, at, "0.1"), f"{dearest} costs a tenth"),
         "quality": Drift(Event("quality", best, at, cheapest), f"{best} becomes as good as {cheapest}"),
@@ -92,13 +92,13 @@ def gaps_grid(simulation: Simulation, drift: Drift) -> Grid:
 def _gaps(simulation: Simulation, one: Contender) -> list[str]:
     periods = ((None, _CHANGE), (_CHANGE, _LATE), (_LATE, -1), (_CHANGE, -1))
     found = [behind(simulation, one, *period) for period in periods]
-    return [plus_minus(float(values.mean()) + 0.0, sd(values), 4) for values in found]
+    return [format_spread(float(values.mean()) + 0.0, standard_deviation(values), 4) for values in found]
 
 
 def behind(simulation: Simulation, one: Contender, start: int | None, end: int) -> FloatArray:
     """Utility per query behind the best fixed model between two points of the curve, by seed (S,)."""
     own, fixed = _earned_less(one, start, end), _earned_less_fixed(simulation, start, end)
-    at = queries_at(simulation.queries)
+    at = curve_query_numbers(simulation.queries)
     gap: FloatArray = (own - fixed.min(axis=0)) / (at[end] - (at[start] if start is not None else 0.0))
     return gap
 
@@ -143,11 +143,11 @@ def play_drift(
     """Simulate one drift and print its tables."""
     plan = replace(plan, events=(drift.event,))
     simulation = show.played(plan, contestants(half_lives), jobs, f"{plan.stream.name}, {drift.event.kind}")
-    console.print(draw(gaps_grid(simulation, drift)))
+    console.print(draw_grid(gaps_grid(simulation, drift)))
     after = best_in(simulation, _CHANGE, -1)
     for arm in dict.fromkeys((drift.event.arm, after)):
-        console.print(draw(shares_grid(simulation, arm)))
-    return {**simulation_json(simulation), "event": plain(drift.event), "best_fixed_after": after}
+        console.print(draw_grid(shares_grid(simulation, arm)))
+    return {**simulation_json(simulation), "event": json_value(drift.event), "best_fixed_after": after}
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from scipy.optimize import linprog
 
-from bandit_router.evaluation.report.grid import Grid, Row, draw
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.simulation.agents import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
@@ -106,7 +106,7 @@ def main() -> None:
             floor: partial(keep, plan, floor, cheapest_mix_usd(stream, floor)) for floor in floors(stream)
         }
         found = show.on_every_seed(tasks, plan.seeds, options.jobs, name)
-        console.print(draw(grid(f"{name}: {plan.seeds} × {plan.length:,} queries", found)))
+        console.print(draw_grid(grid(f"{name}: {plan.seeds} × {plan.length:,} queries", found)))
         facts[name] = {f"{floor:.4f}": [kept._asdict() for kept in runs] for floor, runs in found.items()}
     show.save(options.json, facts)
 

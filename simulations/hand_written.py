@@ -25,8 +25,8 @@ from threadpoolctl import threadpool_limits
 
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.parallel import spread, workers
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.words import per_1k
+from bandit_router.evaluation.report.formatting import usd_per_1k
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.simulation.agents import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
@@ -123,7 +123,7 @@ def grid(title: str, found: Mapping[str, Figures], models: Sequence[str]) -> Gri
                     f"{one.accuracy:.1%}",
                     f"{one.late:.1%}",
                     f"{one.strong_share:.1%}",
-                    per_1k(one.cost_usd),
+                    usd_per_1k(one.cost_usd),
                     f"{one.utility:.4f}",
                     f"{round(one.over_mix, 4) + 0.0:+.4f}",
                 ),
@@ -152,7 +152,7 @@ def main() -> None:
             plan = show.plan_of(classified(stream_of(data)), chosen)
             found = compare(plan)
             title = f"{name}: {plan.seeds} × {plan.length:,} queries, λ = {plan.cost_weight:.3g}/USD"
-            console.print(draw(grid(title, found, models)))
+            console.print(draw_grid(grid(title, found, models)))
             facts[name] = {"models": models, "entrants": {k: one._asdict() for k, one in found.items()}}
     show.save(chosen.json, facts)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from bandit_router.evaluation.report.as_json import simulation_json
-from bandit_router.evaluation.report.tables import simulation_table
+from bandit_router.evaluation.report.simulation_tables import simulation_table
 from simulations import show
 from simulations.streams import load_stream
 

@@ -21,9 +21,9 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from bandit_router.evaluation.report.as_json import simulation_json
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.played import sd
-from bandit_router.evaluation.report.words import per_1k, plus_minus
+from bandit_router.evaluation.report.formatting import format_spread, usd_per_1k
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.report.statistics import standard_deviation
 from bandit_router.evaluation.simulation.agents import MakeAgent, Setting
 from bandit_router.evaluation.simulation.play import play
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation
@@ -75,11 +75,11 @@ def _cells(simulation: Simulation, one: Contender, us: Mapping[str, float]) -> t
         mix = simulation.named(f"blind mix at the cost of {one.name}")
         over = f"{(one.values('utility') - mix.values('utility')).mean():+.4f}"
     return (
-        plus_minus(float(gap.mean()), sd(gap), 1),
+        format_spread(float(gap.mean()), standard_deviation(gap), 1),
         f"{gap.max():.1f}",
         over,
         f"{one.values('quality').mean():.4f}",
-        per_1k(float(one.values("cost_usd").mean())),
+        usd_per_1k(float(one.values("cost_usd").mean())),
         f"{us[one.name]:.0f}" if one.name in us else "",
     )
 
@@ -97,7 +97,7 @@ def main() -> None:
             plan, title = show.plan_of(stream, options, trade), f"{name}, {trade:g}"
             us = {agent: time_us(plan, make) for agent, make in agents.items()}
             simulation = show.played(plan, agents, options.jobs, title)
-            console.print(draw(grid(simulation, title, us)))
+            console.print(draw_grid(grid(simulation, title, us)))
             found[title] = {**simulation_json(simulation), "us_per_query": us}
     show.save(options.json, found)
 

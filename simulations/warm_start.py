@@ -20,9 +20,9 @@ from rich.console import Console
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.partition import BoolArray, IntArray
 from bandit_router.evaluation.report.as_json import simulation_json
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.played import sd
-from bandit_router.evaluation.report.words import plus_minus
+from bandit_router.evaluation.report.formatting import format_spread
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.report.statistics import standard_deviation
 from bandit_router.evaluation.simulation.agents import Agent, MakeAgent, RouterMaker, Setting
 from bandit_router.evaluation.simulation.simulate import Simulation
 from bandit_router.evaluation.simulation.stream import Stream
@@ -116,7 +116,7 @@ def grid(simulation: Simulation, title: str, gain: float, labelled: int) -> Grid
         share = f"{-below.mean() / gain:.0%}" if gain > 0 else ""
         cells = (
             name,
-            plus_minus(float(below.mean()) + 0.0, sd(below), 4),
+            format_spread(float(below.mean()) + 0.0, standard_deviation(below), 4),
             f"{below.max():.4f}",
             share,
             f"{gap.mean():.1f}",
@@ -148,7 +148,7 @@ def main() -> None:
             title = f"{name}, {trade:g}"
             simulation = show.played(plan, AGENTS, options.jobs, title)
             gain = regression_gain(stream, plan.cost_weight, np.random.default_rng(0))
-            console.print(draw(grid(simulation, title, gain, options.labelled)))
+            console.print(draw_grid(grid(simulation, title, gain, options.labelled)))
             found[title] = {**simulation_json(simulation), "regression_gain": gain}
     show.save(options.json, found)
 

@@ -87,8 +87,8 @@ def simulate(
     from bandit_router.evaluation.datasets import load_dataset, load_prices
     from bandit_router.evaluation.parallel import workers
     from bandit_router.evaluation.report.as_json import simulation_json
-    from bandit_router.evaluation.report.page import simulation_page
-    from bandit_router.evaluation.report.tables import simulation_table
+    from bandit_router.evaluation.report.pages import simulation_page
+    from bandit_router.evaluation.report.simulation_tables import simulation_table
     from bandit_router.evaluation.simulation import simulate as simulation
     from bandit_router.evaluation.simulation.agents import RouterMaker
     from bandit_router.evaluation.simulation.channel import Channel

@@ -62,7 +62,9 @@ def train_classifier(
     """Train a classifier to tell which queries the cheap model answers badly, from labels or from a log."""
     import numpy as np
 
-    from bandit_router.evaluation.report.trained import about, trained_page, trained_tables, verdicts
+    from bandit_router.evaluation.report.classifier_tables import classifier_tables, describe_training
+    from bandit_router.evaluation.report.pages import classifier_page
+    from bandit_router.evaluation.report.verdicts import classifier_verdicts
     from bandit_router.evaluation.training.examples import Pair
     from bandit_router.evaluation.training.logistic import FOLDS
     from bandit_router.evaluation.training.threshold import Target
@@ -87,14 +89,14 @@ def train_classifier(
         facts = {"file": str(target), "classifier": classifier.digest, **_classifier_facts(classifier)}
         print_json(facts | {"metrics": classifier.metrics})
     else:
-        print_line(about(trained))
-        for table in trained_tables(trained):
+        print_line(describe_training(trained))
+        for table in classifier_tables(trained):
             console.print(table)
-        for verdict in verdicts(trained):
+        for verdict in classifier_verdicts(trained):
             print_line(verdict)
         _print_next_steps(trained, classifier, target)
     if report is not None:
-        page = trained_page(trained, title=f"Classifier {classifier.digest}")
+        page = classifier_page(trained, title=f"Classifier {classifier.digest}")
         write_report_page(report, page, quiet=as_json)
 
 

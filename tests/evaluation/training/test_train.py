@@ -16,8 +16,10 @@ from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.block import Block
 from bandit_router.evaluation.partition import FOLDS
-from bandit_router.evaluation.report.reliability import reliability_plot, routing_plot
-from bandit_router.evaluation.report.trained import about, trained_page, trained_tables, verdicts
+from bandit_router.evaluation.report.charts.classifier import reliability_plot, threshold_plot
+from bandit_router.evaluation.report.classifier_tables import classifier_tables, describe_training
+from bandit_router.evaluation.report.pages import classifier_page
+from bandit_router.evaluation.report.verdicts import classifier_verdicts
 from bandit_router.evaluation.training.examples import Examples, Pair, examples_of_dataset, examples_of_log
 from bandit_router.evaluation.training.threshold import Target
 from bandit_router.evaluation.training.train import Trained, train_on
@@ -105,13 +107,13 @@ def test_signal_is_found_and_held_out_figures_say_so() -> None:
     assert accuracy.baseline.mean() == pytest.approx(1 - found.base_rate, abs=0.01)
     assert auc.classifier.mean() > 0.8
     assert found.routed is not None
-    beats = [verdict.split(": ")[1].startswith("it beats") for verdict in verdicts(found)[:2]]
+    beats = [verdict.split(": ")[1].startswith("it beats") for verdict in classifier_verdicts(found)[:2]]
     assert beats == [True, True]
 
 
 def test_noise_does_not_beat_the_majority_and_is_not_hidden() -> None:
     found = trained(signal=0.0)
-    accuracy, information, _ = verdicts(found)
+    accuracy, information, _ = classifier_verdicts(found)
     assert "does not beat the majority class" in accuracy
     assert "does not beat" in information or "is not shown to beat" in information
     assert found.metrics["AUC"].classifier.mean() == pytest.approx(0.5, abs=0.06)
@@ -186,7 +188,9 @@ def test_rows_that_had_no_choice_are_left_out_and_counted() -> None:
     made = of_log(a_log(900, behaviour))
     assert len(made.x) == 600
     assert made.left_out == {"could not go to small as well as large": 300}
-    assert "Left out: 300 could not go" in about(train_on(made, Target(), np.random.default_rng(0)))
+    assert "Left out: 300 could not go" in describe_training(
+        train_on(made, Target(), np.random.default_rng(0))
+    )
 
 
 def test_silence_is_no_label() -> None:
@@ -231,7 +235,7 @@ def test_a_pair_is_two_known_arms() -> None:
 def test_tables_say_everything() -> None:
     found = trained()
     console = Console(file=StringIO(), width=100)
-    for part in trained_tables(found):
+    for part in classifier_tables(found):
         console.print(part)
     said = console.file.getvalue()  # type: ignore[attr-defined]
     for words in ("accuracy", "log loss", "AUC", "Brier", "calibration error", "base rate", "always large"):
@@ -242,13 +246,13 @@ def test_tables_say_everything() -> None:
 
 
 def test_plots_use_only_what_plotly_knows() -> None:
-    for plot in (reliability_plot(trained()), routing_plot(trained())):
+    for plot in (reliability_plot(trained()), threshold_plot(trained())):
         go.Figure(data=list(plot.data), layout=plot.layout)
 
 
 def test_the_page_is_drawn_and_harmless(tmp_path: Path) -> None:
     found = train_on(examples(names=NASTY[:3]), Target(quality=0.9), np.random.default_rng(0))
-    visit = open_page(trained_page(found, title="<b>Classifier</b>"), tmp_path)
+    visit = open_page(classifier_page(found, title="<b>Classifier</b>"), tmp_path)
     assert visit.console == []
     assert "data-hurt" not in visit.dom.replace(HURT, "")
     assert visit.dom.count('class="main-svg"') >= 2
@@ -259,8 +263,8 @@ def test_a_page_of_a_log_that_knows_only_the_small_model() -> None:
     block.outcomes[block.action == 1] = np.nan
     found = train_on(of_log(block), Target(), np.random.default_rng(0))
     assert found.routed is None
-    assert "too few answers" in verdicts(found)[2]
-    assert trained_page(found, title="t")
+    assert "too few answers" in classifier_verdicts(found)[2]
+    assert classifier_page(found, title="t")
     console = Console(file=StringIO(), width=100)
-    console.print(trained_tables(found)[1])
+    console.print(classifier_tables(found)[1])
     assert "—" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What every plot has in common. A plot is what plotly.js is given: traces and a layout, in JSON types."""
+"""Parts that all charts share: the Plot handed to plotly.js, its axes, layout and legend."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bandit_router.evaluation.report.palette import FAINT, GREY, INK
-from bandit_router.evaluation.report.words import clean, shorten
+from bandit_router.evaluation.report.charts.palette import FAINT, GREY, INK
+from bandit_router.evaluation.report.formatting import printable, shorten
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"
-
 Trace = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plot:
-    """A plot with its place on the page (``id``), a heading and what to see in it; ``height`` in pixels."""
+    """A plot: the ``id`` of its element, its heading, caption, traces and layout; ``height`` in pixels."""
 
     id: str
     title: str
@@ -27,24 +26,24 @@ class Plot:
     height: int = 440
 
 
-def escaped(name: str) -> str:
-    """The name as plotly shows it, which takes labels for HTML."""
-    return html.escape(clean(name), quote=False)
+def escape_label(name: str) -> str:
+    """The name escaped for plotly, which reads labels as HTML."""
+    return html.escape(printable(name), quote=False)
 
 
 def legend_name(name: str) -> str:
-    """The name cut to what a legend has room for; the whole one belongs in the hover text."""
+    """The name shortened to fit a legend and escaped; the hover text has the whole name."""
     return html.escape(shorten(name), quote=False)
 
 
-def shuffled_name(policy: str) -> str:
-    """What a policy's choices dealt to other queries are called in a legend."""
+def shuffled_legend_name(policy: str) -> str:
+    """The legend's name for a policy's choices dealt to other queries."""
     return f"{html.escape(shorten(policy, 20), quote=False)}, shuffled"
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """An axis with faint lines."""
-    usual = {
+    defaults = {
         "title": {"text": title, "font": {"size": 13}, "standoff": 10},
         "gridcolor": FAINT,
         "zeroline": False,
@@ -53,12 +52,12 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "tickcolor": GREY,
         "automargin": True,
     }
-    return usual | more
+    return defaults | more
 
 
 def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A plain layout with the legend to the right of the plot, never over it."""
-    usual = {
+    defaults = {
         "xaxis": x,
         "yaxis": y,
         "font": {"family": FONT, "size": 13, "color": INK},
@@ -72,9 +71,9 @@ def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
             "font": {"size": 12}, "itemsizing": "trace", "tracegroupgap": 12,
         },
     }  # fmt: skip
-    return usual | more
+    return defaults | more
 
 
-def group(name: str) -> dict[str, Any]:
-    """Traces that stand together in the legend, under a title."""
+def legend_group(name: str) -> dict[str, Any]:
+    """The fields of a trace that put it under a group's title in the legend."""
     return {"legendgroup": name, "legendgrouptitle": {"text": name, "font": {"size": 12, "color": GREY}}}

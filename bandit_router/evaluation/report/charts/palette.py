@@ -1,4 +1,4 @@
-"""Colours the colour-blind tell apart: one for each arm, the same everywhere; darker ones for policies."""
+"""Colours that colour-blind readers can tell apart: one for each arm everywhere, darker ones for policies."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ POLICIES = ("#332288", "#882255", "#117733", "#5D4037", "#AA4499", "#225555")
 """The dark ones of Tol, Colour schemes (2021)."""
 
 INK, GREY, FAINT = "#1f2933", "#8a94a0", "#e6e9ed"
-
 EDGE = "rgba(31,41,51,0.5)"
-"""Around markers: yellow is not seen on white without."""
+"""The line around markers: yellow is invisible on white without it."""
 
 _ARM_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "hexagon")
 _POLICY_SYMBOLS = ("star", "star-diamond", "star-square", "star-triangle-up", "hexagram", "cross")
@@ -22,7 +21,7 @@ _DASHES = ("solid", "dash", "dashdot", "longdash")
 
 
 class Look(NamedTuple):
-    """How something is drawn: where colours repeat, the symbol, pattern and dash differ."""
+    """How an arm or a policy is drawn: where colours repeat, symbol, pattern and dash differ."""
 
     colour: str
     symbol: str
@@ -31,18 +30,18 @@ class Look(NamedTuple):
 
 
 def arm_look(index: int) -> Look:
-    """Of the arm in this place of the log's or stream's arms."""
-    again = index // len(ARMS)
+    """The look of an arm, by its index among the arms of the log or stream."""
+    cycle = index // len(ARMS)
     return Look(
         ARMS[index % len(ARMS)],
-        _ARM_SYMBOLS[again % len(_ARM_SYMBOLS)],
-        _PATTERNS[again % len(_PATTERNS)],
-        _DASHES[again % len(_DASHES)],
+        _ARM_SYMBOLS[cycle % len(_ARM_SYMBOLS)],
+        _PATTERNS[cycle % len(_PATTERNS)],
+        _DASHES[cycle % len(_DASHES)],
     )
 
 
 def policy_look(index: int) -> Look:
-    """Of the policy in this place of those that were asked about."""
+    """The look of a policy, by its index among the policies on the chart."""
     return Look(
         POLICIES[index % len(POLICIES)],
         _POLICY_SYMBOLS[index % len(_POLICY_SYMBOLS)],
@@ -51,7 +50,7 @@ def policy_look(index: int) -> Look:
     )
 
 
-def faded(colour: str, opacity: float) -> str:
-    """The colour, #rrggbb, at an opacity."""
+def with_opacity(colour: str, opacity: float) -> str:
+    """The colour #rrggbb at an opacity in [0, 1], as rgba()."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"

@@ -1,11 +1,11 @@
-"""Plots of a classifier: whether its probabilities come true, and what each threshold would do."""
+"""Charts of a classifier: reliability of its probabilities, and quality by threshold."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bandit_router.evaluation.report.palette import EDGE, GREY, INK, POLICIES
-from bandit_router.evaluation.report.plot import Plot, Trace, axis, layout
+from bandit_router.evaluation.report.charts.palette import EDGE, GREY, INK, POLICIES
+from bandit_router.evaluation.report.charts.plot import Plot, Trace, axis, layout
 from bandit_router.evaluation.training.train import Trained
 
 _NORMAL = 1.96
@@ -13,8 +13,8 @@ _POINTS = 200
 
 
 def reliability_plot(trained: Trained) -> Plot:
-    """Predicted against observed, in bins of equally many queries."""
-    found = trained.reliability
+    """Reliability diagram: predicted P(complex) by observed share, in bins of equally many queries."""
+    curve = trained.reliability
     diagonal: Trace = {
         "type": "scatter", "mode": "lines", "x": [0.0, 1.0], "y": [0.0, 1.0], "hoverinfo": "skip",
         "name": "as predicted", "line": {"color": GREY, "width": 1.5, "dash": "dot"},
@@ -26,12 +26,12 @@ def reliability_plot(trained: Trained) -> Plot:
     }  # fmt: skip
     bins: Trace = {
         "type": "scatter", "mode": "lines+markers",
-        "x": found.predicted.tolist(), "y": found.observed.tolist(), "name": "classifier",
-        "customdata": found.rows.tolist(),
+        "x": curve.predicted.tolist(), "y": curve.observed.tolist(), "name": "classifier",
+        "customdata": curve.rows.tolist(),
         "line": {"color": POLICIES[0], "width": 2},
         "marker": {"color": POLICIES[0], "size": 9, "line": {"width": 1, "color": EDGE}},
         "error_y": {
-            "type": "data", "array": (_NORMAL * found.error).tolist(), "thickness": 1, "width": 3,
+            "type": "data", "array": (_NORMAL * curve.error).tolist(), "thickness": 1, "width": 3,
             "color": POLICIES[0],
         },
         "hovertemplate": "predicted %{x:.1%}, observed %{y:.1%}<br>of %{customdata:,} queries<extra></extra>",
@@ -54,17 +54,17 @@ def reliability_plot(trained: Trained) -> Plot:
     )
 
 
-def routing_plot(trained: Trained) -> Plot:
-    """Quality by cost from threshold to threshold, beside that of query-blind mixes of both models."""
+def threshold_plot(trained: Trained) -> Plot:
+    """Quality by cost from threshold to threshold, beside query-blind mixes of the two models."""
     curve = trained.curve
-    some = np.unique(np.linspace(0, len(curve.threshold) - 1, _POINTS).round().astype(np.int64))
-    some = some[np.isfinite(curve.quality[some])]
+    shown = np.unique(np.linspace(0, len(curve.threshold) - 1, _POINTS).round().astype(np.int64))
+    shown = shown[np.isfinite(curve.quality[shown])]
     at = curve.at(trained.choice.threshold)
     line: Trace = {
         "type": "scatter", "mode": "lines",
-        "x": (1000.0 * curve.cost_usd[some]).tolist(), "y": curve.quality[some].tolist(),
+        "x": (1000.0 * curve.cost_usd[shown]).tolist(), "y": curve.quality[shown].tolist(),
         "name": "classifier",
-        "customdata": np.column_stack([curve.threshold, curve.share])[some].tolist(),
+        "customdata": np.column_stack([curve.threshold, curve.share])[shown].tolist(),
         "line": {"color": POLICIES[0], "width": 2.5},
         "hovertemplate": "p > %{customdata[0]:.3f}: %{customdata[1]:.1%} expensive, quality %{y:.4f}"
         "<br>%{x:.3f} USD per 1,000 queries<extra></extra>",
@@ -72,12 +72,12 @@ def routing_plot(trained: Trained) -> Plot:
     mix: Trace = {
         "type": "scatter", "mode": "lines", "name": "blind mix", "hoverinfo": "skip",
         "x": [1000.0 * float(curve.cost_usd[i]) for i in (-1, 0)],
-        "y": [_known(curve.quality[-1]), _known(curve.quality[0])],
+        "y": [_finite(curve.quality[-1]), _finite(curve.quality[0])],
         "line": {"color": GREY, "width": 1.5, "dash": "dot"},
     }  # fmt: skip
     chosen: Trace = {
         "type": "scatter", "mode": "markers", "x": [1000.0 * float(curve.cost_usd[at])],
-        "y": [_known(curve.quality[at])],
+        "y": [_finite(curve.quality[at])],
         "name": f"p > {trained.choice.threshold:g}",
         "marker": {"color": POLICIES[0], "symbol": "star", "size": 15, "line": {"width": 1, "color": EDGE}},
         "hovertemplate": "quality %{y:.4f} for %{x:.3f} USD per 1,000 queries<extra></extra>",
@@ -95,5 +95,5 @@ def routing_plot(trained: Trained) -> Plot:
     )
 
 
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
