@@ -19,8 +19,9 @@ import numpy as np
 from rich.console import Console
 
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
-from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
+from bandit_router.evaluation.simulation.agents import MakeAgent
 from bandit_router.evaluation.simulation.events import Event
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import Budget, FloatArray

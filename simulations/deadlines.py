@@ -25,8 +25,9 @@ from bandit_router.evaluation.partition import IntArray
 from bandit_router.evaluation.report.formatting import format_spread
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.report.statistics import standard_deviation
-from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
+from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.evaluation.simulation.stream import Stream, with_latencies
 from bandit_router.evaluation.simulation.tracks import best_fixed

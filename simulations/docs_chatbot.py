@@ -27,7 +27,7 @@ from rich.console import Console
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
-from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, simulate
 from bandit_router.router import Router
 from bandit_router.settings import Settings, make_settings

@@ -22,8 +22,9 @@ from bandit_router.evaluation.report.charts.over_time import curve_query_numbers
 from bandit_router.evaluation.report.formatting import format_spread, shorten
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.report.statistics import standard_deviation
-from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
+from bandit_router.evaluation.simulation.agents import MakeAgent
 from bandit_router.evaluation.simulation.events import Event
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.tracks import POINTS

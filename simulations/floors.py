@@ -18,7 +18,7 @@ from rich.console import Console
 from scipy.optimize import linprog
 
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
-from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import Floor

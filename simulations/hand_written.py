@@ -27,7 +27,7 @@ from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.parallel import spread, workers
 from bandit_router.evaluation.report.formatting import usd_per_1k
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
-from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.training.examples import LOW

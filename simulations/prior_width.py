@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bandit_router.evaluation.datasets import load_parquet
-from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.settings.learning import PosteriorSection
 from simulations import show

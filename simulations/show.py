@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.parallel import spread, workers
-from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
+from bandit_router.evaluation.simulation.agents import MakeAgent
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.settings.learning import PosteriorSection

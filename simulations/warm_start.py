@@ -23,7 +23,8 @@ from bandit_router.evaluation.report.as_json import simulation_json
 from bandit_router.evaluation.report.formatting import format_spread
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.report.statistics import standard_deviation
-from bandit_router.evaluation.simulation.agents import Agent, MakeAgent, RouterMaker, Setting
+from bandit_router.evaluation.simulation.agents import Agent, MakeAgent, Setting
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Simulation
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import FloatArray, Signals

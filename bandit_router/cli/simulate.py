@@ -90,9 +90,9 @@ def simulate(
     from bandit_router.evaluation.report.pages import simulation_page
     from bandit_router.evaluation.report.simulation_tables import simulation_table
     from bandit_router.evaluation.simulation import simulate as simulation
-    from bandit_router.evaluation.simulation.agents import RouterMaker
     from bandit_router.evaluation.simulation.channel import Channel
     from bandit_router.evaluation.simulation.events import parse_event
+    from bandit_router.evaluation.simulation.router_agent import RouterMaker
 
     check_weight("cost_weight", cost_weight)
     check_weight("trade", trade)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, simulate
 from bandit_router.evaluation.simulation.tracks import POINTS
 from simulations.drift import behind, best_in, drifts

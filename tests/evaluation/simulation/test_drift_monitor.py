@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
+from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.events import happen, parse_event
 from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.settings.learning import PosteriorSection
 from tests.evaluation.simulation.streams import a_stream
@@ -59,15 +60,15 @@ def test_after_a_reset_it_knows_what_is_younger_and_no_more() -> None:
     swapped = replace(swapped, quality=np.where(np.arange(1200)[:, None] < 800, swapped.quality, 0.0))
     agent = RouterMaker("tempered", RESETTING)(a_setting())
     play(swapped, agent, Channel(), np.random.default_rng(0))
-    assert agent.watch is not None
-    assert agent.watch.since
-    again = agent.learned.rewards.without_evidence()
-    for one in agent.heard:
+    assert agent.monitor is not None
+    assert agent.monitor.reset_at
+    again = agent.state.rewards.without_evidence()
+    for one in agent.outcomes:
         again.observe(one.arm, one.x, one.quality, float(one.decision))
-    assert_same(agent.learned.rewards, again)
-    assert agent.learned.rewards.count.sum() < 1200
+    assert_same(agent.state.rewards, again)
+    assert agent.state.rewards.count.sum() < 1200
 
 
 def test_it_does_not_look_when_it_is_to_warn_only() -> None:
     setting: Setting = a_setting()
-    assert RouterMaker("tempered", WARNING)(setting).watch is None
+    assert RouterMaker("tempered", WARNING)(setting).monitor is None
