@@ -38,7 +38,7 @@ from bandit_router.evaluation.report.formatting import format_interval, shorten
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.channel import Channel
-from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.stream import Stream, make_stream
 from bandit_router.policies import sample
@@ -117,7 +117,7 @@ def text_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
 def text_online(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
     """The same, learned by a router that draws one of the two models for each query."""
     agent = RouterMaker("uniform")(Setting.of(pair.stream, weight, rng))
-    play(pair.stream, agent, Channel(), rng)
+    play_stream(pair.stream, agent, Channel(), rng)
     return lambda rest: _difference(agent.state.rewards, rest.stream.x)
 
 

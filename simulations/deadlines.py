@@ -26,11 +26,11 @@ from bandit_router.evaluation.report.formatting import format_spread
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.report.statistics import standard_deviation
 from bandit_router.evaluation.simulation.agents import Setting
-from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.evaluation.simulation.stream import Stream, with_latencies
-from bandit_router.evaluation.simulation.tracks import best_fixed
+from bandit_router.evaluation.simulation.tracks import best_fixed_arm
 from bandit_router.routing.deadline import Deadline
 from bandit_router.types import FloatArray
 from simulations import show
@@ -101,9 +101,9 @@ def contest(plan: Plan, shares: FloatArray, level: float, seed: int) -> dict[str
     for name, (make, its_stream) in contestants.items():
         travel, luck = plan.draw(seed)[2].spawn(2)  # the same luck for both
         setting = Setting.of(stream, plan.cost_weight, luck)
-        run = play(its_stream, make(setting), plan.channel, travel)
+        run = play_stream(its_stream, make(setting), plan.channel, travel)
         found[name] = _played(stream, run.action, plan.cost_weight)
-    fixed = np.full(len(stream), best_fixed(known, plan.cost_weight))
+    fixed = np.full(len(stream), best_fixed_arm(known, plan.cost_weight))
     return {**found, FIXED: _played(stream, fixed, plan.cost_weight)}
 
 

@@ -30,7 +30,7 @@ from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
-from bandit_router.evaluation.training.examples import LOW
+from bandit_router.evaluation.training.examples import LOW_QUALITY
 from bandit_router.evaluation.training.logistic import Labelled
 from bandit_router.evaluation.training.train import hold_out
 from bandit_router.signals.classifier import P_COMPLEX
@@ -78,7 +78,7 @@ def pair(data: Dataset) -> tuple[Dataset, tuple[str, str]]:
 
 def classified(stream: Stream, seed: int = 0) -> Stream:
     """The stream with what a classifier says that was trained on other queries."""
-    data = Labelled(stream.x, stream.quality[:, CHEAP] < LOW, np.ones(len(stream)))
+    data = Labelled(stream.x, stream.quality[:, CHEAP] < LOW_QUALITY, np.ones(len(stream)))
     with threadpool_limits(1, "blas"):
         p = hold_out(data, np.random.default_rng(seed)).p.tolist()
     return replace(stream, signals=tuple({**stream.signals_of(i), P_COMPLEX: p[i]} for i in range(len(p))))

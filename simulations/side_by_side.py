@@ -25,7 +25,7 @@ from bandit_router.evaluation.report.formatting import format_spread, usd_per_1k
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.report.statistics import standard_deviation
 from bandit_router.evaluation.simulation.agents import MakeAgent, Setting
-from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation
 from simulations import show
 from simulations.peers import PEERS
@@ -47,7 +47,7 @@ def time_us(plan: Plan, make: MakeAgent) -> float:
     with threadpool_limits(1, "blas"):
         agent = make(setting)
         start = perf_counter()
-        play(stream, agent, plan.channel, travel)
+        play_stream(stream, agent, plan.channel, travel)
     return 1e6 * (perf_counter() - start) / len(stream)
 
 

@@ -159,6 +159,6 @@ def _print_evaluation(
 
 def _classified_pieces(log: Log, path: Path) -> Sequence[BlockSource]:
     """The pieces of a log with the probabilities of the classifier in a file."""
-    from bandit_router.evaluation.classified import classified_pieces
+    from bandit_router.evaluation.classified import classify_log
 
-    return classified_pieces(log, read_classifier(path), path)
+    return classify_log(log, read_classifier(path), path)

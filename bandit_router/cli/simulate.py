@@ -136,7 +136,7 @@ def simulate(
 
 def _make_stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> Stream:
     """The dataset with the context and the signals of every query."""
-    from bandit_router.evaluation.classified import classified_stream
+    from bandit_router.evaluation.classified import classify_stream
     from bandit_router.evaluation.simulation.stream import make_stream
     from bandit_router.features import build_pipeline
     from bandit_router.signals.rules import make_rules, shipped_rules
@@ -150,7 +150,7 @@ def _make_stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> S
         contexts.append(pipeline.context(query))
         signals.append(rules(query))
     stream = make_stream(dataset, contexts, signals)
-    return stream if judge is None else classified_stream(stream, judge)
+    return stream if judge is None else classify_stream(stream, judge)
 
 
 def _make_goal(usd_per_request: float | None, mean_quality: float | None) -> Goal | None:

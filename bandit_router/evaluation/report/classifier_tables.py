@@ -7,9 +7,9 @@ from rich.console import RenderableType
 from bandit_router.evaluation.report.formatting import UNKNOWN, format_spread, printable, usd_per_1k
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.training.logistic import FOLDS
-from bandit_router.evaluation.training.metrics import chance_error
-from bandit_router.evaluation.training.threshold import Ends, blind_mix
-from bandit_router.evaluation.training.train import Compared, Trained, standard_error
+from bandit_router.evaluation.training.metrics import chance_calibration_error
+from bandit_router.evaluation.training.threshold import CheapAndExpensive, blind_mix
+from bandit_router.evaluation.training.train import ComparedMetric, TrainedClassifier, standard_error
 
 _SPREAD = (
     f"± is the standard error over {FOLDS} folds, each predicted by what was trained on the others",
@@ -17,12 +17,12 @@ _SPREAD = (
 )
 
 
-def classifier_tables(trained: Trained) -> list[RenderableType]:
+def classifier_tables(trained: TrainedClassifier) -> list[RenderableType]:
     """The metrics and the routing of a trained classifier, as tables for a terminal."""
     return [draw_grid(classifier_metrics_grid(trained)), draw_grid(classifier_routing_grid(trained))]
 
 
-def describe_training(trained: Trained) -> str:
+def describe_training(trained: TrainedClassifier) -> str:
     """The sentences on the examples a classifier was trained on, and on those left out."""
     examples = trained.examples
     text = (
@@ -35,21 +35,21 @@ def describe_training(trained: Trained) -> str:
     return printable(" ".join([text, *left_out]))
 
 
-def classifier_metrics_grid(trained: Trained) -> Grid:
+def classifier_metrics_grid(trained: TrainedClassifier) -> Grid:
     """The cross-validated metrics of the classifier beside those of the base rate."""
+    by_chance = chance_calibration_error(trained.reliability_curve, trained.effective_rows / FOLDS)
     return Grid(
         title=f"Held-out queries, means over {FOLDS} folds",
         headings=("", "classifier", "base rate", "difference"),
         rows=tuple(Row(cells=(name, *_metric_cells(compared))) for name, compared in trained.metrics.items()),
         notes=(
             *_SPREAD,
-            "calibration error: chance alone makes "
-            f"{chance_error(trained.reliability, trained.effective_rows / FOLDS):.3f} in folds of this size",
+            f"calibration error: chance alone makes {by_chance:.3f} in folds of this size",
         ),
     )
 
 
-def _metric_cells(compared: Compared) -> tuple[str, str, str]:
+def _metric_cells(compared: ComparedMetric) -> tuple[str, str, str]:
     difference = compared.classifier - compared.baseline
     return (
         format_spread(compared.classifier.mean(), standard_error(compared.classifier), 4),
@@ -58,12 +58,12 @@ def _metric_cells(compared: Compared) -> tuple[str, str, str]:
     )
 
 
-def classifier_routing_grid(trained: Trained) -> Grid:
+def classifier_routing_grid(trained: TrainedClassifier) -> Grid:
     """Share, quality and cost at the threshold, beside each model alone and their blind mix."""
     curve, pair = trained.curve, trained.examples.pair
     at = curve.at(trained.choice.threshold)
     share, cost = float(curve.share[at]), float(curve.cost_usd[at])
-    qualities, costs = (Ends(float(v[-1]), float(v[0])) for v in (curve.quality, curve.cost_usd))
+    qualities, costs = (CheapAndExpensive(float(v[-1]), float(v[0])) for v in (curve.quality, curve.cost_usd))
     mix = blind_mix(qualities, costs, cost, share)
     rows = (
         ("classifier", share, float(curve.quality[at]), cost),

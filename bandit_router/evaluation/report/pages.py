@@ -56,7 +56,7 @@ from bandit_router.evaluation.report.verdicts import (
     simulation_verdicts,
 )
 from bandit_router.evaluation.simulation.simulate import Simulation
-from bandit_router.evaluation.training.train import Trained
+from bandit_router.evaluation.training.train import TrainedClassifier
 
 _FRONT = (
     "Up and to the left is better. Bars: 95% intervals. The dotted line is the best that a mix of fixed "
@@ -187,7 +187,7 @@ def _render_swatch(k: int) -> str:
     )
 
 
-def classifier_page(trained: Trained, *, title: str) -> str:
+def classifier_page(trained: TrainedClassifier, *, title: str) -> str:
     """One HTML page of a classifier: verdicts, tables and charts. Raises ConfigError without plotly."""
     calibration, routing = reliability_plot(trained), threshold_plot(trained)
     body = [

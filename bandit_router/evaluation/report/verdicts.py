@@ -7,7 +7,7 @@ from bandit_router.evaluation.report.contenders import Participant, participant_
 from bandit_router.evaluation.report.formatting import decimals_of_spread, printable
 from bandit_router.evaluation.report.statistics import Difference, paired_difference
 from bandit_router.evaluation.simulation.simulate import Contender, Simulation
-from bandit_router.evaluation.training.train import Compared, Trained
+from bandit_router.evaluation.training.train import ComparedMetric, TrainedClassifier
 from bandit_router.types import FloatArray
 
 AGAINST = {"shuffled": "against its choices shuffled", "blind mix": "against the best blind mix at its cost"}
@@ -121,12 +121,12 @@ def _utility(evaluation: Evaluation, estimator: str, force: bool, answer: Answer
     return evaluation.value(answer, estimator)
 
 
-def classifier_verdicts(trained: Trained) -> list[str]:
+def classifier_verdicts(trained: TrainedClassifier) -> list[str]:
     """Verdicts on a classifier: against the base rate, and against routing without looking at the query."""
     return [_accuracy_verdict(trained), _probability_verdict(trained), _routing_verdict(trained)]
 
 
-def _accuracy_verdict(trained: Trained) -> str:
+def _accuracy_verdict(trained: TrainedClassifier) -> str:
     accuracy = trained.metrics["accuracy"]
     commoner = "complex" if trained.base_rate > 0.5 else "simple"
     return (
@@ -135,9 +135,9 @@ def _accuracy_verdict(trained: Trained) -> str:
     )
 
 
-def _probability_verdict(trained: Trained) -> str:
+def _probability_verdict(trained: TrainedClassifier) -> str:
     loss, auc = trained.metrics["log loss"], trained.metrics["AUC"]
-    better = Compared(classifier=loss.baseline, baseline=loss.classifier)
+    better = ComparedMetric(classifier=loss.baseline, baseline=loss.classifier)
     return (
         f"Probabilities: it {_beats(better)} the base rate (log loss {loss.classifier.mean():.4f} to "
         f"{loss.baseline.mean():.4f}), and ranks a complex query above a simple one in "
@@ -145,7 +145,7 @@ def _probability_verdict(trained: Trained) -> str:
     )
 
 
-def _routing_verdict(trained: Trained) -> str:
+def _routing_verdict(trained: TrainedClassifier) -> str:
     threshold = trained.choice.threshold
     share = trained.curve.share[trained.curve.at(threshold)]
     where = f"p > {threshold:g} sends {share:.1%} to the expensive model"
@@ -162,7 +162,7 @@ def _routing_verdict(trained: Trained) -> str:
     )
 
 
-def _beats(compared: Compared) -> str:
+def _beats(compared: ComparedMetric) -> str:
     """Whether the classifier beats the baseline, by a paired t interval over folds, in words."""
     gain = paired_difference(compared.classifier, compared.baseline)
     if gain.mean <= 0.0:

@@ -8,8 +8,8 @@ import numpy as np
 
 from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.channel import Channel
-from bandit_router.evaluation.simulation.events import happen, parse_event
-from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.events import apply_events, parse_event
+from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.settings.learning import PosteriorSection
@@ -34,7 +34,7 @@ def share_of_large(stream: Stream, posterior: PosteriorSection, start: int, end:
     for seed in range(10):
         setting = replace(a_setting(), rng=np.random.default_rng(seed))
         agent = RouterMaker("tempered", posterior)(setting)
-        played = play(stream, agent, Channel(), np.random.default_rng(seed))
+        played = play_stream(stream, agent, Channel(), np.random.default_rng(seed))
         shares.append(np.mean(played.action[start:end] == stream.index("large")))
     return float(np.mean(shares))
 
@@ -56,10 +56,10 @@ def test_without_drift_it_plays_as_one_that_does_not_look() -> None:
 
 def test_after_a_reset_it_knows_what_is_younger_and_no_more() -> None:
     stream = thumbs()
-    swapped = happen(stream, [parse_event("quality:large@800=small")])
+    swapped = apply_events(stream, [parse_event("quality:large@800=small")])
     swapped = replace(swapped, quality=np.where(np.arange(1200)[:, None] < 800, swapped.quality, 0.0))
     agent = RouterMaker("tempered", RESETTING)(a_setting())
-    play(swapped, agent, Channel(), np.random.default_rng(0))
+    play_stream(swapped, agent, Channel(), np.random.default_rng(0))
     assert agent.monitor is not None
     assert agent.monitor.reset_at
     again = agent.state.rewards.without_evidence()

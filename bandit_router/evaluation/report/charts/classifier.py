@@ -6,15 +6,15 @@ import numpy as np
 
 from bandit_router.evaluation.report.charts.palette import EDGE, GREY, INK, POLICIES
 from bandit_router.evaluation.report.charts.plot import Plot, Trace, axis, layout
-from bandit_router.evaluation.training.train import Trained
+from bandit_router.evaluation.training.train import TrainedClassifier
 
 _NORMAL = 1.96
 _POINTS = 200
 
 
-def reliability_plot(trained: Trained) -> Plot:
+def reliability_plot(trained: TrainedClassifier) -> Plot:
     """Reliability diagram: predicted P(complex) by observed share, in bins of equally many queries."""
-    curve = trained.reliability
+    curve = trained.reliability_curve
     diagonal: Trace = {
         "type": "scatter", "mode": "lines", "x": [0.0, 1.0], "y": [0.0, 1.0], "hoverinfo": "skip",
         "name": "as predicted", "line": {"color": GREY, "width": 1.5, "dash": "dot"},
@@ -54,7 +54,7 @@ def reliability_plot(trained: Trained) -> Plot:
     )
 
 
-def threshold_plot(trained: Trained) -> Plot:
+def threshold_plot(trained: TrainedClassifier) -> Plot:
     """Quality by cost from threshold to threshold, beside query-blind mixes of the two models."""
     curve = trained.curve
     shown = np.unique(np.linspace(0, len(curve.threshold) - 1, _POINTS).round().astype(np.int64))
