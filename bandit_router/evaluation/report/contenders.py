@@ -8,9 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bandit_router.evaluation.answers import Evaluation
-from bandit_router.evaluation.report.formatting import (
-    printable,
-)
+from bandit_router.evaluation.report.formatting import printable
 from bandit_router.evaluation.simulation.simulate import Contender, Simulation
 
 LABELS = {

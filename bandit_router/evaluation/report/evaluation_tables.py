@@ -48,7 +48,10 @@ def evaluation_tables(evaluation: Evaluation, estimator: str, *, force: bool) ->
 
 def _draw_refusals(refused: Sequence[RefusedFigures], *, force: bool) -> Group:
     heading = Text(FORCED if force else "Refused:", style="bold red")
-    lines = [Text.assemble((one.figures, "bold"), f": {one.reason}. Cure: {one.cure}.") for one in refused]
+    lines = [
+        Text.assemble((figures.figures, "bold"), f": {figures.reason}. Cure: {figures.cure}.")
+        for figures in refused
+    ]
     return Group("", heading, draw_bullets(lines))
 
 

@@ -160,9 +160,9 @@ def _replay_section(replays: Mapping[str, Sequence[Replayed]]) -> str:
 def _render_refusals(refused: Sequence[RefusedFigures]) -> list[str]:
     """A list of refused figures, each with its reason and its cure."""
     items = (
-        f"<li><b>{escape(one.figures)}</b>: {escape(one.reason)}. "
-        f'<span class="cure">Cure: {escape(one.cure)}.</span></li>'
-        for one in refused
+        f"<li><b>{escape(figures.figures)}</b>: {escape(figures.reason)}. "
+        f'<span class="cure">Cure: {escape(figures.cure)}.</span></li>'
+        for figures in refused
     )
     return ["<ul>", *items, "</ul>"]
 

@@ -35,7 +35,8 @@ def replay_table(replays: Mapping[str, Sequence[Replayed]], *, force: bool = Fal
     refused = replay_refusals(replays)
     heading = Text(FORCED if force else "Refused:", style="bold red")
     lines = [
-        Text.assemble("• ", (one.figures, "bold"), f": {one.reason}. Cure: {one.cure}.") for one in refused
+        Text.assemble("• ", (figures.figures, "bold"), f": {figures.reason}. Cure: {figures.cure}.")
+        for figures in refused
     ]
     below: list[RenderableType] = [heading, *lines, ""] if refused else []
     return Group(draw_grid(replay_grid(replays, force=force)), *below)

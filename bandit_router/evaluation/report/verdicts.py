@@ -28,13 +28,16 @@ def simulation_verdicts(simulation: Simulation) -> list[str]:
 
 def utility_differences(simulation: Simulation, policy: Contender) -> dict[str, Difference]:
     """Paired differences in utility, policy less baseline, by the role of the baseline."""
-    others = [
-        one
-        for one in simulation.contenders
-        if one.role in ("best fixed", "uniform")
-        or (one.role in ("blind mix", "shuffled") and one.policy == policy.name)
+    baselines = [
+        other
+        for other in simulation.contenders
+        if other.role in ("best fixed", "uniform")
+        or (other.role in ("blind mix", "shuffled") and other.policy == policy.name)
     ]
-    return {one.role: paired_difference(policy.values("utility"), one.values("utility")) for one in others}
+    return {
+        other.role: paired_difference(policy.values("utility"), other.values("utility"))
+        for other in baselines
+    }
 
 
 def _beside_best(simulation: Simulation, policy: Contender) -> str:
@@ -49,10 +52,10 @@ def _beside_best(simulation: Simulation, policy: Contender) -> str:
 
 def _worth_of_looking(simulation: Simulation, policy: Contender) -> str:
     differences = utility_differences(simulation, policy)
-    parts = [
+    gains = [
         f"{_with_reach(differences[role].mean, differences[role], '+')} ({AGAINST[role]})" for role in AGAINST
     ]
-    return f"looking at the query is worth {' and '.join(parts)}"
+    return f"looking at the query is worth {' and '.join(gains)}"
 
 
 def _with_reach(value: float, difference: Difference, sign: str = "") -> str:
@@ -88,15 +91,16 @@ def _evaluation_verdict(evaluation: Evaluation, estimator: str, force: bool, ans
         role: _utility_gain(evaluation, estimator, force, answer, other) for role, other in blind.items()
     }
     worth = [f"{value:+.4f} ({AGAINST[role]})" for role, value in gains.items() if value is not None]
-    parts = [
+    sentences = [
         _beside_estimate(
             name, best, _utility_gain(evaluation, estimator, force, answer, best) if best else None
         )
     ]
-    parts += [f"looking at the query is worth {' and '.join(worth)}"] if worth else []
+    sentences += [f"looking at the query is worth {' and '.join(worth)}"] if worth else []
     used = [answer, *([best] if best else []), *blind.values()]
     refused = force and any(evaluation.refused(each, estimator) for each in used)
-    return f"{'; '.join(parts)}. Point estimates by {estimator}{', some of them refused' if refused else ''}."
+    source = f"{estimator}{', some of them refused' if refused else ''}"
+    return f"{'; '.join(sentences)}. Point estimates by {source}."
 
 
 def _beside_estimate(name: str, best: Answer | None, gain: float | None) -> str:

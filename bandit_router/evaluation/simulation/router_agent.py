@@ -116,16 +116,16 @@ class RouterAgent:
         if decision in self.counted:
             return
         self.counted.add(decision)
-        made = self.decisions[decision]
-        root = root_of(cost_usd, made.list_cost_usd)
+        logged = self.decisions[decision]
+        root = root_of(cost_usd, logged.list_cost_usd)
         latency = self.latencies_s.pop(decision, None)
         outcome = CountedOutcome(decision, self.state.rewards.arms[arm], x, quality, root, latency)
         self._count(outcome)
-        expected = clip_expected_reward(made.expected_quality)
-        self._book(0, cost_usd - made.expected_cost_usd, quality - expected)
+        expected = clip_expected_reward(logged.expected_quality)
+        self._book(0, cost_usd - logged.expected_cost_usd, quality - expected)
         if self.monitor is not None:
             self.outcomes.append(outcome)
-            self.monitor.record(made, quality, self.version + 1, now=float(len(self.decisions) - 1))
+            self.monitor.record(logged, quality, self.version + 1, now=float(len(self.decisions) - 1))
             self._reset_drifted(self.monitor)
         if len(self.counted) >= self._next:
             self._publish()

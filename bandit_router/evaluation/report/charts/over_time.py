@@ -45,15 +45,15 @@ def gap_curve(contender: Contender) -> dict[str, FloatArray]:
 def learning_curves_plot(simulation: Simulation) -> Plot:
     """Learning curves of every policy with the band of its seeds, its choices shuffled, and uniform."""
     at = curve_query_numbers(simulation.queries)
-    policies = [one for one in simulation.contenders if one.role == "policy"]
+    policies = [contender for contender in simulation.contenders if contender.role == "policy"]
     traces: list[Trace] = []
     for i, policy in enumerate(policies):
         look = policy_look(i)
         traces += _banded_curve(policy, at, look)
         traces += [
-            _curve_trace(shuffled_legend_name(policy.name), one, at, look.colour, "dot", policy.name)
-            for one in simulation.contenders
-            if one.role == "shuffled" and one.policy == policy.name
+            _curve_trace(shuffled_legend_name(policy.name), contender, at, look.colour, "dot", policy.name)
+            for contender in simulation.contenders
+            if contender.role == "shuffled" and contender.policy == policy.name
         ]
     traces.append(_curve_trace("uniform random", simulation.named("uniform"), at, GREY, "dash", "uniform"))
     y = axis("gap to the best fixed model (lower is better)", zeroline=True, zerolinecolor=GREY)
@@ -73,10 +73,13 @@ def learning_curves_plot(simulation: Simulation) -> Plot:
 
 def _gap_range(simulation: Simulation) -> list[float]:
     """The range that fits the policies and their shuffled choices; uniform random would flatten them."""
-    shown = [one for one in simulation.contenders if one.role in ("policy", "shuffled")]
-    low = min(0.0, *(float(gap_curve(one)["low"].min()) for one in shown if one.role == "policy"))
-    high = max(0.0, *(float(gap_curve(one)["mean"].max()) for one in shown))
-    high = max(high, *(float(gap_curve(one)["high"].max()) for one in shown if one.role == "policy"))
+    policies, dealt = (
+        [gap_curve(contender) for contender in simulation.contenders if contender.role == role]
+        for role in ("policy", "shuffled")
+    )
+    low = min([0.0, *(float(curve["low"].min()) for curve in policies)])
+    highest = [*(curve["high"] for curve in policies), *(curve["mean"] for curve in dealt)]
+    high = max([0.0, *(float(curve.max()) for curve in highest)])
     room = _ROOM * (high - low) or 1.0
     return [low - room, high + room]
 
@@ -94,11 +97,12 @@ def _banded_curve(contender: Contender, at: FloatArray, look: Look) -> list[Trac
 
 
 def _curve_trace(
-    name: str, one: Contender, at: Sequence[float] | FloatArray, colour: str, dash: str, of: str
+    name: str, contender: Contender, at: Sequence[float] | FloatArray, colour: str, dash: str, of: str
 ) -> Trace:
     return {
-        "type": "scatter", "mode": "lines", "x": list(map(float, at)), "y": gap_curve(one)["mean"].tolist(),
-        "line": {"color": colour, "dash": dash, "width": 2.5 if one.role == "policy" else 1.5},
+        "type": "scatter", "mode": "lines", "x": list(map(float, at)),
+        "y": gap_curve(contender)["mean"].tolist(),
+        "line": {"color": colour, "dash": dash, "width": 2.5 if contender.role == "policy" else 1.5},
         "name": name, "legendgroup": of,
         "hovertemplate": "query %{x:,.0f}: gap %{y:.2f}<extra></extra>",
     }  # fmt: skip
@@ -115,13 +119,12 @@ def evaluation_share_plots(evaluation: Evaluation) -> list[Plot]:
 
 def simulation_share_plots(simulation: Simulation) -> list[Plot]:
     """Shares of the arms over the stream by each policy, means over seeds."""
-    shown = [one for one in simulation.contenders if one.role == "policy"]
+    arms, queries = simulation.arms, simulation.queries
+    policies = [contender for contender in simulation.contenders if contender.role == "policy"]
     return [
-        _share_plot(
-            i, one.name, one.values("shares").mean(axis=0), simulation.arms, simulation.queries, "query",
-        )
-        for i, one in enumerate(shown)
-    ]  # fmt: skip
+        _share_plot(i, policy.name, policy.values("shares").mean(axis=0), arms, queries, "query")
+        for i, policy in enumerate(policies)
+    ]
 
 
 def _share_plot(
