@@ -110,16 +110,11 @@ def simulation_page(simulation: Simulation, *, title: str) -> str:
     front = cost_quality_plot(points, simulation.arms, "quality", caption)
     curves, shares = learning_curves_plot(simulation), simulation_share_plots(simulation)
     verdicts = simulation_verdicts(simulation)
-    note = OVER_ORDERS
     body = [
         f'<p class="about">{escape(simulation.name)}: {simulation.seeds} random orders of '
         f"{simulation.queries:,} queries over {len(simulation.arms)} arms; cost weight "
         f"{simulation.cost_weight:.4g} per USD.</p>",
-        *(
-            [render_section("Verdict", render_sentences(verdicts, "verdicts"), f'<p class="note">{note}</p>')]
-            if verdicts
-            else []
-        ),
+        *([_verdict_section(verdicts)] if verdicts else []),
         render_section("Policies and baselines", render_grid(simulation_grid(simulation))),
         render_section(front.title, render_plot(front, headed=False)),
         render_section(curves.title, render_plot(curves, headed=False)),
@@ -145,6 +140,11 @@ def _refusals_section(evaluation: Evaluation, estimator: str) -> str:
         return render_section("Refusals", f"<p>No figure of {escape(estimator)} is refused.</p>")
     section = render_section("Refused: what this log cannot answer", *_render_refusals(refusals))
     return section.replace("<section>", '<section class="refusals">', 1)
+
+
+def _verdict_section(verdicts: Sequence[str]) -> str:
+    note = f'<p class="note">{OVER_ORDERS}</p>'
+    return render_section("Verdict", render_sentences(verdicts, "verdicts"), note)
 
 
 def _shares_section(arms: Sequence[str], shares: Sequence[Plot]) -> str:
