@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check lint types imports bench bench-evaluation simulations chromium clean
+.PHONY: demo test check lint types imports docs bench bench-evaluation simulations chromium clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/bandit-router demo
@@ -12,7 +12,7 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp chromium
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-check: lint types imports test
+check: lint types imports docs test
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -23,6 +23,9 @@ types: $(VENV)/dev.stamp
 
 imports: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
+
+docs: $(VENV)/dev.stamp # pages in docs/_build; a warning is an error, and nothing is looked up over the network
+	$(BIN)/sphinx-build -W -n -E -q -b html docs docs/_build
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/core.py
@@ -69,4 +72,4 @@ $(VENV)/simulations.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,20 +1,22 @@
 """Every error bandit-router raises on purpose.
 
-RouterError
-├── ConfigError           router.toml, the environment or a policy spec is wrong
-├── InvalidInput          a value a caller sent is wrong; names the field and the fix
-│   └── SchemaMismatch    a vector or snapshot belongs to another feature pipeline
-├── NoEligibleArm         nothing is left to choose from; names what excluded each arm
-│   └── ArmExcluded       the arm that the caller or a workflow names is not eligible
-├── UnknownDecision       no decision with that id in this router's log
-├── UnknownConversation   no conversation with that id keeps an arm, or not any more
-├── NoBudget              no worker of this router has a goal under [budget]
-├── IdempotencyConflict   the key was used before with a different request
-├── RouterClosed          the router was used after close()
-└── StoreError            the database cannot do what was asked
-    ├── SchemaVersionError   the database has another schema version; names the command
-    ├── SnapshotCorrupt      a stored snapshot fails its checksum or cannot be read
-    └── Overloaded           the write queue is full; retry after a moment
+They form one tree::
+
+    RouterError
+    ├── ConfigError           router.toml, the environment or a policy spec is wrong
+    ├── InvalidInput          a value a caller sent is wrong; names the field and the fix
+    │   └── SchemaMismatch    a vector or snapshot belongs to another feature pipeline
+    ├── NoEligibleArm         nothing is left to choose from; names what excluded each arm
+    │   └── ArmExcluded       the arm that the caller or a workflow names is not eligible
+    ├── UnknownDecision       no decision with that id in this router's log
+    ├── UnknownConversation   no conversation with that id keeps an arm, or not any more
+    ├── NoBudget              no worker of this router has a goal under [budget]
+    ├── IdempotencyConflict   the key was used before with a different request
+    ├── RouterClosed          the router was used after close()
+    └── StoreError            the database cannot do what was asked
+        ├── SchemaVersionError   the database has another schema version; names the command
+        ├── SnapshotCorrupt      a stored snapshot fails its checksum or cannot be read
+        └── Overloaded           the write queue is full; retry after a moment
 """
 
 from __future__ import annotations

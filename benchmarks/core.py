@@ -174,25 +174,25 @@ def line_up(family: str, stream: Stream) -> dict[str, Contender]:
 
 def take_turns(calls: Mapping[str, Callable[[int], object]], seconds: float) -> dict[str, float]:
     """Median µs per call of each side, over alternating blocks of about 10 ms."""
-    taken: dict[str, list[int]] = {name: [] for name in calls}
+    times: dict[str, list[int]] = {name: [] for name in calls}
     rounds, end = 0, perf_counter_ns() + int(seconds * 1e9)
     while rounds < _LEAST_ROUNDS or perf_counter_ns() < end:
         for name in sorted(calls, reverse=rounds % 2 == 1):
-            time_block(calls[name], taken[name])
+            time_block(calls[name], times[name])
         rounds += 1
-    return {name: median(times) / 1e3 for name, times in taken.items()}
+    return {name: median(values) / 1e3 for name, values in times.items()}
 
 
-def time_block(call: Callable[[int], object], taken: list[int]) -> None:
+def time_block(call: Callable[[int], object], times: list[int]) -> None:
     """Time single calls until the block is full, going on in the stream where the last block stopped."""
     now = perf_counter_ns()
     end = now + _BLOCK_NS
     while now < end:
-        i = len(taken) % _STREAM
+        i = len(times) % _STREAM
         start = perf_counter_ns()
         call(i)
         now = perf_counter_ns()
-        taken.append(now - start)
+        times.append(now - start)
 
 
 def compare(family: str, d: int, k: int, seconds: float) -> list[Cell]:

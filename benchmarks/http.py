@@ -165,6 +165,7 @@ async def load(
 
 
 def request(query: str) -> bytes:
+    """The bytes of a routing request for a query."""
     body = json.dumps({"query": query}).encode()
     head = (
         f"POST /v1/route HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
@@ -212,7 +213,9 @@ def main() -> int:
 def report(measured: dict[str, list[tuple[float, list[float]]]], connections: int) -> int:
     rates = {name: [rate for rate, _ in rounds] for name, rounds in measured.items()}
     for name, rounds in measured.items():
-        p50, p99 = np.percentile([seconds * 1e3 for _, some in rounds for seconds in some], [50, 99])
+        p50, p99 = np.percentile(
+            [seconds * 1e3 for _, latencies in rounds for seconds in latencies], [50, 99]
+        )
         rate = statistics.median(rates[name])
         print(f"{name:6} {rate:8.0f} requests/s   p50 {p50:6.2f} ms   p99 {p99:6.2f} ms")
     ratio = statistics.median(

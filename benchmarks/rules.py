@@ -57,11 +57,11 @@ def main() -> int:
         f"Greek of {_WORST} characters": [Query(text="Εξήγησε μου. " * (_WORST // 13))] * 100,
     }
     table = Table("queries", "rules, µs", "text statistics, µs", "ratio")
-    found = {name: race(queries) for name, queries in kinds.items()}
-    for name, (ours, floor) in found.items():
+    measured = {name: race(queries) for name, queries in kinds.items()}
+    for name, (ours, floor) in measured.items():
         table.add_row(name, f"{ours:.1f}", f"{floor:.1f}", f"{ours / floor:.2f}")
     Console().print(table)
-    ours, floor = next(iter(found.values()))
+    ours, floor = next(iter(measured.values()))
     met = ours < MOST_US and ours < floor
     verdict = "" if met else ": MISSED"
     print(f"rules: {ours:.1f} µs a real query, {ours / floor:.2f} of the text statistics{verdict}")

@@ -1,4 +1,4 @@
-"""Which answers to retry: by the confidence stated, by the calibrated one, or by the query alone?
+"""Which answers to retry: ranked by stated confidence, by calibrated confidence, or by the query alone.
 
     python -m simulations.cascade --json cascade.json
 
@@ -7,10 +7,10 @@ gpt-4o. Each contestant ranks the queries by how much a retry is worth. Retrying
 gives a curve of quality against s, from the cheap model's to the expensive one's, and the figure is the area
 under it between the two: 0.5 for a random order (RouteLLM, Ong et al., 2024, calls it APGR).
 
-Each seed shuffles the queries, learns on the first ``--learn`` and is judged on the rest, for which nothing
-more is learned. *Full information*: every outcome of both models is known. *Online*: only the outcome of an
+Each seed shuffles the queries, learns on the first ``--learn`` and is judged on the rest, without learning
+from them. *Full information*: every outcome of both models is known. *Online*: only the outcome of an
 answer that was executed, as a live cascade would hear it: its own rule decides what is retried while it
-learns. In the strict form nothing is heard of an answer that was replaced by a retry, either. The text-only
+learns. In the strict form the outcome of an answer that a retry replaced is unknown, too. The text-only
 router has no confidence; online it sends every query to one of the two models at random, which teaches it
 most: it learns less from what its default policy would choose.
 
@@ -33,11 +33,12 @@ from bandit_router.cascade.escalation import EscalationRule, judge
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import load_dataset
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.words import interval, shorten
-from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
+from bandit_router.evaluation.report.formatting import format_interval, shorten
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.channel import Channel
-from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.play import play_stream
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.stream import Stream, make_stream
 from bandit_router.policies import sample
 from bandit_router.policies.cascade import Cascade
@@ -76,7 +77,7 @@ class Pair:
 
 
 Score = Callable[[Pair], FloatArray]
-"""What a retry is worth, by query: shape (n,), the larger the sooner."""
+"""The value of a retry by query, (n,): the largest are retried first."""
 
 Contestant = Callable[[Pair, float, np.random.Generator], Score]
 """Learns from queries in their order, at a cost weight in 1/USD."""
@@ -87,73 +88,73 @@ def load_pairs(folder: Path) -> dict[str, Pair]:
     data = load_dataset(folder / "llm_confidence.parquet")
     stream, confidence = stream_of(data), data.confidence
     assert confidence is not None
-    x, found = stream.x, {}
+    x, pairs = stream.x, {}
     for cheap in CHEAP:
         both = data.only((cheap, EXPENSIVE))
         stated = np.nan_to_num(confidence[:, data.models.index(cheap)], nan=0.0)
-        found[cheap] = Pair(stream=make_stream(both, x), confidence=stated)
-    return found
+        pairs[cheap] = Pair(stream=make_stream(both, x), confidence=stated)
+    return pairs
 
 
 # -- the contestants ------------------------------------------------------------------------------
 
 
-def raw(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
-    """The least sure first: what a threshold does, whatever it is."""
+def rank_by_raw_confidence(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
+    """Retry the least confident first, as any threshold does."""
     del pair, weight, rng
     return lambda rest: -rest.confidence
 
 
-def text_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
-    """The difference of expected quality given the query, all outcomes known."""
+def learn_text_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
+    """Rank by the difference in expected quality given the query, learned from all outcomes."""
     del weight, rng
     posterior = _rewards(pair.stream)
     _observe_all(posterior, pair.stream, pair.stream.x)
     return lambda rest: _difference(posterior, rest.stream.x)
 
 
-def text_online(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
-    """The same, learned by a router that draws one of the two models for each query."""
+def learn_text_online(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
+    """Rank by that difference, learned by a router that draws one of the two models for each query."""
     agent = RouterMaker("uniform")(Setting.of(pair.stream, weight, rng))
-    play(pair.stream, agent, Channel(), rng)
-    return lambda rest: _difference(agent.learned.rewards, rest.stream.x)
+    play_stream(pair.stream, agent, Channel(), rng)
+    return lambda rest: _difference(agent.state.rewards, rest.stream.x)
 
 
-def cascade_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
-    """The difference of expected quality given query and confidence, all outcomes known."""
+def learn_cascade_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
+    """Rank by the difference in expected quality given query and confidence, learned from all outcomes."""
     del weight, rng
     calibrators = empty_calibrators(_rewards(pair.stream))
     _observe_all(calibrators, pair.stream, _contexts(pair))
     return lambda rest: _difference(calibrators, _contexts(rest))
 
 
-def cascade_online(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
-    """The same, learned by a cascade from the outcomes of all answers that were executed."""
-    return _live(pair, weight, rng, strict=False)
+def learn_cascade_online(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
+    """Rank by that difference, learned by a cascade from the outcomes of all executed answers."""
+    return _play_cascade(pair, weight, rng, strict=False)
 
 
-def cascade_strict(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
-    """The same, from the outcomes of answers that were accepted, and of retries."""
-    return _live(pair, weight, rng, strict=True)
+def learn_cascade_strict(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
+    """Rank by that difference, learned by a cascade from accepted answers and retries only."""
+    return _play_cascade(pair, weight, rng, strict=True)
 
 
 CONTESTANTS: Mapping[str, Contestant] = {
-    RAW: raw,
-    "text only, online": text_online,
-    "calibrated, online": cascade_online,
-    "calibrated, online, strict": cascade_strict,
-    "text only, full information": text_with_all,
-    "calibrated, full information": cascade_with_all,
+    RAW: rank_by_raw_confidence,
+    "text only, online": learn_text_online,
+    "calibrated, online": learn_cascade_online,
+    "calibrated, online, strict": learn_cascade_strict,
+    "text only, full information": learn_text_with_all,
+    "calibrated, full information": learn_cascade_with_all,
 }
 
 
-def _live(pair: Pair, weight: float, rng: np.random.Generator, *, strict: bool) -> Score:
-    """Play a cascade as it comes, policy, rule and all; feedback is known before the next query."""
+def _play_cascade(pair: Pair, weight: float, rng: np.random.Generator, *, strict: bool) -> Score:
+    """Play a live cascade, with its policy and its rule; feedback is known before the next query."""
     stream, z = pair.stream, _contexts(pair)
     calibrators = empty_calibrators(_rewards(stream))
     cheap, expensive = stream.arms
     first, rule = Cascade(cheap=cheap, expensive=expensive), EscalationRule(expensive=expensive)
-    published, known, due = calibrators.copy(), 0, 1.0
+    published, learned, due = calibrators.copy(), 0, 1.0
     for t in range(len(stream)):
         if rng.random() < first.epsilon / 2:  # went to the expensive model at once: no confidence to learn by
             continue
@@ -162,9 +163,9 @@ def _live(pair: Pair, weight: float, rng: np.random.Generator, *, strict: bool) 
         last = sample(rule.pmf(scores, pair.confidence[t]), rng)
         for k in (last,) if strict else range(last + 1):
             calibrators.observe(stream.arms[k], z[t], float(stream.quality[t, k]))
-            known += 1
-        if known >= due:
-            published, due = calibrators.copy(), max(known + 1.0, _GROWTH * known)
+            learned += 1
+        if learned >= due:
+            published, due = calibrators.copy(), max(learned + 1.0, _GROWTH * learned)
     return lambda rest: _difference(calibrators, _contexts(rest))
 
 
@@ -198,7 +199,7 @@ def _difference(posterior: Posterior, contexts: FloatArray) -> FloatArray:
 # -- the figure -----------------------------------------------------------------------------------
 
 
-def area(score: FloatArray, gain: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+def area_under_retries(score: FloatArray, gain: FloatArray, weights: FloatArray | None = None) -> FloatArray:
     """∫ (q(s) − q(0)) / (q(1) − q(0)) ds, retrying the largest scores first, ties all at once (B,).
 
     ``weights`` (B, n) say how often each query counts; once, without. With groups g of equal score, their
@@ -211,11 +212,11 @@ def area(score: FloatArray, gain: FloatArray, weights: FloatArray | None = None)
     gains = np.add.reduceat((weights * gain)[:, order], starts, axis=1)
     cumulative = gains.cumsum(axis=1)
     inside = (group * (cumulative - gains / 2.0)).sum(axis=1)
-    found: FloatArray = inside / (group.sum(axis=1) * cumulative[:, -1])
-    return found
+    areas: FloatArray = inside / (group.sum(axis=1) * cumulative[:, -1])
+    return areas
 
 
-def quality_at(score: FloatArray, quality: FloatArray, share: float) -> float:
+def quality_with_retries(score: FloatArray, quality: FloatArray, share: float) -> float:
     """Mean quality when the queries of the largest scores, a share of all, are retried; quality (n, 2)."""
     order = np.argsort(-score, kind="stable")
     retried = order[: round(share * len(order))]
@@ -234,24 +235,24 @@ class Judged:
     quality: FloatArray
 
 
-def one_seed(pair: Pair, seed: int, learn: int, weight: float, counts: FloatArray) -> dict[str, Any]:
+def judge_seed(pair: Pair, seed: int, learn: int, weight: float, counts: FloatArray) -> dict[str, Any]:
     """By contestant: areas, one for each row of counts (1 + B, n), and qualities at a few shares."""
     order = np.random.default_rng(seed).permutation(len(pair.stream))
-    seen, rest = pair.take(order[:learn]), pair.take(order[learn:])
-    found = {}
+    training, test = pair.take(order[:learn]), pair.take(order[learn:])
+    judged = {}
     for i, (name, contestant) in enumerate(CONTESTANTS.items()):
-        score = contestant(seen, weight, np.random.default_rng([seed, i]))(rest)
-        at = [quality_at(score, rest.stream.quality, share) for share in _SHARES]
-        found[name] = area(score, rest.gain, counts[:, order[learn:]]), at
-    return found
+        score = contestant(training, weight, np.random.default_rng([seed, i]))(test)
+        at = [quality_with_retries(score, test.stream.quality, share) for share in _SHARES]
+        judged[name] = area_under_retries(score, test.gain, counts[:, order[learn:]]), at
+    return judged
 
 
-def judge_all(pair: Pair, seeds: int, learn: int, weight: float) -> dict[str, Judged]:
+def judge_contestants(pair: Pair, seeds: int, learn: int, weight: float) -> dict[str, Judged]:
     """Every contestant on every seed. The bootstrap draws queries, the same ones for all seeds."""
     n = len(pair.stream)
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1.0 / n), size=_DRAWS)
     counts = np.vstack([np.ones(n), drawn])
-    runs = Parallel()(delayed(one_seed)(pair, seed, learn, weight, counts) for seed in range(seeds))
+    runs = Parallel()(delayed(judge_seed)(pair, seed, learn, weight, counts) for seed in range(seeds))
     return {
         name: Judged(
             areas=np.mean([run[name][0] for run in runs], axis=0),
@@ -262,8 +263,8 @@ def judge_all(pair: Pair, seeds: int, learn: int, weight: float) -> dict[str, Ju
     }
 
 
-def grid(cheap: str, pair: Pair, judged: Mapping[str, Judged], learn: int) -> Grid:
-    """The table of one pair."""
+def cascade_grid(cheap: str, pair: Pair, judged: Mapping[str, Judged], learn: int) -> Grid:
+    """The table of one pair of models."""
     low, high = pair.stream.quality.mean(axis=0)
     seeds = len(judged[RAW].by_seed)
     return Grid(
@@ -281,15 +282,15 @@ def grid(cheap: str, pair: Pair, judged: Mapping[str, Judged], learn: int) -> Gr
             Row(
                 cells=(
                     name,
-                    _interval(one.areas),
-                    _interval(one.areas - judged[RAW].areas),
-                    f"{(one.by_seed > judged[RAW].by_seed).sum()}/{seeds}",
-                    _interval(one.areas - judged[_text(name)].areas),
-                    *(f"{value:.3f}" for value in one.quality),
+                    _interval(result.areas),
+                    _interval(result.areas - judged[RAW].areas),
+                    f"{(result.by_seed > judged[RAW].by_seed).sum()}/{seeds}",
+                    _interval(result.areas - judged[_text_only_peer(name)].areas),
+                    *(f"{value:.3f}" for value in result.quality),
                 ),
                 strong=name.startswith("calibrated"),
             )
-            for name, one in judged.items()
+            for name, result in judged.items()
         ),
         notes=(
             f"area under share retried against quality, 0.5 = random order [{_LEVEL}% bootstrap of queries]",
@@ -299,7 +300,7 @@ def grid(cheap: str, pair: Pair, judged: Mapping[str, Judged], learn: int) -> Gr
     )
 
 
-def _text(name: str) -> str:
+def _text_only_peer(name: str) -> str:
     return "text only, full information" if "full" in name else "text only, online"
 
 
@@ -309,7 +310,7 @@ def _bounds(areas: FloatArray) -> tuple[float, float]:
 
 
 def _interval(areas: FloatArray) -> str:
-    return interval(float(areas[0]), *_bounds(areas), 3)
+    return format_interval(float(areas[0]), *_bounds(areas), 3)
 
 
 def main() -> None:
@@ -318,24 +319,26 @@ def main() -> None:
         "--learn", type=int, default=1500, help="queries learned from; the rest are for judging"
     )
     options = parser.parse_args()
-    console, found = Console(width=150), dict[str, Any]()
+    console, facts = Console(width=150), dict[str, Any]()
     for cheap, pair in load_pairs(options.data).items():
         if not 0 < options.learn < len(pair.stream):
             raise InvalidInput("learn", f"is {options.learn}", f"give 1 to {len(pair.stream) - 1} queries")
         with workers(options.jobs):
-            judged = judge_all(pair, options.seeds, options.learn, cost_weight(pair.stream, options.trade))
-        console.print(draw(grid(cheap, pair, judged, options.learn)))
-        found[cheap] = {
+            judged = judge_contestants(
+                pair, options.seeds, options.learn, cost_weight(pair.stream, options.trade)
+            )
+        console.print(draw_grid(cascade_grid(cheap, pair, judged, options.learn)))
+        facts[cheap] = {
             name: {
-                "areas": one.by_seed.tolist(),
-                "interval": list(_bounds(one.areas)),
-                "minus_raw": list(_bounds(one.areas - judged[RAW].areas)),
-                "minus_text_only": list(_bounds(one.areas - judged[_text(name)].areas)),
-                "quality_at": dict(zip(map(str, _SHARES), one.quality.tolist(), strict=True)),
+                "areas": result.by_seed.tolist(),
+                "interval": list(_bounds(result.areas)),
+                "minus_raw": list(_bounds(result.areas - judged[RAW].areas)),
+                "minus_text_only": list(_bounds(result.areas - judged[_text_only_peer(name)].areas)),
+                "quality_at": dict(zip(map(str, _SHARES), result.quality.tolist(), strict=True)),
             }
-            for name, one in judged.items()
+            for name, result in judged.items()
         }
-    show.save(options.json, found)
+    show.save(options.json, facts)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Whether answers are in time as often as asked for, and what that costs in quality.
+"""How often answers are in time, beside the level asked for, and what that costs in quality.
 
     python -m simulations.deadlines --json deadlines.json
 
 Every query has a deadline of two seconds. Latencies are simulated, log-normal by model, so that each model
-is in time with a probability that is known: as a multiple of the share of late calls the level allows, in
-five cases, of which the one where the best model is just too slow is the hard one. The router starts cold,
-in latencies too. Beside it: the same learner told beforehand which models meet the level, and the best
-fixed model that does. What counts is quality, unless a trade is given.
+is in time with a known probability: a multiple of the share of late calls that the level allows. Of the
+five cases the hard one has a best model that is just too slow. The router starts cold, in latencies too.
+Beside it: the same learner given the models that meet the level, and the best fixed model that does. The
+measure is quality, unless a trade is given.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.played import sd
-from bandit_router.evaluation.report.words import plus_minus
-from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
-from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.report.formatting import format_spread
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.report.statistics import standard_deviation
+from bandit_router.evaluation.simulation.agents import Setting
+from bandit_router.evaluation.simulation.play import play_stream
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.evaluation.simulation.stream import Stream, with_latencies
-from bandit_router.evaluation.simulation.tracks import best_fixed
+from bandit_router.evaluation.simulation.tracks import best_fixed_arm
 from bandit_router.routing.deadline import Deadline
 from bandit_router.types import FloatArray, IntArray
 from simulations import show
@@ -74,38 +75,38 @@ class Played(NamedTuple):
 def shares_in_time(stream: Stream, cost_weight: float, late: Late, level: float) -> FloatArray:
     """The probability that each model is in time, (K,): best and worst are those of utility."""
     utility = (stream.quality - cost_weight * stream.cost_usd).mean(axis=0)
-    found = np.full(len(utility), late.between)
-    found[utility.argmax()], found[utility.argmin()] = late.best, late.worst
-    shares: FloatArray = 1.0 - np.minimum((1.0 - level) * found, _MOST_LATE)
+    late_calls = np.full(len(utility), late.between)
+    late_calls[utility.argmax()], late_calls[utility.argmin()] = late.best, late.worst
+    shares: FloatArray = 1.0 - np.minimum((1.0 - level) * late_calls, _MOST_LATE)
     return shares
 
 
-def timed(stream: Stream, shares: FloatArray, seed: int) -> Stream:
+def with_timed_calls(stream: Stream, shares: FloatArray, seed: int) -> Stream:
     """The stream with latencies of which such shares are in time: medians DEADLINE_S · exp(−σ Φ⁻¹(share))."""
     medians = [DEADLINE_S * math.exp(-SIGMA * NormalDist().inv_cdf(share)) for share in shares.tolist()]
     rng = np.random.default_rng([seed, _LATENCIES])
     return with_latencies(stream, medians, [SIGMA] * len(medians), rng)
 
 
-def contest(plan: Plan, shares: FloatArray, level: float, seed: int) -> dict[str, Played]:
+def play_case(plan: Plan, shares: FloatArray, level: float, seed: int) -> dict[str, Played]:
     """The router, the one that knows who is in time, and the best fixed model that is, on one order."""
-    stream = timed(plan.draw(seed)[0], shares, seed)
-    known = replace(stream, eligible=stream.eligible & (shares >= level))
+    stream = with_timed_calls(plan.draw(seed)[0], shares, seed)
+    in_time = replace(stream, eligible=stream.eligible & (shares >= level))
     contestants = {
         ROUTER: (RouterMaker(SPEC, deadline=Deadline(DEADLINE_S, level)), stream),
-        KNOWING: (RouterMaker(SPEC), known),
+        KNOWING: (RouterMaker(SPEC), in_time),
     }
-    found = {}
+    played = {}
     for name, (make, its_stream) in contestants.items():
-        travel, luck = plan.draw(seed)[2].spawn(2)  # the same luck for both
-        setting = Setting.of(stream, plan.cost_weight, luck)
-        run = play(its_stream, make(setting), plan.channel, travel)
-        found[name] = _played(stream, run.action, plan.cost_weight)
-    fixed = np.full(len(stream), best_fixed(known, plan.cost_weight))
-    return {**found, FIXED: _played(stream, fixed, plan.cost_weight)}
+        channel_rng, agent_rng = plan.draw(seed)[2].spawn(2)  # the same draws for both
+        setting = Setting.of(stream, plan.cost_weight, agent_rng)
+        run = play_stream(its_stream, make(setting), plan.channel, channel_rng)
+        played[name] = _measure(stream, run.action, plan.cost_weight)
+    fixed = np.full(len(stream), best_fixed_arm(in_time, plan.cost_weight))
+    return {**played, FIXED: _measure(stream, fixed, plan.cost_weight)}
 
 
-def _played(stream: Stream, action: IntArray, cost_weight: float) -> Played:
+def _measure(stream: Stream, action: IntArray, cost_weight: float) -> Played:
     rows = np.arange(len(stream))
     quality, cost = stream.quality[rows, action], stream.cost_usd[rows, action]
     assert stream.latency_s is not None
@@ -113,16 +114,21 @@ def _played(stream: Stream, action: IntArray, cost_weight: float) -> Played:
     return Played(float((quality - cost_weight * cost).mean()), float(quality.mean()), float(in_time.mean()))
 
 
-def grid(name: str, level: float, found: Mapping[str, Sequence[Mapping[str, Played]]]) -> Grid:
+def deadlines_grid(name: str, level: float, cases: Mapping[str, Sequence[Mapping[str, Played]]]) -> Grid:
     """Every case at one level: the share in time, and what the router earned more or less than the others."""
     rows = []
-    for case, seeds in found.items():
+    for case, seeds in cases.items():
         in_time = _values(seeds, ROUTER, "in_time")
         gaps = [
-            _values(seeds, ROUTER, "utility") - _values(seeds, one, "utility") for one in (KNOWING, FIXED)
+            _values(seeds, ROUTER, "utility") - _values(seeds, peer, "utility") for peer in (KNOWING, FIXED)
         ]
-        shown = (plus_minus(float(gap.mean()), sd(gap), 4) for gap in gaps)
-        cells = case, plus_minus(float(in_time.mean()), sd(in_time), 4), f"{in_time.min():.4f}", *shown
+        shown = (format_spread(float(gap.mean()), standard_deviation(gap), 4) for gap in gaps)
+        cells = (
+            case,
+            format_spread(float(in_time.mean()), standard_deviation(in_time), 4),
+            f"{in_time.min():.4f}",
+            *shown,
+        )
         rows.append(Row(cells=cells))
     return Grid(
         title=f"{name}: {level:.0%} of answers are to be there within {DEADLINE_S:g} s",
@@ -136,9 +142,9 @@ def grid(name: str, level: float, found: Mapping[str, Sequence[Mapping[str, Play
     )
 
 
-def verdicts(level: float, found: Mapping[str, Sequence[Mapping[str, Played]]]) -> Iterator[str]:
-    """What is missed of: in time as often as asked for, and nearly the utility of those who know."""
-    for case, seeds in found.items():
+def missed_bars(level: float, cases: Mapping[str, Sequence[Mapping[str, Played]]]) -> Iterator[str]:
+    """The bars that were missed: in time as often as asked for, and nearly the utility of both peers."""
+    for case, seeds in cases.items():
         in_time = float(_values(seeds, ROUTER, "in_time").mean())
         if in_time < level:
             yield f"{level:.0%}, {case}: {in_time:.4f} in time"
@@ -148,23 +154,23 @@ def verdicts(level: float, found: Mapping[str, Sequence[Mapping[str, Played]]]) 
                 yield f"{level:.0%}, {case}: {gap:.4f} below the {other}"
 
 
-def _values(seeds: Sequence[Mapping[str, Played]], name: str, what: str) -> FloatArray:
-    return np.array([getattr(one[name], what) for one in seeds])
+def _values(seeds: Sequence[Mapping[str, Played]], name: str, measure: str) -> FloatArray:
+    return np.array([getattr(played[name], measure) for played in seeds])
 
 
-def contests(
+def play_cases(
     plan: Plan, levels: Sequence[float], jobs: int
 ) -> dict[float, dict[str, list[dict[str, Played]]]]:
-    """Every case at every level, on every seed."""
+    """Play every case at every level, on every seed."""
     tasks = {
         (level, case): partial(
-            contest, plan, shares_in_time(plan.stream, plan.cost_weight, late, level), level
+            play_case, plan, shares_in_time(plan.stream, plan.cost_weight, late, level), level
         )
         for level in levels
         for case, late in CASES.items()
     }
-    found = show.on_every_seed(tasks, plan.seeds, jobs, plan.stream.name)
-    return {level: {case: found[level, case] for case in CASES} for level in levels}
+    played = show.on_every_seed(tasks, plan.seeds, jobs, plan.stream.name)
+    return {level: {case: played[level, case] for case in CASES} for level in levels}
 
 
 def main() -> None:
@@ -174,20 +180,21 @@ def main() -> None:
     options = parser.parse_args()
     console, facts, missed = Console(), {}, []
     for name in options.streams:
-        found = contests(show.plan_of(load_stream(name, options.data), options), options.levels, options.jobs)
-        for level, cases in found.items():
-            console.print(draw(grid(name, level, cases)))
-            missed += [f"{name}, {one}" for one in verdicts(level, cases)]
+        plan = show.plan_of(load_stream(name, options.data), options)
+        levels = play_cases(plan, options.levels, options.jobs)
+        for level, cases in levels.items():
+            console.print(draw_grid(deadlines_grid(name, level, cases)))
+            missed += [f"{name}, {bar}" for bar in missed_bars(level, cases)]
         facts[name] = {
-            f"{level:g}": {case: [_plain(one) for one in seeds] for case, seeds in cases.items()}
-            for level, cases in found.items()
+            f"{level:g}": {case: [_seed_json(played) for played in seeds] for case, seeds in cases.items()}
+            for level, cases in levels.items()
         }
     show.say_missed(console, missed)
     show.save(options.json, {"missed": missed, "runs": facts})
 
 
-def _plain(one: Mapping[str, Played]) -> dict[str, Any]:
-    return {name: played._asdict() for name, played in one.items()}
+def _seed_json(seed: Mapping[str, Played]) -> dict[str, Any]:
+    return {name: played._asdict() for name, played in seed.items()}
 
 
 if __name__ == "__main__":

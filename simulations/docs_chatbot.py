@@ -26,8 +26,8 @@ from rich.console import Console
 
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, simulate
 from bandit_router.router import Router
 from bandit_router.settings import Settings, make_settings
@@ -35,7 +35,7 @@ from bandit_router.store.store import Store
 from bandit_router.store.write_requests import Committed, WriteRequest
 from bandit_router.types import Decision
 from simulations import show
-from simulations.hand_written import NAMES, pair
+from simulations.hand_written import NAMES, cheap_and_strong
 from simulations.streams import STREAMS, cost_weight, stream_of
 
 SIMPLE_SHARE, MISREAD = 0.7, 0.12
@@ -63,14 +63,14 @@ class Query(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """What the log of a router says of a month: the calls, their USD, and the answers that were good."""
+    """The bill of a month from a router's log: calls, their USD, and good answers."""
 
     calls: int
     cost_usd: float
     good: int
 
 
-def questions(n: int, misread: float, rng: np.random.Generator) -> list[Query]:
+def make_questions(n: int, misread: float, rng: np.random.Generator) -> list[Query]:
     """n queries, 70% of them simple; a share ``misread`` of either kind is worded like the other."""
     is_complex = np.arange(n) >= round(SIMPLE_SHARE * n)
     wrong = np.zeros(n, dtype=np.bool_)
@@ -100,7 +100,7 @@ def settings_of(policy: Mapping[str, Any], folder: Path) -> Settings:
     )
 
 
-def month(policy: Mapping[str, Any], queries: Sequence[Query]) -> Bill:
+def play_month(policy: Mapping[str, Any], queries: Sequence[Query]) -> Bill:
     """Route every query, report what its call cost and whether the answer was good, and read the bill."""
     with tempfile.TemporaryDirectory(prefix="docs-chatbot-") as scratch:
         settings = settings_of(policy, Path(scratch))
@@ -122,7 +122,7 @@ def _serve(router: Router, queries: Sequence[Query]) -> None:
 
 
 def _commit(router: Router, puts: Iterator[WriteRequest]) -> list[Committed]:
-    """Many writes in a few transactions: what a busy service does without being asked to."""
+    """Commit many writes in few transactions, as a busy service does by itself."""
     waiting: list[Future[Committed | RouterError]] = []
     for put in puts:
         waiting.append(Future())
@@ -135,7 +135,7 @@ def _commit(router: Router, puts: Iterator[WriteRequest]) -> list[Committed]:
 
 
 def read_bill(settings: Settings) -> Bill:
-    """Add up the log."""
+    """Add up the calls, costs and good answers of the log."""
     calls, cost, good = 0, 0.0, 0.0
     with (
         closing(Store.open(settings.store.url, settings.router.name, create=False)) as store,
@@ -148,21 +148,21 @@ def read_bill(settings: Settings) -> Bill:
     return Bill(calls, cost, int(good))
 
 
-def bills(n: int) -> dict[str, Bill]:
-    """The month, each way."""
+def play_months(n: int) -> dict[str, Bill]:
+    """Play the month each way: the bill of each."""
     rng = np.random.default_rng(0)
-    plain, misread = questions(n, 0.0, rng), questions(n, MISREAD, rng)
+    plain, misread = make_questions(n, 0.0, rng), make_questions(n, MISREAD, rng)
     return {
-        "always the large model": month({"name": "fixed", "arm": "large"}, plain),
-        "heuristic": month(_HEURISTIC, plain),
-        f"heuristic that misreads {MISREAD:.0%}": month(_HEURISTIC, misread),
-        "always the small model": month({"name": "fixed", "arm": "small"}, plain),
+        "always the large model": play_month({"name": "fixed", "arm": "large"}, plain),
+        "heuristic": play_month(_HEURISTIC, plain),
+        f"heuristic that misreads {MISREAD:.0%}": play_month(_HEURISTIC, misread),
+        "always the small model": play_month({"name": "fixed", "arm": "small"}, plain),
     }
 
 
-def bills_grid(found: Mapping[str, Bill]) -> Grid:
-    """Money and answers, beside asking the large model always."""
-    first = next(iter(found.values()))
+def bills_grid(bills: Mapping[str, Bill]) -> Grid:
+    """The table of the bills: cost and answers, beside always asking the large model."""
+    first = next(iter(bills.values()))
     rows = [
         Row(
             cells=(
@@ -174,7 +174,7 @@ def bills_grid(found: Mapping[str, Bill]) -> Grid:
             ),
             strong=name == "heuristic",
         )
-        for name, bill in found.items()
+        for name, bill in bills.items()
     ]
     return Grid(
         title="A documentation chatbot's month, from the router's log",
@@ -183,26 +183,27 @@ def bills_grid(found: Mapping[str, Bill]) -> Grid:
     )
 
 
-def real_grid(name: str, plan: Plan, models: tuple[str, str], jobs: int) -> Grid:
+def real_queries_grid(name: str, plan: Plan, models: tuple[str, str], jobs: int) -> Grid:
     """The same bill on real queries: the learned router beside either model, and their mix at its cost."""
     spec = "tempered"
     with workers(jobs):
-        found = simulate(plan, {spec: RouterMaker(spec)})
+        simulation = simulate(plan, {spec: RouterMaker(spec)})
     shown = {
         f"always {models[1]}": f"fixed:{NAMES[1]}",
         "learned router": spec,
         "the two at random, at its cost": f"blind mix at the cost of {spec}",
         f"always {models[0]}": f"fixed:{NAMES[0]}",
     }
-    whole = found.named(f"fixed:{NAMES[1]}").values("cost_usd").mean()
+    whole = simulation.named(f"fixed:{NAMES[1]}").values("cost_usd").mean()
     rows = []
     for title, contender in shown.items():
-        one = found.named(contender)
-        cost, quality = one.values("cost_usd").mean(), one.values("quality").mean()
+        result = simulation.named(contender)
+        cost, quality = result.values("cost_usd").mean(), result.values("quality").mean()
         cells = (title, f"{100_000 * cost:,.2f}", f"{1.0 - cost / whole:.0%}", f"{quality:.1%}")
         rows.append(Row(cells=cells, strong=contender == spec))
     return Grid(
-        title=f"The same on real queries: {name}, {found.seeds} × {found.queries:,}, cold, per 100,000 calls",
+        title=f"The same on real queries: {name}, {simulation.seeds} × {simulation.queries:,}, cold, "
+        "per 100,000 calls",
         headings=("", "USD", "saved", "quality"),
         rows=tuple(rows),
         notes=("the router starts knowing nothing and hears only of the model it chose",),
@@ -224,8 +225,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one for each core")
     options = parser.parse_args()
     console = Console()
-    console.print(draw(bills_grid(bills(options.month))))
-    data, models = pair(STREAMS[options.stream](options.data))
+    console.print(draw_grid(bills_grid(play_months(options.month))))
+    data, models = cheap_and_strong(STREAMS[options.stream](options.data))
     stream = stream_of(data)
     plan = Plan(
         stream=stream,
@@ -233,7 +234,7 @@ def main() -> None:
         seeds=options.seeds,
         queries=options.queries,
     )
-    console.print(draw(real_grid(options.stream, plan, models, options.jobs)))
+    console.print(draw_grid(real_queries_grid(options.stream, plan, models, options.jobs)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Whether answers are as good on average as they have to be, and what that costs.
+"""How closely a quality floor is kept, and what keeping it costs.
 
     python -m simulations.floors --json floors.json
 
 On every stream the floor is 30, 60 and 90% of the way from the cheapest model's quality to the best one's.
-What the router spends is set beside the least that a query-blind mix of models costs which is as good: that
-takes knowing every model's quality and cost beforehand, and the router starts cold.
+The router's cost is compared with that of the cheapest query-blind mix of models that reaches the floor;
+the mix needs every model's quality and cost beforehand, while the router starts cold.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from rich.console import Console
 from scipy.optimize import linprog
 
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import Floor
@@ -42,22 +42,22 @@ class Kept(NamedTuple):
     late_cost: float
 
 
-def floors(stream: Stream) -> list[float]:
-    """From near the quality of the cheapest model to near that of the best."""
+def make_floors(stream: Stream) -> list[float]:
+    """The floors of a stream, from near the cheapest model's quality to near the best model's."""
     quality, cost = stream.quality.mean(axis=0), stream.cost_usd.mean(axis=0)
     low, high = float(quality[cost.argmin()]), float(quality.max())
     return [low + way * (high - low) for way in WAYS]
 
 
 def cheapest_mix_usd(stream: Stream, floor: float) -> float:
-    """The least that a query costs on average whose model is drawn so that quality reaches the floor."""
+    """The mean cost of the cheapest query-blind mix of models whose quality reaches the floor."""
     quality, cost = stream.quality.mean(axis=0), stream.cost_usd.mean(axis=0)
-    found = linprog(cost, A_ub=[-quality], b_ub=[-floor], A_eq=[np.ones_like(cost)], b_eq=[1.0])
-    return float(found.fun)
+    solved = linprog(cost, A_ub=[-quality], b_ub=[-floor], A_eq=[np.ones_like(cost)], b_eq=[1.0])
+    return float(solved.fun)
 
 
-def keep(plan: Plan, floor: float, least_usd: float, seed: int) -> Kept:
-    """What the router does on one order, beside the least that the floor costs."""
+def play_floor(plan: Plan, floor: float, least_usd: float, seed: int) -> Kept:
+    """Play the router on the order of one seed; its costs are relative to ``least_usd``."""
     _, run = play_seed(plan, RouterMaker("tempered", goal=Floor(reward=floor)), seed)
     above = floor * (running_average(run.quality, floor) - 1.0)
     return Kept(
@@ -69,10 +69,10 @@ def keep(plan: Plan, floor: float, least_usd: float, seed: int) -> Kept:
     )
 
 
-def grid(title: str, found: Mapping[float, Sequence[Kept]]) -> Grid:
-    """Every floor of one stream."""
+def floors_grid(title: str, kept: Mapping[float, Sequence[Kept]]) -> Grid:
+    """The table of one stream: a row for each floor."""
     rows = []
-    for floor, runs in found.items():
+    for floor, runs in kept.items():
         end, least, below, cost, late_cost = np.array(runs).T
         cells = (
             f"{floor:.3f}",
@@ -103,11 +103,12 @@ def main() -> None:
         stream = load_stream(name, options.data)
         plan = Plan(stream=stream, cost_weight=0.0, seeds=options.seeds, queries=options.queries)
         tasks = {
-            floor: partial(keep, plan, floor, cheapest_mix_usd(stream, floor)) for floor in floors(stream)
+            floor: partial(play_floor, plan, floor, cheapest_mix_usd(stream, floor))
+            for floor in make_floors(stream)
         }
-        found = show.on_every_seed(tasks, plan.seeds, options.jobs, name)
-        console.print(draw(grid(f"{name}: {plan.seeds} × {plan.length:,} queries", found)))
-        facts[name] = {f"{floor:.4f}": [kept._asdict() for kept in runs] for floor, runs in found.items()}
+        kept = show.on_every_seed(tasks, plan.seeds, options.jobs, name)
+        console.print(draw_grid(floors_grid(f"{name}: {plan.seeds} × {plan.length:,} queries", kept)))
+        facts[name] = {f"{floor:.4f}": [run._asdict() for run in runs] for floor, runs in kept.items()}
     show.save(options.json, facts)
 
 

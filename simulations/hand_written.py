@@ -1,4 +1,4 @@
-"""How well do rules and a classifier know when the cheap model is good enough? Beside a router that learns.
+"""How well rules and a classifier predict that the cheap model is good enough, beside a router that learns.
 
     python -m simulations.hand_written
 
@@ -25,12 +25,12 @@ from threadpoolctl import threadpool_limits
 
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.parallel import run_tasks, workers
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.words import per_1k
-from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.report.formatting import usd_per_1k
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
-from bandit_router.evaluation.training.examples import LOW
+from bandit_router.evaluation.training.examples import LOW_QUALITY
 from bandit_router.evaluation.training.logistic import Labelled
 from bandit_router.evaluation.training.train import hold_out
 from bandit_router.signals.classifier import P_COMPLEX
@@ -67,7 +67,7 @@ class Figures(NamedTuple):
     over_mix: float
 
 
-def pair(data: Dataset) -> tuple[Dataset, tuple[str, str]]:
+def cheap_and_strong(data: Dataset) -> tuple[Dataset, tuple[str, str]]:
     """The cheapest model, called ``cheap``, and the best of the others, ``strong``; and their real names."""
     cheap = int(data.cost_usd.mean(axis=0).argmin())
     quality = data.quality.mean(axis=0)
@@ -76,15 +76,15 @@ def pair(data: Dataset) -> tuple[Dataset, tuple[str, str]]:
     return data.only(models, dict(zip(models, NAMES, strict=True))), models
 
 
-def classified(stream: Stream, seed: int = 0) -> Stream:
-    """The stream with what a classifier says that was trained on other queries."""
-    data = Labelled(stream.x, stream.quality[:, CHEAP] < LOW, np.ones(len(stream)))
+def with_classifier(stream: Stream, seed: int = 0) -> Stream:
+    """The stream with the signals of classifiers that were trained on the other queries."""
+    data = Labelled(stream.x, stream.quality[:, CHEAP] < LOW_QUALITY, np.ones(len(stream)))
     with threadpool_limits(1, "blas"):
         p = hold_out(data, np.random.default_rng(seed)).p.tolist()
     return replace(stream, signals=tuple({**stream.signals_at(i), P_COMPLEX: p[i]} for i in range(len(p))))
 
 
-def judge(plan: Plan, spec: str, seed: int) -> Figures:
+def play_entrant(plan: Plan, spec: str, seed: int) -> Figures:
     """Play one policy through the stream of one seed."""
     stream, run = play_seed(plan, RouterMaker(spec), seed)
     enough = stream.quality[:, CHEAP] >= stream.quality[:, STRONG] - MARGIN
@@ -104,15 +104,18 @@ def judge(plan: Plan, spec: str, seed: int) -> Figures:
     )
 
 
-def compare(plan: Plan) -> dict[str, Figures]:
+def play_entrants(plan: Plan) -> dict[str, Figures]:
     """The figures of every entrant, means over seeds."""
-    tasks = [partial(judge, plan, spec, seed) for spec in ENTRANTS.values() for seed in range(plan.seeds)]
-    found = np.array(list(run_tasks(tasks))).reshape(len(ENTRANTS), plan.seeds, -1).mean(axis=1)
-    return {name: Figures(*row) for name, row in zip(ENTRANTS, found.tolist(), strict=True)}
+    tasks = [
+        partial(play_entrant, plan, spec, seed) for spec in ENTRANTS.values() for seed in range(plan.seeds)
+    ]
+    figures = np.array(list(run_tasks(tasks))).reshape(len(ENTRANTS), plan.seeds, -1).mean(axis=1)
+    return {name: Figures(*row) for name, row in zip(ENTRANTS, figures.tolist(), strict=True)}
 
 
-def grid(title: str, found: Mapping[str, Figures], models: Sequence[str]) -> Grid:
-    best = max(found, key=lambda name: found[name].utility)
+def entrants_grid(title: str, entrants: Mapping[str, Figures], models: Sequence[str]) -> Grid:
+    """The table of one stream: the figures of every entrant."""
+    best = max(entrants, key=lambda name: entrants[name].utility)
     return Grid(
         title=title,
         headings=("", "accuracy", "last ¼", "to strong", "USD/1k", "utility", "over mix"),
@@ -120,16 +123,16 @@ def grid(title: str, found: Mapping[str, Figures], models: Sequence[str]) -> Gri
             Row(
                 cells=(
                     name,
-                    f"{one.accuracy:.1%}",
-                    f"{one.late:.1%}",
-                    f"{one.strong_share:.1%}",
-                    per_1k(one.cost_usd),
-                    f"{one.utility:.4f}",
-                    f"{round(one.over_mix, 4) + 0.0:+.4f}",
+                    f"{figures.accuracy:.1%}",
+                    f"{figures.late:.1%}",
+                    f"{figures.strong_share:.1%}",
+                    usd_per_1k(figures.cost_usd),
+                    f"{figures.utility:.4f}",
+                    f"{round(figures.over_mix, 4) + 0.0:+.4f}",
                 ),
                 strong=name == best,
             )
-            for name, one in found.items()
+            for name, figures in entrants.items()
         ),
         notes=(
             f"cheap: {models[CHEAP]}; strong: {models[STRONG]}; bold: the highest utility",
@@ -138,22 +141,25 @@ def grid(title: str, found: Mapping[str, Figures], models: Sequence[str]) -> Gri
     )
 
 
-def options() -> argparse.Namespace:
+def read_options() -> argparse.Namespace:
     parser = show.parser(__doc__, ("paretobandit", "zeroeval8", "llm_confidence", "routellm", "mixed"))
     parser.set_defaults(seeds=5)
     return parser.parse_args()
 
 
 def main() -> None:
-    chosen, console, facts = options(), Console(), {}
+    chosen, console, facts = read_options(), Console(), {}
     with workers(chosen.jobs):
         for name in chosen.streams:
-            data, models = pair(STREAMS[name](chosen.data))
-            plan = show.plan_of(classified(stream_of(data)), chosen)
-            found = compare(plan)
+            data, models = cheap_and_strong(STREAMS[name](chosen.data))
+            plan = show.plan_of(with_classifier(stream_of(data)), chosen)
+            entrants = play_entrants(plan)
             title = f"{name}: {plan.seeds} × {plan.length:,} queries, λ = {plan.cost_weight:.3g}/USD"
-            console.print(draw(grid(title, found, models)))
-            facts[name] = {"models": models, "entrants": {k: one._asdict() for k, one in found.items()}}
+            console.print(draw_grid(entrants_grid(title, entrants, models)))
+            facts[name] = {
+                "models": models,
+                "entrants": {k: figures._asdict() for k, figures in entrants.items()},
+            }
     show.save(chosen.json, facts)
 
 

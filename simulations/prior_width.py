@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bandit_router.evaluation.datasets import load_parquet
-from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.settings.learning import PosteriorSection
 from simulations import show
@@ -31,14 +31,14 @@ _SETTINGS = {
 }
 
 
-def compare(plan: Plan) -> Table:
-    """A row for each setting."""
+def compare_priors(plan: Plan) -> Table:
+    """The table of one stream: a row for each prior and policy."""
     simulation = show.played(plan, _SETTINGS, -1, plan.stream.name)
     best = simulation.named("best fixed")
     table = Table("prior_std", "weight_std", "policy", "gap", "gap, last ¼", title=simulation.name)
     for name in _SETTINGS:
-        one = simulation.named(name)
-        gaps = ((one.values(part) - best.values(part)).mean() for part in ("utility", "last"))
+        policy = simulation.named(name)
+        gaps = ((policy.values(v) - best.values(v)).mean() for v in ("utility", "last"))
         table.add_row(*name.split(" / "), *(f"{gap:+.4f}" for gap in gaps))
     return table
 
@@ -54,7 +54,7 @@ def main() -> None:
         plan = Plan(
             stream=stream, cost_weight=cost_weight(stream, 0.1), seeds=options.seeds, queries=options.queries
         )
-        Console().print(compare(plan))
+        Console().print(compare_priors(plan))
 
 
 if __name__ == "__main__":

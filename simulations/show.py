@@ -1,4 +1,4 @@
-"""What the scripts share: options, the progress bar, output."""
+"""Options, progress bar and output that all simulation scripts share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bandit_router.errors import RouterError
 from bandit_router.evaluation.parallel import run_tasks, workers
-from bandit_router.evaluation.simulation.agents import MakeAgent, RouterMaker
+from bandit_router.evaluation.simulation.agents import MakeAgent
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.settings.learning import PosteriorSection
@@ -46,29 +47,29 @@ _WORTH = "quality that the mean cost of the dearest model is worth"
 def parser(
     description: str | None, streams: Sequence[str] = tuple(STREAMS), *, trades: Sequence[float] | None = ()
 ) -> argparse.ArgumentParser:
-    """The options every script has, with the streams, and the trades if several, it plays by default.
+    """The parser of the options that every script has, with the default streams and trades of the script.
 
-    With None for trades, cost has no fixed weight and there is no such option.
+    With no trades there is one ``--trade``; with None cost has no fixed weight, and no such option exists.
     """
-    found = argparse.ArgumentParser(
+    options = argparse.ArgumentParser(
         description=(description or "").partition("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    found.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the files")
-    found.add_argument("--streams", nargs="+", choices=tuple(STREAMS), default=list(streams))
-    found.add_argument("--seeds", type=int, default=20, help="random orders of each stream")
-    found.add_argument("--queries", type=int, default=5000, help="length of each stream, at most")
+    options.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the files")
+    options.add_argument("--streams", nargs="+", choices=tuple(STREAMS), default=list(streams))
+    options.add_argument("--seeds", type=int, default=20, help="random orders of each stream")
+    options.add_argument("--queries", type=int, default=5000, help="length of each stream, at most")
     if trades:
-        found.add_argument("--trades", nargs="+", type=float, default=list(trades), help=_WORTH)
+        options.add_argument("--trades", nargs="+", type=float, default=list(trades), help=_WORTH)
     elif trades is not None:
-        found.add_argument("--trade", type=float, default=0.1, help=_WORTH)
-    found.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one for each core")
-    found.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
-    return found
+        options.add_argument("--trade", type=float, default=0.1, help=_WORTH)
+    options.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one for each core")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
+    return options
 
 
 def plan_of(stream: Stream, options: argparse.Namespace, trade: float | None = None) -> Plan:
-    """The plan that the options describe, at one of their trades if there are several."""
+    """The plan that the options describe, at the given trade or else at theirs."""
     return Plan(
         stream=stream,
         cost_weight=cost_weight(stream, options.trade if trade is None else trade),
@@ -86,19 +87,19 @@ def played(plan: Plan, agents: Mapping[str, MakeAgent], jobs: int, title: str) -
 def on_every_seed(
     tasks: Mapping[K, Callable[[int], T]], seeds: int, jobs: int, title: str
 ) -> dict[K, list[T]]:
-    """What each of the tasks returns for seeds 0, 1, …, in their order, with a progress bar."""
+    """The results of each task for seeds 0, 1, …, in order, with a progress bar."""
     calls = [partial(task, seed) for task in tasks.values() for seed in range(seeds)]
-    found = []
+    results = []
     with progress(title, len(calls)) as step, workers(jobs):
-        for one in run_tasks(calls):
-            found.append(one)
+        for result in run_tasks(calls):
+            results.append(result)
             step(1)
-    return {key: found[i * seeds : (i + 1) * seeds] for i, key in enumerate(tasks)}
+    return {key: results[i * seeds : (i + 1) * seeds] for i, key in enumerate(tasks)}
 
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar; what it yields is told of how much more is done."""
+    """A progress bar; call what it yields with the number of further steps done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
@@ -106,9 +107,9 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def say_missed(console: Console, missed: Sequence[str]) -> None:
-    """Name every bar that was missed, and how many."""
-    for one in missed:
-        console.print(f"missed: {one}")
+    """Print every bar that was missed, and their number."""
+    for bar in missed:
+        console.print(f"missed: {bar}")
     console.print(f"bars: {f'{len(missed)} missed' if missed else 'all met'}")
 
 
@@ -119,7 +120,7 @@ def save(file: Path | None, facts: Mapping[str, Any]) -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script; what is wrong with its options or files is one line and exit code 1."""
+    """Run a script; an error in its options or files becomes one line and exit code 1."""
     try:
         main()
     except (RouterError, OSError) as error:

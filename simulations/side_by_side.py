@@ -2,11 +2,11 @@
 
     python -m simulations.side_by_side --json side_by_side.json
 
-Everyone starts cold and gets the same contexts, seeds and order, and an outcome is known at once. The
-defaults of bandit-router were settled in simulation, those of the peers elsewhere: a small lead says
-little. Where a peer's default width does badly here, there is a row with another. The
-time is that of choosing and learning on one thread. It is for information: other work on the machine
-slows it down, and MABWiser, paretobandit and contextualbandits log no propensity.
+All start cold and get the same contexts, seeds and order; an outcome is known at once. The defaults of
+bandit-router were chosen in simulations, those of the peers elsewhere: a small lead means little. A peer
+whose default width does badly here has a row with another. The time is that of choosing and learning on one
+thread, for information: other work on the machine slows it down, and MABWiser, paretobandit and
+contextualbandits log no propensity.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from bandit_router.evaluation.report.as_json import simulation_json
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.played import sd
-from bandit_router.evaluation.report.words import per_1k, plus_minus
+from bandit_router.evaluation.report.formatting import format_spread, usd_per_1k
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.report.statistics import standard_deviation
 from bandit_router.evaluation.simulation.agents import MakeAgent, Setting
-from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation
 from simulations import show
 from simulations.peers import PEERS
@@ -39,26 +39,26 @@ _NOTES = (
 _TIMED = 2000
 
 
-def time_us(plan: Plan, make: MakeAgent) -> float:
+def time_agent_us(plan: Plan, make: MakeAgent) -> float:
     """Mean µs to route one query and learn from it, over the first queries of the first seed."""
-    stream, _, rest = replace(plan, queries=min(_TIMED, plan.queries or _TIMED)).draw(0)
-    travel, luck = rest.spawn(2)
-    setting = Setting.of(stream, plan.cost_weight, luck)
+    stream, _, rng = replace(plan, queries=min(_TIMED, plan.queries or _TIMED)).draw(0)
+    channel_rng, agent_rng = rng.spawn(2)
+    setting = Setting.of(stream, plan.cost_weight, agent_rng)
     with threadpool_limits(1, "blas"):
         agent = make(setting)
         start = perf_counter()
-        play(stream, agent, plan.channel, travel)
+        play_stream(stream, agent, plan.channel, channel_rng)
     return 1e6 * (perf_counter() - start) / len(stream)
 
 
-def grid(simulation: Simulation, title: str, us: Mapping[str, float]) -> Grid:
-    """Everyone by gap, the baselines among them."""
+def contenders_grid(simulation: Simulation, title: str, us: Mapping[str, float]) -> Grid:
+    """The table of one stream: peers, policies and baselines, by gap."""
     by_gap = sorted(
         (c for c in simulation.contenders if c.role in ("policy", "best fixed", "uniform")),
-        key=lambda one: float(one.values("gap").mean()),
+        key=lambda contender: float(contender.values("gap").mean()),
     )
     rows = [
-        Row(cells=(one.name, *_cells(simulation, one, us)), strong=one.name in show.OURS) for one in by_gap
+        Row(cells=(c.name, *_contender_cells(simulation, c, us)), strong=c.name in show.OURS) for c in by_gap
     ]
     return Grid(
         title=f"{title}: {simulation.seeds} × {simulation.queries:,} queries, {len(simulation.arms)} models",
@@ -68,19 +68,21 @@ def grid(simulation: Simulation, title: str, us: Mapping[str, float]) -> Grid:
     )
 
 
-def _cells(simulation: Simulation, one: Contender, us: Mapping[str, float]) -> tuple[str, ...]:
-    gap = np.round(one.values("gap"), 6) + 0.0
+def _contender_cells(
+    simulation: Simulation, contender: Contender, us: Mapping[str, float]
+) -> tuple[str, ...]:
+    gap = np.round(contender.values("gap"), 6) + 0.0
     over = ""
-    if one.role == "policy":
-        mix = simulation.named(f"blind mix at the cost of {one.name}")
-        over = f"{(one.values('utility') - mix.values('utility')).mean():+.4f}"
+    if contender.role == "policy":
+        mix = simulation.named(f"blind mix at the cost of {contender.name}")
+        over = f"{(contender.values('utility') - mix.values('utility')).mean():+.4f}"
     return (
-        plus_minus(float(gap.mean()), sd(gap), 1),
+        format_spread(float(gap.mean()), standard_deviation(gap), 1),
         f"{gap.max():.1f}",
         over,
-        f"{one.values('quality').mean():.4f}",
-        per_1k(float(one.values("cost_usd").mean())),
-        f"{us[one.name]:.0f}" if one.name in us else "",
+        f"{contender.values('quality').mean():.4f}",
+        usd_per_1k(float(contender.values("cost_usd").mean())),
+        f"{us[contender.name]:.0f}" if contender.name in us else "",
     )
 
 
@@ -90,16 +92,16 @@ def main() -> None:
     options = parser.parse_args()
     agents = {**show.OURS, **{name: make for name, make in PEERS.items() if name not in options.without}}
     console = Console()
-    found: dict[str, dict[str, Any]] = {}
+    facts: dict[str, dict[str, Any]] = {}
     for name in options.streams:
         stream = load_stream(name, options.data)
         for trade in options.trades:
             plan, title = show.plan_of(stream, options, trade), f"{name}, {trade:g}"
-            us = {agent: time_us(plan, make) for agent, make in agents.items()}
+            us = {agent: time_agent_us(plan, make) for agent, make in agents.items()}
             simulation = show.played(plan, agents, options.jobs, title)
-            console.print(draw(grid(simulation, title, us)))
-            found[title] = {**simulation_json(simulation), "us_per_query": us}
-    show.save(options.json, found)
+            console.print(draw_grid(contenders_grid(simulation, title, us)))
+            facts[title] = {**simulation_json(simulation), "us_per_query": us}
+    show.save(options.json, facts)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def _zeroeval8(folder: Path) -> Dataset:
 
 
 def _others(folder: Path, half: int) -> Dataset:
-    """Every other one, by name, of the models of zeroeval that are in none of the five streams."""
+    """Half of zeroeval's models that are in none of the five streams: every other one by name."""
     data = _zeroeval(folder)
     rest = sorted(model for model in data.models if model not in (*_EIGHT, _IN_MIXED))
     return replace(data.only(rest[half::2]), name=f"zeroeval_{'ab'[half]}")
@@ -72,7 +72,7 @@ STREAMS: Mapping[str, Callable[[Path], Dataset]] = {
     "routellm": _routellm,
     "mixed": _mixed,
 }
-"""What each stream is made of, from the folder the files are in."""
+"""The dataset of each stream, given the folder of the files."""
 
 
 FIVE = ("mixed", "paretobandit", "zeroeval8", "llm_confidence", "routellm")

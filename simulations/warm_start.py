@@ -1,4 +1,4 @@
-"""What a warm start is worth: routers that saw every model's answer to a few queries before the stream.
+"""The worth of a warm start: routers that saw every model's answer to a few queries before the stream.
 
     python -m simulations.warm_start --json warm_start.json
 
@@ -19,10 +19,11 @@ from rich.console import Console
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.report.as_json import simulation_json
-from bandit_router.evaluation.report.grid import Grid, Row, draw
-from bandit_router.evaluation.report.played import sd
-from bandit_router.evaluation.report.words import plus_minus
-from bandit_router.evaluation.simulation.agents import Agent, MakeAgent, RouterMaker, Setting
+from bandit_router.evaluation.report.formatting import format_spread
+from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
+from bandit_router.evaluation.report.statistics import standard_deviation
+from bandit_router.evaluation.simulation.agents import Agent, MakeAgent, Setting
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Simulation
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.types import BoolArray, FloatArray, IntArray, Signals
@@ -36,7 +37,7 @@ _RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
 @dataclass(frozen=True, slots=True)
 class WrongLabels:
-    """The same agent, told that each model answered as the one before it did, and cost as much."""
+    """The same agent with wrong labels: each model has the answers and costs of the one before it."""
 
     make: MakeAgent
 
@@ -49,8 +50,8 @@ class WrongLabels:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """Takes the model that was best on the labelled queries, and keeps it."""
+class KeptArm:
+    """Always takes the model that was best on the labelled queries."""
 
     arm: int
 
@@ -61,16 +62,16 @@ class Kept:
         return self.arm
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
-        """It has made up its mind."""
+        """Learns nothing: its arm is fixed."""
 
 
-def keep_best(setting: Setting) -> Kept:
-    """The choice of who measures once and never again."""
+def keep_best(setting: Setting) -> KeptArm:
+    """Choose the best arm of the labelled queries, once and for all."""
     labelled = setting.labelled
     if labelled is None:
         raise InvalidInput("labelled", "is missing", "give at least one labelled query")
     utility = labelled.quality - setting.cost_weight * labelled.cost_usd
-    return Kept(int(utility.mean(axis=0).argmax()))
+    return KeptArm(int(utility.mean(axis=0).argmax()))
 
 
 AGENTS: Mapping[str, MakeAgent] = {
@@ -90,23 +91,23 @@ def regression_gain(stream: Stream, weight: float, rng: np.random.Generator) -> 
     """
     utility = stream.quality - weight * stream.cost_usd
     fold = rng.permutation(len(stream)) % _FOLDS
-    earned = [_earned(stream.x, utility, fold, ridge) for ridge in _RIDGES]
+    earned = [_ridge_utility(stream.x, utility, fold, ridge) for ridge in _RIDGES]
     return max(earned) - float(utility.mean(axis=0).max())
 
 
-def _earned(x: FloatArray, utility: FloatArray, fold: IntArray, ridge: float) -> float:
+def _ridge_utility(x: FloatArray, utility: FloatArray, fold: IntArray, ridge: float) -> float:
     chosen = np.empty(len(x), dtype=np.int64)
     for f in range(_FOLDS):
-        there, here = fold != f, fold == f
-        mean = utility[there].mean(axis=0)
-        gram = x[there].T @ x[there] + ridge * np.eye(x.shape[1])
-        theta = np.linalg.solve(gram, x[there].T @ (utility[there] - mean))
-        chosen[here] = (x[here] @ theta + mean).argmax(axis=1)
+        training, test = fold != f, fold == f
+        mean = utility[training].mean(axis=0)
+        gram = x[training].T @ x[training] + ridge * np.eye(x.shape[1])
+        theta = np.linalg.solve(gram, x[training].T @ (utility[training] - mean))
+        chosen[test] = (x[test] @ theta + mean).argmax(axis=1)
     return float(utility[np.arange(len(x)), chosen].mean())
 
 
-def grid(simulation: Simulation, title: str, gain: float, labelled: int) -> Grid:
-    """Everyone, and how the three questions are answered."""
+def warm_start_grid(simulation: Simulation, title: str, gain: float, labelled: int) -> Grid:
+    """The table of one stream: each agent with the answers to the three questions."""
     cold = simulation.named("tempered, cold").values("gap").mean()
     rows = []
     for name in AGENTS:
@@ -115,7 +116,7 @@ def grid(simulation: Simulation, title: str, gain: float, labelled: int) -> Grid
         share = f"{-below.mean() / gain:.0%}" if gain > 0 else ""
         cells = (
             name,
-            plus_minus(float(below.mean()) + 0.0, sd(below), 4),
+            format_spread(float(below.mean()) + 0.0, standard_deviation(below), 4),
             f"{below.max():.4f}",
             share,
             f"{gap.mean():.1f}",
@@ -139,7 +140,7 @@ def main() -> None:
     parser.add_argument("--labelled", type=int, default=300, help="queries that every model answered")
     options = parser.parse_args()
     console = Console()
-    found: dict[str, dict[str, Any]] = {}
+    facts: dict[str, dict[str, Any]] = {}
     for name in options.streams:
         stream = load_stream(name, options.data)
         for trade in options.trades:
@@ -147,9 +148,9 @@ def main() -> None:
             title = f"{name}, {trade:g}"
             simulation = show.played(plan, AGENTS, options.jobs, title)
             gain = regression_gain(stream, plan.cost_weight, np.random.default_rng(0))
-            console.print(draw(grid(simulation, title, gain, options.labelled)))
-            found[title] = {**simulation_json(simulation), "regression_gain": gain}
-    show.save(options.json, found)
+            console.print(draw_grid(warm_start_grid(simulation, title, gain, options.labelled)))
+            facts[title] = {**simulation_json(simulation), "regression_gain": gain}
+    show.save(options.json, facts)
 
 
 if __name__ == "__main__":

@@ -75,9 +75,9 @@ def evaluate(
     from bandit_router.evaluation.logs.read import open_log
     from bandit_router.evaluation.parallel import workers
     from bandit_router.evaluation.replay import log_refusals, replay_policies
-    from bandit_router.evaluation.report.as_json import evaluation_json, plain
-    from bandit_router.evaluation.report.page import evaluation_page
-    from bandit_router.evaluation.report.replayed import left_out_lines, replay_table
+    from bandit_router.evaluation.report.as_json import evaluation_json, json_value
+    from bandit_router.evaluation.report.pages import evaluation_page
+    from bandit_router.evaluation.report.replay_tables import describe_left_out, replay_table
 
     if estimator is not None and estimator not in ESTIMATORS:
         problem = f"{estimator!r} is not an estimator"
@@ -123,13 +123,13 @@ def evaluate(
             replay_error = error
     if as_json:
         counts = {reason: {"count": rows.count, "first": rows.ids} for reason, rows in left_out.items()}
-        more = {"estimator": estimator, "replays": plain(replayed), "left_out": plain(counts)}
+        more = {"estimator": estimator, "replays": json_value(replayed), "left_out": json_value(counts)}
         print_json(evaluation_json(result) | more)
     elif replayed:
         console.print(replay_table(replayed, force=force))
     if report is not None:
         title = f"What {hide_passwords(log) if '://' in log else log} says"
-        lines = left_out_lines(left_out)
+        lines = describe_left_out(left_out)
         page = evaluation_page(result, estimator, title=title, left_out=lines, replays=replayed)
         write_report_page(report, page, quiet=as_json)
     if replay_error is not None:
@@ -150,15 +150,15 @@ def default_estimator(log: Log) -> str:
 def _print_evaluation(
     result: Evaluation, estimator: str, left_out: Mapping[str, LeftOut], force: bool
 ) -> None:
-    from bandit_router.evaluation.report.replayed import left_out_lines
-    from bandit_router.evaluation.report.tables import evaluation_tables
+    from bandit_router.evaluation.report.evaluation_tables import evaluation_tables
+    from bandit_router.evaluation.report.replay_tables import describe_left_out
 
-    for block in (*evaluation_tables(result, estimator, force=force), *left_out_lines(left_out)):
+    for block in (*evaluation_tables(result, estimator, force=force), *describe_left_out(left_out)):
         print_line(block) if isinstance(block, str) else console.print(block)
 
 
 def _classified_pieces(log: Log, path: Path) -> Sequence[BlockSource]:
     """The pieces of a log with the probabilities of the classifier in a file."""
-    from bandit_router.evaluation.classified import classified_pieces
+    from bandit_router.evaluation.classified import classify_log
 
-    return classified_pieces(log, read_classifier(path), path)
+    return classify_log(log, read_classifier(path), path)

@@ -87,12 +87,12 @@ def simulate(
     from bandit_router.evaluation.datasets import load_dataset, load_prices
     from bandit_router.evaluation.parallel import workers
     from bandit_router.evaluation.report.as_json import simulation_json
-    from bandit_router.evaluation.report.page import simulation_page
-    from bandit_router.evaluation.report.tables import simulation_table
+    from bandit_router.evaluation.report.pages import simulation_page
+    from bandit_router.evaluation.report.simulation_tables import simulation_table
     from bandit_router.evaluation.simulation import simulate as simulation
-    from bandit_router.evaluation.simulation.agents import RouterMaker
     from bandit_router.evaluation.simulation.channel import Channel
     from bandit_router.evaluation.simulation.events import parse_event
+    from bandit_router.evaluation.simulation.router_agent import RouterMaker
 
     check_weight("cost_weight", cost_weight)
     check_weight("trade", trade)
@@ -136,7 +136,7 @@ def simulate(
 
 def _make_stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> Stream:
     """The dataset with the context and the signals of every query."""
-    from bandit_router.evaluation.classified import classified_stream
+    from bandit_router.evaluation.classified import classify_stream
     from bandit_router.evaluation.simulation.stream import make_stream
     from bandit_router.features import build_pipeline
     from bandit_router.signals.rules import make_rules, shipped_rules
@@ -150,7 +150,7 @@ def _make_stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> S
         contexts.append(pipeline.context(query))
         signals.append(rules(query))
     stream = make_stream(dataset, contexts, signals)
-    return stream if judge is None else classified_stream(stream, judge)
+    return stream if judge is None else classify_stream(stream, judge)
 
 
 def _make_goal(usd_per_request: float | None, mean_quality: float | None) -> Goal | None:

@@ -28,8 +28,8 @@ from bandit_router.signals.classifier import Classifier, save_classifier
 from bandit_router.store.engine import hide_passwords
 
 if TYPE_CHECKING:
-    from bandit_router.evaluation.training.examples import Examples, Pair
-    from bandit_router.evaluation.training.train import Trained
+    from bandit_router.evaluation.training.examples import ModelPair, TrainingExamples
+    from bandit_router.evaluation.training.train import TrainedClassifier
 
 
 def train_classifier(
@@ -62,17 +62,19 @@ def train_classifier(
     """Train a classifier to tell which queries the cheap model answers badly, from labels or from a log."""
     import numpy as np
 
-    from bandit_router.evaluation.report.trained import about, trained_page, trained_tables, verdicts
-    from bandit_router.evaluation.training.examples import Pair
+    from bandit_router.evaluation.report.classifier_tables import classifier_tables, describe_training
+    from bandit_router.evaluation.report.pages import classifier_page
+    from bandit_router.evaluation.report.verdicts import classifier_verdicts
+    from bandit_router.evaluation.training.examples import ModelPair
     from bandit_router.evaluation.training.logistic import FOLDS
-    from bandit_router.evaluation.training.threshold import Target
-    from bandit_router.evaluation.training.train import train_on
+    from bandit_router.evaluation.training.threshold import ThresholdTarget
+    from bandit_router.evaluation.training.train import train_classifier_on
 
     if target.exists() and not force:
         raise RouterError(f"{target} already exists; use --force to replace it")
     check_report_path(report)
-    pair = Pair(cheap=cheap, expensive=expensive)
-    objective = Target(quality=quality, usd_per_request=usd_per_request)
+    pair = ModelPair(cheap=cheap, expensive=expensive)
+    objective = ThresholdTarget(quality=quality, usd_per_request=usd_per_request)
     if data is not None and log is None:
         examples = _examples_of_data(data, columns, config, pair, low, quiet=as_json)
     elif log is not None and data is None:
@@ -80,27 +82,27 @@ def train_classifier(
     else:
         raise InvalidInput("data", "or log is needed, not both", "give exactly one of --data and --log")
     with progress_bar("training", FOLDS + 1, quiet=as_json) as step:
-        trained = train_on(examples, objective, np.random.default_rng(seed), step)
+        trained = train_classifier_on(examples, objective, np.random.default_rng(seed), step)
     classifier = trained.classifier(datetime.now(UTC).isoformat(timespec="seconds"))
     save_classifier(classifier, target)
     if as_json:
         facts = {"file": str(target), "classifier": classifier.digest, **_classifier_facts(classifier)}
         print_json(facts | {"metrics": classifier.metrics})
     else:
-        print_line(about(trained))
-        for table in trained_tables(trained):
+        print_line(describe_training(trained))
+        for table in classifier_tables(trained):
             console.print(table)
-        for verdict in verdicts(trained):
+        for verdict in classifier_verdicts(trained):
             print_line(verdict)
         _print_next_steps(trained, classifier, target)
     if report is not None:
-        page = trained_page(trained, title=f"Classifier {classifier.digest}")
+        page = classifier_page(trained, title=f"Classifier {classifier.digest}")
         write_report_page(report, page, quiet=as_json)
 
 
 def _examples_of_data(
-    data: str, columns: str | None, config: Path, pair: Pair, low: float, *, quiet: bool
-) -> Examples:
+    data: str, columns: str | None, config: Path, pair: ModelPair, low: float, *, quiet: bool
+) -> TrainingExamples:
     """The labelled queries, with the contexts of the settings file; without a file, default contexts."""
     import numpy as np
 
@@ -115,7 +117,7 @@ def _examples_of_data(
     return examples_of_dataset(dataset, np.array(contexts), pair, schema_id=pipeline.schema_id, low=low)
 
 
-def _examples_of_log(log: str, router: str, pair: Pair, low: float) -> Examples:
+def _examples_of_log(log: str, router: str, pair: ModelPair, low: float) -> TrainingExamples:
     from bandit_router.evaluation.logs.read import open_log
     from bandit_router.evaluation.training.examples import examples_of_log
 
@@ -131,7 +133,7 @@ def _classifier_facts(classifier: Classifier) -> dict[str, object]:
     return {name: getattr(classifier, name) for name in names}
 
 
-def _print_next_steps(trained: Trained, classifier: Classifier, target: Path) -> None:
+def _print_next_steps(trained: TrainedClassifier, classifier: Classifier, target: Path) -> None:
     pair = trained.examples.pair
     print_line(f"wrote {target} (classifier {classifier.digest}); to route by it, in router.toml:")
     print_line(f'  [classifier]\n  artifact = "{target}"')

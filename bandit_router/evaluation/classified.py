@@ -1,4 +1,4 @@
-"""What a classifier says of queries that were routed without it: their contexts are all it reads."""
+"""Add a classifier's signals to the rows of a log or stream; it reads nothing but their contexts."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from bandit_router.types import Signals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClassifiedPiece:
-    """A piece of a log with the signals of this classifier, in place of those of any other."""
+class ClassifiedBlocks:
+    """A piece of a log with the signals of this classifier in place of any other's."""
 
     piece: BlockSource
     classifier: Classifier
 
     def read(self) -> Block:
         block = self.piece.read()
-        return replace(block, signals=signals_by(self.classifier, block))
+        return replace(block, signals=add_classifier_signals(self.classifier, block))
 
 
-def classified_pieces(log: Log, classifier: Classifier, where: Path) -> list[ClassifiedPiece]:
-    """The pieces of a log, judged by the classifier of the file ``where``. Raises SchemaMismatch."""
+def classify_log(log: Log, classifier: Classifier, where: Path) -> list[ClassifiedBlocks]:
+    """The pieces of a log with the classifier's signals; ``where`` is its file. Raises SchemaMismatch."""
     classifier.check_schema(log.info["schema_id"], log.info["dim"], where)
-    return [ClassifiedPiece(piece=piece, classifier=classifier) for piece in log.pieces]
+    return [ClassifiedBlocks(piece=piece, classifier=classifier) for piece in log.pieces]
 
 
-def classified_stream(stream: Stream, classifier: Classifier) -> Stream:
-    """The stream with the signals of the classifier. Its contexts must be what the classifier reads."""
-    return replace(stream, signals=signals_by(classifier, stream))
+def classify_stream(stream: Stream, classifier: Classifier) -> Stream:
+    """The stream with the classifier's signals; its contexts must have the classifier's schema."""
+    return replace(stream, signals=add_classifier_signals(classifier, stream))
 
 
-def signals_by(classifier: Classifier, rows: Block | Stream) -> tuple[Signals, ...]:
-    """The signals of every row (n), those of the classifier among them."""
+def add_classifier_signals(classifier: Classifier, rows: Block | Stream) -> tuple[Signals, ...]:
+    """The signals of every row (n,), with those of the classifier added."""
     p = classifier.p_complex_many(rows.x).tolist()
     digest = classifier.digest
     return tuple({**rows.signals_at(i), P_COMPLEX: p[i], CLASSIFIER: digest} for i in range(len(p)))

@@ -1,7 +1,7 @@
 """Other bandit libraries as agents, each with its own defaults, beside bandit-router.
 
-Everyone gets the same contexts in the same order and hears of every outcome at once. What is learned is
-the utility, quality − λ · cost, except where a library has a cost term of its own.
+All get the same contexts in the same order and every outcome at once. They learn the utility,
+quality − λ · cost, unless the library has a cost term of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every peer needs."""
+"""Helpers that every peer needs: an optional import, and an integer seed."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def load(module: str) -> ModuleType:
 
 
 def draw_seed(rng: np.random.Generator) -> int:
-    """A seed for libraries that take nothing else."""
+    """An integer seed, for libraries that take no generator."""
     return int(rng.integers(2**31))

@@ -24,8 +24,8 @@ class MABWiserAgent:
     ) -> int:
         del expected_cost_usd, signals
         expected = self.bandit.predict_expectations(x[np.newaxis])
-        there = [arm for arm in self.bandit.arms if eligible[arm]]
-        return int(max(there, key=expected.__getitem__))
+        arms = [arm for arm in self.bandit.arms if eligible[arm]]
+        return int(max(arms, key=expected.__getitem__))
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
         del decision

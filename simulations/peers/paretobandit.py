@@ -11,7 +11,7 @@ from simulations.peers.common import draw_seed, load
 
 _TUNED = {"cold start": "BEST_K3_TABULA_RASA_HPARAMS", "router": "BEST_K3_HPARAMS"}
 _CALL_TOKENS = 1000
-"""A call is listed as so many tokens: a price per token is all that a registry takes."""
+"""Tokens of a call in the registry, which takes prices per token only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,9 +26,9 @@ class ParetoBanditAgent:
         self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
     ) -> int:
         del signals
-        there = [arm for arm, may in zip(self.arms, eligible, strict=True) if may]
+        candidates = [arm for arm, on in zip(self.arms, eligible, strict=True) if on]
         penalties = dict(zip(self.arms, (self.cost_weight * expected_cost_usd).tolist(), strict=True))
-        chosen, _ = self.bandit.select_arm(x, candidates=there, cost_penalties=penalties)
+        chosen, _ = self.bandit.select_arm(x, candidates=candidates, cost_penalties=penalties)
         self.bandit.mark_selected(chosen)
         return self.arms.index(chosen)
 
@@ -120,13 +120,13 @@ class PacedMaker:
 
 
 def _options(setting: str, alpha: float | None) -> dict[str, float]:
-    """Those of the bandit in a setting, which "policy" leaves at its own defaults; or with another width."""
-    found = getattr(load("pareto_bandit.config"), _TUNED[setting]) if setting in _TUNED else {}
-    options = {name: found[name] for name in ("alpha", "forgetting_factor") if name in found}
+    """The bandit's options in a setting; "policy" has its own defaults. ``alpha`` replaces the width."""
+    tuned = getattr(load("pareto_bandit.config"), _TUNED[setting]) if setting in _TUNED else {}
+    options = {name: tuned[name] for name in ("alpha", "forgetting_factor") if name in tuned}
     return options if alpha is None else options | {"alpha": alpha}
 
 
 def _prices(usd: float) -> dict[str, float]:
-    """What the registry is told of a call that costs so much, USD per million tokens."""
+    """The registry's prices for a call of this cost, in USD per million tokens."""
     rate = usd * 1e6 / _CALL_TOKENS
     return {"input_cost_per_m": rate, "output_cost_per_m": rate}

@@ -15,9 +15,9 @@ from simulations.peers.common import draw_seed, load
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VowpalWabbitAgent:
-    """Samples from the probabilities of Vowpal Wabbit, and learns cost = −utility with the one it took.
+    """Samples from Vowpal Wabbit's probabilities; learns cost = −utility with that of the chosen arm.
 
-    ``shown`` holds, for every decision, the eligible arms and the probability of the one taken.
+    ``shown`` holds, for every decision, the eligible arms and the probability of the chosen one.
     """
 
     workspace: Any
@@ -29,16 +29,16 @@ class VowpalWabbitAgent:
         self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
     ) -> int:
         del expected_cost_usd, signals
-        there = np.flatnonzero(eligible).tolist()
-        pmf = self.workspace.predict([_shared(x), *(f"|a {arm}" for arm in there)])
-        taken = sample(pmf, self.rng)
-        self.shown.append((there, pmf[taken]))
-        return int(there[taken])
+        arms = np.flatnonzero(eligible).tolist()
+        pmf = self.workspace.predict([_shared(x), *(f"|a {arm}" for arm in arms)])
+        chosen = sample(pmf, self.rng)
+        self.shown.append((arms, pmf[chosen]))
+        return int(arms[chosen])
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
-        there, probability = self.shown[decision]
+        arms, probability = self.shown[decision]
         label = f"0:{self.cost_weight * cost_usd - quality:.9g}:{probability:.9g} "
-        self.workspace.learn([_shared(x), *(f"{label if other == arm else ''}|a {other}" for other in there)])
+        self.workspace.learn([_shared(x), *(f"{label if other == arm else ''}|a {other}" for other in arms)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

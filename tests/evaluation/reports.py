@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from bandit_router.evaluation.answers import Answer, Evaluation
 from bandit_router.evaluation.evaluate import evaluate
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.simulation.agents import RouterMaker
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation, simulate
 from bandit_router.policies import parse_policy
 from bandit_router.posterior.linear import Posterior

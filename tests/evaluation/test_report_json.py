@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bandit_router.evaluation.estimators import ESTIMATORS
-from bandit_router.evaluation.report.as_json import evaluation_json, plain, simulation_json
-from bandit_router.evaluation.report.paired import paired
+from bandit_router.evaluation.report.as_json import evaluation_json, json_value, simulation_json
+from bandit_router.evaluation.report.statistics import paired_difference
 from tests.evaluation.reports import a_simulation, an_evaluation, with_utility
 
 
@@ -96,7 +96,7 @@ def test_paired_differences_are_there() -> None:
     mine = {one["name"]: one for one in simulation_json(simulation)["policies"]}
     less = mine["thompson"]["utility_less"]
     assert set(less) == {"best fixed", "uniform", "blind mix", "shuffled"}
-    found = paired(
+    found = paired_difference(
         simulation.named("thompson").values("utility"),
         simulation.named("thompson, queries shuffled").values("utility"),
     )
@@ -120,7 +120,7 @@ def test_what_is_not_finite_is_null() -> None:
         2.5: np.array([math.inf, 1.0]),
         "b": (np.int64(3), np.float64(0.5), None, "text", True),
     }
-    assert plain(odd) == {"a": None, "2.5": [None, 1.0], "b": [3, 0.5, None, "text", True]}
+    assert json_value(odd) == {"a": None, "2.5": [None, 1.0], "b": [3, 0.5, None, "text", True]}
     broken = with_utility(a_simulation(), "thompson", [math.nan, math.inf, 0.0])
     there_and_back(simulation_json(broken))
     there_and_back(evaluation_json(replace(an_evaluation(), cost_weight=math.inf)))

@@ -16,15 +16,21 @@ from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.estimators.sums import Figure
 from bandit_router.evaluation.gate import Refusal
 from bandit_router.evaluation.replay import ReplayResult
-from bandit_router.evaluation.report.checks import calibration_plot, clip_plot
-from bandit_router.evaluation.report.curves import curves_plot
-from bandit_router.evaluation.report.front import front_plot
-from bandit_router.evaluation.report.page import evaluation_page, simulation_page
-from bandit_router.evaluation.report.palette import ARMS as COLOURS
-from bandit_router.evaluation.report.palette import POLICIES, arm_look, policy_look
-from bandit_router.evaluation.report.plot import Plot
-from bandit_router.evaluation.report.points import estimated_points, played_points
-from bandit_router.evaluation.report.shares import estimated_shares, played_shares
+from bandit_router.evaluation.report.charts.cost_quality import (
+    cost_quality_plot,
+    evaluation_points,
+    simulation_points,
+)
+from bandit_router.evaluation.report.charts.diagnostics import calibration_plot, clip_plot
+from bandit_router.evaluation.report.charts.over_time import (
+    evaluation_share_plots,
+    learning_curves_plot,
+    simulation_share_plots,
+)
+from bandit_router.evaluation.report.charts.palette import ARMS as COLOURS
+from bandit_router.evaluation.report.charts.palette import POLICIES, arm_look, policy_look
+from bandit_router.evaluation.report.charts.plot import Plot
+from bandit_router.evaluation.report.pages import evaluation_page, simulation_page
 from tests.browser import open_page
 from tests.evaluation.reports import HURT, NASTY, a_simulation, an_evaluation, answer_of
 
@@ -40,13 +46,13 @@ def without_plotly(page: str) -> str:
 
 def plots_of_everything() -> list[Plot]:
     evaluation, simulation = an_evaluation(arms=NASTY), a_simulation(NASTY)
-    points, _ = estimated_points(evaluation, "dr", "quality")
+    points, _ = evaluation_points(evaluation, "dr", "quality")
     return [
-        front_plot(points, evaluation.arms, "quality", ""),
-        front_plot(played_points(simulation), simulation.arms, "quality", ""),
-        curves_plot(simulation),
-        *estimated_shares(evaluation),
-        *played_shares(simulation),
+        cost_quality_plot(points, evaluation.arms, "quality", ""),
+        cost_quality_plot(simulation_points(simulation), simulation.arms, "quality", ""),
+        learning_curves_plot(simulation),
+        *evaluation_share_plots(evaluation),
+        *simulation_share_plots(simulation),
         clip_plot(evaluation, "dr"),
         calibration_plot(evaluation),
     ]
@@ -112,12 +118,12 @@ def test_an_arm_has_the_same_colour_everywhere() -> None:
     simulation, evaluation = a_simulation(NASTY), an_evaluation(arms=NASTY)
     for k, arm in enumerate(NASTY):
         colour = arm_look(k).colour
-        points = [p for p in played_points(simulation) if p.role == "fixed"]
-        trace = front_plot(points, NASTY, "quality", "").data[1 + k]
+        points = [p for p in simulation_points(simulation) if p.role == "fixed"]
+        trace = cost_quality_plot(points, NASTY, "quality", "").data[1 + k]
         assert points[k].name == f"fixed:{arm}"
         assert trace["marker"]["color"] == colour
-        assert all(plot.data[k]["fillcolor"] == colour for plot in played_shares(simulation))
-        assert all(plot.data[k]["fillcolor"] == colour for plot in estimated_shares(evaluation))
+        assert all(plot.data[k]["fillcolor"] == colour for plot in simulation_share_plots(simulation))
+        assert all(plot.data[k]["fillcolor"] == colour for plot in evaluation_share_plots(evaluation))
         assert calibration_plot(evaluation).data[1 + k]["marker"]["color"] == colour
 
 
@@ -131,22 +137,22 @@ def test_looks_repeat_in_no_way_that_matters() -> None:
 
 def test_bands_and_shares_are_those_of_the_seeds() -> None:
     simulation = a_simulation()
-    band, line, *_ = curves_plot(simulation).data
+    band, line, *_ = learning_curves_plot(simulation).data
     curves = simulation.named("thompson").values("curve")
     assert band["y"][:100] == curves.max(axis=0).tolist()
     assert band["y"][100:] == curves.min(axis=0)[::-1].tolist()
     assert line["y"] == curves.mean(axis=0).tolist()
     assert (line["x"][0], line["x"][-1]) == (1, 250)
-    area = np.sum([trace["y"] for trace in played_shares(simulation)[0].data], axis=0)
+    area = np.sum([trace["y"] for trace in simulation_share_plots(simulation)[0].data], axis=0)
     assert area == pytest.approx(1.0)
 
 
 def test_a_free_model_has_a_place_on_the_axis() -> None:
     simulation = a_simulation()
-    points = played_points(simulation)
+    points = simulation_points(simulation)
     free = points[0]._replace(cost=points[0].cost._replace(value=0.0, low=0.0, high=0.0))
     for shown, kind in ((points, "log"), ([free, *points[1:]], "linear")):
-        assert front_plot(shown, simulation.arms, "quality", "").layout["xaxis"]["type"] == kind
+        assert cost_quality_plot(shown, simulation.arms, "quality", "").layout["xaxis"]["type"] == kind
 
 
 def test_a_browser_draws_the_page_of_an_evaluation(tmp_path: Path) -> None:

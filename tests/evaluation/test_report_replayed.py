@@ -12,8 +12,8 @@ from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.estimators.sums import Figure, make_figure
 from bandit_router.evaluation.gate import Refusal
 from bandit_router.evaluation.replay import ReplayResult
-from bandit_router.evaluation.report.as_json import plain
-from bandit_router.evaluation.report.replayed import over_replays, replay_grid, replay_table
+from bandit_router.evaluation.report.as_json import json_value
+from bandit_router.evaluation.report.replay_tables import mean_over_replays, replay_grid, replay_table
 from tests.evaluation.reports import printed, row_of, unfolded
 
 WRONG = Refusal("pmf-misfit", "the actions do not follow the logged PMF", "log the PMF")
@@ -41,7 +41,10 @@ def a_run(
 
 def test_an_interval_is_as_wide_for_many_replays_as_for_one() -> None:
     """They share the log, so what they have in common does not average out."""
-    one, many = over_replays([a_run()], "reward"), over_replays([a_run(0.5), a_run(0.7)] * 8, "reward")
+    one, many = (
+        mean_over_replays([a_run()], "reward"),
+        mean_over_replays([a_run(0.5), a_run(0.7)] * 8, "reward"),
+    )
     assert one is not None
     assert many is not None
     assert many.value == pytest.approx(0.6)
@@ -97,7 +100,7 @@ def test_refused_figures_are_marked_when_forced() -> None:
 def test_a_figure_that_one_replay_does_not_have_is_not_made_of_the_others() -> None:
     bare = a_run()
     bare.figures["reward"] = None
-    assert over_replays([a_run(), bare], "reward") is None
+    assert mean_over_replays([a_run(), bare], "reward") is None
     (row,) = replay_grid({"thompson": [a_run(), bare]}).rows
     assert row.cells[3] == "—"
 
@@ -108,7 +111,7 @@ def test_markup_in_a_name_is_shown_as_it_is() -> None:
 
 
 def test_programs_get_the_refusals_and_the_counts() -> None:
-    (found,) = json.loads(json.dumps(plain({"thompson": [a_run(refusals=[WRONG, FEW])]})))["thompson"]
+    (found,) = json.loads(json.dumps(json_value({"thompson": [a_run(refusals=[WRONG, FEW])]})))["thompson"]
     assert list(found) == ["rows", "retained", "bound", "feedback", "figures", "refusals", "shares"]
     assert found["rows"] == 1000
     assert found["retained"] == 500

@@ -9,16 +9,9 @@ from functools import partial
 import pytest
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.report.tables import evaluation_tables, simulation_table
-from tests.evaluation.reports import (
-    NASTY,
-    a_simulation,
-    an_evaluation,
-    answer_of,
-    printed,
-    row_of,
-    unfolded,
-)
+from bandit_router.evaluation.report.evaluation_tables import evaluation_tables
+from bandit_router.evaluation.report.simulation_tables import simulation_table
+from tests.evaluation.reports import NASTY, a_simulation, an_evaluation, answer_of, printed, row_of, unfolded
 from tests.evaluation.worlds import ARMS
 
 

@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from bandit_router.evaluation.baselines import mix_at_cost
-from bandit_router.evaluation.report.paired import paired
-from bandit_router.evaluation.report.played import simulation_grid
-from bandit_router.evaluation.report.points import Point, Span, hull
+from bandit_router.evaluation.report.charts.cost_quality import Point, Span, concave_hull
+from bandit_router.evaluation.report.formatting import decimals_of_spread, join_names, shorten, usd_per_1k
+from bandit_router.evaluation.report.simulation_tables import simulation_grid
+from bandit_router.evaluation.report.statistics import paired_difference
 from bandit_router.evaluation.report.verdicts import evaluation_verdicts, simulation_verdicts
-from bandit_router.evaluation.report.words import decimals_of_spread, listed, per_1k, shorten
 from tests.evaluation.reports import a_simulation, an_evaluation, answer_of, with_utility
 
 
@@ -27,7 +27,7 @@ def verdict_on(gains: list[float]) -> str:
 def test_paired_differences_are_those_of_a_paired_t_test() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.standard_normal((2, 12))
-    found = paired(one, other)
+    found = paired_difference(one, other)
     assert found.reach is not None
     low, high = stats.ttest_rel(one, other).confidence_interval(0.95)
     assert found.mean - found.reach == pytest.approx(low)
@@ -58,7 +58,7 @@ def test_looking_at_the_query_is_compared_with_not_looking() -> None:
             (f"{policy}, queries shuffled", "against its choices shuffled"),
             (f"blind mix at the cost of {policy}", "against the best blind mix at its cost"),
         ):
-            found = paired(mine, simulation.named(name).values("utility"))
+            found = paired_difference(mine, simulation.named(name).values("utility"))
             assert f"{found.mean:+.4f} ± {found.reach:.4f} ({words})" in said
 
 
@@ -107,7 +107,7 @@ def test_the_hull_is_what_blind_mixes_earn() -> None:
         Point(f"fixed:{i}", "fixed", None, Span(c, c, c), Span(v, v, v))
         for i, (c, v) in enumerate(zip(cost.tolist(), value.tolist(), strict=True))
     ]
-    corners = hull([*points, points[0]._replace(role="policy", quality=Span(9.0, 9.0, 9.0))])
+    corners = concave_hull([*points, points[0]._replace(role="policy", quality=Span(9.0, 9.0, 9.0))])
     at, level = (np.array([getattr(p, name).value for p in corners]) for name in ("cost", "quality"))
     for budget in np.linspace(cost.min(), cost.max(), 50):
         there = np.ones((1, len(value)), dtype=np.bool_)
@@ -119,13 +119,13 @@ def test_models_at_the_same_cost_make_one_corner() -> None:
     points = [
         Point(name, "fixed", None, Span(1.0, 1.0, 1.0), Span(v, v, v)) for name, v in (("a", 0.2), ("b", 0.6))
     ]
-    assert [p.name for p in hull(points)] == ["b"]
-    assert hull([]) == []
+    assert [p.name for p in concave_hull(points)] == ["b"]
+    assert concave_hull([]) == []
 
 
 def test_words() -> None:
-    assert [listed(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
-    assert [per_1k(usd / 1000) for usd in (0.0, 0.00123, 0.123, 1.234, 12.34, 1234.0)] == [
+    assert [join_names(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert [usd_per_1k(usd / 1000) for usd in (0.0, 0.00123, 0.123, 1.234, 12.34, 1234.0)] == [
         "0.000", "0.001", "0.123", "1.23", "12.3", "1234",
     ]  # fmt: skip
     assert shorten("gpt-4-1106-preview", 12) == "gpt-4…review"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bandit_router.errors import ConfigError, SchemaMismatch
-from bandit_router.evaluation.classified import classified_pieces
+from bandit_router.evaluation.classified import classify_log
 from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.targets import target_pmf
 from bandit_router.policies import parse_policy
@@ -110,11 +110,11 @@ def test_a_classifier_judges_a_log_made_without_it_as_it_would_have_live(
         made = [router.route(f"{'word ' * (1 + i % 17)}{i}?", user_tier="free") for i in range(40)]
     policy = parse_policy("classifier:cheap=small,expensive=large,threshold=0.6")
     with open_log(url) as log:
-        [piece] = classified_pieces(log, classifier, path)
+        [piece] = classify_log(log, classifier, path)
         block = piece.read()
         pmf = target_pmf(block, policy, None)
         with pytest.raises(SchemaMismatch, match="classifier"):
-            classified_pieces(log, a_classifier(schema_id="vector/15"), path)
+            classify_log(log, a_classifier(schema_id="vector/15"), path)
     assert [block.signals_at(i)["tier"] for i in range(40)] == ["free"] * 40
     dear = [float(pmf[i, block.arms.index("large")]) > 0.5 for i in range(40)]
     assert dear == [classifier.p_complex(one.x) > 0.6 for one in made]

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
+from bandit_router.evaluation.simulation.agents import Setting
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.policies import Trial
 from bandit_router.router import Router
 from bandit_router.settings.learning import PosteriorSection

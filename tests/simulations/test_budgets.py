@@ -14,12 +14,12 @@ from simulations.budgets import (
     ROUTER,
     SETTLED,
     Spent,
-    grid,
+    budgets_grid,
+    missed_bars,
+    play_budget,
+    play_budgets,
     price_cut,
     running_average,
-    runs_of,
-    spend,
-    verdicts,
 )
 from tests.simulations.worlds import an_easy_stream
 
@@ -55,9 +55,11 @@ def test_the_average_is_that_of_all_requests_so_far() -> None:
 
 
 def test_whoever_ignores_a_budget_is_seen_to_be_over_it() -> None:
-    found = spend(a_plan(), Always, 0.001, 0)
+    found = play_budget(a_plan(), Always, 0.001, 0)
     assert found[1:] == pytest.approx((2.0, 2.0, 2.0, 1.0))
-    assert list(verdicts({KEPT: {ROUTER: [found]}})) == ["as it is: over by 1% at some time on 1 of 1 seeds"]
+    assert list(missed_bars({KEPT: {ROUTER: [found]}})) == [
+        "as it is: over by 1% at some time on 1 of 1 seeds"
+    ]
 
 
 def test_the_price_cut_is_half_way_and_of_the_dearest_model() -> None:
@@ -66,7 +68,7 @@ def test_the_price_cut_is_half_way_and_of_the_dearest_model() -> None:
 
 
 def test_the_router_keeps_the_budget_and_everyone_is_there() -> None:
-    found = runs_of(a_plan(), [0.0008], jobs=1)
+    found = play_budgets(a_plan(), [0.0008], jobs=1)
     assert set(found) == {0.0008}
     for runs in found[0.0008].values():
         assert set(runs) == {ROUTER, "paretobandit", "paretobandit, α = 0.3"}
@@ -80,11 +82,11 @@ def test_the_router_keeps_the_budget_and_everyone_is_there() -> None:
 def test_what_is_missed_is_named_and_what_is_met_is_not() -> None:
     good = Spent(quality=0.9, end=1.0, most=1.008, least=0.99, over=0.0)
     peer = good._replace(quality=0.95, most=1.2)
-    assert list(verdicts({KEPT: {ROUTER: [good], "peer": [good, peer._replace(quality=0.8)]}})) == []
-    assert list(verdicts({KEPT: {ROUTER: [good], "peer": [peer]}})) == [
+    assert list(missed_bars({KEPT: {ROUTER: [good], "peer": [good, peer._replace(quality=0.8)]}})) == []
+    assert list(missed_bars({KEPT: {ROUTER: [good], "peer": [peer]}})) == [
         "as it is: quality 0.9000, 0.9500 for peer"
     ]
-    shown = grid("easy", {KEPT: {ROUTER: [good]}, "price cut": {"peer": [good, peer]}}).rows
+    shown = budgets_grid("easy", {KEPT: {ROUTER: [good]}, "price cut": {"peer": [good, peer]}}).rows
     assert shown[0].cells == (ROUTER, "0.9000", "1.000", "0.990", "1.008", "1.008", "0.00%")
     assert shown[1].cells[0] == "peer, cut"
     assert shown[1].cells[4:6] == ("1.104", "1.200")

@@ -16,11 +16,11 @@ from simulations.deadlines import (
     ROUTER,
     Late,
     Played,
-    contest,
-    grid,
+    deadlines_grid,
+    missed_bars,
+    play_case,
     shares_in_time,
-    timed,
-    verdicts,
+    with_timed_calls,
 )
 from tests.simulations.worlds import ARMS, an_easy_stream
 
@@ -45,18 +45,18 @@ def test_cases_say_how_often_the_best_and_the_worst_are_late() -> None:
 def test_latencies_are_in_time_as_often_as_said() -> None:
     """Four standard errors of 20,000 calls; another seed has other latencies of the same queries."""
     shares = np.array([0.99, 0.9, 0.5])
-    stream = timed(a_plan(20_000).stream, shares, 0)
+    stream = with_timed_calls(a_plan(20_000).stream, shares, 0)
     assert stream.latency_s is not None
     found = (stream.latency_s <= DEADLINE_S).mean(axis=0)
     assert (np.abs(found - shares) < 4 * np.sqrt(shares * (1 - shares) / 20_000)).all()
-    again = timed(stream, shares, 1).latency_s
+    again = with_timed_calls(stream, shares, 1).latency_s
     assert again is not None
     assert not np.array_equal(again, stream.latency_s)
 
 
 def test_everyone_plays_the_same_calls_and_who_knows_never_asks_who_is_late() -> None:
     """Where the best arm misses the level, medium is the best that is left, for those who know at once."""
-    found = contest(a_plan(), np.array([0.99, 0.97, 0.3]), LEVEL, 0)
+    found = play_case(a_plan(), np.array([0.99, 0.97, 0.3]), LEVEL, 0)
     assert set(found) == {ROUTER, KNOWING, FIXED}
     assert found[FIXED].quality == pytest.approx(0.6)
     assert found[KNOWING].quality == pytest.approx(0.6, abs=0.05)
@@ -67,7 +67,7 @@ def test_everyone_plays_the_same_calls_and_who_knows_never_asks_who_is_late() ->
 
 def test_without_a_deadline_the_same_world_is_late() -> None:
     """The negative control: told that everybody is in time, the router takes the best and is late."""
-    found = contest(a_plan(), np.array([0.99, 0.97, 0.3]), 0.2, 0)
+    found = play_case(a_plan(), np.array([0.99, 0.97, 0.3]), 0.2, 0)
     assert found[ROUTER].in_time < LEVEL - 0.3
 
 
@@ -75,14 +75,14 @@ def test_what_is_missed_is_named_and_what_is_met_is_not() -> None:
     good = {ROUTER: Played(0.7, 0.8, 0.91), KNOWING: Played(0.7, 0.8, 0.95), FIXED: Played(0.6, 0.7, 0.95)}
     late = good | {ROUTER: Played(0.7, 0.8, 0.89)}
     worse = good | {ROUTER: Played(0.69, 0.8, 0.91)}
-    assert list(verdicts(LEVEL, {"a": [good, good]})) == []
-    assert list(verdicts(LEVEL, {"a": [late, late]})) == ["90%, a: 0.8900 in time"]
-    assert list(verdicts(LEVEL, {"a": [worse]})) == [
+    assert list(missed_bars(LEVEL, {"a": [good, good]})) == []
+    assert list(missed_bars(LEVEL, {"a": [late, late]})) == ["90%, a: 0.8900 in time"]
+    assert list(missed_bars(LEVEL, {"a": [worse]})) == [
         "90%, a: 0.0100 below the router that knows who is in time"
     ]
-    (row,) = grid("easy", LEVEL, {"a": [good, late]}).rows
+    (row,) = deadlines_grid("easy", LEVEL, {"a": [good, late]}).rows
     assert row.cells[:3] == ("a", "0.9000 ±0.0141", "0.8900")
 
 
 def test_arms_of_the_stream_keep_their_names() -> None:
-    assert timed(a_plan().stream, np.full(3, 0.9), 0).arms == ARMS
+    assert with_timed_calls(a_plan().stream, np.full(3, 0.9), 0).arms == ARMS

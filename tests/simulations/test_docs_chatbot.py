@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from simulations.docs_chatbot import bills, questions
+from simulations.docs_chatbot import make_questions, play_months
 from tests.simulations.worlds import DATA, ROOT
 
 
 def test_a_month_of_a_thousand_queries_is_a_hundredth_of_the_bill() -> None:
     """$300 and $111 a month by hand; of 700 simple and 300 complex queries, 84 and 36 are misread."""
-    found = bills(1000)
+    found = play_months(1000)
     dear, right, misread, cheap = found.values()
     assert [bill.calls for bill in found.values()] == [1000] * 4
     assert dear.cost_usd == pytest.approx(3.00)
@@ -25,11 +25,11 @@ def test_a_month_of_a_thousand_queries_is_a_hundredth_of_the_bill() -> None:
 
 
 def test_questions_are_what_they_say_in_any_order() -> None:
-    made = questions(1000, 0.12, np.random.default_rng(1))
+    made = make_questions(1000, 0.12, np.random.default_rng(1))
     assert sum(query.is_complex for query in made) == 300
     assert len({query.text for query in made}) == 1000
     assert sum(query.text.startswith("Explain") for query in made) == 264 + 84
-    assert made != questions(1000, 0.12, np.random.default_rng(2))
+    assert made != make_questions(1000, 0.12, np.random.default_rng(2))
 
 
 @pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not there")

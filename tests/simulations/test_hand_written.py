@@ -9,7 +9,7 @@ import pytest
 
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.simulation.simulate import Plan
-from simulations.hand_written import ENTRANTS, judge, pair
+from simulations.hand_written import ENTRANTS, cheap_and_strong, play_entrant
 from simulations.streams import stream_of
 from tests.simulations.test_scripts import figures, needs_data
 
@@ -23,7 +23,7 @@ DATA = Dataset(
 
 
 def test_the_pair_is_the_cheapest_and_the_best_of_the_others() -> None:
-    found, models = pair(DATA)
+    found, models = cheap_and_strong(DATA)
     assert models == ("cheapest", "best")
     assert found.models == ("cheap", "strong")
     assert found.quality.tolist() == DATA.quality[:, [2, 0]].tolist()
@@ -42,8 +42,8 @@ def test_the_pair_is_the_cheapest_and_the_best_of_the_others() -> None:
 def test_the_figures_are_those_of_the_definitions(
     name: str, accuracy: float, share: float, utility: float, over_mix: float
 ) -> None:
-    plan = Plan(stream=stream_of(pair(DATA)[0]), cost_weight=10.0, seeds=1)
-    found = judge(plan, ENTRANTS[name], 0)
+    plan = Plan(stream=stream_of(cheap_and_strong(DATA)[0]), cost_weight=10.0, seeds=1)
+    found = play_entrant(plan, ENTRANTS[name], 0)
     assert found.accuracy == accuracy
     assert found.strong_share == share
     assert found.utility == pytest.approx(utility)

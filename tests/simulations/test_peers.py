@@ -11,7 +11,7 @@ import pytest
 
 from bandit_router.errors import ConfigError
 from bandit_router.evaluation.simulation.agents import MakeAgent
-from bandit_router.evaluation.simulation.events import happen, parse_event
+from bandit_router.evaluation.simulation.events import apply_events, parse_event
 from simulations.peers import PEERS
 from simulations.peers.contextual import ContextualBanditsMaker
 from simulations.peers.mabwiser import MABWiserMaker
@@ -43,7 +43,7 @@ def peer(request: pytest.FixtureRequest) -> MakeAgent:
 
 def test_every_peer_takes_eligible_arms_only(peer: MakeAgent) -> None:
     events = ["leave:small@60", "join:medium@30", "join:large@10"]
-    stream = happen(an_easy_stream(90), [parse_event(text) for text in events])
+    stream = apply_events(an_easy_stream(90), [parse_event(text) for text in events])
     taken = actions(stream, peer)
     assert stream.eligible[np.arange(90), taken].all()
     assert set(taken[60:]) <= {1, 2}
@@ -161,7 +161,7 @@ def test_paretobandit_is_paced_as_its_router_is_paced() -> None:
     from pareto_bandit.budget_pacer import BudgetPacer
     from pareto_bandit.feature_service import FeatureService
 
-    stream = happen(an_easy_stream(300), [parse_event("price:large@150=0.1")])
+    stream = apply_events(an_easy_stream(300), [parse_event("price:large@150=0.1")])
     taken = []
     for pacer in (BudgetPacer(3e-4), None):
         router = BanditRouter.create(

@@ -15,7 +15,7 @@ from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.stream import Stream
 from simulations.peers import PEERS
 from simulations.show import OURS
-from simulations.warm_start import AGENTS, Kept, WrongLabels, keep_best
+from simulations.warm_start import AGENTS, KeptArm, WrongLabels, keep_best
 from tests.simulations.worlds import DATA, LAMBDA, ROOT, a_setting, an_easy_stream
 
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not there")
@@ -90,7 +90,7 @@ def test_warm_starts_are_shown_beside_cold_and_wrong_ones(tmp_path: Path) -> Non
 def test_a_wrong_start_is_told_that_each_model_is_the_one_before_it() -> None:
     told: list[Stream] = []
 
-    def spy(setting: Setting) -> Kept:
+    def spy(setting: Setting) -> KeptArm:
         assert setting.labelled is not None
         told.append(setting.labelled)
         return keep_best(setting)

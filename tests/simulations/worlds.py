@@ -9,7 +9,7 @@ import numpy as np
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.simulation.agents import MakeAgent, Setting
 from bandit_router.evaluation.simulation.channel import Channel
-from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.stream import Stream, make_stream
 from bandit_router.types import IntArray
 
@@ -41,4 +41,4 @@ def a_setting(stream: Stream, seed: int = 0, cost_weight: float = LAMBDA) -> Set
 def actions(stream: Stream, make: MakeAgent, seed: int = 0, cost_weight: float = LAMBDA) -> IntArray:
     """What an agent chooses that hears of every outcome at once."""
     agent = make(a_setting(stream, seed, cost_weight))
-    return play(stream, agent, Channel(), np.random.default_rng(0)).action
+    return play_stream(stream, agent, Channel(), np.random.default_rng(0)).action

@@ -1,1 +1,1 @@
-"""What was found, for people and programs: a table, plain JSON, one HTML page."""
+"""Results for people and programs: tables for a terminal, plain JSON, one HTML page."""

@@ -12,17 +12,17 @@ import numpy as np
 from bandit_router.evaluation.answers import Answer, Evaluation
 from bandit_router.evaluation.block import OUTCOMES
 from bandit_router.evaluation.estimators import Figure
-from bandit_router.evaluation.report.curves import curve_of, queries_at
-from bandit_router.evaluation.report.paired import Difference
-from bandit_router.evaluation.report.played import best_overall, sd
-from bandit_router.evaluation.report.verdicts import differences
+from bandit_router.evaluation.report.charts.over_time import curve_query_numbers, gap_curve
+from bandit_router.evaluation.report.contenders import best_fixed_contender
+from bandit_router.evaluation.report.statistics import Difference, standard_deviation
+from bandit_router.evaluation.report.verdicts import utility_differences
 from bandit_router.evaluation.simulation.simulate import Contender, Simulation
 
 PER_SEED = ("quality", "cost_usd", "utility", "last", "gap")
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Every figure of every estimator with what speaks against it, the diagnostics, and shares over time.
+    """An evaluation as JSON: every estimator's figures with their refusals, diagnostics, shares over time.
 
     Costs are USD per query. ``shares`` has a row for each block of time and a column for each of ``arms``.
     """
@@ -32,39 +32,42 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
         "kind": "evaluation",
         "arms": list(evaluation.arms),
         "rows": evaluation.rows,
-        "cost_weight": plain(evaluation.cost_weight),
-        "best_fixed": {name: one.question.name if one else None for name, one in best.items()},
-        "policies": [_answer(evaluation, answer) for answer in evaluation.answers],
+        "cost_weight": json_value(evaluation.cost_weight),
+        "best_fixed": {name: answer.question.name if answer else None for name, answer in best.items()},
+        "policies": [_answer_json(evaluation, answer) for answer in evaluation.answers],
     }
 
 
-def _answer(evaluation: Evaluation, answer: Answer) -> dict[str, Any]:
+def _answer_json(evaluation: Evaluation, answer: Answer) -> dict[str, Any]:
     question = answer.question
     return {
         "name": question.name,
         "role": question.role,
         "of": question.of,
         "estimates": {
-            name: {outcome: _figure(answer, name, outcome) for outcome in OUTCOMES}
+            name: {outcome: _figure_json(answer, name, outcome) for outcome in OUTCOMES}
             for name in answer.estimates
         },
-        "utility": {name: plain(evaluation.value(answer, name)) for name in answer.estimates},
-        "diagnostics": plain(answer.diagnostics),
-        "shares": plain(answer.shares),
+        "utility": {name: json_value(evaluation.value(answer, name)) for name in answer.estimates},
+        "diagnostics": json_value(answer.diagnostics),
+        "shares": json_value(answer.shares),
     }
 
 
-def _figure(answer: Answer, estimator: str, outcome: str) -> dict[str, Any]:
-    found = answer.estimates[estimator][outcome]
+def _figure_json(answer: Answer, estimator: str, outcome: str) -> dict[str, Any]:
+    figure = answer.estimates[estimator][outcome]
     refusals = [
-        {"code": one.code, "reason": one.reason, "cure": one.cure}
-        for one in answer.refused(estimator, outcome)
+        {"code": refusal.code, "reason": refusal.reason, "cure": refusal.cure}
+        for refusal in answer.refused(estimator, outcome)
     ]
-    return {**{name: plain(getattr(found, name, None)) for name in Figure._fields}, "refusals": refusals}
+    return {
+        **{name: json_value(getattr(figure, name, None)) for name in Figure._fields},
+        "refusals": refusals,
+    }
 
 
 def simulation_json(simulation: Simulation) -> dict[str, Any]:
-    """Every contender, seed by seed and over the seeds, with learning curves, shares and paired differences.
+    """A simulation as JSON: every contender by seed and over seeds, curves, shares, paired differences.
 
     Costs are USD per query; curves are of the cumulative gap at the query numbers ``curve.query``.
     """
@@ -74,56 +77,59 @@ def simulation_json(simulation: Simulation) -> dict[str, Any]:
         "arms": list(simulation.arms),
         "queries": simulation.queries,
         "seeds": simulation.seeds,
-        "cost_weight": plain(simulation.cost_weight),
-        "best_fixed": best_overall(simulation).name,
-        "policies": [_contender(simulation, one) for one in simulation.contenders],
+        "cost_weight": json_value(simulation.cost_weight),
+        "best_fixed": best_fixed_contender(simulation).name,
+        "policies": [_contender_json(simulation, contender) for contender in simulation.contenders],
     }
 
 
-def _contender(simulation: Simulation, one: Contender) -> dict[str, Any]:
-    values = {name: one.values(name) for name in PER_SEED}
-    curve = curve_of(one)
-    found = {
-        "name": one.name,
-        "role": one.role,
-        "of": one.policy if one.policy != one.name else None,
-        "by_seed": plain(values),
-        "mean": {name: plain(v.mean()) for name, v in values.items()},
-        "standard_deviation": {name: plain(sd(v)) for name, v in values.items()},
-        "worst_seed": {"utility": plain(values["utility"].min()), "gap": plain(values["gap"].max())},
-        "curve": {"query": plain(queries_at(simulation.queries)), **plain(curve)},
-        "shares": plain(one.values("shares").mean(axis=0)),
+def _contender_json(simulation: Simulation, contender: Contender) -> dict[str, Any]:
+    values = {name: contender.values(name) for name in PER_SEED}
+    curve = gap_curve(contender)
+    facts = {
+        "name": contender.name,
+        "role": contender.role,
+        "of": contender.policy if contender.policy != contender.name else None,
+        "by_seed": json_value(values),
+        "mean": {name: json_value(v.mean()) for name, v in values.items()},
+        "standard_deviation": {name: json_value(standard_deviation(v)) for name, v in values.items()},
+        "worst_seed": {
+            "utility": json_value(values["utility"].min()),
+            "gap": json_value(values["gap"].max()),
+        },
+        "curve": {"query": json_value(curve_query_numbers(simulation.queries)), **json_value(curve)},
+        "shares": json_value(contender.values("shares").mean(axis=0)),
     }
-    if one.role == "policy":
-        against = differences(simulation, one)
-        found["utility_less"] = {role: _difference(d) for role, d in against.items()}
-    return found
+    if contender.role == "policy":
+        against = utility_differences(simulation, contender)
+        facts["utility_less"] = {role: _difference_json(d) for role, d in against.items()}
+    return facts
 
 
-def _difference(found: Difference) -> dict[str, Any]:
-    reach = found.reach
+def _difference_json(difference: Difference) -> dict[str, Any]:
+    reach = difference.reach
     return {
-        "mean": plain(found.mean),
-        "low": None if reach is None else plain(found.mean - reach),
-        "high": None if reach is None else plain(found.mean + reach),
-        "seeds": found.seeds,
+        "mean": json_value(difference.mean),
+        "low": None if reach is None else json_value(difference.mean - reach),
+        "high": None if reach is None else json_value(difference.mean + reach),
+        "seeds": difference.seeds,
     }
 
 
-def plain(value: Any) -> Any:
-    """The value in JSON types: records become objects, arrays lists, and what is not finite null."""
+def json_value(value: Any) -> Any:
+    """The value in JSON types: records become objects, arrays lists, numbers that are not finite null."""
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, np.integer):
         return int(value)
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return json_value(value.tolist())
     if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: json_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return plain(value._asdict())
+        return json_value(value._asdict())
     if isinstance(value, Mapping):
-        return {f"{key:g}" if isinstance(key, float) else str(key): plain(v) for key, v in value.items()}
+        return {f"{key:g}" if isinstance(key, float) else str(key): json_value(v) for key, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(v) for v in value]
+        return [json_value(v) for v in value]
     return value

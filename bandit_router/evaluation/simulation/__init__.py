@@ -1,1 +1,1 @@
-"""Policies that learn, played on data where the outcome of every arm is known."""
+"""Simulation of policies that learn, on data where the outcome of every arm is known."""

@@ -1,4 +1,4 @@
-"""How feedback travels: late, not at all, or twice."""
+"""The feedback channel of a simulation: outcomes arrive late, never, or twice."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bandit_router.errors import InvalidInput
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Channel:
-    """``delay`` queries pass on average (geometric) before an outcome is known; 0 means at once.
+    """An outcome is known after ``delay`` queries on average (geometric); 0 means at once.
 
-    A share ``missing`` of the outcomes never arrives, and of the rest a share ``duplicated`` arrives
-    a second time, after a delay of its own.
+    A share ``missing`` of the outcomes never arrives; of the rest a share ``duplicated`` arrives a second
+    time, after a delay of its own.
     """
 
     delay: float = 0.0
@@ -30,7 +30,7 @@ class Channel:
                 raise InvalidInput(name, f"is {getattr(self, name):g}", "give a share in [0, 1]")
 
     def arrivals(self, n: int, rng: np.random.Generator) -> list[list[int]]:
-        """For each of n queries: whose outcomes arrive after it was routed, in what order."""
+        """For each of n queries: the decisions whose outcomes arrive after it was routed, in order."""
         sent = np.flatnonzero(rng.random(n) >= self.missing)
         twice = sent[rng.random(len(sent)) < self.duplicated]
         decisions = np.concatenate([sent, twice])

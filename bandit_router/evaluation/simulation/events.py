@@ -1,11 +1,11 @@
-"""What happens to a stream on the way: prices change, models degrade, arms join and leave.
+"""Events in a stream: prices change, models degrade, arms join and leave.
 
 An event is text, ``KIND:ARM@QUERY`` or ``KIND:ARM@QUERY=VALUE``:
 
     price:gpt-4o@2500=0.1      from query 2500 on, calls of gpt-4o cost a tenth
-    quality:gpt-4o@2500=small  from then on its answers are worth what those of ``small`` are
-    join:gpt-4o@1000           there is no such arm before
-    leave:gpt-4o@1000          there is none from then on
+    quality:gpt-4o@2500=small  from query 2500 on, its answers are as good as those of ``small``
+    join:gpt-4o@1000           the arm exists from query 1000 on
+    leave:gpt-4o@1000          the arm exists before query 1000 only
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bandit_router.types import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happens to one arm at one query, counted from 0."""
+    """A change to one arm at one query, counted from 0."""
 
     kind: str
     arm: str
@@ -34,7 +34,7 @@ class Event:
 
 
 def parse_event(text: str) -> Event:
-    """Read an event. ConfigError says what is wrong with the text."""
+    """Parse an event. Raises ConfigError for text that is not one."""
     kind, colon, rest = text.partition(":")
     place, equals, value = rest.rpartition("=") if kind in _WITH_VALUE else (rest, "", "")
     arm, sign, query = place.rpartition("@")
@@ -47,11 +47,11 @@ def parse_event(text: str) -> Event:
     return Event(kind, arm, int(query), value)
 
 
-def happen(stream: Stream, events: Sequence[Event]) -> Stream:
-    """The stream with all events in it, in the order given.
+def apply_events(stream: Stream, events: Sequence[Event]) -> Stream:
+    """The stream with these events applied, in the order given.
 
-    Raises InvalidInput for an unknown arm, a query after the last, or when no arm is left; ConfigError
-    for a factor that is none.
+    Raises InvalidInput for an unknown arm, a query after the last, or if no arm is left; ConfigError for
+    an invalid factor.
     """
     for event in events:
         if event.at >= len(stream):
@@ -61,42 +61,42 @@ def happen(stream: Stream, events: Sequence[Event]) -> Stream:
     return stream
 
 
-def _price(stream: Stream, event: Event) -> Stream:
-    factor = _number(event)
-    k, changed = _column(stream, event, event.arm), {}
+def _change_price(stream: Stream, event: Event) -> Stream:
+    factor = _read_factor(event)
+    k, changed = _find_column(stream, event, event.arm), {}
     for name in ("cost_usd", "expected_cost_usd"):
         changed[name] = getattr(stream, name).copy()
         changed[name][event.at :, k] *= factor
     return replace(stream, **changed)
 
 
-def _quality(stream: Stream, event: Event) -> Stream:
+def _change_quality(stream: Stream, event: Event) -> Stream:
     quality: FloatArray = stream.quality.copy()
-    to, like = (_column(stream, event, arm) for arm in (event.arm, event.value))
+    to, like = (_find_column(stream, event, arm) for arm in (event.arm, event.value))
     quality[event.at :, to] = quality[event.at :, like]
     return replace(stream, quality=quality)
 
 
-def _join(stream: Stream, event: Event) -> Stream:
+def _join_arm(stream: Stream, event: Event) -> Stream:
     eligible = stream.eligible.copy()
-    eligible[: event.at, _column(stream, event, event.arm)] = False
+    eligible[: event.at, _find_column(stream, event, event.arm)] = False
     return replace(stream, eligible=eligible)
 
 
-def _leave(stream: Stream, event: Event) -> Stream:
+def _remove_arm(stream: Stream, event: Event) -> Stream:
     eligible = stream.eligible.copy()
-    eligible[event.at :, _column(stream, event, event.arm)] = False
+    eligible[event.at :, _find_column(stream, event, event.arm)] = False
     return replace(stream, eligible=eligible)
 
 
-def _column(stream: Stream, event: Event, arm: str) -> int:
+def _find_column(stream: Stream, event: Event, arm: str) -> int:
     try:
         return stream.index(arm)
     except InvalidInput as error:
         raise InvalidInput(str(event), error.problem, error.fix) from None
 
 
-def _number(event: Event) -> float:
+def _read_factor(event: Event) -> float:
     try:
         factor = float(event.value)
     except ValueError:
@@ -107,9 +107,9 @@ def _number(event: Event) -> float:
 
 
 _EVENTS: Mapping[str, Callable[[Stream, Event], Stream]] = {
-    "price": _price,
-    "quality": _quality,
-    "join": _join,
-    "leave": _leave,
+    "price": _change_price,
+    "quality": _change_quality,
+    "join": _join_arm,
+    "leave": _remove_arm,
 }
 _WITH_VALUE = ("price", "quality")

@@ -1,4 +1,4 @@
-"""One run: an agent plays a stream, with feedback as it travels."""
+"""Play a stream: an agent routes every query and learns from outcomes as the channel delivers them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bandit_router.types import FloatArray, IntArray
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """What an agent did on a stream of n queries, all (n,): the arm chosen, what came of it."""
+    """An agent's run on a stream of n queries, all (n,): the chosen arm, its quality and cost."""
 
     action: IntArray
     quality: FloatArray
     cost_usd: FloatArray
 
 
-def play(stream: Stream, agent: Agent, channel: Channel, rng: np.random.Generator) -> Run:
-    """Let the agent route every query in order, and hear of outcomes as the channel brings them."""
+def play_stream(stream: Stream, agent: Agent, channel: Channel, rng: np.random.Generator) -> Run:
+    """Let the agent route the stream's queries in order, and learn outcomes as the channel delivers them."""
     n = len(stream)
     arrivals = channel.arrivals(n, rng)
     action = np.empty(n, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""A stream: queries in the order they arrive, and what every arm would have made of each."""
+"""A stream: queries in order of arrival, with the outcome of every arm on each."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Stream:
     """n queries over K arms with contexts of dimension d.
 
     ``x``                  (n, d) contexts
-    ``quality``            (n, K) in [0, 1], what the answer of each arm is worth
-    ``cost_usd``           (n, K) what the call of each arm costs
-    ``expected_cost_usd``  (n, K) what the price list says before the call
-    ``eligible``           (n, K) which arms there are
-    ``signals``            what is known of each query besides x; nothing where there are none
-    ``latency_s``          (n, K) how long the call of each arm takes, NaN where not known; None: nowhere
+    ``quality``            (n, K) in [0, 1], the quality of each arm's answer
+    ``cost_usd``           (n, K) the cost of each arm's call
+    ``expected_cost_usd``  (n, K) the list cost, known before the call
+    ``eligible``           (n, K) whether each arm exists
+    ``signals``            the signals of each query; empty if there are none
+    ``latency_s``          (n, K) the latency of each arm's call, NaN if unknown; None if all are
     """
 
     name: str
@@ -47,25 +47,25 @@ class Stream:
         return len(self.x)
 
     def index(self, arm: str) -> int:
-        """The column of an arm. InvalidInput names the arms there are."""
+        """The column of an arm. Raises InvalidInput, which lists the arms."""
         if arm not in self.arms:
             raise InvalidInput("arm", f"{arm!r} is not in the data", f"use one of {', '.join(self.arms)}")
         return self.arms.index(arm)
 
     def take(self, rows: IntArray) -> Stream:
-        """Some of the queries, in the order of ``rows``."""
+        """The queries of these rows, in the order of ``rows``."""
         names = ("x", "quality", "cost_usd", "expected_cost_usd", "eligible")
         signals = tuple(self.signals[i] for i in rows) if self.signals else ()
         latency = None if self.latency_s is None else self.latency_s[rows]
-        taken = {name: getattr(self, name)[rows] for name in names}
-        return replace(self, signals=signals, latency_s=latency, **taken)
+        arrays = {name: getattr(self, name)[rows] for name in names}
+        return replace(self, signals=signals, latency_s=latency, **arrays)
 
     def signals_at(self, query: int) -> Signals:
-        """What is known of one query besides its context."""
+        """The signals of one query."""
         return self.signals[query] if self.signals else NO_SIGNALS
 
     def latency_of(self, query: int, arm: int) -> float | None:
-        """How long the call of one arm takes, seconds, where that is known."""
+        """The latency of an arm's call in seconds; None if unknown."""
         latency = math.nan if self.latency_s is None else float(self.latency_s[query, arm])
         return None if math.isnan(latency) else latency
 
@@ -73,9 +73,9 @@ class Stream:
 def make_stream(
     dataset: Dataset, contexts: Sequence[FloatArray] | FloatArray, signals: Sequence[Signals] = ()
 ) -> Stream:
-    """The dataset as a stream, in its own order, with contexts x (n, d) and the signals of each, if any.
+    """The dataset as a stream, in its own order, with contexts x (n, d) and signals, if any.
 
-    The price list says the mean cost of each arm: what its owner reads off last month's bill.
+    The list cost of an arm is its mean cost, as its owner would read it off last month's bill.
     """
     x = np.asarray(contexts)
     if len(x) != len(dataset.queries):
@@ -97,7 +97,7 @@ def make_stream(
 def with_latencies(
     stream: Stream, medians_s: Sequence[float], sigmas: Sequence[float], rng: np.random.Generator
 ) -> Stream:
-    """The stream with simulated latencies: log-normal, by arm, whatever the query.
+    """The stream with simulated latencies: log-normal by arm, independent of the query.
 
     The logarithm of the latency of arm k is normal with mean log(medians_s[k]) and standard deviation
     sigmas[k].

@@ -1,1 +1,1 @@
-"""Training the classifier: labelled examples, logistic regression, cross-validation, the threshold."""
+"""Training a classifier: labelled examples, logistic regression, cross-validation, threshold."""

@@ -1,4 +1,4 @@
-"""Examples to train on: from data where every model answered every query, or from a log."""
+"""Training examples: from a dataset in which every model answered every query, or from a log."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.training.logistic import Labelled
 from bandit_router.types import FloatArray
 
-LOW = 0.5
+LOW_QUALITY = 0.5
 """A query is complex when the cheap model's quality is below this."""
 
 MOST_ROWS = 100_000
-"""Of a log, the newest so many rows are read, so that one larger than memory can be trained on."""
+"""The newest rows of a log that are read, so that a log larger than memory can be trained on."""
 
 LEAST_OF_EACH = 20
-"""Labels of each kind without which nothing can be cross-validated."""
+"""The fewest labels of each kind that can be cross-validated."""
 
 _REWARD = OUTCOMES.index("reward")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
-    """The arms to decide between."""
+class ModelPair:
+    """The cheap and the expensive model that a classifier decides between."""
 
     cheap: str
     expensive: str
@@ -37,7 +37,7 @@ class Pair:
             raise InvalidInput("expensive", f"is {self.cheap!r} too", "name another model than the cheap one")
 
     def columns(self, arms: Sequence[str]) -> list[int]:
-        """Where they are among the arms. InvalidInput names those there are."""
+        """The positions of both models among the arms. Raises InvalidInput, which lists the arms."""
         for name, arm in (("cheap", self.cheap), ("expensive", self.expensive)):
             if arm not in arms:
                 raise InvalidInput(name, f"{arm!r} is not an arm", f"use one of {', '.join(arms)}")
@@ -45,20 +45,20 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Examples:
-    """n queries. Of the cheap model (column 0) and the expensive one (column 1)::
+class TrainingExamples:
+    """n training queries; column 0 is the cheap model, column 1 the expensive one::
 
         x        (n, d) contexts
         quality  (n, 2) in [0, 1], where the weight is above 0
-        weight   (n, 2) what the row counts in a mean over all queries: 1 where both models answered; in a
-                 log, 1 / propensity for the action and 0 for the other
+        weight   (n, 2) the weight of the row in a mean over all queries: 1 where both models answered; in
+                 a log, 1 / propensity for the action and 0 for the other model
         cost_usd (n, 2) of a call
 
-    A query is complex when the cheap model's quality is below ``low``. ``left_out`` counts rows that could
-    not be used, by why.
+    A query is complex when the cheap model's quality is below ``low``. ``left_out`` counts the rows that
+    could not be used, by reason.
     """
 
-    pair: Pair
+    pair: ModelPair
     schema_id: str
     source: str
     low: float
@@ -71,27 +71,27 @@ class Examples:
     def __post_init__(self) -> None:
         if not 0.0 < self.low <= 1.0:
             raise InvalidInput("low", f"is {self.low:g}", "give a number in (0, 1]")
-        known = self.weight[:, 0] > 0
-        some = int(np.count_nonzero(self.labelled.complex & known))
-        if min(some, int(known.sum()) - some) < LEAST_OF_EACH:
+        answered = self.weight[:, 0] > 0
+        bad = int(np.count_nonzero(self.labelled.complex & answered))
+        if min(bad, int(answered.sum()) - bad) < LEAST_OF_EACH:
             raise InvalidInput(
                 "low",
-                f"of {self.low:g} makes {some} of the {known.sum()} answers of {self.pair.cheap} bad ones",
+                f"of {self.low:g} makes {bad} of the {answered.sum()} answers of {self.pair.cheap} bad ones",
                 f"give another, or more data: at least {LEAST_OF_EACH} must be bad, and as many good",
             )
 
     @property
     def labelled(self) -> Labelled:
-        """The contexts with their labels; a row counts as often as the cheap model's answer stands for."""
+        """The contexts with their labels, weighted as the cheap model's answers."""
         return Labelled(self.x, self.quality[:, 0] < self.low, self.weight[:, 0])
 
 
 def examples_of_dataset(
-    dataset: Dataset, x: FloatArray, pair: Pair, *, schema_id: str, low: float = LOW
-) -> Examples:
-    """Every query of the data, with its context in x (n, d). Raises InvalidInput."""
+    dataset: Dataset, x: FloatArray, pair: ModelPair, *, schema_id: str, low: float = LOW_QUALITY
+) -> TrainingExamples:
+    """Training examples of every query of a dataset, with contexts x (n, d). Raises InvalidInput."""
     columns = pair.columns(dataset.models)
-    return Examples(
+    return TrainingExamples(
         pair=pair,
         schema_id=schema_id,
         source=f"{dataset.name}: {len(x)} queries",
@@ -106,32 +106,32 @@ def examples_of_dataset(
 def examples_of_log(
     pieces: Sequence[BlockSource],
     arms: Sequence[str],
-    pair: Pair,
+    pair: ModelPair,
     *,
     schema_id: str,
     source: str,
-    low: float = LOW,
+    low: float = LOW_QUALITY,
     most: int = MOST_ROWS,
-) -> Examples:
-    """The newest ``most`` rows of a log in which either model could have been the action.
+) -> TrainingExamples:
+    """Training examples of the newest ``most`` rows of a log in which both models had a chance.
 
-    The quality of a row is its reward, and the cost of a model what it was expected to be. The log's policy
-    chose who answers, so what it rarely chose counts more: each answer by 1 / propensity, as in IPS.
+    The quality of a row is its reward, the cost of a model its expected cost. Each answer is weighted by
+    1 / propensity, as in IPS, since the logging policy chose who answers.
     Raises InvalidInput.
     """
     columns = pair.columns(arms)
-    taken: list[Block] = []
+    blocks: list[Block] = []
     rows = 0
     for piece in reversed(pieces):
         if rows >= most:
             break
-        taken.append(piece.read())
-        rows += len(taken[-1])
-    if not taken:
+        blocks.append(piece.read())
+        rows += len(blocks[-1])
+    if not blocks:
         raise InvalidInput("log", "has no rows", "log decisions whose reason is 'policy'")
-    parts = [_part(block, columns) for block in reversed(taken)]
-    x, quality, weight, cost = (np.concatenate(some)[-most:] for some in zip(*parts, strict=True))
-    return Examples(
+    usable = [_usable_rows(block, columns) for block in reversed(blocks)]
+    x, quality, weight, cost = (np.concatenate(arrays)[-most:] for arrays in zip(*usable, strict=True))
+    return TrainingExamples(
         pair=pair,
         schema_id=schema_id,
         source=f"{source}: {len(x)} of {rows} rows",
@@ -141,13 +141,14 @@ def examples_of_log(
         weight=weight,
         cost_usd=cost,
         left_out={
-            f"could not go to {pair.cheap} as well as {pair.expensive}": rows - sum(len(p[0]) for p in parts)
+            f"could not go to {pair.cheap} as well as {pair.expensive}": rows
+            - sum(len(x) for x, *_ in usable)
         },
     )
 
 
-def _part(block: Block, columns: list[int]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """x, quality, weight and cost of the rows where both models had a chance."""
+def _usable_rows(block: Block, columns: list[int]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """x, quality, weight and cost of the rows of a block where both models had a chance."""
     rows = np.flatnonzero((block.logged[:, columns] > 0.0).all(axis=1))
     reward, propensity = block.outcomes[rows, _REWARD], block.propensity[rows]
     acted = (block.action[rows, None] == columns) & ~np.isnan(reward)[:, None]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.evaluation.simulation.events import Event, happen, parse_event
+from bandit_router.evaluation.simulation.events import Event, apply_events, parse_event
 from tests.evaluation.simulation.streams import a_stream
 
 
@@ -47,7 +47,7 @@ def test_what_is_wrong_with_a_text_is_said(text: str, says: str) -> None:
 
 def test_a_price_changes_what_calls_cost_and_what_they_are_expected_to() -> None:
     before = a_stream()
-    after = happen(before, [parse_event("price:large@20=0.1")])
+    after = apply_events(before, [parse_event("price:large@20=0.1")])
     for name in ("cost_usd", "expected_cost_usd"):
         old, new = getattr(before, name), getattr(after, name)
         np.testing.assert_array_equal(new[:20], old[:20])
@@ -58,14 +58,14 @@ def test_a_price_changes_what_calls_cost_and_what_they_are_expected_to() -> None
 
 def test_an_arm_degrades_to_another() -> None:
     before = a_stream()
-    after = happen(before, [parse_event("quality:large@20=small")])
+    after = apply_events(before, [parse_event("quality:large@20=small")])
     np.testing.assert_array_equal(after.quality[20:, 2], before.quality[20:, 0])
     np.testing.assert_array_equal(after.quality[:20], before.quality[:20])
     np.testing.assert_array_equal(after.quality[:, :2], before.quality[:, :2])
 
 
 def test_arms_join_and_leave() -> None:
-    stream = happen(a_stream(), [parse_event("join:large@20"), parse_event("leave:small@40")])
+    stream = apply_events(a_stream(), [parse_event("join:large@20"), parse_event("leave:small@40")])
     assert stream.eligible[:20].tolist() == [[True, True, False]] * 20
     assert stream.eligible[20:40].all()
     assert stream.eligible[40:].tolist() == [[False, True, True]] * 20
@@ -90,11 +90,11 @@ def test_arms_join_and_leave() -> None:
 )
 def test_an_event_that_cannot_happen_is_refused(text: str, error: type[Exception], says: str) -> None:
     with pytest.raises(error) as caught:
-        happen(a_stream(), [parse_event(text)])
+        apply_events(a_stream(), [parse_event(text)])
     assert says in str(caught.value)
 
 
 def test_a_stream_always_has_an_arm() -> None:
     gone = [parse_event(f"leave:{arm}@5") for arm in ("small", "medium", "large")]
     with pytest.raises(InvalidInput, match="no arm at query 5"):
-        happen(a_stream(), gone)
+        apply_events(a_stream(), gone)

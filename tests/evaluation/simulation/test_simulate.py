@@ -10,10 +10,11 @@ import pytest
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.parallel import workers
-from bandit_router.evaluation.simulation.agents import RouterMaker, Setting
+from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.channel import Channel
 from bandit_router.evaluation.simulation.events import parse_event
-from bandit_router.evaluation.simulation.play import play
+from bandit_router.evaluation.simulation.play import play_stream
+from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, Simulation, simulate
 from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import BoolArray, Budget, FloatArray, Signals
@@ -52,7 +53,7 @@ def a_setting(**changes: object) -> Setting:
 def test_a_simulated_router_expects_what_the_prices_say() -> None:
     make = RouterMaker("tempered", PosteriorSection(price_slope=0.1))
     agent = make(a_setting(list_usd=np.array([0.01, 0.0, 1.0])))
-    np.testing.assert_allclose(agent.learned.rewards.prior_mean[:, 0], [0.6, 0.7, 0.8])
+    np.testing.assert_allclose(agent.state.rewards.prior_mean[:, 0], [0.6, 0.7, 0.8])
 
 
 def run(plan: Plan, *specs: str, jobs: int = 1) -> Simulation:
@@ -63,7 +64,7 @@ def run(plan: Plan, *specs: str, jobs: int = 1) -> Simulation:
 def test_an_agent_hears_what_its_own_choices_came_to() -> None:
     stream = a_stream(30)
     agent = Listener([])
-    played = play(stream, agent, Channel(), np.random.default_rng(0))
+    played = play_stream(stream, agent, Channel(), np.random.default_rng(0))
     assert agent.heard == [
         (i, 0, float(stream.quality[i, 0]), float(stream.cost_usd[i, 0])) for i in range(30)
     ]
@@ -75,23 +76,23 @@ def test_an_arm_that_is_not_there_cannot_be_chosen() -> None:
     away = parse_event("leave:large@10")
     plan = Plan(stream=stream, cost_weight=0.0, events=(away,))
     with pytest.raises(InvalidInput, match="chose 'large' at query 10"):
-        play(plan.draw(0)[0], Stubborn([]), Channel(), np.random.default_rng(0))
+        play_stream(plan.draw(0)[0], Stubborn([]), Channel(), np.random.default_rng(0))
 
 
 def test_feedback_that_comes_twice_counts_once() -> None:
     stream = a_stream(200)
     agent = RouterMaker("uniform")(a_setting())
-    play(stream, agent, Channel(duplicated=1.0), np.random.default_rng(0))
-    assert agent.learned.rewards.count.sum() == 200
-    assert agent.learned.costs.count.sum() == 200
+    play_stream(stream, agent, Channel(duplicated=1.0), np.random.default_rng(0))
+    assert agent.state.rewards.count.sum() == 200
+    assert agent.state.costs.count.sum() == 200
 
 
 def test_feedback_that_comes_late_is_counted_when_it_comes() -> None:
     stream, sums = a_stream(200), []
     for channel in (Channel(), Channel(delay=30.0, duplicated=0.5)):
         agent = RouterMaker("uniform")(a_setting())
-        play(stream, agent, channel, np.random.default_rng(0))
-        sums.append(agent.learned.rewards)
+        play_stream(stream, agent, channel, np.random.default_rng(0))
+        sums.append(agent.state.rewards)
     late = sums[1].count.sum()
     assert 100 < late < 200  # some is on the way still
     assert sums[0].count.sum() == 200

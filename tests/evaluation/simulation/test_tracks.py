@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bandit_router.evaluation.simulation.events import happen, parse_event
+from bandit_router.evaluation.simulation.events import apply_events, parse_event
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.tracks import (
     BLOCKS,
-    best_fixed,
-    fixed,
-    mixed,
-    shuffled,
-    track,
-    uniform,
+    best_fixed_arm,
+    fixed_choice,
+    make_track,
+    mixed_choice,
+    shuffled_choice,
+    uniform_choice,
 )
 from bandit_router.types import FloatArray
 from tests.evaluation.simulation.streams import a_stream
@@ -37,9 +37,9 @@ def cost(stream: Stream, choice: FloatArray) -> float:
 
 def test_a_track_adds_up_what_was_chosen() -> None:
     stream = a_stream(40)
-    best = fixed(stream, best_fixed(stream, LAMBDA))
+    best = fixed_choice(stream, best_fixed_arm(stream, LAMBDA))
     utility = stream.quality - LAMBDA * stream.cost_usd
-    found = track(stream, a_router(stream), LAMBDA, (best * utility).sum(axis=1))
+    found = make_track(stream, a_router(stream), LAMBDA, (best * utility).sum(axis=1))
     earned = utility.max(axis=1)
     assert found.utility == pytest.approx(earned.mean())
     assert found.utility == pytest.approx(found.quality - LAMBDA * found.cost_usd)
@@ -52,36 +52,36 @@ def test_a_track_adds_up_what_was_chosen() -> None:
 
 def test_the_best_fixed_model_has_no_gap() -> None:
     stream = a_stream(50)
-    k = best_fixed(stream, LAMBDA)
+    k = best_fixed_arm(stream, LAMBDA)
     utility = (stream.quality - LAMBDA * stream.cost_usd)[:, k]
-    assert track(stream, fixed(stream, k), LAMBDA, utility).gap == 0.0
+    assert make_track(stream, fixed_choice(stream, k), LAMBDA, utility).gap == 0.0
     assert k == int((stream.quality - LAMBDA * stream.cost_usd).mean(axis=0).argmax())
 
 
 def test_a_fixed_arm_that_is_away_is_replaced_by_any_other() -> None:
-    stream = happen(a_stream(10), [parse_event("join:large@4")])
-    choice = fixed(stream, 2)
+    stream = apply_events(a_stream(10), [parse_event("join:large@4")])
+    choice = fixed_choice(stream, 2)
     assert choice[:4].tolist() == [[0.5, 0.5, 0.0]] * 4
     assert choice[4:].tolist() == [[0.0, 0.0, 1.0]] * 6
-    np.testing.assert_array_equal(uniform(stream)[:4], choice[:4])
+    np.testing.assert_array_equal(uniform_choice(stream)[:4], choice[:4])
 
 
 @pytest.mark.parametrize("n", [1, 7, 25, 30, 60, 401])
 def test_the_blind_baselines_cost_what_the_router_costs(n: int) -> None:
     stream = a_stream(n)
     router = a_router(stream)
-    assert cost(stream, mixed(stream, cost(stream, router))) <= cost(stream, router) * (1 + 1e-9)
-    dealt = shuffled(stream, router)
+    assert cost(stream, mixed_choice(stream, cost(stream, router))) <= cost(stream, router) * (1 + 1e-9)
+    dealt = shuffled_choice(stream, router)
     assert dealt.sum(axis=1) == pytest.approx(1.0)
     if n > 20:  # one query may leave no other way to spend as much
         assert cost(stream, dealt) == pytest.approx(cost(stream, router), rel=0.02)
 
 
 def test_the_blind_baselines_cost_what_the_router_costs_when_arms_join() -> None:
-    stream = happen(a_stream(200), [parse_event("join:large@105"), parse_event("price:medium@50=0.2")])
+    stream = apply_events(a_stream(200), [parse_event("join:large@105"), parse_event("price:medium@50=0.2")])
     router = a_router(replace(stream, quality=np.where(stream.eligible, stream.quality, -1.0)))
     assert (router * ~stream.eligible).sum() == 0
-    for blind in (mixed(stream, cost(stream, router)), shuffled(stream, router)):
+    for blind in (mixed_choice(stream, cost(stream, router)), shuffled_choice(stream, router)):
         assert (blind * ~stream.eligible).sum() == 0
         assert cost(stream, blind) == pytest.approx(cost(stream, router), rel=0.01)
 
@@ -89,7 +89,7 @@ def test_the_blind_baselines_cost_what_the_router_costs_when_arms_join() -> None
 def test_dealing_choices_to_other_queries_costs_a_router_that_looks_and_nobody_else() -> None:
     stream = a_stream(2000)
     router = a_router(stream)
-    lost = ((router - shuffled(stream, router)) * stream.quality).sum(axis=1).mean()
+    lost = ((router - shuffled_choice(stream, router)) * stream.quality).sum(axis=1).mean()
     assert lost > 0.05
     blind = np.tile([0.2, 0.3, 0.5], (2000, 1))
-    np.testing.assert_allclose(shuffled(stream, blind), blind, atol=0.02)
+    np.testing.assert_allclose(shuffled_choice(stream, blind), blind, atol=0.02)

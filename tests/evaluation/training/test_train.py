@@ -15,19 +15,26 @@ from scipy.special import expit
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.datasets import Dataset
-from bandit_router.evaluation.report.reliability import reliability_plot, routing_plot
-from bandit_router.evaluation.report.trained import about, trained_page, trained_tables, verdicts
+from bandit_router.evaluation.report.charts.classifier import reliability_plot, threshold_plot
+from bandit_router.evaluation.report.classifier_tables import classifier_tables, describe_training
+from bandit_router.evaluation.report.pages import classifier_page
+from bandit_router.evaluation.report.verdicts import classifier_verdicts
 from bandit_router.evaluation.splits import FOLDS
-from bandit_router.evaluation.training.examples import Examples, Pair, examples_of_dataset, examples_of_log
-from bandit_router.evaluation.training.threshold import Target
-from bandit_router.evaluation.training.train import Trained, train_on
+from bandit_router.evaluation.training.examples import (
+    ModelPair,
+    TrainingExamples,
+    examples_of_dataset,
+    examples_of_log,
+)
+from bandit_router.evaluation.training.threshold import ThresholdTarget
+from bandit_router.evaluation.training.train import TrainedClassifier, train_classifier_on
 from bandit_router.types import FloatArray
 from tests.browser import open_page
 from tests.evaluation.blocks import split
 from tests.evaluation.reports import HURT, NASTY
 
 ARMS = ("small", "large", "other")
-PAIR = Pair(cheap="small", expensive="large")
+PAIR = ModelPair(cheap="small", expensive="large")
 DIM = 4
 
 
@@ -40,7 +47,9 @@ def world(seed: int, n: int, signal: float) -> tuple[FloatArray, FloatArray]:
     return x, quality
 
 
-def examples(seed: int = 0, n: int = 1500, signal: float = 2.0, names: tuple[str, ...] = ARMS) -> Examples:
+def examples(
+    seed: int = 0, n: int = 1500, signal: float = 2.0, names: tuple[str, ...] = ARMS
+) -> TrainingExamples:
     x, quality = world(seed, n, signal)
     data = Dataset(
         name="world",
@@ -49,11 +58,12 @@ def examples(seed: int = 0, n: int = 1500, signal: float = 2.0, names: tuple[str
         quality=quality,
         cost_usd=np.broadcast_to([1e-4, 1e-3, 1e-2], (n, 3)),
     )
-    return examples_of_dataset(data, x, Pair(cheap=names[0], expensive=names[1]), schema_id="vector/3")
+    return examples_of_dataset(data, x, ModelPair(cheap=names[0], expensive=names[1]), schema_id="vector/3")
 
 
-def trained(seed: int = 0, target: Target | None = None, **made: float) -> Trained:
-    return train_on(examples(seed, **made), target or Target(), np.random.default_rng(seed))  # type: ignore[arg-type]
+def trained(seed: int = 0, target: ThresholdTarget | None = None, **made: float) -> TrainedClassifier:
+    labelled = examples(seed, **made)  # type: ignore[arg-type]
+    return train_classifier_on(labelled, target or ThresholdTarget(), np.random.default_rng(seed))
 
 
 def a_log(n: int, behaviour: FloatArray, seed: int = 0) -> Block:
@@ -78,7 +88,7 @@ def a_log(n: int, behaviour: FloatArray, seed: int = 0) -> Block:
     )
 
 
-def of_log(block: Block, **options: int) -> Examples:
+def of_log(block: Block, **options: int) -> TrainingExamples:
     pieces = list(split(block, 700))
     return examples_of_log(pieces, ARMS, PAIR, schema_id="vector/3", source="log", **options)
 
@@ -105,13 +115,13 @@ def test_signal_is_found_and_held_out_figures_say_so() -> None:
     assert accuracy.baseline.mean() == pytest.approx(1 - found.base_rate, abs=0.01)
     assert auc.classifier.mean() > 0.8
     assert found.routed is not None
-    beats = [verdict.split(": ")[1].startswith("it beats") for verdict in verdicts(found)[:2]]
+    beats = [verdict.split(": ")[1].startswith("it beats") for verdict in classifier_verdicts(found)[:2]]
     assert beats == [True, True]
 
 
 def test_noise_does_not_beat_the_majority_and_is_not_hidden() -> None:
     found = trained(signal=0.0)
-    accuracy, information, _ = verdicts(found)
+    accuracy, information, _ = classifier_verdicts(found)
     assert "does not beat the majority class" in accuracy
     assert "does not beat" in information or "is not shown to beat" in information
     assert found.metrics["AUC"].classifier.mean() == pytest.approx(0.5, abs=0.06)
@@ -128,7 +138,11 @@ def test_asking_every_query_twice_makes_no_noise_predictable() -> None:
         twice = replace(
             once, x=x, quality=once.quality[rows], weight=once.weight[rows], cost_usd=once.cost_usd[rows]
         )
-        return float(train_on(twice, Target(), np.random.default_rng(1)).metrics["AUC"].classifier.mean())
+        return float(
+            train_classifier_on(twice, ThresholdTarget(), np.random.default_rng(1))
+            .metrics["AUC"]
+            .classifier.mean()
+        )
 
     assert auc(wide[rows]) < 0.62
     copied = wide[rows]
@@ -137,7 +151,7 @@ def test_asking_every_query_twice_makes_no_noise_predictable() -> None:
 
 
 def test_the_target_is_met_on_fresh_queries() -> None:
-    found = trained(n=4000, target=Target(quality=0.97))
+    found = trained(n=4000, target=ThresholdTarget(quality=0.97))
     x, quality = world(98, 20_000, 2.0)
     dear = found.classifier("now").p_complex_many(x) > found.choice.threshold
     earned = np.where(dear, quality[:, 1], quality[:, 0]).mean()
@@ -162,7 +176,7 @@ def test_a_log_that_spares_the_small_model_teaches_the_same() -> None:
     weighted = data.weight @ data.complex / data.weight.sum()
     assert weighted == pytest.approx(truth, abs=0.03)
     assert data.complex[labelled].mean() < truth - 0.1  # the control: unweighted it is too good
-    found = train_on(made, Target(), np.random.default_rng(0))
+    found = train_classifier_on(made, ThresholdTarget(), np.random.default_rng(0))
     x, _ = world(97, 5_000, 2.0)
     p = found.classifier("now").p_complex_many(x)
     assert np.abs(p - expit(2.0 * x[:, 1] - 0.8)).mean() < 0.05
@@ -172,7 +186,7 @@ def test_a_log_that_spares_the_small_model_teaches_the_same() -> None:
 def test_quality_by_threshold_is_estimated_without_the_bias_of_the_log() -> None:
     n = 20_000
     _, quality = world(0, n, 2.0)
-    found = train_on(of_log(a_log(n, skewed(n))), Target(), np.random.default_rng(0))
+    found = train_classifier_on(of_log(a_log(n, skewed(n))), ThresholdTarget(), np.random.default_rng(0))
     p = found.classifier("now").p_complex_many(world(0, n, 2.0)[0])
     for i in np.linspace(0, len(found.curve.threshold) - 1, 9).astype(int):
         dear = p > found.curve.threshold[i]
@@ -186,7 +200,9 @@ def test_rows_that_had_no_choice_are_left_out_and_counted() -> None:
     made = of_log(a_log(900, behaviour))
     assert len(made.x) == 600
     assert made.left_out == {"could not go to small as well as large": 300}
-    assert "Left out: 300 could not go" in about(train_on(made, Target(), np.random.default_rng(0)))
+    assert "Left out: 300 could not go" in describe_training(
+        train_classifier_on(made, ThresholdTarget(), np.random.default_rng(0))
+    )
 
 
 def test_silence_is_no_label() -> None:
@@ -216,11 +232,11 @@ def test_too_few_of_a_kind() -> None:
 
 def test_a_pair_is_two_known_arms() -> None:
     with pytest.raises(InvalidInput, match="expensive: is 'small' too"):
-        Pair(cheap="small", expensive="small")
+        ModelPair(cheap="small", expensive="small")
     with pytest.raises(
         InvalidInput, match=r"expensive: 'huge' is not an arm; use one of small, large, other"
     ):
-        Pair(cheap="small", expensive="huge").columns(ARMS)
+        ModelPair(cheap="small", expensive="huge").columns(ARMS)
     with pytest.raises(InvalidInput, match="log: has no rows"):
         examples_of_log([], ARMS, PAIR, schema_id="s", source="log")
 
@@ -231,7 +247,7 @@ def test_a_pair_is_two_known_arms() -> None:
 def test_tables_say_everything() -> None:
     found = trained()
     console = Console(file=StringIO(), width=100)
-    for part in trained_tables(found):
+    for part in classifier_tables(found):
         console.print(part)
     said = console.file.getvalue()  # type: ignore[attr-defined]
     for words in ("accuracy", "log loss", "AUC", "Brier", "calibration error", "base rate", "always large"):
@@ -242,13 +258,15 @@ def test_tables_say_everything() -> None:
 
 
 def test_plots_use_only_what_plotly_knows() -> None:
-    for plot in (reliability_plot(trained()), routing_plot(trained())):
+    for plot in (reliability_plot(trained()), threshold_plot(trained())):
         go.Figure(data=list(plot.data), layout=plot.layout)
 
 
 def test_the_page_is_drawn_and_harmless(tmp_path: Path) -> None:
-    found = train_on(examples(names=NASTY[:3]), Target(quality=0.9), np.random.default_rng(0))
-    visit = open_page(trained_page(found, title="<b>Classifier</b>"), tmp_path)
+    found = train_classifier_on(
+        examples(names=NASTY[:3]), ThresholdTarget(quality=0.9), np.random.default_rng(0)
+    )
+    visit = open_page(classifier_page(found, title="<b>Classifier</b>"), tmp_path)
     assert visit.console == []
     assert "data-hurt" not in visit.dom.replace(HURT, "")
     assert visit.dom.count('class="main-svg"') >= 2
@@ -257,10 +275,10 @@ def test_the_page_is_drawn_and_harmless(tmp_path: Path) -> None:
 def test_a_page_of_a_log_that_knows_only_the_small_model() -> None:
     block = a_log(900, np.tile([0.5, 0.3, 0.2], (900, 1)))
     block.outcomes[block.action == 1] = np.nan
-    found = train_on(of_log(block), Target(), np.random.default_rng(0))
+    found = train_classifier_on(of_log(block), ThresholdTarget(), np.random.default_rng(0))
     assert found.routed is None
-    assert "too few answers" in verdicts(found)[2]
-    assert trained_page(found, title="t")
+    assert "too few answers" in classifier_verdicts(found)[2]
+    assert classifier_page(found, title="t")
     console = Console(file=StringIO(), width=100)
-    console.print(trained_tables(found)[1])
+    console.print(classifier_tables(found)[1])
     assert "—" in console.file.getvalue()  # type: ignore[attr-defined]

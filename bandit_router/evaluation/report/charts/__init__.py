@@ -1,0 +1,1 @@
+"""Charts of results: traces and layouts for plotly.js, in JSON types."""

@@ -1,0 +1,53 @@
+"""The configuration reference, from Settings and its JSON schema: every table and key of router.toml."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+from json_schema import describe_type, list_entry
+from pydantic import BaseModel
+
+from bandit_router.settings import Settings
+
+
+def settings_markdown() -> str:
+    """A section for each table of router.toml, in the order of ``Settings``."""
+    return "\n".join(
+        _table(name, *_section(field.annotation)) for name, field in Settings.model_fields.items()
+    )
+
+
+def _section(annotation: Any) -> tuple[type[BaseModel], bool]:
+    """The model of a field of ``Settings``, and whether router.toml may have many of it."""
+    choices = get_args(annotation)
+    return (choices[0], True) if choices else (annotation, False)
+
+
+def _table(name: str, section: type[BaseModel], many: bool) -> str:
+    schema = section.model_json_schema()
+    heading = f"[[{name}]]" if many else f"[{name}]"
+    lines = [f"(settings-{name})=\n\n## `{heading}`\n"]
+    if section.__doc__:
+        lines.append(schema["description"] + "\n")
+    if many:
+        lines.append(
+            f"One such table for each. The variable `{variable(name)}` is a JSON list of all of them.\n"
+        )
+    for key, field in section.model_fields.items():
+        facts = [describe_type(schema["properties"][key], null=False)]
+        facts.append("required" if field.is_required() else f"default {_default(field)}")
+        text = schema["properties"][key].get("description", "")
+        lines.append(list_entry(key, facts, text if many else f"{text} `{variable(name, key)}`".strip()))
+    return "\n".join([*lines, ""])
+
+
+def variable(*path: str) -> str:
+    """The environment variable of a table or key."""
+    config = Settings.model_config
+    return f"{config.get('env_prefix')}{str(config.get('env_nested_delimiter')).join(path).upper()}"
+
+
+def _default(field: Any) -> str:
+    value = field.get_default(call_default_factory=True)
+    return "none" if value is None or value == () else f"`{json.dumps(value)}`"
