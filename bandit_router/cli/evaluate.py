@@ -32,7 +32,7 @@ from bandit_router.cli.output import (
     write_report_page,
 )
 from bandit_router.errors import InvalidInput, RouterError
-from bandit_router.policies import learns, parse_policy
+from bandit_router.policies import parse_policy
 from bandit_router.store.engine import hide_passwords
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def evaluate(
     check_weight("cost_weight", cost_weight)
     check_report_path(report)
     policies = parse_policies(policy or [])
-    learners = {name: target for name, target in policies.items() if learns(target)}
+    learners = {name: target for name, target in policies.items() if target.learns}
     replayed: dict[str, list[ReplayResult]] = {}
     replay_error: RouterError | None = None
     with workers(jobs, cluster), open_log(log, router) as opened:
@@ -140,7 +140,7 @@ def default_estimator(log: Log) -> str:
     """The estimator whose intervals fit the log: rows of a policy that learned are not independent."""
     for spec in log.info.get("policies", ()):
         try:
-            if learns(parse_policy(spec)):
+            if parse_policy(spec).learns:
                 return "stabilised-dr"
         except RouterError:  # a policy of another version of this package
             continue

@@ -27,7 +27,7 @@ from bandit_router.cli.options import (
 )
 from bandit_router.cli.output import console, print_json, progress_bar, write_report_page
 from bandit_router.errors import InvalidInput
-from bandit_router.policies import check_arms, signals_needed
+from bandit_router.policies import check_arms, list_computed_signals
 from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import Budget, Floor, Goal
 
@@ -102,7 +102,7 @@ def simulate(
     channel = Channel(delay=delay, missing=missing, duplicated=duplicated)
     policies = parse_policies(policy or ["tempered"])
     for name, target in policies.items():
-        if classifier is None and P_COMPLEX in signals_needed(target):
+        if classifier is None and P_COMPLEX in list_computed_signals(target):
             raise InvalidInput(f"policy {name}", "needs a classifier", "give --classifier FILE")
     with workers(jobs, cluster):
         dataset = load_dataset(

@@ -31,7 +31,7 @@ from bandit_router.evaluation.targets import (
     learn_folds,
     target_pmf,
 )
-from bandit_router.policies import Policy, check_arms, learns
+from bandit_router.policies import Policy, check_arms
 from bandit_router.policies.bandit import Fixed, Uniform
 from bandit_router.posterior.linear import Posterior
 from bandit_router.types import FloatArray
@@ -66,7 +66,7 @@ def evaluate(
     policies = {name: policy for name, policy in policies.items() if not _is_always_shown(policy)}
     chosen = {name: ESTIMATORS[name]() for name in {headline: None, **dict.fromkeys(estimators)}}
     needs: set[Grouping] = {*NEEDS, *(need for estimator in chosen.values() for need in estimator.needs)}
-    scored = any(map(learns, policies.values()))
+    scored = any(policy.learns for policy in policies.values())
     if scored and prior is None:
         raise InvalidInput("log", "has no posterior to score policies with", "export it with one")
     if prior is not None:
@@ -196,7 +196,7 @@ def _run_target_pass(
     piece: BlockSource,
 ) -> _TargetPass:
     block = piece.read()
-    scored = any(q.policy is not None and learns(q.policy) for q in questions)
+    scored = any(q.policy is not None and q.policy.learns for q in questions)
     beliefs = believe(block, held_out) if scored and held_out is not None else None
     time_block = block.order * BLOCKS // rows
     sums = []

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.splits import FOLDS
-from bandit_router.policies import Policy, learns, signals_needed, signals_read
+from bandit_router.policies import Policy, list_computed_signals
 from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import BoolArray, FloatArray, IntArray, Scores
@@ -30,10 +30,10 @@ _REWARD = OUTCOMES.index("reward")
 
 
 @dataclass(frozen=True, slots=True)
-class BlindMix:
+class BlindMix(Policy):
     """The same probabilities for every query with the same eligible arms, which are the keys."""
 
-    learns: ClassVar[bool] = False
+    learns = False
     weights: Mapping[tuple[str, ...], tuple[float, ...]]
 
     @property
@@ -46,7 +46,7 @@ class BlindMix:
 
 def is_blind(policy: Policy) -> bool:
     """Whether the policy depends on the set of eligible arms alone."""
-    return not learns(policy) and not signals_read(policy)
+    return not policy.learns and not policy.reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def target_pmf(
     """
     pmf = np.zeros(block.eligible.shape)
     names = np.array(block.arms, dtype=object)
-    if beliefs is None and learns(policy):
+    if beliefs is None and policy.learns:
         raise InvalidInput("policy", f"{policy.spec} needs a posterior", "export the log with one")
     _require_signals(block, policy)
     if is_blind(policy):
@@ -151,7 +151,7 @@ def target_pmf(
 
 def _require_signals(block: Block, policy: Policy) -> None:
     """Raise InvalidInput when rows lack a signal the policy goes by: it would have acted otherwise live."""
-    for name in signals_needed(policy):
+    for name in list_computed_signals(policy):
         if not all(name in block.signals_at(i) for i in range(len(block))):
             problem = f"has rows without the signal {name!r}, which {policy.spec} goes by"
             cure = f"give --classifier FILE, or {_CURE}" if name == P_COMPLEX else _CURE

@@ -10,7 +10,7 @@ import numpy as np
 
 from bandit_router.errors import RouterError, SnapshotCorrupt
 from bandit_router.learning.accumulate import Accumulator, make_accumulators, why_unlearnable
-from bandit_router.policies import parse_policy, reason_of
+from bandit_router.policies import parse_policy
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import ModelState, decode_state, warm_start_for
@@ -227,7 +227,7 @@ def _audit_pmf(decision: Decision, posterior: Posterior | None, report: AuditRep
     difference = max(abs(p - q) for p, q in zip(recomputed, decision.pmf, strict=True))
     if not difference <= _PMF_TOLERANCE:
         report.fail(f"decision {decision.id}: its PMF differs by {difference:.3g} from the recomputed one")
-    reason = reason_of(policy, scores)
+    reason = policy.reason(scores)
     if reason is not decision.reason:
         report.fail(f"decision {decision.id}: its reason is {decision.reason}, its policy's is {reason}")
 

@@ -11,14 +11,9 @@ from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Tempered, Thompson, Uniform
 from bandit_router.policies.base import (
     Policy,
-    arms_named,
-    learns,
-    reason_of,
+    list_computed_signals,
     sample,
-    signals_needed,
-    signals_read,
     take,
-    verdict_of,
 )
 from bandit_router.policies.cascade import Cascade
 from bandit_router.policies.classifier import Classified
@@ -48,18 +43,13 @@ __all__ = [
     "POLICIES",
     "Policy",
     "Trial",
-    "arms_named",
     "check_arms",
-    "learns",
+    "list_computed_signals",
     "make_policy",
     "parse_policy",
     "put_on_trial",
-    "reason_of",
     "sample",
-    "signals_needed",
-    "signals_read",
     "take",
-    "verdict_of",
 ]
 
 
@@ -120,14 +110,14 @@ def put_on_trial(policy: Policy, share: float, rewards: int, beside: int = 0) ->
             for k, v in policy.tiers.items()
         }
         return Tier(tried)
-    as_it_is = not learns(policy) or isinstance(policy, Trial) or rewards == 0
+    as_it_is = not policy.learns or isinstance(policy, Trial) or rewards == 0
     return policy if as_it_is else Trial(policy, share, rewards, beside)
 
 
 def check_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:
     """InvalidInput for a policy that names an arm which is not there: it would play something else."""
     for name, policy in policies.items():
-        if unknown := [arm for arm in arms_named(policy) if arm not in arms]:
+        if unknown := [arm for arm in policy.names if arm not in arms]:
             known = ", ".join(arms)
             if unknown[0] in POLICIES:
                 known += f"; the policy of that name is written [{unknown[0]}]"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from bandit_router.policies.base import (
+    Policy,
     argmax_pmf,
     check_name,
     check_parameter,
@@ -23,7 +23,7 @@ _EPSILON = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class LinUCB:
+class LinUCB(Policy):
     """1 − ε on the argmax of u + α·std (ties split evenly), ε spread over the eligible arms.
 
     Li, Chu, Langford & Schapire (2010), A contextual-bandit approach to personalized news article
@@ -47,7 +47,7 @@ class LinUCB:
 
 
 @dataclass(frozen=True, slots=True)
-class Thompson:
+class Thompson(Policy):
     """(1 − ε)·P(arm is the argmax of N(u, (v·std)²)) + ε/k, the probability computed exactly.
 
     Agrawal & Goyal (2013), Thompson sampling for contextual bandits with linear payoffs, Algorithm 1,
@@ -72,7 +72,7 @@ class Thompson:
 
 
 @dataclass(frozen=True, slots=True)
-class Tempered:
+class Tempered(Policy):
     """Thompson sampling that calms down: N(u, (s · min(1, least + slope · s))²) with s = std, and a floor.
 
     While an arm is unknown it is sampled in full; the better its level is known, the smaller a share of
@@ -103,7 +103,7 @@ class Tempered:
 
 
 @dataclass(frozen=True, slots=True)
-class EpsilonGreedy:
+class EpsilonGreedy(Policy):
     """1 − ε on the argmax of u (ties split evenly), ε spread over the eligible arms."""
 
     epsilon: float = 0.1
@@ -121,10 +121,10 @@ class EpsilonGreedy:
 
 
 @dataclass(frozen=True, slots=True)
-class Uniform:
+class Uniform(Policy):
     """1/k on every eligible arm: the best log to evaluate other policies from."""
 
-    learns: ClassVar[bool] = False
+    learns = False
 
     @property
     def spec(self) -> str:
@@ -136,10 +136,10 @@ class Uniform:
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Policy):
     """1 − ε on one named arm; spread evenly where that arm is not eligible."""
 
-    learns: ClassVar[bool] = False
+    learns = False
     arm: str
     epsilon: float = 0.0
 

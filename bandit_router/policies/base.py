@@ -7,8 +7,8 @@ over them. The router samples from it, so the logged propensity is exact by cons
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -18,65 +18,54 @@ from bandit_router.types import TIER, FloatArray, Reason, Scores, Signals
 _TIE = 1e-12
 
 
-class Policy(Protocol):
-    """Eligible scores -> probabilities.
+class Policy(ABC):
+    """Maps the scores of the eligible arms to probabilities; every policy inherits from it.
 
-    What else a policy may say of itself has a default:
-
-    ==========  =================================================================  ====================
-    ``learns``  whether the probabilities depend on the posterior                  it does
-    ``names``   the arms that it names, which must be there                        none
-    ``reads``   the signals that it goes by                                        none
-    ``reason``  why, given the scores: ``reason(scores)``                          ``Reason.POLICY``
-    ``verdict`` what it makes of a query: ``verdict(signals)``, such as uncertain  nothing
-    ==========  =================================================================  ====================
-
-    Ask with :func:`learns`, :func:`arms_named`, :func:`signals_read`, :func:`reason_of`, :func:`verdict_of`.
+    A policy overrides the defaults that do not fit it: ``learns`` says whether the probabilities depend on
+    the posterior, ``names`` lists the arms in its parameters, which must exist, ``reads`` the signals that it
+    reads, and :meth:`reason` and :meth:`verdict` are logged and shown.
     """
 
+    __slots__ = ()
+
     @property
+    @abstractmethod
     def spec(self) -> str:
         """The policy with its parameters, as ``parse_policy`` reads it: ``linucb:alpha=1,epsilon=0.02``."""
-        ...
 
+    @abstractmethod
     def pmf(self, scores: Scores) -> list[float]:
         """k probabilities that sum to 1, in the order of ``scores.arms``.
 
         Raises NoEligibleArm when k = 0. Never changes its input.
         """
-        ...
+
+    @property
+    def learns(self) -> bool:
+        return True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ()
+
+    def reason(self, scores: Scores) -> Reason:
+        """Why a decision with these scores has its action; ``POLICY`` marks exploration."""
+        del scores
+        return Reason.POLICY
+
+    def verdict(self, signals: Signals) -> str | None:
+        """The class that the policy puts a query with these signals into, such as "uncertain", if any."""
+        del signals
+        return None
 
 
-def learns(policy: Policy) -> bool:
-    """Whether what the policy does depends on rewards."""
-    return getattr(policy, "learns", True)
-
-
-def arms_named(policy: Policy) -> tuple[str, ...]:
-    """The arms that the policy names."""
-    return getattr(policy, "names", ())
-
-
-def signals_read(policy: Policy) -> tuple[str, ...]:
-    """The signals that the policy goes by."""
-    return getattr(policy, "reads", ())
-
-
-def signals_needed(policy: Policy) -> tuple[str, ...]:
-    """The signals that have to be made for the policy: all it goes by but the tier, which callers give."""
-    return tuple(name for name in signals_read(policy) if name != TIER)
-
-
-def reason_of(policy: Policy, scores: Scores) -> Reason:
-    """Why the policy does what it does: ``POLICY`` where it explores, or could."""
-    reason = getattr(policy, "reason", None)
-    return Reason.POLICY if reason is None else reason(scores)
-
-
-def verdict_of(policy: Policy, signals: Signals) -> str | None:
-    """What the policy makes of a query with these signals, such as "uncertain"; None if it makes nothing."""
-    verdict = getattr(policy, "verdict", None)
-    return None if verdict is None else verdict(signals)
+def list_computed_signals(policy: Policy) -> tuple[str, ...]:
+    """The signals to compute for the policy: all that it reads except the tier, which callers send."""
+    return tuple(name for name in policy.reads if name != TIER)
 
 
 def with_floor(probabilities: list[float], epsilon: float) -> list[float]:

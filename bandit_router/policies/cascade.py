@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from bandit_router.policies.base import check_parameter
+from bandit_router.policies.base import Policy, check_parameter
 from bandit_router.policies.pair import check_pair, first_eligible
 from bandit_router.types import Scores
 
 
 @dataclass(frozen=True, slots=True)
-class Cascade:
+class Cascade(Policy):
     """1 − ε on ``cheap``, on ``expensive`` where that is not eligible; ε spread over the eligible arms.
 
     Where neither is eligible, all arms alike. Whether the answer will do is asked when it is there: see
     :mod:`bandit_router.cascade.escalation`.
     """
 
-    learns: ClassVar[bool] = False
+    learns = False
     cheap: str
     expensive: str
     epsilon: float = 0.02

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from bandit_router.policies.base import check_parameter
+from bandit_router.policies.base import Policy, check_parameter
 from bandit_router.policies.pair import check_pair, first_eligible
 from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import Scores
 
 
 @dataclass(frozen=True, slots=True)
-class Classified:
+class Classified(Policy):
     """1 − ε on ``expensive`` where P(complex | x) > threshold, else on ``cheap``; ε over the eligible arms.
 
     Where the arm is not eligible it is the other one; where neither is, all alike. A router is not opened
@@ -20,8 +19,8 @@ class Classified:
     of neither, and cheap.
     """
 
-    learns: ClassVar[bool] = False
-    reads: ClassVar[tuple[str, ...]] = (P_COMPLEX,)
+    learns = False
+    reads = (P_COMPLEX,)
 
     cheap: str
     expensive: str

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
 
-from bandit_router.policies.base import check_parameter
+from bandit_router.policies.base import Policy, check_parameter
 from bandit_router.policies.pair import check_pair, first_eligible
 from bandit_router.signals.rules import COMPLEXITY
 from bandit_router.types import Scores, Signals
@@ -21,7 +20,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Heuristic:
+class Heuristic(Policy):
     """1 − ε on ``expensive`` where complexity > high, else on ``cheap``; ε spread over the eligible arms.
 
     Below ``low`` a query counts as simple. Between the two, or without a score (of a caller who sends
@@ -29,8 +28,8 @@ class Heuristic:
     two apart. Where the arm is not eligible it is the other one; where neither is, all alike.
     """
 
-    learns: ClassVar[bool] = False
-    reads: ClassVar[tuple[str, ...]] = (COMPLEXITY,)
+    learns = False
+    reads = (COMPLEXITY,)
 
     cheap: str
     expensive: str

@@ -10,14 +10,9 @@ from bandit_router.errors import InvalidInput
 from bandit_router.policies.bandit import Uniform
 from bandit_router.policies.base import (
     Policy,
-    arms_named,
     check_name,
-    learns,
     only,
-    reason_of,
     require_arms,
-    signals_read,
-    verdict_of,
 )
 from bandit_router.types import TIER, Reason, Scores, Signals
 
@@ -29,7 +24,7 @@ Tiers = Mapping[str, str | Policy]
 
 
 @dataclass(frozen=True)
-class Tier:
+class Tier(Policy):
     """All on the arm of the user's tier, or what the tier's policy does: ``tiers[tier].pmf(scores)``.
 
     ``tiers`` must say what :data:`ELSE` get. Where a tier's arm is not eligible its users get that too;
@@ -55,18 +50,16 @@ class Tier:
 
     @cached_property
     def learns(self) -> bool:
-        return any(map(learns, self._policies))
+        return any(policy.learns for policy in self._policies)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         arms = [target for target in self.tiers.values() if isinstance(target, str)]
-        return tuple(
-            dict.fromkeys([*arms, *(arm for policy in self._policies for arm in arms_named(policy))])
-        )
+        return tuple(dict.fromkeys([*arms, *(arm for policy in self._policies for arm in policy.names)]))
 
     @cached_property
     def reads(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([TIER, *(name for p in self._policies for name in signals_read(p))]))
+        return tuple(dict.fromkeys([TIER, *(name for p in self._policies for name in p.reads)]))
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
@@ -76,12 +69,12 @@ class Tier:
     def reason(self, scores: Scores) -> Reason:
         """``TIER`` where the tier has an arm, else the reason of the tier's policy."""
         target = self.target(scores)
-        return Reason.TIER if isinstance(target, str) else reason_of(target, scores)
+        return Reason.TIER if isinstance(target, str) else target.reason(scores)
 
     def verdict(self, signals: Signals) -> str | None:
         """That of the tier's policy, if it has one."""
         target = self.tiers.get(str(signals.get(TIER)), self.tiers[ELSE])
-        return None if isinstance(target, str) else verdict_of(target, signals)
+        return None if isinstance(target, str) else target.verdict(signals)
 
     def target(self, scores: Scores) -> str | Policy:
         """The eligible arm, or the policy, that decides."""

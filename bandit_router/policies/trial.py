@@ -6,11 +6,8 @@ from dataclasses import dataclass, field
 
 from bandit_router.policies.base import (
     Policy,
-    arms_named,
     check_parameter,
-    learns,
     rescaled,
-    signals_read,
     take,
 )
 from bandit_router.types import Scores
@@ -20,7 +17,7 @@ LEAST = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Policy):
     """A policy, with a share of its traffic set aside for arms on trial beside established ones.
 
     An arm is on trial while fewer than ``rewards`` of its rewards are known, and at least ``beside`` of some
@@ -53,15 +50,15 @@ class Trial:
 
     @property
     def learns(self) -> bool:
-        return learns(self.policy)
+        return self.policy.learns
 
     @property
     def names(self) -> tuple[str, ...]:
-        return arms_named(self.policy)
+        return self.policy.names
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return signals_read(self.policy)
+        return self.policy.reads
 
     def pmf(self, scores: Scores) -> list[float]:
         counted = [] if scores.counted is None else scores.counted.tolist()

@@ -9,7 +9,7 @@ from bandit_router.cascade.escalation import EscalationRule, make_rule
 from bandit_router.errors import ConfigError, InvalidInput, SchemaMismatch
 from bandit_router.features import Pipeline, build_pipeline
 from bandit_router.learning.learner import Learner, make_learner
-from bandit_router.policies import Policy, check_arms, make_policy, put_on_trial, signals_needed
+from bandit_router.policies import Policy, check_arms, list_computed_signals, make_policy, put_on_trial
 from bandit_router.posterior.state import encode_state
 from bandit_router.routing.precedence import check_workflows
 from bandit_router.settings import Settings
@@ -37,7 +37,7 @@ def build_components(settings: Settings) -> Components:
     """
     policy = make_policy(settings.policy.name, settings.policy.parameters)
     pipeline = build_pipeline(**settings.features.model_dump())
-    signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, signals_needed(policy))
+    signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, list_computed_signals(policy))
     store = Store.open(settings.store.url, settings.router.name, settings.goal())
     try:
         learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)

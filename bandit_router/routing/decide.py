@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bandit_router.policies import Policy, reason_of, sample, take
+from bandit_router.policies import Policy, sample, take
 from bandit_router.posterior.cost import cost_ratios, high_ratios
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
@@ -118,7 +118,7 @@ def decide(
     if settled is None:
         pmf = policy.pmf(scores)
         chosen = sample(pmf, rng)
-        reason = reason_of(policy, scores) if kept is None else Reason.FALLBACK
+        reason = policy.reason(scores) if kept is None else Reason.FALLBACK
     else:
         chosen, reason = settled
         pmf = one_hot(len(scores.arms), chosen)

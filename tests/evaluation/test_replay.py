@@ -280,7 +280,7 @@ def prior_of(*arms: str) -> Posterior:
 
 
 @dataclass(frozen=True)
-class Watching:
+class Watching(Policy):
     """Uniform, and remembers what the posterior it was shown expected of the arms (K,) at each row."""
 
     expected: list[FloatArray] = field(default_factory=list)

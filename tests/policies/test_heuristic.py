@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from bandit_router.errors import InvalidInput
-from bandit_router.policies import arms_named, learns, reason_of, signals_read
 from bandit_router.policies.heuristic import Heuristic, Verdict
 from bandit_router.types import Reason, Signals
 from tests.contracts.policy import make_scores, take
@@ -67,10 +66,10 @@ def test_the_floor_is_spread_over_all() -> None:
 
 
 def test_it_says_what_it_goes_by() -> None:
-    assert not learns(POLICY)
-    assert arms_named(POLICY) == ("a0", "a2")
-    assert signals_read(POLICY) == ("complexity",)
-    assert reason_of(POLICY, make_scores([0.5], [0.1])) is Reason.POLICY
+    assert not POLICY.learns
+    assert POLICY.names == ("a0", "a2")
+    assert POLICY.reads == ("complexity",)
+    assert POLICY.reason(make_scores([0.5], [0.1])) is Reason.POLICY
 
 
 @pytest.mark.parametrize(

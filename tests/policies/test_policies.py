@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.policies import POLICIES, Policy, Trial, arms_named, make_policy
+from bandit_router.policies import POLICIES, Policy, Trial, make_policy
 from bandit_router.policies.bandit import EpsilonGreedy
 from bandit_router.types import Scores
 from tests.contracts import policy as contract
@@ -41,9 +41,7 @@ def spec_of(policy: Policy) -> str:
 
 
 policies = pytest.mark.parametrize("policy", every_policy(), ids=spec_of)
-tie_breakers = pytest.mark.parametrize(
-    "policy", [p for p in every_policy() if not arms_named(p)], ids=spec_of
-)
+tie_breakers = pytest.mark.parametrize("policy", [p for p in every_policy() if not p.names], ids=spec_of)
 
 
 # -- the contract ----------------------------------------------------------------------------------
@@ -119,7 +117,7 @@ def test_the_spec_reads_back_as_the_policy(policy: Policy) -> None:
 
 
 @dataclass(frozen=True)
-class Faulty:
+class Faulty(Policy):
     """A policy whose PMF is spoiled after the fact."""
 
     spoil: Callable[[list[float], Scores], list[float]]

@@ -7,17 +7,7 @@ from typing import Any
 import pytest
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.policies import (
-    arms_named,
-    check_arms,
-    learns,
-    make_policy,
-    parse_policy,
-    reason_of,
-    signals_needed,
-    signals_read,
-    verdict_of,
-)
+from bandit_router.policies import check_arms, list_computed_signals, make_policy, parse_policy
 from bandit_router.types import Reason, Scores, Signals
 from tests.contracts.policy import check_spec, make_scores, take
 
@@ -45,33 +35,33 @@ def scores_of(tier: str | float | None, arms: tuple[int, ...] = (0, 1, 2)) -> Sc
 def test_a_tier_has_an_arm_or_a_policy(tier: str | float | None, pmf: list[float], reason: Reason) -> None:
     scores = scores_of(tier)
     assert POLICY.pmf(scores) == pytest.approx(pmf)
-    assert reason_of(POLICY, scores) is reason
+    assert POLICY.reason(scores) is reason
 
 
 def test_where_its_arm_is_not_eligible_a_tier_gets_what_the_others_get() -> None:
     scores = scores_of("premium", (0, 1))
     assert POLICY.pmf(scores) == [0.0, 1.0]
-    assert reason_of(POLICY, scores) is Reason.POLICY
+    assert POLICY.reason(scores) is Reason.POLICY
 
 
 def test_where_that_is_not_eligible_either_all_are_alike_which_explores() -> None:
     policy, scores = parse_policy("tier:premium=a2,else=a1"), scores_of("premium", (0,))
     assert policy.pmf(scores) == [1.0]
-    assert reason_of(policy, scores) is Reason.POLICY
+    assert policy.reason(scores) is Reason.POLICY
     assert policy.pmf(scores_of("premium", (1, 0))) == [1.0, 0.0]
-    assert reason_of(policy, scores_of("premium", (1, 0))) is Reason.TIER
+    assert policy.reason(scores_of("premium", (1, 0))) is Reason.TIER
 
 
 def test_tiers_may_be_nested_and_say_what_all_of_them_go_by() -> None:
     spec = "tier:team=[tier:x=a1,else=[heuristic:cheap=a0,expensive=a2]],else=a0"
     policy = parse_policy(spec)
     check_spec(policy)
-    assert arms_named(policy) == ("a0", "a1", "a2")
-    assert signals_read(policy) == ("tier", "complexity")
-    assert signals_needed(policy) == ("complexity",)
-    assert not learns(policy)
-    assert learns(parse_policy("tier:team=[thompson],else=a0"))
-    assert reason_of(policy, scores_of("team")) is Reason.POLICY
+    assert policy.names == ("a0", "a1", "a2")
+    assert policy.reads == ("tier", "complexity")
+    assert list_computed_signals(policy) == ("complexity",)
+    assert not policy.learns
+    assert parse_policy("tier:team=[thompson],else=a0").learns
+    assert policy.reason(scores_of("team")) is Reason.POLICY
 
 
 @pytest.mark.parametrize(
@@ -87,7 +77,7 @@ def test_what_it_makes_of_a_query_is_up_to_the_policy_of_the_tier(
     signals: Signals, verdict: str | None
 ) -> None:
     policy = parse_policy("tier:premium=a2,team=[heuristic:cheap=a0,expensive=a2],else=[uniform]")
-    assert verdict_of(policy, signals) == verdict
+    assert policy.verdict(signals) == verdict
 
 
 def test_a_table_of_settings_is_the_same_policy() -> None:
