@@ -92,7 +92,7 @@ def check_trust(trust: float | None) -> None:
         raise InvalidInput("trust", f"is {trust}", f"give queries, a number in [0, {_LARGEST_NUMBER:g}]")
 
 
-def digest_of(idempotency_key: str | None, *content: Any) -> str:
+def hash_request(idempotency_key: str | None, *content: Any) -> str:
     """What tells a request from another with the same key; empty without one. Raises InvalidInput."""
     if idempotency_key is None:
         return ""

@@ -38,7 +38,7 @@ from threadpoolctl import threadpool_limits
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import LinUCB, Thompson
 from bandit_router.posterior.linear import Posterior, Prior
-from bandit_router.routing.decide import score
+from bandit_router.routing.decide import score_arms
 from bandit_router.types import FloatArray
 
 DIMS = (32, 75, 384)
@@ -114,7 +114,7 @@ def ours(policy: Policy, stream: Stream) -> Contender:
     arms, x, costs, rng = stream.arms, list(stream.x), [0.0] * len(stream.arms), np.random.default_rng(0)
 
     def decide(i: int) -> int:
-        return sample(policy.pmf(score(posterior, arms, x[i], costs, 0.0)), rng)
+        return sample(policy.pmf(score_arms(posterior, arms, x[i], costs, 0.0)), rng)
 
     def update(i: int) -> None:
         posterior.observe(stream.actions[i], x[i], stream.rewards[i])

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from bandit_router.evaluation.datasets import load_paretobandit
 from bandit_router.features import read_query, text_statistics
-from bandit_router.signals.rules import make_rules, shipped_rules
+from bandit_router.signals.rules import default_rules, make_rules
 from bandit_router.types import Query
 
 MOST_US = 50.0
@@ -41,7 +41,7 @@ def mean_us(call: Callable[[Query], object], queries: Sequence[Query]) -> float:
 
 def race(queries: Sequence[Query]) -> tuple[float, float]:
     """Rules and statistics, µs a query: the best of ROUNDS, in turns."""
-    rules = make_rules(shipped_rules())
+    rules = make_rules(default_rules())
     rounds = [(mean_us(rules, queries), mean_us(text_statistics, queries)) for _ in range(ROUNDS)]
     return min(ours for ours, _ in rounds), min(floor for _, floor in rounds)
 

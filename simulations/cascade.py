@@ -29,7 +29,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from bandit_router.cascade.escalation import EscalationRule, judge
+from bandit_router.cascade.escalation import EscalationRule, score_keep_and_retry
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import load_dataset
 from bandit_router.evaluation.parallel import workers
@@ -41,10 +41,10 @@ from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.stream import Stream, make_stream
 from bandit_router.policies import sample
-from bandit_router.policies.cascade import Cascade
-from bandit_router.posterior.confidence import empty_calibrators, with_confidence
+from bandit_router.policies.cascade import CheapFirst
+from bandit_router.posterior.confidence import append_confidence, empty_calibrators
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.priors import make_hyperprior, make_prior
+from bandit_router.posterior.priors import make_hyperprior, make_level_prior
 from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import FloatArray, IntArray
 from simulations import show
@@ -153,13 +153,15 @@ def _play_cascade(pair: Pair, weight: float, rng: np.random.Generator, *, strict
     stream, z = pair.stream, _contexts(pair)
     calibrators = empty_calibrators(_rewards(stream))
     cheap, expensive = stream.arms
-    first, rule = Cascade(cheap=cheap, expensive=expensive), EscalationRule(expensive=expensive)
+    first, rule = CheapFirst(cheap=cheap, expensive=expensive), EscalationRule(expensive=expensive)
     published, learned, due = calibrators.copy(), 0, 1.0
     for t in range(len(stream)):
         if rng.random() < first.epsilon / 2:  # went to the expensive model at once: no confidence to learn by
             continue
         cost = float(stream.expected_cost_usd[t, 1])
-        scores = judge(published, (cheap, expensive), stream.x[t], pair.confidence[t], cost, weight)
+        scores = score_keep_and_retry(
+            published, (cheap, expensive), stream.x[t], pair.confidence[t], cost, weight
+        )
         last = sample(rule.pmf(scores, pair.confidence[t]), rng)
         for k in (last,) if strict else range(last + 1):
             calibrators.observe(stream.arms[k], z[t], float(stream.quality[t, k]))
@@ -172,7 +174,7 @@ def _play_cascade(pair: Pair, weight: float, rng: np.random.Generator, *, strict
 def _rewards(stream: Stream) -> Posterior:
     section = PosteriorSection()
     return Posterior.empty(
-        dict.fromkeys(stream.arms, make_prior(section, stream.x.shape[1])),
+        dict.fromkeys(stream.arms, make_level_prior(section, stream.x.shape[1])),
         schema_id="simulation",
         noise_variance=section.noise_std**2,
         hyperprior=make_hyperprior(section),
@@ -186,7 +188,7 @@ def _observe_all(posterior: Posterior, stream: Stream, contexts: FloatArray) -> 
 
 def _contexts(pair: Pair) -> FloatArray:
     return np.array(
-        [with_confidence(x, c) for x, c in zip(pair.stream.x, pair.confidence.tolist(), strict=True)]
+        [append_confidence(x, c) for x, c in zip(pair.stream.x, pair.confidence.tolist(), strict=True)]
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from bandit_router.evaluation.datasets import Dataset, load_dataset, mixed_stream
 from bandit_router.evaluation.simulation.stream import Stream, make_stream
 from bandit_router.features import build_pipeline, read_query
-from bandit_router.signals.rules import make_rules, shipped_rules
+from bandit_router.signals.rules import default_rules, make_rules
 
 # Hidden reasoning tokens make the recorded cost of these a lower bound.
 _COST_UNKNOWN = ("o1-mini", "o3", "deepseek-r1", "gemini-2.5-")
@@ -89,7 +89,7 @@ def load_stream(name: str, folder: Path) -> Stream:
 
 def stream_of(dataset: Dataset) -> Stream:
     """The dataset with the contexts a router makes by default, and the signals of the shipped rules."""
-    pipeline, rules = build_pipeline(), make_rules(shipped_rules())
+    pipeline, rules = build_pipeline(), make_rules(default_rules())
     queries = [read_query(query) for query in dataset.queries]
     x = np.array([pipeline.context(query) for query in queries])
     return make_stream(dataset, x, [rules(query) for query in queries])

@@ -26,15 +26,15 @@ import numpy as np
 from bandit_router.errors import ConfigError
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Thompson
-from bandit_router.policies.base import with_floor
-from bandit_router.policies.cascade import Cascade
-from bandit_router.posterior.confidence import empty_calibrators, with_confidence
+from bandit_router.policies.base import mix_with_uniform
+from bandit_router.policies.cascade import CheapFirst
+from bandit_router.posterior.confidence import append_confidence, empty_calibrators
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
 from bandit_router.routing.deadline import Deadline
-from bandit_router.routing.decide import PublishedModel, high_costs, score
+from bandit_router.routing.decide import PublishedModel, predict_high_costs, score_arms
 from bandit_router.routing.eligibility import TOO_DEAR
-from bandit_router.routing.precedence import one_hot
+from bandit_router.routing.precedence import one_hot_pmf
 from bandit_router.settings import Settings
 from bandit_router.types import Arm, Decision, Escalation, FloatArray, Reason, Scores, Signals
 
@@ -63,11 +63,11 @@ class EscalationRule:
         if self.threshold is None:
             return Thompson(epsilon=self.epsilon).pmf(scores)
         keep = float(confidence >= self.threshold)
-        return with_floor([keep, 1.0 - keep], self.epsilon)
+        return mix_with_uniform([keep, 1.0 - keep], self.epsilon)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answered:
+class AnsweredDecision:
     """A first decision whose answer is there, and how sure of it its model was.
 
     ``deadline`` is what remains of it for a retry; ``affordable_usd`` of the budget, for one call.
@@ -81,7 +81,7 @@ class Answered:
 
 def escalate(
     view: PublishedModel,
-    answered: Answered,
+    answered: AnsweredDecision,
     rule: EscalationRule,
     *,
     id: str,
@@ -91,9 +91,9 @@ def escalate(
     """Keep the answer or retry, and why; ``id`` is the retry's, if it comes to one."""
     first = answered.decision
     calibrators = view.calibrators or empty_calibrators(view.posterior)
-    excluded = obstacle(view, answered, rule.expensive)
+    excluded = explain_no_retry(view, answered, rule.expensive)
     costs = dict(zip(first.eligible, first.expected_costs_usd, strict=True))
-    scores = judge(
+    scores = score_keep_and_retry(
         calibrators,
         (first.arm, rule.expensive),
         first.x,
@@ -117,7 +117,7 @@ def escalate(
     )
 
 
-def make_rule(settings: Settings, policy: Policy, arms: Sequence[Arm]) -> EscalationRule | None:
+def make_escalation_rule(settings: Settings, policy: Policy, arms: Sequence[Arm]) -> EscalationRule | None:
     """The rule of the settings; None when cascades are off.
 
     Raises ConfigError, which names what is wrong with the expensive arm.
@@ -125,7 +125,7 @@ def make_rule(settings: Settings, policy: Policy, arms: Sequence[Arm]) -> Escala
     section = settings.cascade
     if not section.enabled:
         return None
-    theirs = policy.expensive if isinstance(policy, Cascade) else None
+    theirs = policy.expensive if isinstance(policy, CheapFirst) else None
     expensive, names = section.expensive or theirs, [arm.name for arm in arms]
     if expensive is None:
         raise ConfigError(f"cascade.expensive: is missing; name the arm that retries: {', '.join(names)}")
@@ -138,7 +138,9 @@ def make_rule(settings: Settings, policy: Policy, arms: Sequence[Arm]) -> Escala
     return EscalationRule(expensive=expensive, threshold=section.threshold, epsilon=section.epsilon)
 
 
-def unasked(first: Decision, rule: EscalationRule, confidence: float, now: float) -> Escalation | None:
+def accept_expensive_answer(
+    first: Decision, rule: EscalationRule, confidence: float, now: float
+) -> Escalation | None:
     """What there is to say of an answer that is the expensive arm's already; nothing of it is logged."""
     if first.arm != rule.expensive:
         return None
@@ -154,7 +156,7 @@ def unasked(first: Decision, rule: EscalationRule, confidence: float, now: float
     )
 
 
-class Chain(NamedTuple):
+class CallChain(NamedTuple):
     """The calls a query came to, in order, and their sums; what no feedback said of every call is None."""
 
     calls: tuple[Decision, ...]
@@ -163,9 +165,9 @@ class Chain(NamedTuple):
     latency_s: float | None
 
 
-def chain(calls: Sequence[Decision], metrics: Sequence[Mapping[str, float]]) -> Chain:
+def sum_calls(calls: Sequence[Decision], metrics: Sequence[Mapping[str, float]]) -> CallChain:
     """A first call and its retry, if any, summed up; ``metrics`` are those in force for each."""
-    return Chain(
+    return CallChain(
         calls=tuple(calls),
         expected_cost_usd=math.fsum(call.expected_cost_usd for call in calls),
         cost_usd=_sum([one.get("cost_usd") for one in metrics]),
@@ -178,7 +180,7 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return math.fsum(known) if len(known) == len(values) else None
 
 
-def judge(
+def score_keep_and_retry(
     calibrators: Posterior,
     arms: tuple[str, str],
     x: FloatArray,
@@ -187,10 +189,10 @@ def judge(
     cost_weight: float,
 ) -> Scores:
     """The two actions: keep the answer of the first arm, at no cost, and retry on the second, at its cost."""
-    return score(calibrators, arms, with_confidence(x, confidence), (0.0, cost_usd), cost_weight)
+    return score_arms(calibrators, arms, append_confidence(x, confidence), (0.0, cost_usd), cost_weight)
 
 
-def obstacle(view: PublishedModel, answered: Answered, expensive: str) -> str | None:
+def explain_no_retry(view: PublishedModel, answered: AnsweredDecision, expensive: str) -> str | None:
     """Why there can be no retry; None when there can.
 
     What the query may go to was settled when it was first asked, be it that the budget had too little left
@@ -215,10 +217,10 @@ def _may_cost(view: PublishedModel, first: Decision, arm: Arm) -> float:
     listed = _list_cost(first, arm)
     if listed is None:
         return first.expected_costs_usd[first.eligible.index(arm.name)]
-    return high_costs(view, first.x, {arm.name: listed})[arm.name]
+    return predict_high_costs(view, first.x, {arm.name: listed})[arm.name]
 
 
-def signals_of(input_tokens: int, deadline: Deadline | None) -> Signals:
+def make_retry_signals(input_tokens: int, deadline: Deadline | None) -> Signals:
     """What has to be logged of a first decision, so that it can be retried."""
     tokens = {INPUT_TOKENS: float(input_tokens)}
     if deadline is None:
@@ -226,7 +228,7 @@ def signals_of(input_tokens: int, deadline: Deadline | None) -> Signals:
     return {**tokens, DEADLINE_S: deadline.seconds, DEADLINE_LEVEL: deadline.level}
 
 
-def deadline_of(first: Decision, asked_s: float | None, level: float, now: float) -> Deadline | None:
+def remaining_deadline(first: Decision, asked_s: float | None, level: float, now: float) -> Deadline | None:
     """What remains of the deadline, counted from the first decision: the one asked for, or else its own."""
     seconds = first.signals.get(DEADLINE_S) if asked_s is None else asked_s
     if seconds is None:
@@ -239,7 +241,7 @@ def _late(latencies: Latencies, arm: str, left: Deadline) -> str | None:
     """Why there is no time for a call; an arm that was never timed is given what there is."""
     if left.seconds <= 0.0:
         return "the deadline has passed"
-    share = latencies.p_within(arm, left.seconds)
+    share = latencies.share_in_time(arm, left.seconds)
     if share is None or share >= left.level:
         return None
     within = f"{share:.1%} of its calls took at most the {left.seconds:.3g} s that are left"
@@ -247,7 +249,7 @@ def _late(latencies: Latencies, arm: str, left: Deadline) -> str | None:
 
 
 def _retry(
-    view: PublishedModel, answered: Answered, expensive: str, scores: Scores, id: str, now: float
+    view: PublishedModel, answered: AnsweredDecision, expensive: str, scores: Scores, id: str, now: float
 ) -> Decision:
     """The same query again, on the expensive arm: all that was known of it, and nothing of the answer."""
     first = answered.decision
@@ -257,7 +259,7 @@ def _retry(
         first,
         id=id,
         decided_at=now,
-        pmf=tuple(one_hot(len(first.eligible), chosen)),
+        pmf=tuple(one_hot_pmf(len(first.eligible), chosen)),
         arm=expensive,
         propensity=1.0,
         reason=Reason.ESCALATION,

@@ -16,7 +16,7 @@ from bandit_router.policies import make_policy
 from bandit_router.policies.heuristic import Heuristic, Verdict
 from bandit_router.settings import Settings, load_settings
 from bandit_router.settings.rules import RuleSection
-from bandit_router.signals.rules import COMPLEXITY, FIRED, make_rules, shipped_rules
+from bandit_router.signals.rules import COMPLEXITY, FIRED, default_rules, make_rules
 from bandit_router.types import Query
 
 app = typer.Typer(no_args_is_help=True, help="Try the rules of the heuristic policy.")
@@ -47,7 +47,7 @@ def try_rules(
     from bandit_router.evaluation.datasets import load_queries
 
     settings = load_settings(config)
-    sections, policy = settings.rules or shipped_rules(), _heuristic_of(settings)
+    sections, policy = settings.rules or default_rules(), _heuristic_of(settings)
     judged = _judge_queries(load_queries(file), sections, policy)
     if as_json:
         print_json(_rules_facts(judged, sections, policy))

@@ -27,7 +27,7 @@ from bandit_router.cli.options import (
 )
 from bandit_router.cli.output import console, print_json, progress_bar, write_report_page
 from bandit_router.errors import InvalidInput
-from bandit_router.policies import check_arms, list_computed_signals
+from bandit_router.policies import check_named_arms, list_computed_signals
 from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import Budget, Floor, Goal
 
@@ -112,7 +112,7 @@ def simulate(
             models=[name.strip() for name in models.split(",")] if models else None,
             skip_bad=skip_bad,
         )
-        check_arms(policies, dataset.models)
+        check_named_arms(policies, dataset.models)
         plan = simulation.Plan(
             stream=_make_stream(dataset, classifier, quiet=as_json),
             cost_weight=_cost_weight_of_trade(dataset, trade) if cost_weight is None else cost_weight,
@@ -139,9 +139,9 @@ def _make_stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> S
     from bandit_router.evaluation.classified import classify_stream
     from bandit_router.evaluation.simulation.stream import make_stream
     from bandit_router.features import build_pipeline
-    from bandit_router.signals.rules import make_rules, shipped_rules
+    from bandit_router.signals.rules import default_rules, make_rules
 
-    pipeline, rules = build_pipeline(), make_rules(shipped_rules())
+    pipeline, rules = build_pipeline(), make_rules(default_rules())
     judge = None if classifier is None else read_classifier(classifier)
     if judge is not None:
         judge.check_schema(pipeline.schema_id, pipeline.dim, str(classifier))

@@ -23,7 +23,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.router import Router
 
 if TYPE_CHECKING:
-    from bandit_router.posterior.warm_start import Evidence
+    from bandit_router.posterior.warm_start import WarmStartEvidence
 
 
 def warm_start(
@@ -51,7 +51,7 @@ def warm_start(
         )
     model_arms = parse_pairs("arms", arms) or {}
     with open_quiet_router(config) as target:
-        evidence: Evidence | None = None
+        evidence: WarmStartEvidence | None = None
         if data is not None:
             evidence = _evidence_of_labels(target, data, model_arms, parse_columns(columns))
         elif log is not None:
@@ -64,7 +64,9 @@ def warm_start(
     _print_warm_start(evidence, trust, version, as_json)
 
 
-def _print_warm_start(evidence: Evidence | None, trust: float | None, version: int, as_json: bool) -> None:
+def _print_warm_start(
+    evidence: WarmStartEvidence | None, trust: float | None, version: int, as_json: bool
+) -> None:
     if as_json:
         facts = None if evidence is None else {"source": evidence.source, "queries": evidence.queries}
         print_json({"snapshot": version, "trust": trust, "evidence": facts})
@@ -77,7 +79,7 @@ def _print_warm_start(evidence: Evidence | None, trust: float | None, version: i
 
 def _evidence_of_labels(
     router: Router, data: str, model_arms: Mapping[str, str], columns: Mapping[str, str] | None
-) -> Evidence:
+) -> WarmStartEvidence:
     from bandit_router.evaluation.datasets import load_dataset
     from bandit_router.evaluation.warm_start import evidence_from_dataset
 
@@ -86,7 +88,7 @@ def _evidence_of_labels(
     )
 
 
-def _evidence_of_log(log: str, router: str, model_arms: Mapping[str, str]) -> Evidence:
+def _evidence_of_log(log: str, router: str, model_arms: Mapping[str, str]) -> WarmStartEvidence:
     from bandit_router.evaluation.logs.read import open_log
     from bandit_router.evaluation.warm_start import evidence_from_log
 

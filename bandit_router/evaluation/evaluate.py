@@ -31,7 +31,7 @@ from bandit_router.evaluation.targets import (
     learn_folds,
     target_pmf,
 )
-from bandit_router.policies import Policy, check_arms
+from bandit_router.policies import Policy, check_named_arms
 from bandit_router.policies.bandit import Fixed, Uniform
 from bandit_router.posterior.linear import Posterior
 from bandit_router.types import FloatArray
@@ -62,7 +62,7 @@ def evaluate(
 
     Raises InvalidInput for an empty log, or a learning policy without a prior.
     """
-    check_arms(policies, arms)
+    check_named_arms(policies, arms)
     policies = {name: policy for name, policy in policies.items() if not _is_always_shown(policy)}
     chosen = {name: ESTIMATORS[name]() for name in {headline: None, **dict.fromkeys(estimators)}}
     needs: set[Grouping] = {*NEEDS, *(need for estimator in chosen.values() for need in estimator.needs)}

@@ -42,7 +42,7 @@ from bandit_router.evaluation.parallel import run_tasks
 from bandit_router.evaluation.targets import add_missing_arms
 from bandit_router.policies import Policy
 from bandit_router.posterior.linear import Posterior
-from bandit_router.routing.decide import score
+from bandit_router.routing.decide import score_arms
 from bandit_router.types import FloatArray, IntArray
 
 _REWARD = OUTCOMES.index("reward")
@@ -214,7 +214,9 @@ class _Learner:
         weight = float(block.cost_weight[i]) if self.cost_weight is None else self.cost_weight
         names = [block.arms[j] for j in k]
         costs = block.expected_cost_usd[i, k].tolist()
-        pmf = self.policy.pmf(score(self.published, names, block.x[i], costs, weight, block.signals_at(i)))
+        pmf = self.policy.pmf(
+            score_arms(self.published, names, block.x[i], costs, weight, block.signals_at(i))
+        )
         return pmf[int(np.searchsorted(k, block.action[i]))] / float(block.propensity[i])
 
     def learn(self, block: Block, i: int) -> None:

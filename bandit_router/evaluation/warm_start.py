@@ -11,12 +11,12 @@ from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import Log
-from bandit_router.features import Pipeline, input_tokens, read_query
-from bandit_router.posterior.cost import roots
-from bandit_router.posterior.hierarchical import Sums, add_sums
+from bandit_router.features import Pipeline, estimate_input_tokens, read_query
+from bandit_router.posterior.cost import compute_cost_roots
+from bandit_router.posterior.hierarchical import RegressionSums, add_sums
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import decode_state, empty_costs
-from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
+from bandit_router.posterior.warm_start import WarmStartEvidence, evidence_from_labels
 from bandit_router.store.store import Store
 from bandit_router.types import Arm, FloatArray
 
@@ -25,7 +25,7 @@ _REWARD, _COST = OUTCOMES.index("reward"), OUTCOMES.index("cost_usd")
 
 def evidence_from_dataset(
     dataset: Dataset, arms: Sequence[Arm], pipeline: Pipeline, names: Mapping[str, str] | None = None
-) -> Evidence:
+) -> WarmStartEvidence:
     """Evidence of queries that every model answered. ``names`` maps the dataset's models to arms.
 
     Raises InvalidInput when no model is an arm.
@@ -38,18 +38,22 @@ def evidence_from_dataset(
         raise InvalidInput("arm", f"none of {theirs} is an arm", f"say which is one of {ours}")
     chosen = [by_name[names[dataset.models[k]]] for k in columns]
     queries = [read_query(text) for text in dataset.queries]
-    listed = np.array([[arm.expected_cost_usd(input_tokens(query)) for arm in chosen] for query in queries])
-    return evidence_of_labels(
+    listed = np.array(
+        [[arm.expected_cost_usd(estimate_input_tokens(query)) for arm in chosen] for query in queries]
+    )
+    return evidence_from_labels(
         [arm.name for arm in chosen],
         pipeline.schema_id,
         np.array([pipeline.context(query) for query in queries]),
         dataset.quality[:, columns],
-        roots(dataset.cost_usd[:, columns], listed),
+        compute_cost_roots(dataset.cost_usd[:, columns], listed),
         f"{len(queries)} labelled queries of {dataset.name}",
     )
 
 
-def evidence_from_log(log: Log, prior: Posterior, names: Mapping[str, str] | None = None) -> Evidence:
+def evidence_from_log(
+    log: Log, prior: Posterior, names: Mapping[str, str] | None = None
+) -> WarmStartEvidence:
     """Evidence of the rewards and costs in a log. Costs count only beside a list price.
 
     ``prior`` is a posterior of the log's router; ``names`` maps arms of the log to arms of the new router.
@@ -59,7 +63,7 @@ def evidence_from_log(log: Log, prior: Posterior, names: Mapping[str, str] | Non
     costs = empty_costs(rewards)
     for block in (piece.read() for piece in log.pieces):
         _count_values(rewards, block, block.outcomes[:, _REWARD])
-        _count_values(costs, block, roots(block.outcomes[:, _COST], block.list_costs()))
+        _count_values(costs, block, compute_cost_roots(block.outcomes[:, _COST], block.list_costs()))
     return _evidence_of_posteriors(rewards, costs, names, f"the log of router {log.info['router']}")
 
 
@@ -70,7 +74,7 @@ def _count_values(posterior: Posterior, block: Block, values: FloatArray) -> Non
         posterior.observe_many(arm, block.x[rows], values[rows], block.decided_at[rows])
 
 
-def evidence_from_router(url: str, router: str, names: Mapping[str, str] | None = None) -> Evidence:
+def evidence_from_router(url: str, router: str, names: Mapping[str, str] | None = None) -> WarmStartEvidence:
     """Evidence of a router's posterior, its own warm start included. Raises StoreError if it is unknown."""
     with closing(Store.open(url, router, create=False)) as store, store.read_log() as reader:
         head = reader.head()
@@ -83,9 +87,9 @@ def evidence_from_router(url: str, router: str, names: Mapping[str, str] | None 
 
 def _evidence_of_posteriors(
     rewards: Posterior, costs: Posterior, names: Mapping[str, str] | None, source: str
-) -> Evidence:
+) -> WarmStartEvidence:
     of_rewards, of_costs = _sums_with_warm_start(rewards), _sums_with_warm_start(costs)
-    return Evidence(
+    return WarmStartEvidence(
         arms=tuple((names or {}).get(arm, arm) for arm in rewards.arms),
         schema_id=rewards.schema_id,
         rewards=of_rewards,
@@ -96,7 +100,7 @@ def _evidence_of_posteriors(
     )
 
 
-def _sums_with_warm_start(posterior: Posterior) -> Sums:
-    own = Sums(posterior.second, posterior.cross, posterior.square, posterior.second[:, 0, 0])
+def _sums_with_warm_start(posterior: Posterior) -> RegressionSums:
+    own = RegressionSums(posterior.second, posterior.cross, posterior.square, posterior.second[:, 0, 0])
     warm = posterior.warm
-    return own if warm is None else add_sums(own, warm.scaled(posterior.as_of, posterior.half_life_s))
+    return own if warm is None else add_sums(own, warm.scale_to(posterior.as_of, posterior.half_life_s))

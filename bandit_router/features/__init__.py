@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bandit_router.features.embedding import Embedder, load_wordllama
-from bandit_router.features.pipeline import Pipeline, build_pipeline, vector_pipeline
+from bandit_router.features.pipeline import Pipeline, build_pipeline, build_vector_pipeline
 from bandit_router.features.query import (
-    input_tokens,
+    estimate_input_tokens,
     query_from_messages,
     query_from_text,
     read_query,
@@ -17,11 +17,11 @@ __all__ = [
     "Embedder",
     "Pipeline",
     "build_pipeline",
-    "input_tokens",
+    "build_vector_pipeline",
+    "estimate_input_tokens",
     "load_wordllama",
     "query_from_messages",
     "query_from_text",
     "read_query",
     "text_statistics",
-    "vector_pipeline",
 ]

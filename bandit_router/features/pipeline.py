@@ -107,7 +107,7 @@ def build_pipeline(
             f"features.embedding: {embedding!r} is not known; allowed: {', '.join(_EMBEDDINGS)}"
         )
     if embedding == "vector":
-        return vector_pipeline(vector_dim)
+        return build_vector_pipeline(vector_dim)
     _check_size("features.max_chars", max_chars)
     embed, label, dim = None, "none", 0
     if embedding == "wordllama":
@@ -120,7 +120,7 @@ def build_pipeline(
     )
 
 
-def vector_pipeline(dim: int | None) -> Pipeline:
+def build_vector_pipeline(dim: int | None) -> Pipeline:
     """The pipeline of callers that bring every context as ``dim`` numbers. Raises ConfigError."""
     _check_size("features.vector_dim", dim)
     assert dim is not None

@@ -52,7 +52,7 @@ def query_from_messages(messages: Sequence[Mapping[str, object]], *, user_tier: 
     return Query(text=newest, turn=turn, user_tier=_tier(user_tier), prompt_chars=prompt_chars)
 
 
-def input_tokens(query: Query) -> int:
+def estimate_input_tokens(query: Query) -> int:
     """Estimated tokens of the whole prompt: ceil(prompt_chars / 4), at least 1.
 
     Four characters a token is the usual rule of thumb for English; code and other scripts need more

@@ -14,9 +14,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from bandit_router.objective.reward import reward
-from bandit_router.posterior.confidence import with_confidence
-from bandit_router.posterior.cost import root_of
+from bandit_router.objective.reward import compute_reward
+from bandit_router.posterior.confidence import append_confidence
+from bandit_router.posterior.cost import compute_cost_root
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import ModelState
@@ -51,7 +51,9 @@ class Quantity(NamedTuple):
 
 COST = Quantity(
     name="cost",
-    observed=lambda observation: root_of(observation.metrics.get("cost_usd"), observation.list_cost_usd),
+    observed=lambda observation: compute_cost_root(
+        observation.metrics.get("cost_usd"), observation.list_cost_usd
+    ),
     counted=lambda observation: observation.folded_root,
 )
 LATENCY = Quantity(
@@ -69,7 +71,7 @@ def reward_quantity(weights: Mapping[str, float]) -> Quantity:
     return Quantity(
         name="reward",
         observed=lambda observation: (
-            None if observation.reason == Reason.ESCALATION else reward(observation.metrics, weights)
+            None if observation.reason == Reason.ESCALATION else compute_reward(observation.metrics, weights)
         ),
         counted=lambda observation: observation.folded,
     )
@@ -80,7 +82,7 @@ def confident_reward_quantity(weights: Mapping[str, float]) -> Quantity:
     return Quantity(
         name="confident",
         observed=lambda observation: (
-            reward(observation.metrics, weights) if CONFIDENCE in observation.metrics else None
+            compute_reward(observation.metrics, weights) if CONFIDENCE in observation.metrics else None
         ),
         counted=lambda observation: observation.folded_confident,
     )
@@ -101,7 +103,7 @@ class Accumulator(NamedTuple):
         if self.quantity.name != "confident":
             return list(observations)
         return [
-            observation._replace(x=with_confidence(observation.x, observation.metrics[CONFIDENCE]))
+            observation._replace(x=append_confidence(observation.x, observation.metrics[CONFIDENCE]))
             for observation in observations
             if CONFIDENCE in observation.metrics
         ]

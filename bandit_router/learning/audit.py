@@ -13,9 +13,9 @@ from bandit_router.learning.accumulate import Accumulator, make_accumulators, wh
 from bandit_router.policies import parse_policy
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.state import ModelState, decode_state, warm_start_for
+from bandit_router.posterior.state import ModelState, align_warm_start, decode_state
 from bandit_router.posterior.warm_start import WarmStart
-from bandit_router.routing.decide import score
+from bandit_router.routing.decide import score_arms
 from bandit_router.routing.precedence import CERTAIN
 from bandit_router.store.log_reader import LogReader, UnreadableDecision
 from bandit_router.store.records import Observation
@@ -150,12 +150,12 @@ def _audit_warm_start(log: LogReader, live: ModelState, report: AuditReport) -> 
     on_record: tuple[WarmStart | None, WarmStart | None] = None, None
     try:
         if record is not None:
-            on_record = warm_start_for(decode_state(record.evidence), live.rewards.arms)
+            on_record = align_warm_start(decode_state(record.evidence), live.rewards.arms)
     except SnapshotCorrupt as error:
         report.fail(f"the warm start on record: {error}")
         return
     for posterior, warm in zip((live.rewards, live.costs), on_record, strict=True):
-        if posterior.warm is not warm and (warm is None or not warm.same_as(posterior.warm)):
+        if posterior.warm is not warm and (warm is None or not warm.equals(posterior.warm)):
             report.fail(
                 "the posterior has another warm start than the one on record; run `bandit-router rebuild`"
             )
@@ -220,7 +220,9 @@ def _audit_pmf(decision: Decision, posterior: Posterior | None, report: AuditRep
     if decision.reason not in _DRAWN:
         return
     costs = decision.expected_costs_usd
-    scores = score(posterior, decision.eligible, decision.x, costs, decision.cost_weight, decision.signals)
+    scores = score_arms(
+        posterior, decision.eligible, decision.x, costs, decision.cost_weight, decision.signals
+    )
     policy = parse_policy(decision.policy)
     recomputed = policy.pmf(scores)
     report.pmfs_recomputed += 1

@@ -14,21 +14,21 @@ import numpy as np
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.learning.accumulate import apply_observations, make_accumulators
 from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most_drifted_arm
-from bandit_router.posterior.confidence import empty_calibrators, prior_of_calibrators
-from bandit_router.posterior.cost import prior_of_costs
+from bandit_router.posterior.confidence import empty_calibrators, make_calibrator_prior
+from bandit_router.posterior.cost import make_cost_prior
 from bandit_router.posterior.hierarchical import Hyperprior
 from bandit_router.posterior.linear import Posterior, Prior
-from bandit_router.posterior.priors import make_hyperprior, prior_of_arm
+from bandit_router.posterior.priors import make_arm_prior, make_hyperprior
 from bandit_router.posterior.state import (
     ModelState,
+    align_warm_start,
+    apply_warm_start,
     decode_state,
     empty_costs,
     empty_latencies,
     encode_state,
-    warm_start_for,
-    with_warm_start,
 )
-from bandit_router.posterior.warm_start import Evidence
+from bandit_router.posterior.warm_start import WarmStartEvidence
 from bandit_router.settings import Settings
 from bandit_router.store.arm_reset import record_arm_reset
 from bandit_router.store.learner_transaction import LearnerTransaction
@@ -151,18 +151,22 @@ class Learner:
             prior, calibrators = self.priors(arm), state.calibrators
             state = ModelState(
                 rewards=state.rewards.with_arm(arm.name, prior),
-                costs=state.costs.with_arm(arm.name, prior_of_costs(self.dim)),
+                costs=state.costs.with_arm(arm.name, make_cost_prior(self.dim)),
                 latencies=state.latencies.with_arm(arm.name),
-                calibrators=calibrators and calibrators.with_arm(arm.name, prior_of_calibrators(prior.mean)),
+                calibrators=calibrators and calibrators.with_arm(arm.name, make_calibrator_prior(prior.mean)),
             )
         if new_arms:
             self.publish(transaction, state)
 
     def warm_start(
-        self, transaction: LearnerTransaction, evidence: Evidence | None, trust: float | None, now: float
+        self,
+        transaction: LearnerTransaction,
+        evidence: WarmStartEvidence | None,
+        trust: float | None,
+        now: float,
     ) -> int:
         """Publish the model state with this evidence as its warm start, replacing any other; the version."""
-        state = with_warm_start(decode_state(transaction.snapshot()), evidence, trust, now)
+        state = apply_warm_start(decode_state(transaction.snapshot()), evidence, trust, now)
         stored = None
         if evidence is not None:
             stored = encode_state(state._replace(calibrators=None).without_evidence())
@@ -208,7 +212,7 @@ def _apply_warm_start(transaction: LearnerTransaction, state: ModelState) -> Non
     record = transaction.warm_start()
     if record is not None:
         evidence = decode_state(record.evidence)
-        state.rewards.warm, state.costs.warm = warm_start_for(evidence, state.rewards.arms)
+        state.rewards.warm, state.costs.warm = align_warm_start(evidence, state.rewards.arms)
 
 
 def _remove_arm_from_warm_start(transaction: LearnerTransaction, arm: str, at: float) -> None:
@@ -241,7 +245,7 @@ def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> 
     expected = {arm.name: arm.expected_quality for arm in settings.arms}
     return Learner(
         store=store,
-        priors=lambda arm: prior_of_arm(section, dim, arm, expected.get(arm.name)),
+        priors=lambda arm: make_arm_prior(section, dim, arm, expected.get(arm.name)),
         dim=dim,
         noise_variance=section.noise_std**2,
         half_life_s=section.half_life_s,

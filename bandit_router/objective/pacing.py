@@ -90,7 +90,7 @@ class PacingState:
     as_of: float = 0.0
 
 
-def advance(
+def advance_pacing(
     pace: PacingState, goal: Goal, *, requests: int, spent_usd: float, now: float, earned: float = 0.0
 ) -> PacingState:
     """The pace after so many more requests, so much more spending, and so much more reward where there is a
@@ -113,11 +113,11 @@ def advance(
     return replace(moved, pressure=_within(pressure, lowest, highest))
 
 
-def advance_to(pace: PacingState, goal: Goal | None, now: float) -> PacingState:
+def advance_pacing_to(pace: PacingState, goal: Goal | None, now: float) -> PacingState:
     """The pace at ``now``, Unix time, when nothing has come since: only a day's budget grows meanwhile."""
     if not (isinstance(goal, Budget) and goal.per == "day"):
         return pace
-    return advance(pace, goal, requests=0, spent_usd=0.0, now=now)
+    return advance_pacing(pace, goal, requests=0, spent_usd=0.0, now=now)
 
 
 def _forgo(pace: PacingState, budget: Budget) -> PacingState:
@@ -158,7 +158,7 @@ def budget_per_request(pace: PacingState, goal: Goal) -> float:
     return goal.usd / _GUESS
 
 
-def cost_weight_of(pace: PacingState, goal: Goal) -> float:
+def compute_cost_weight(pace: PacingState, goal: Goal) -> float:
     """λ, 1/USD."""
     gain = FLOOR_PROPORTIONAL if isinstance(goal, Floor) else PROPORTIONAL
     exponent = _within(pace.pressure + gain * debt(pace, goal), *_RANGE)
@@ -200,10 +200,10 @@ class GoalStatus:
     mean_reward: float | None = None
 
 
-def goal_status(pace: PacingState, goal: Goal, now: float) -> GoalStatus:
+def make_goal_status(pace: PacingState, goal: Goal, now: float) -> GoalStatus:
     """How the goal stands at ``now``, Unix time, seconds."""
-    pace = advance_to(pace, goal, now)
-    price = cost_weight_of(pace, goal)
+    pace = advance_pacing_to(pace, goal, now)
+    price = compute_cost_weight(pace, goal)
     if isinstance(goal, Floor):
         mean = pace.earned / pace.requests if pace.requests else None
         return GoalStatus("mean_quality", goal.reward, pace.requests, pace.spent_usd, price, mean_reward=mean)

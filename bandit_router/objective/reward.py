@@ -25,7 +25,7 @@ def check_metric(name: str, value: object, prefix: str = "") -> float:
     return float(value)
 
 
-def reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
+def compute_reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
     """The weighted mean Σ w_k v_k / Σ w_k over the weighted metrics that are present.
 
     ``error`` and ``override`` enter as 1 − value: a failed call is worth nothing, nor is an answer that the

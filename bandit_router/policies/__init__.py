@@ -13,12 +13,12 @@ from bandit_router.policies.base import (
     Policy,
     list_computed_signals,
     sample,
-    take,
+    select_arms,
 )
-from bandit_router.policies.cascade import Cascade
-from bandit_router.policies.classifier import Classified
+from bandit_router.policies.cascade import CheapFirst
+from bandit_router.policies.classifier import ClassifierPolicy
 from bandit_router.policies.heuristic import Heuristic
-from bandit_router.policies.spec import read_pairs
+from bandit_router.policies.spec import parse_parameters
 from bandit_router.policies.tier import Tier, Tiers
 from bandit_router.policies.trial import Trial
 
@@ -31,8 +31,8 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
     "fixed": Fixed,
     "heuristic": Heuristic,
     "tier": Tier,
-    "classifier": Classified,
-    "cascade": Cascade,
+    "classifier": ClassifierPolicy,
+    "cascade": CheapFirst,
 }
 
 _TRIAL = re.compile(
@@ -43,13 +43,13 @@ __all__ = [
     "POLICIES",
     "Policy",
     "Trial",
-    "check_arms",
+    "check_named_arms",
     "list_computed_signals",
     "make_policy",
     "parse_policy",
-    "put_on_trial",
+    "reserve_trial_share",
     "sample",
-    "take",
+    "select_arms",
 ]
 
 
@@ -87,7 +87,7 @@ def parse_policy(spec: str) -> Policy:
         return _parse_trial(spec)
     if name == "tier":
         return make_policy(name, {"tiers": rest})
-    return make_policy(name, read_pairs(spec, rest, unnamed="arm" if name == "fixed" else ""))
+    return make_policy(name, parse_parameters(spec, rest, unnamed="arm" if name == "fixed" else ""))
 
 
 def _parse_trial(spec: str) -> Trial:
@@ -102,11 +102,11 @@ def _parse_trial(spec: str) -> Trial:
         raise ConfigError(f"policy {spec!r}: {error}") from error
 
 
-def put_on_trial(policy: Policy, share: float, rewards: int, beside: int = 0) -> Policy:
+def reserve_trial_share(policy: Policy, share: float, rewards: int, beside: int = 0) -> Policy:
     """The policy with a share of traffic for new arms; one that never learns, or has it, is left as it is."""
     if isinstance(policy, Tier):
         tried = {
-            k: v if isinstance(v, str) else put_on_trial(v, share, rewards, beside)
+            k: v if isinstance(v, str) else reserve_trial_share(v, share, rewards, beside)
             for k, v in policy.tiers.items()
         }
         return Tier(tried)
@@ -114,7 +114,7 @@ def put_on_trial(policy: Policy, share: float, rewards: int, beside: int = 0) ->
     return policy if as_it_is else Trial(policy, share, rewards, beside)
 
 
-def check_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:
+def check_named_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:
     """InvalidInput for a policy that names an arm which is not there: it would play something else."""
     for name, policy in policies.items():
         if unknown := [arm for arm in policy.names if arm not in arms]:
@@ -130,7 +130,7 @@ def _parameters(name: str) -> dict[str, Field[Any]]:
 
 def _tiers(key: str, value: object) -> Tiers:
     if isinstance(value, str):
-        value = read_pairs(f"tier:{value}", value)
+        value = parse_parameters(f"tier:{value}", value)
     if not isinstance(value, Mapping):
         raise ConfigError(f"policy.{key}: {value!r:.80} is not a table; write [policy.{key}]")
     return {tier: _arm_or_policy(f"{key}.{tier}", target) for tier, target in value.items()}

@@ -9,12 +9,12 @@ import numpy as np
 from bandit_router.policies.base import (
     Policy,
     argmax_pmf,
-    check_name,
     check_parameter,
-    only,
+    check_spec_name,
+    mix_with_uniform,
     require_arms,
-    scaled_width,
-    with_floor,
+    scale_width,
+    single_arm_pmf,
 )
 from bandit_router.policies.gaussian_argmax import argmax_probabilities
 from bandit_router.types import Scores
@@ -43,7 +43,7 @@ class LinUCB(Policy):
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
-        return argmax_pmf((scores.utility + scaled_width(scores, self.alpha)).tolist(), self.epsilon)
+        return argmax_pmf((scores.utility + scale_width(scores, self.alpha)).tolist(), self.epsilon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class Thompson(Policy):
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
-        wins = argmax_probabilities(scores.utility, scaled_width(scores, self.v))
-        return with_floor(wins.tolist(), self.epsilon)
+        wins = argmax_probabilities(scores.utility, scale_width(scores, self.v))
+        return mix_with_uniform(wins.tolist(), self.epsilon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Tempered(Policy):
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
         width = scores.std * np.minimum(1.0, self.least + self.slope * scores.std)
-        return with_floor(argmax_probabilities(scores.utility, width).tolist(), self.epsilon)
+        return mix_with_uniform(argmax_probabilities(scores.utility, width).tolist(), self.epsilon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Uniform(Policy):
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
-        return with_floor([1.0 / len(scores.arms)] * len(scores.arms), 0.0)
+        return mix_with_uniform([1.0 / len(scores.arms)] * len(scores.arms), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Fixed(Policy):
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
-        check_name("fixed", "arm", self.arm, ",=")  # a log may have names that settings may not
+        check_spec_name("fixed", "arm", self.arm, ",=")  # a log may have names that settings may not
         check_parameter("fixed", "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
@@ -159,4 +159,4 @@ class Fixed(Policy):
         require_arms(scores)
         if self.arm not in scores.arms:
             return Uniform().pmf(scores)
-        return only(self.arm, scores, self.epsilon)
+        return single_arm_pmf(self.arm, scores, self.epsilon)

@@ -68,11 +68,11 @@ def list_computed_signals(policy: Policy) -> tuple[str, ...]:
     return tuple(name for name in policy.reads if name != TIER)
 
 
-def with_floor(probabilities: list[float], epsilon: float) -> list[float]:
+def mix_with_uniform(probabilities: list[float], epsilon: float) -> list[float]:
     """(1 − ε) p + ε/k, rescaled so that rounding cannot move the sum from 1."""
     k = len(probabilities)
     keep, share = 1.0 - epsilon, epsilon / k
-    return rescaled([keep * p + share for p in probabilities])
+    return normalise_pmf([keep * p + share for p in probabilities])
 
 
 def argmax_pmf(values: list[float], epsilon: float) -> list[float]:
@@ -82,15 +82,15 @@ def argmax_pmf(values: list[float], epsilon: float) -> list[float]:
     winners = [value >= cut for value in values]
     floor = epsilon / len(values)
     top = (1.0 - epsilon) * (1.0 / winners.count(True)) + floor
-    return rescaled([top if won else floor for won in winners])
+    return normalise_pmf([top if won else floor for won in winners])
 
 
-def only(arm: str, scores: Scores, epsilon: float = 0.0) -> list[float]:
+def single_arm_pmf(arm: str, scores: Scores, epsilon: float = 0.0) -> list[float]:
     """1 − ε on an eligible arm, ε spread over all."""
     return argmax_pmf([0.0 if name == arm else -math.inf for name in scores.arms], epsilon)
 
 
-def take(scores: Scores, rows: Sequence[int]) -> Scores:
+def select_arms(scores: Scores, rows: Sequence[int]) -> Scores:
     """The scores of some arms only, in the order given."""
     index = np.array(rows, dtype=int)
     return Scores(
@@ -105,7 +105,7 @@ def take(scores: Scores, rows: Sequence[int]) -> Scores:
     )
 
 
-def rescaled(probabilities: list[float]) -> list[float]:
+def normalise_pmf(probabilities: list[float]) -> list[float]:
     """The same, over their sum: rounding cannot move it from 1."""
     total = math.fsum(probabilities)
     return probabilities if total == 1.0 else [p / total for p in probabilities]
@@ -134,12 +134,12 @@ def check_parameter(policy: str, name: str, value: float, low: float, high: floa
         raise InvalidInput(f"policy {policy}: {name}", f"is {value:g}", f"give a number in {bounds}")
 
 
-def check_name(policy: str, name: str, arm: str, forbidden: str = ",=[]") -> None:
+def check_spec_name(policy: str, name: str, arm: str, forbidden: str = ",=[]") -> None:
     """InvalidInput unless the name of an arm can stand in a spec and be read back."""
     if not arm or set(arm) & set(forbidden):
         raise InvalidInput(f"policy {policy}: {name}", f"is {arm!r}", "name an arm, such as gpt-4o")
 
 
-def scaled_width(scores: Scores, factor: float) -> FloatArray:
+def scale_width(scores: Scores, factor: float) -> FloatArray:
     """factor · std, the exploration width of each arm."""
     return scores.std if factor == 1.0 else scores.std * factor

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bandit_router.policies.base import Policy, check_parameter
-from bandit_router.policies.pair import check_pair, first_eligible
+from bandit_router.policies.pair import check_two_arms, first_eligible_pmf
 from bandit_router.types import Scores
 
 
 @dataclass(frozen=True, slots=True)
-class Cascade(Policy):
+class CheapFirst(Policy):
     """1 − ε on ``cheap``, on ``expensive`` where that is not eligible; ε spread over the eligible arms.
 
     Where neither is eligible, all arms alike. Whether the answer will do is asked when it is there: see
@@ -23,7 +23,7 @@ class Cascade(Policy):
     epsilon: float = 0.02
 
     def __post_init__(self) -> None:
-        check_pair("cascade", self.cheap, self.expensive)
+        check_two_arms("cascade", self.cheap, self.expensive)
         check_parameter("cascade", "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
@@ -35,4 +35,4 @@ class Cascade(Policy):
         return f"cascade:cheap={self.cheap},expensive={self.expensive},epsilon={float(self.epsilon)!r}"
 
     def pmf(self, scores: Scores) -> list[float]:
-        return first_eligible(self.names, scores, self.epsilon)
+        return first_eligible_pmf(self.names, scores, self.epsilon)

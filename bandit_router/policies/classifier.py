@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bandit_router.policies.base import Policy, check_parameter
-from bandit_router.policies.pair import check_pair, first_eligible
+from bandit_router.policies.pair import check_two_arms, first_eligible_pmf
 from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import Scores
 
 
 @dataclass(frozen=True, slots=True)
-class Classified(Policy):
+class ClassifierPolicy(Policy):
     """1 − ε on ``expensive`` where P(complex | x) > threshold, else on ``cheap``; ε over the eligible arms.
 
     Where the arm is not eligible it is the other one; where neither is, all alike. A router is not opened
@@ -28,7 +28,7 @@ class Classified(Policy):
     epsilon: float = 0.02
 
     def __post_init__(self) -> None:
-        check_pair("classifier", self.cheap, self.expensive)
+        check_two_arms("classifier", self.cheap, self.expensive)
         check_parameter("classifier", "threshold", self.threshold, 0.0, 1.0)
         check_parameter("classifier", "epsilon", self.epsilon, 0.0, 1.0)
 
@@ -44,4 +44,4 @@ class Classified(Policy):
     def pmf(self, scores: Scores) -> list[float]:
         p = scores.signals.get(P_COMPLEX)
         is_complex = isinstance(p, float | int) and p > self.threshold
-        return first_eligible(self.names[::-1] if is_complex else self.names, scores, self.epsilon)
+        return first_eligible_pmf(self.names[::-1] if is_complex else self.names, scores, self.epsilon)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bandit_router.policies.base import Policy, check_parameter
-from bandit_router.policies.pair import check_pair, first_eligible
+from bandit_router.policies.pair import check_two_arms, first_eligible_pmf
 from bandit_router.signals.rules import COMPLEXITY
 from bandit_router.types import Scores, Signals
 
@@ -38,7 +38,7 @@ class Heuristic(Policy):
     epsilon: float = 0.02
 
     def __post_init__(self) -> None:
-        check_pair("heuristic", self.cheap, self.expensive)
+        check_two_arms("heuristic", self.cheap, self.expensive)
         check_parameter("heuristic", "low", self.low, 0.0, 1.0)
         check_parameter("heuristic", "high", self.high, self.low, 1.0)
         check_parameter("heuristic", "epsilon", self.epsilon, 0.0, 1.0)
@@ -65,4 +65,4 @@ class Heuristic(Policy):
 
     def pmf(self, scores: Scores) -> list[float]:
         is_complex = self.verdict(scores.signals) is Verdict.COMPLEX
-        return first_eligible(self.names[::-1] if is_complex else self.names, scores, self.epsilon)
+        return first_eligible_pmf(self.names[::-1] if is_complex else self.names, scores, self.epsilon)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bandit_router.errors import ConfigError
 
 
-def read_pairs(spec: str, text: str, unnamed: str = "") -> dict[str, str]:
+def parse_parameters(spec: str, text: str, unnamed: str = "") -> dict[str, str]:
     """Keys and values of ``text``, a part of ``spec``; a value alone is that of the key ``unnamed``, if any.
 
     Raises ConfigError.

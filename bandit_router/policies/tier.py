@@ -10,9 +10,9 @@ from bandit_router.errors import InvalidInput
 from bandit_router.policies.bandit import Uniform
 from bandit_router.policies.base import (
     Policy,
-    check_name,
-    only,
+    check_spec_name,
     require_arms,
+    single_arm_pmf,
 )
 from bandit_router.types import TIER, Reason, Scores, Signals
 
@@ -39,9 +39,9 @@ class Tier(Policy):
             fix = "say what users of other tiers get, such as else=[tempered]"
             raise InvalidInput("policy tier: else", "is missing", fix)
         for tier, target in self.tiers.items():
-            check_name("tier", "name of a tier", tier)
+            check_spec_name("tier", "name of a tier", tier)
             if isinstance(target, str):
-                check_name("tier", tier, target)
+                check_spec_name("tier", tier, target)
 
     @cached_property
     def spec(self) -> str:
@@ -64,7 +64,7 @@ class Tier(Policy):
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
         target = self.target(scores)
-        return only(target, scores) if isinstance(target, str) else target.pmf(scores)
+        return single_arm_pmf(target, scores) if isinstance(target, str) else target.pmf(scores)
 
     def reason(self, scores: Scores) -> Reason:
         """``TIER`` where the tier has an arm, else the reason of the tier's policy."""

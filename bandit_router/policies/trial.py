@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from bandit_router.policies.base import (
     Policy,
     check_parameter,
-    rescaled,
-    take,
+    normalise_pmf,
+    select_arms,
 )
 from bandit_router.types import Scores
 
@@ -73,6 +73,6 @@ class Trial(Policy):
         found = [0.0] * len(counted)
         for k in trial:
             found[k] = least / len(trial) + ((given - least) * wanted[k] / total if total else 0.0)
-        for k, p in zip(others, self.policy.pmf(take(scores, others)), strict=True):
+        for k, p in zip(others, self.policy.pmf(select_arms(scores, others)), strict=True):
             found[k] = (1.0 - given) * p
-        return rescaled(found)
+        return normalise_pmf(found)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.posterior.hierarchical import Hyperprior, Sums
+from bandit_router.posterior.hierarchical import Hyperprior, RegressionSums
 from bandit_router.posterior.latency import BINS, Latencies
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.warm_start import WarmStart
@@ -40,7 +40,7 @@ _Header = dict[str, Any]
 _T = TypeVar("_T")
 
 
-def encode(posterior: Posterior) -> bytes:
+def encode_posterior(posterior: Posterior) -> bytes:
     """Serialise the statistics and the prior; what is derived from them is left out."""
     header = {
         "arms": posterior.arms,
@@ -66,8 +66,8 @@ def encode(posterior: Posterior) -> bytes:
     return _seal(MAGIC, FORMAT, header, arrays)
 
 
-def decode(blob: bytes) -> Posterior:
-    """The posterior that :func:`encode` was given. Raises SnapshotCorrupt when it cannot be."""
+def decode_posterior(blob: bytes) -> Posterior:
+    """The posterior that :func:`encode_posterior` was given. Raises SnapshotCorrupt when it cannot be."""
     return _unseal(blob, MAGIC, _READABLE, _assemble)
 
 
@@ -161,7 +161,7 @@ def _assemble(version: int, header: _Header, numbers: FloatArray) -> Posterior:
 
 def _warm(parts: list[FloatArray], dim: int, weight: float, since: float) -> WarmStart:
     cross, packed, square, rows = parts
-    return WarmStart(Sums(_unpacked(packed, dim), cross, square, rows), weight, since)
+    return WarmStart(RegressionSums(_unpacked(packed, dim), cross, square, rows), weight, since)
 
 
 def _assemble_latencies(_version: int, header: _Header, numbers: FloatArray) -> Latencies:

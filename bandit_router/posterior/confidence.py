@@ -30,11 +30,16 @@ from bandit_router.posterior.hierarchical import Hyperprior
 from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.types import FloatArray
 
-FEATURES = 2
+CONFIDENCE_FEATURES = 2
 """How many numbers of z are of the confidence."""
 
-HYPERPRIOR = Hyperprior(
-    level_std=0.3, arm_std=0.15, common_variance=0.01, arm_variance=0.001, noise_std=0.39, apart=FEATURES
+CONFIDENCE_HYPERPRIOR = Hyperprior(
+    level_std=0.3,
+    arm_std=0.15,
+    common_variance=0.01,
+    arm_variance=0.001,
+    noise_std=0.39,
+    apart=CONFIDENCE_FEATURES,
 )
 """That of rewards at its defaults but for ``arm_variance``, which is not estimated; the settings have no say.
 Confidence counts apart from x."""
@@ -43,7 +48,7 @@ _SUREST = 0.99
 _SCALE = math.log(_SUREST / (1.0 - _SUREST))
 
 
-def with_confidence(x: FloatArray, confidence: float) -> FloatArray:
+def append_confidence(x: FloatArray, confidence: float) -> FloatArray:
     """z (d + 2,) of a context x (d,)."""
     c = min(max(confidence, 1.0 - _SUREST), _SUREST)
     return np.concatenate([x, [confidence, math.log(c / (1.0 - c)) / _SCALE]])
@@ -52,16 +57,19 @@ def with_confidence(x: FloatArray, confidence: float) -> FloatArray:
 def empty_calibrators(rewards: Posterior) -> Posterior:
     """What is believed of the same arms before any confidence is known: what is expected of their rewards."""
     return Posterior.empty(
-        {arm: prior_of_calibrators(mean) for arm, mean in zip(rewards.arms, rewards.prior_mean, strict=True)},
+        {
+            arm: make_calibrator_prior(mean)
+            for arm, mean in zip(rewards.arms, rewards.prior_mean, strict=True)
+        },
         schema_id=rewards.schema_id,
-        noise_variance=HYPERPRIOR.noise_std**2,
+        noise_variance=CONFIDENCE_HYPERPRIOR.noise_std**2,
         half_life_s=rewards.half_life_s,
-        hyperprior=HYPERPRIOR,
-        dim=rewards.dim + FEATURES,
+        hyperprior=CONFIDENCE_HYPERPRIOR,
+        dim=rewards.dim + CONFIDENCE_FEATURES,
     )
 
 
-def prior_of_calibrators(mean: FloatArray) -> Prior:
+def make_calibrator_prior(mean: FloatArray) -> Prior:
     """The prior of an arm whose rewards have this prior mean (d,)."""
-    padded = np.concatenate([mean, np.zeros(FEATURES)])
+    padded = np.concatenate([mean, np.zeros(CONFIDENCE_FEATURES)])
     return Prior(mean=padded, precision=np.ones_like(padded))

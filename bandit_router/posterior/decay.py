@@ -14,7 +14,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.types import FloatArray
 
 
-def decay(since: float, as_of: float, half_life_s: float | None) -> float:
+def decay_factor(since: float, as_of: float, half_life_s: float | None) -> float:
     """What a sum anchored at ``since`` is multiplied by when the anchor moves on to ``as_of``.
 
     1 without a half-life, and while there is nothing to decay (``since`` is −∞). Raises InvalidInput for a
@@ -27,7 +27,7 @@ def decay(since: float, as_of: float, half_life_s: float | None) -> float:
     return float(2.0 ** ((since - as_of) / half_life_s))
 
 
-def weights(at: FloatArray, as_of: float, half_life_s: float | None) -> FloatArray:
+def decay_weights(at: FloatArray, as_of: float, half_life_s: float | None) -> FloatArray:
     """The weight at ``as_of`` of evidence of the times ``at`` (n,)."""
     if half_life_s is None:
         return np.ones_like(at)

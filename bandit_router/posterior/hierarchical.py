@@ -97,7 +97,7 @@ class Hyperprior:
     arm_variance_known: bool = True
 
 
-class Sums(NamedTuple):
+class RegressionSums(NamedTuple):
     """Sums over the rows of K arms: S (K, d, d), m (K, d), Σ w y² (K,), Σ w (K,)."""
 
     second: FloatArray
@@ -106,14 +106,14 @@ class Sums(NamedTuple):
     weight: FloatArray
 
 
-def scale_sums(factor: float, sums: Sums) -> Sums:
+def scale_sums(factor: float, sums: RegressionSums) -> RegressionSums:
     """Each row of the sums counts ``factor`` times."""
-    return Sums(*(factor * part for part in sums))
+    return RegressionSums(*(factor * part for part in sums))
 
 
-def add_sums(a: Sums, b: Sums) -> Sums:
+def add_sums(a: RegressionSums, b: RegressionSums) -> RegressionSums:
     """The sums over the rows of both."""
-    return Sums(*(x + y for x, y in zip(a, b, strict=True)))
+    return RegressionSums(*(x + y for x, y in zip(a, b, strict=True)))
 
 
 class WarmStartVerdict(StrEnum):
@@ -140,13 +140,15 @@ class Solution(NamedTuple):
         return found
 
 
-def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | None = None) -> Solution:
+def solve(
+    sums: RegressionSums, prior_mean: FloatArray, hyper: Hyperprior, warm: RegressionSums | None = None
+) -> Solution:
     """Solve the hierarchy from the sums; ``prior_mean`` (K,) is the level expected of each arm.
 
     ``warm`` are sums of another origin, which are taken for what the others bear out.
     """
     everything = sums if warm is None else add_sums(sums, warm)
-    transform = directions(everything.second, everything.weight, hyper.apart)
+    transform = find_directions(everything.second, everything.weight, hyper.apart)
     mu = float(prior_mean.mean()) if prior_mean.size else 0.0
     offset = prior_mean - mu
     own = _centred(_projected(sums, transform), offset)
@@ -160,22 +162,24 @@ def solve(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | No
     return solution._replace(taken=taken)
 
 
-def _beside(own: Sums, other: Sums) -> Sums:
+def _beside(own: RegressionSums, other: RegressionSums) -> RegressionSums:
     """The sums of twice as many arms."""
-    return Sums(*(np.concatenate(parts) for parts in zip(own, other, strict=True)))
+    return RegressionSums(*(np.concatenate(parts) for parts in zip(own, other, strict=True)))
 
 
-_TAKE: Mapping[WarmStartVerdict, Callable[[Sums, Sums], Sums]] = {
+_TAKE: Mapping[WarmStartVerdict, Callable[[RegressionSums, RegressionSums], RegressionSums]] = {
     WarmStartVerdict.SAME: add_sums,
     WarmStartVerdict.STRANGERS: _beside,
     WarmStartVerdict.NOTHING: lambda own, _: own,
 }
 
 
-def _borne_out(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> WarmStartVerdict:
+def _borne_out(
+    own: RegressionSums, other: RegressionSums, noise: FloatArray, mu: float, hyper: Hyperprior
+) -> WarmStartVerdict:
     """What makes the own outcomes and the others together most probable."""
 
-    def log_density(sums: Sums) -> float:
+    def log_density(sums: RegressionSums) -> float:
         noises = np.resize(noise, len(sums.weight))  # a stranger's is that of the arm of its name
         return _log_evidence(sums, noises, mu, hyper)
 
@@ -188,7 +192,7 @@ def _borne_out(own: Sums, other: Sums, noise: FloatArray, mu: float, hyper: Hype
 
 
 def _solution(
-    sums: Sums, transform: FloatArray, offset: FloatArray, mu: float, hyper: Hyperprior
+    sums: RegressionSums, transform: FloatArray, offset: FloatArray, mu: float, hyper: Hyperprior
 ) -> Solution:
     """Of the arms with an ``offset`` (K,) of their level; the others in the sums are strangers."""
     noise = np.full(len(sums.weight), hyper.noise_std**2)
@@ -210,7 +214,7 @@ class _Fit(NamedTuple):
     variance: FloatArray
 
 
-def _fit(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _Fit:
+def _fit(sums: RegressionSums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _Fit:
     """What follows from the sums, given the noise, averaged over what ``arm_variance`` may be.
 
     θ_0 first, with p_v ∝ p(outcomes | v is that of all arms); given θ_0, every arm for itself, with
@@ -228,7 +232,7 @@ def _fit(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _Fit:
     return _Fit(theta, covariance, covariance[:, 0, 0] + apart)
 
 
-def directions(second: FloatArray, weight: FloatArray, apart: int = 0) -> FloatArray:
+def find_directions(second: FloatArray, weight: FloatArray, apart: int = 0) -> FloatArray:
     """T (D, d): φ = T x = [1, leading directions of x − x̄], scaled so that E|φ|² = 2. x[0] = 1.
 
     The last ``apart`` features are left out of that and follow, each standardised, with E|·|² = 1 together.
@@ -254,16 +258,16 @@ def directions(second: FloatArray, weight: FloatArray, apart: int = 0) -> FloatA
     return transform
 
 
-def _projected(sums: Sums, transform: FloatArray) -> Sums:
+def _projected(sums: RegressionSums, transform: FloatArray) -> RegressionSums:
     second = transform @ sums.second @ transform.T
-    return Sums(second, sums.cross @ transform.T, sums.square, sums.weight)
+    return RegressionSums(second, sums.cross @ transform.T, sums.square, sums.weight)
 
 
-def _centred(sums: Sums, offset: FloatArray) -> Sums:
+def _centred(sums: RegressionSums, offset: FloatArray) -> RegressionSums:
     """The sums of y − offset_a: arms whose levels are expected to differ share what is left."""
     ones = sums.second[:, 0]  # Σ w φ
     square = sums.square - 2.0 * offset * sums.cross[:, 0] + offset**2 * ones[:, 0]
-    return Sums(sums.second, sums.cross - offset[:, None] * ones, square, sums.weight)
+    return RegressionSums(sums.second, sums.cross - offset[:, None] * ones, square, sums.weight)
 
 
 class _System(NamedTuple):
@@ -283,7 +287,7 @@ class _System(NamedTuple):
     common: FloatArray
 
 
-def _system(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _System:
+def _system(sums: RegressionSums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _System:
     variances = hyper.arm_variance * np.array([1.0] if hyper.arm_variance_known else FACTORS)
     d = sums.cross.shape[1]
     shared, own = np.full(d, 1.0 / hyper.common_variance), np.repeat(1.0 / variances[:, None], d, axis=1)
@@ -300,7 +304,7 @@ def _system(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _Sys
     return _System(shared, own, covariance, told, volume, precision, target, common)
 
 
-def _log_evidence(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -> float:
+def _log_evidence(sums: RegressionSums, noise: FloatArray, mu: float, hyper: Hyperprior) -> float:
     """log p(outcomes) of the rows in the sums, with θ and ``arm_variance`` integrated out.
 
     Up to Σ w log √(2π), which is the same whatever is believed; ``noise`` are variances (K,).
@@ -309,7 +313,7 @@ def _log_evidence(sums: Sums, noise: FloatArray, mu: float, hyper: Hyperprior) -
     return float(logsumexp(found)) - math.log(found.size)
 
 
-def _log_evidences(system: _System, sums: Sums, noise: FloatArray, mu: float) -> FloatArray:
+def _log_evidences(system: _System, sums: RegressionSums, noise: FloatArray, mu: float) -> FloatArray:
     """The same for each ``arm_variance``, (V,)."""
     shared, _, _, told, volume, precision, target, common = system
     found = np.log(shared).sum() - np.linalg.slogdet(precision)[1] - shared[0] * mu * mu
@@ -319,14 +323,16 @@ def _log_evidences(system: _System, sums: Sums, noise: FloatArray, mu: float) ->
     return np.asarray(0.5 * (found - rows.sum(axis=1)), dtype=np.float64)
 
 
-def _log_evidences_of_arms(system: _System, sums: Sums, noise: FloatArray, common: FloatArray) -> FloatArray:
+def _log_evidences_of_arms(
+    system: _System, sums: RegressionSums, noise: FloatArray, common: FloatArray
+) -> FloatArray:
     """log p(outcomes of arm a | θ_0) for each ``arm_variance``, (V, K), up to what does not depend on it."""
     surprise = (sums.cross - sums.second @ common) / noise[:, None]
     explained = np.einsum("ki,vkij,kj->vk", surprise, system.covariance, surprise)
     return np.asarray(0.5 * (system.volume + explained), dtype=np.float64)
 
 
-def _noise(sums: Sums, fit: _Fit, noise: FloatArray, prior: float) -> FloatArray:
+def _noise(sums: RegressionSums, fit: _Fit, noise: FloatArray, prior: float) -> FloatArray:
     """Residual variances (K,): those of each arm, drawn to those of all, and these to the prior's."""
     theta, covariance, _ = fit
     fitted = np.einsum("ki,kij,kj->k", theta, sums.second, theta) - 2.0 * (theta * sums.cross).sum(axis=1)

@@ -20,7 +20,7 @@ from typing import Self
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.posterior.decay import decay, weights
+from bandit_router.posterior.decay import decay_factor, decay_weights
 from bandit_router.types import METRICS, FloatArray
 
 ACCURACY = 0.025
@@ -135,7 +135,7 @@ class Latencies:
         """Move the reference time forward; with a half-life, older evidence decays. Never back."""
         if as_of <= self.as_of:
             return
-        factor = decay(self.as_of, as_of, self.half_life_s)
+        factor = decay_factor(self.as_of, as_of, self.half_life_s)
         if self.half_life_s is not None:
             self.bins *= factor
         self.as_of = as_of
@@ -147,7 +147,7 @@ class Latencies:
         if not (np.isfinite(latencies_s).all() and np.isfinite(at).all()):
             raise InvalidInput("latency_s", "is not finite", "drop the row")
         self.advance(float(at.max()))
-        w = weights(at, self.as_of, self.half_life_s)
+        w = decay_weights(at, self.as_of, self.half_life_s)
         where = np.clip(np.ceil(_position(latencies_s)), 0, BINS - 1).astype(np.int64)
         self.bins[k] += sign * np.bincount(where, w, BINS)
         self.count[k] += sign * latencies_s.size
@@ -165,7 +165,7 @@ class Latencies:
         i = int(np.searchsorted(reached, reached[-1] * max(q - _ROUNDING, _ROUNDING)))
         return SMALLEST_S * 2.0 * GAMMA**i / (GAMMA + 1.0)
 
-    def within(self, deadline_s: float) -> tuple[FloatArray, FloatArray]:
+    def count_in_time(self, deadline_s: float) -> tuple[FloatArray, FloatArray]:
         """How many calls of each arm are known, and how many took at most ``deadline_s``: two (K,) vectors.
 
         Each call counts by its weight. The bin that the deadline falls into is shared out in the logarithm.
@@ -181,9 +181,9 @@ class Latencies:
             found += (position - whole) * self.bins[:, whole + 1]
         return total, np.minimum(np.maximum(found, 0.0), total)
 
-    def p_within(self, arm: str, deadline_s: float) -> float | None:
+    def share_in_time(self, arm: str, deadline_s: float) -> float | None:
         """The share of the arm's calls that took at most ``deadline_s``; None when nothing was timed."""
-        total, within = (float(values[self._index[arm]]) for values in self.within(deadline_s))
+        total, within = (float(values[self._index[arm]]) for values in self.count_in_time(deadline_s))
         return within / total if total else None
 
 

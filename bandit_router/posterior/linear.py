@@ -29,8 +29,8 @@ from scipy.linalg import blas, lapack
 
 from bandit_router.errors import InvalidInput
 from bandit_router.posterior import hierarchical
-from bandit_router.posterior.decay import decay, weights
-from bandit_router.posterior.hierarchical import Hyperprior, Solution, Sums, WarmStartVerdict
+from bandit_router.posterior.decay import decay_factor, decay_weights
+from bandit_router.posterior.hierarchical import Hyperprior, RegressionSums, Solution, WarmStartVerdict
 from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.types import FloatArray
 
@@ -132,10 +132,10 @@ class Posterior:
         return int(self.prior_mean.shape[1])
 
     @property
-    def known(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def reward_counts(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """How many rewards are behind what it says of each arm (K,): counted, and worth of a warm start that
         is of these arms."""
-        if self.warm is None or self.warm_taken is not WarmStartVerdict.SAME:
+        if self.warm is None or self.warm_start_verdict is not WarmStartVerdict.SAME:
             return self.count
         return self.count + (self.warm.weight * self.warm.sums.weight).astype(np.int64)
 
@@ -191,7 +191,7 @@ class Posterior:
             count=np.append(self.count, np.int64(0)),
             half_life_s=self.half_life_s,
             as_of=self.as_of,
-            warm=None if self.warm is None else self.warm.aligned(self.arms, arms),
+            warm=None if self.warm is None else self.warm.align(self.arms, arms),
         )
 
     # -- the sums ---------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ class Posterior:
         """Take back everything that is known of one arm but its prior, to the last bit."""
         k = self._index[arm]
         self.second[k], self.cross[k], self.square[k], self.count[k] = 0.0, 0.0, 0.0, 0
-        self.warm = self.warm and self.warm.without(k)
+        self.warm = self.warm and self.warm.without_arm(k)
         self._stale = True
 
     def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0) -> None:
@@ -248,7 +248,7 @@ class Posterior:
         if not (_can_be_squared(x.ravel()) and np.isfinite(rewards).all() and np.isfinite(at).all()):
             raise InvalidInput("observation", "is not finite", "drop the row")
         self.advance(float(at.max()))
-        w = weights(at, self.as_of, self.half_life_s)
+        w = decay_weights(at, self.as_of, self.half_life_s)
         wx = x * w[:, None]
         self.second[k] += wx.T @ x
         self.cross[k] += rewards @ wx
@@ -266,7 +266,7 @@ class Posterior:
             and self.hyperprior == other.hyperprior
             and np.array_equal(self.prior_mean, other.prior_mean)
             and np.array_equal(self.prior_precision, other.prior_precision)
-            and (self.warm is other.warm or (self.warm is not None and self.warm.same_as(other.warm)))
+            and (self.warm is other.warm or (self.warm is not None and self.warm.equals(other.warm)))
         )
         if not same:
             raise InvalidInput("posterior", "differs in arms, schema or prior", "merge like with like")
@@ -284,7 +284,7 @@ class Posterior:
         """Move the reference time forward; with a half-life, older evidence decays. Never back."""
         if as_of <= self.as_of:
             return
-        factor = decay(self.as_of, as_of, self.half_life_s)
+        factor = decay_factor(self.as_of, as_of, self.half_life_s)
         if self.half_life_s is not None:
             for part in self.sums:
                 part *= factor
@@ -318,7 +318,7 @@ class Posterior:
         return x @ self.theta.T, np.sqrt(np.maximum(variance, 0.0))
 
     @property
-    def warm_taken(self) -> WarmStartVerdict | None:
+    def warm_start_verdict(self) -> WarmStartVerdict | None:
         """What the warm start is taken for evidence of; None without one."""
         if self._stale:
             self.solve()
@@ -351,18 +351,20 @@ class Posterior:
         self._stale = False
 
     def _solve_together(self, hyperprior: Hyperprior) -> Solution:
-        sums = Sums(self.second, self.cross, self.square, self.second[:, 0, 0])
+        sums = RegressionSums(self.second, self.cross, self.square, self.second[:, 0, 0])
         with np.errstate(invalid="ignore", over="ignore"):
             size = np.abs(self.second).sum(axis=(1, 2)) + np.abs(self.cross).sum(axis=1) + np.abs(self.square)
         lost = ~np.isfinite(size) | (self.second[:, 0, 0] < -_ROUNDING)
         if lost.any():
             for k in np.flatnonzero(lost):
                 log.error(_QUARANTINED, self.arms[k])
-            sums = Sums(*(np.where(lost.reshape(-1, *[1] * (part.ndim - 1)), 0.0, part) for part in sums))
+            sums = RegressionSums(
+                *(np.where(lost.reshape(-1, *[1] * (part.ndim - 1)), 0.0, part) for part in sums)
+            )
         return hierarchical.solve(sums, self.prior_mean[:, 0], hyperprior, self._warm_sums())
 
-    def _warm_sums(self) -> Sums | None:
-        return None if self.warm is None else self.warm.scaled(self.as_of, self.half_life_s)
+    def _warm_sums(self) -> RegressionSums | None:
+        return None if self.warm is None else self.warm.scale_to(self.as_of, self.half_life_s)
 
     def _solve_arm(self, k: int) -> bool:
         second, cross, warm = self.second[k], self.cross[k], self._warm_sums()
@@ -398,7 +400,7 @@ class Posterior:
         if not (math.isfinite(reward) and _can_be_squared(x) and math.isfinite(at)):
             raise InvalidInput("observation", "is not finite", "drop the row")
         self.advance(at)
-        return decay(at, self.as_of, self.half_life_s)
+        return decay_factor(at, self.as_of, self.half_life_s)
 
 
 def _can_be_squared(x: FloatArray) -> bool:

@@ -14,21 +14,23 @@ from bandit_router.types import Arm
 COMMON_VARIANCE, ARM_VARIANCE = 0.01, 0.001
 """Variance of the reward that queries are expected to explain: for all arms alike, and of each arm's own."""
 
-USUAL_USD_PER_MTOK = 3.0
+REFERENCE_USD_PER_MTOK = 3.0
 """Input and output price together of a model that is expected to be as good as ``prior_mean``."""
 
 
-def prior_of_arm(section: PosteriorSection, dim: int, arm: Arm, expected: float | None = None) -> Prior:
+def make_arm_prior(section: PosteriorSection, dim: int, arm: Arm, expected: float | None = None) -> Prior:
     """What is believed of an arm before any feedback: ``expected``, or what its price says.
 
     When its price changes so does that, from the next start on.
     """
     if expected is None:
-        expected = expected_by_price(section, arm.input_usd_per_mtok + arm.output_usd_per_mtok)
-    return make_prior(section, dim, expected)
+        expected = expected_reward_at_price(section, arm.input_usd_per_mtok + arm.output_usd_per_mtok)
+    return make_level_prior(section, dim, expected)
 
 
-def expected_by_price(section: PosteriorSection, usd: float, usual: float = USUAL_USD_PER_MTOK) -> float:
+def expected_reward_at_price(
+    section: PosteriorSection, usd: float, usual: float = REFERENCE_USD_PER_MTOK
+) -> float:
     """The reward expected of an arm of this price before any feedback, in [0, 1]::
 
         prior_mean + price_slope · log10(usd / usual)
@@ -41,7 +43,7 @@ def expected_by_price(section: PosteriorSection, usd: float, usual: float = USUA
     return min(1.0, max(0.0, section.prior_mean + section.price_slope * decades))
 
 
-def make_prior(section: PosteriorSection, dim: int, expected: float | None = None) -> Prior:
+def make_level_prior(section: PosteriorSection, dim: int, expected: float | None = None) -> Prior:
     """Reward ``expected`` whatever the query, give or take: x[0] is the bias, the rest features."""
     mean = np.zeros(dim)
     mean[0] = section.prior_mean if expected is None else expected

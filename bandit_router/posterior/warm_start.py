@@ -15,18 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bandit_router.errors import InvalidInput, SchemaMismatch
-from bandit_router.posterior.decay import decay
-from bandit_router.posterior.hierarchical import Sums, scale_sums
+from bandit_router.posterior.decay import decay_factor
+from bandit_router.posterior.hierarchical import RegressionSums, scale_sums
 from bandit_router.types import FloatArray
 
 
-def aligned(sums: Sums, theirs: Sequence[str], ours: Sequence[str]) -> Sums:
+def align_sums(sums: RegressionSums, theirs: Sequence[str], ours: Sequence[str]) -> RegressionSums:
     """The sums of their arms as those of ours, in our order; nothing is known of what they have not."""
     rows = [theirs.index(arm) if arm in theirs else len(theirs) for arm in ours]
-    return Sums(*(_with_zero(part)[rows] for part in sums))
+    return RegressionSums(*(_with_zero(part)[rows] for part in sums))
 
 
-class Evidence(NamedTuple):
+class WarmStartEvidence(NamedTuple):
     """Sums over the rows of K arms from elsewhere: of rewards, and of roots of cost over list price.
 
     ``schema_id`` names the feature pipeline of their contexts. ``queries`` is how many queries they are of,
@@ -35,8 +35,8 @@ class Evidence(NamedTuple):
 
     arms: tuple[str, ...]
     schema_id: str
-    rewards: Sums
-    costs: Sums
+    rewards: RegressionSums
+    costs: RegressionSums
     queries: float
     worth: float
     source: str
@@ -46,7 +46,7 @@ class Evidence(NamedTuple):
         return self.worth * (1.0 if trust is None else min(1.0, trust / self.queries))
 
 
-def check_evidence(evidence: Evidence, schema_id: str, dim: int, arms: Sequence[str]) -> None:
+def check_evidence(evidence: WarmStartEvidence, schema_id: str, dim: int, arms: Sequence[str]) -> None:
     """Raise InvalidInput or SchemaMismatch unless the evidence is of these contexts (dim,) and arms."""
     if evidence.schema_id != schema_id or evidence.rewards.second.shape[-1] != dim:
         raise SchemaMismatch(
@@ -70,27 +70,27 @@ class WarmStart(NamedTuple):
     ``since`` is Unix time, seconds; with a half-life the evidence decays from then on.
     """
 
-    sums: Sums
+    sums: RegressionSums
     weight: float
     since: float
 
-    def scaled(self, as_of: float, half_life_s: float | None) -> Sums:
+    def scale_to(self, as_of: float, half_life_s: float | None) -> RegressionSums:
         """The sums as they count at a time."""
-        fresh = 1.0 if as_of <= self.since else decay(self.since, as_of, half_life_s)
+        fresh = 1.0 if as_of <= self.since else decay_factor(self.since, as_of, half_life_s)
         return scale_sums(self.weight * fresh, self.sums)
 
-    def aligned(self, theirs: Sequence[str], ours: Sequence[str]) -> WarmStart:
-        """The same for our arms, see :func:`aligned`."""
-        return self._replace(sums=aligned(self.sums, theirs, ours))
+    def align(self, theirs: Sequence[str], ours: Sequence[str]) -> WarmStart:
+        """The same for our arms, see :func:`align_sums`."""
+        return self._replace(sums=align_sums(self.sums, theirs, ours))
 
-    def without(self, row: int) -> WarmStart:
+    def without_arm(self, row: int) -> WarmStart:
         """The same with nothing of one arm."""
-        sums = Sums(*(part.copy() for part in self.sums))
+        sums = RegressionSums(*(part.copy() for part in self.sums))
         for part in sums:
             part[row] = 0.0
         return self._replace(sums=sums)
 
-    def same_as(self, other: WarmStart | None) -> bool:
+    def equals(self, other: WarmStart | None) -> bool:
         """Whether the two say exactly the same."""
         return (
             other is not None
@@ -103,14 +103,14 @@ def _with_zero(part: FloatArray) -> FloatArray:
     return np.concatenate([part, np.zeros((1, *part.shape[1:]))])
 
 
-def evidence_of_labels(
+def evidence_from_labels(
     arms: Sequence[str],
     schema_id: str,
     x: FloatArray,
     reward: FloatArray,
     root: FloatArray,
     source: str,
-) -> Evidence:
+) -> WarmStartEvidence:
     """Of n queries that every arm answered: x (n, d), rewards (n, K), roots of cost over list price (n, K).
 
     A root that is NaN is unknown. Answers to one query are good or bad together, which says nothing of which
@@ -118,7 +118,7 @@ def evidence_of_labels(
     covariance over their mean variance.
     """
     known = ~np.isnan(root)
-    return Evidence(
+    return WarmStartEvidence(
         arms=tuple(arms),
         schema_id=schema_id,
         rewards=_sums(x, reward, np.ones_like(known)),
@@ -129,9 +129,9 @@ def evidence_of_labels(
     )
 
 
-def _sums(x: FloatArray, y: FloatArray, known: npt.NDArray[np.bool_]) -> Sums:
+def _sums(x: FloatArray, y: FloatArray, known: npt.NDArray[np.bool_]) -> RegressionSums:
     second = np.stack([x[rows].T @ x[rows] for rows in known.T])
-    return Sums(second, y.T @ x, (y**2).sum(axis=0), known.sum(axis=0).astype(np.float64))
+    return RegressionSums(second, y.T @ x, (y**2).sum(axis=0), known.sum(axis=0).astype(np.float64))
 
 
 def _in_common(y: FloatArray) -> float:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bandit_router.cascade.escalation import EscalationRule, make_rule
+from bandit_router.cascade.escalation import EscalationRule, make_escalation_rule
 from bandit_router.errors import ConfigError, InvalidInput, SchemaMismatch
 from bandit_router.features import Pipeline, build_pipeline
 from bandit_router.learning.learner import Learner, make_learner
-from bandit_router.policies import Policy, check_arms, list_computed_signals, make_policy, put_on_trial
+from bandit_router.policies import (
+    Policy,
+    check_named_arms,
+    list_computed_signals,
+    make_policy,
+    reserve_trial_share,
+)
 from bandit_router.posterior.state import encode_state
 from bandit_router.routing.precedence import check_workflows
 from bandit_router.settings import Settings
@@ -46,12 +52,12 @@ def build_components(settings: Settings) -> Components:
         _check_arms_exist(settings, policy, [arm.name for arm in arms])
         return Components(
             settings=settings,
-            policy=put_on_trial(policy, **settings.trial.model_dump()),
+            policy=reserve_trial_share(policy, **settings.trial.model_dump()),
             pipeline=pipeline,
             signallers=signallers,
             store=store,
             learner=learner,
-            rule=make_rule(settings, policy, arms),
+            rule=make_escalation_rule(settings, policy, arms),
         )
     except BaseException:
         store.close()
@@ -77,7 +83,7 @@ def apply_settings(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
 def _check_arms_exist(settings: Settings, policy: Policy, arms: Sequence[str]) -> None:
     """Raise ConfigError when the policy or a workflow names an arm that does not exist."""
     try:
-        check_arms({policy.spec: policy}, arms)
+        check_named_arms({policy.spec: policy}, arms)
     except InvalidInput as error:
         raise ConfigError(str(error)) from error
     off = [section.name for section in settings.arms if not section.enabled]

@@ -210,7 +210,7 @@ class RouterCore:
         """
         check_last(last)
         report = calibrate(*self._store.recent(last), self.counts())
-        return replace(report, warm_start=self._published.posterior.warm_taken)
+        return replace(report, warm_start=self._published.posterior.warm_start_verdict)
 
     # -- maintenance ------------------------------------------------------------------------------
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bandit_router.cascade.escalation import Answered, Chain, EscalationRule, chain, deadline_of, unasked
+from bandit_router.cascade.escalation import (
+    AnsweredDecision,
+    CallChain,
+    EscalationRule,
+    accept_expensive_answer,
+    remaining_deadline,
+    sum_calls,
+)
 from bandit_router.errors import InvalidInput
 from bandit_router.objective.pacing import affordable_usd
 from bandit_router.objective.reward import check_metric
@@ -20,7 +27,7 @@ def prepare_escalation(
     deadline_s: float | None,
     level: float,
     now: float,
-) -> Escalation | Answered:
+) -> Escalation | AnsweredDecision:
     """The escalation on record or certain in advance, or else the answered decision to judge.
 
     ``deadline_s`` counts from the first decision, ``level`` is the router's own, ``now`` is Unix time.
@@ -32,18 +39,18 @@ def prepare_escalation(
     first = store.decision(decision_id)
     if first.reason is Reason.ESCALATION:
         raise InvalidInput("decision_id", "is a retry already", "accept it: a query is retried once")
-    settled = store.escalation(first.id) or unasked(first, rule, confidence, now)
+    settled = store.escalation(first.id) or accept_expensive_answer(first, rule, confidence, now)
     if settled is not None:
         return settled
-    return Answered(
+    return AnsweredDecision(
         decision=first,
         confidence=confidence,
-        deadline=deadline_of(first, deadline, level, now),
+        deadline=remaining_deadline(first, deadline, level, now),
         affordable_usd=affordable_usd(store.pacing.state_at(now), store.pacing.goal),
     )
 
 
-def load_chain(store: Store, decision: Decision) -> Chain:
+def load_chain(store: Store, decision: Decision) -> CallChain:
     """The calls of a decision's query, its retry included, with their sums."""
     first = decision
     if decision.reason is Reason.ESCALATION and decision.parent is not None:
@@ -51,4 +58,4 @@ def load_chain(store: Store, decision: Decision) -> Chain:
     escalation = store.escalation(first.id)
     retry = None if escalation is None else escalation.decision
     calls = [first] if retry is None else [first, retry]
-    return chain(calls, [store.observation(call.id).metrics for call in calls])
+    return sum_calls(calls, [store.observation(call.id).metrics for call in calls])

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from bandit_router.errors import UnknownDecision
-from bandit_router.posterior.codec import decode
-from bandit_router.routing.decide import score
+from bandit_router.posterior.codec import decode_posterior
+from bandit_router.routing.decide import score_arms
 from bandit_router.store.store import Store
 from bandit_router.types import Arm, Conversation, Decision, Reason, Scores
 
@@ -126,8 +126,8 @@ def recompute_scores(store: Store, decision: Decision) -> Scores | None:
     snapshot = store.snapshot(decision.snapshot)
     if snapshot is None:
         return None
-    return score(
-        decode(snapshot.posterior),
+    return score_arms(
+        decode_posterior(snapshot.posterior),
         decision.eligible,
         decision.x,
         decision.expected_costs_usd,

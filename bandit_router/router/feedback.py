@@ -11,7 +11,7 @@ from bandit_router.settings.routing import ConversationsSection
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import CONFIDENCE, Feedback
-from bandit_router.validation import KEY_CHARS, check_id, check_text, digest_of
+from bandit_router.validation import KEY_CHARS, check_id, check_text, hash_request
 
 
 def make_feedback(
@@ -42,7 +42,7 @@ def make_feedback(
         received_at=now,
         idempotency_key=idempotency_key,
     )
-    return WriteRequest(payload=feedback, digest=digest_of(idempotency_key, "feedback", subject, checked))
+    return WriteRequest(payload=feedback, digest=hash_request(idempotency_key, "feedback", subject, checked))
 
 
 def _check_feedback(

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from bandit_router.cascade.escalation import signals_of
+from bandit_router.cascade.escalation import make_retry_signals
 from bandit_router.errors import InvalidInput
-from bandit_router.features import Pipeline, input_tokens, read_query
-from bandit_router.objective.pacing import PacingState, affordable_usd, cost_weight_of
+from bandit_router.features import Pipeline, estimate_input_tokens, read_query
+from bandit_router.objective.pacing import PacingState, affordable_usd, compute_cost_weight
 from bandit_router.router.conversations import expiry_cutoff
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import Request
@@ -17,7 +17,7 @@ from bandit_router.routing.eligibility import Limits
 from bandit_router.routing.precedence import Pin, make_pin
 from bandit_router.settings import Settings
 from bandit_router.settings.routing import RouterSection
-from bandit_router.signals import Signaller, read_signals
+from bandit_router.signals import Signaller, compute_signals
 from bandit_router.types import NO_SIGNALS, FloatArray, Goal, Query, Signals
 from bandit_router.validation import (
     KEY_CHARS,
@@ -26,7 +26,7 @@ from bandit_router.validation import (
     check_names,
     check_number,
     check_text,
-    digest_of,
+    hash_request,
 )
 
 
@@ -86,10 +86,10 @@ def make_request(
     parsed, x, tokens = _parse_query(query, options, pipeline)
     signals = _caller_signals(options)
     if signallers:
-        signals = {**signals, **read_signals(signallers, parsed, x)}
+        signals = {**signals, **compute_signals(signallers, parsed, x)}
     deadline = _deadline_from(options, settings.router)
     if settings.cascade.enabled:
-        signals = {**signals, **signals_of(tokens, deadline)}
+        signals = {**signals, **make_retry_signals(tokens, deadline)}
     request = Request(
         x=x,
         cost_weight=_resolve_cost_weight(options, settings.router, goal, pacing_state),
@@ -113,7 +113,7 @@ def make_request(
         parent=options.get("instead_of"),
         since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
     )
-    return request, digest_of(request.idempotency_key, "route", query, options)
+    return request, hash_request(request.idempotency_key, "route", query, options)
 
 
 def _check_options(options: RouteOptions) -> None:
@@ -149,7 +149,7 @@ def _parse_query(
     features = options.get("features")
     if query is not None and features is None:
         parsed = read_query(query, user_tier=options.get("user_tier"))
-        return parsed, pipeline.context(parsed), input_tokens(parsed)
+        return parsed, pipeline.context(parsed), estimate_input_tokens(parsed)
     if features is not None and query is None:
         return None, pipeline.check_vector(features), 0
     raise InvalidInput("query", "and features exclude each other", "send exactly one of them")
@@ -170,7 +170,7 @@ def _resolve_cost_weight(
     """λ, 1/USD: the caller's, or else that of the goal, or else the router's."""
     cost_weight = options.get("cost_weight")
     if cost_weight is None and goal is not None:
-        return cost_weight_of(pacing_state, goal)
+        return compute_cost_weight(pacing_state, goal)
     return check_number("cost_weight", cost_weight, section.cost_weight)
 
 

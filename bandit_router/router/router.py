@@ -8,12 +8,12 @@ from typing import Any, Unpack
 
 import uuid_utils
 
-from bandit_router.cascade.escalation import Chain, escalate
+from bandit_router.cascade.escalation import CallChain, escalate
 from bandit_router.errors import InvalidInput
 from bandit_router.learning.audit import AuditReport, audit_store
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.posterior.state import decode_state
-from bandit_router.posterior.warm_start import Evidence, check_evidence
+from bandit_router.posterior.warm_start import WarmStartEvidence, check_evidence
 from bandit_router.router.core import RouterCore
 from bandit_router.router.escalation import load_chain, prepare_escalation
 from bandit_router.router.explain import Explanation, explain_decision, recompute_scores
@@ -84,7 +84,7 @@ class Router(RouterCore):
         assert isinstance(committed, Escalation)
         return committed
 
-    def chain(self, decision_id: str) -> Chain:
+    def chain(self, decision_id: str) -> CallChain:
         """The calls of a decision's query, its retry included, with their costs and latencies added up.
 
         Raises UnknownDecision.
@@ -132,7 +132,7 @@ class Router(RouterCore):
         with self._learner_transaction() as transaction:
             return self._learner.rebuild(transaction)
 
-    def warm_start(self, evidence: Evidence | None, *, trust: float | None = None) -> int:
+    def warm_start(self, evidence: WarmStartEvidence | None, *, trust: float | None = None) -> int:
         """Learn on top of evidence from elsewhere, replacing any before; None takes it away.
 
         ``trust`` is how many queries the evidence may count for; by default as many as it is of. Where

@@ -49,7 +49,7 @@ class Deadline(NamedTuple):
 
 def exclude_late_arms(latencies: Latencies, arms: Sequence[str], deadline: Deadline) -> dict[str, str]:
     """Which of these arms are not to be asked, and why; all of them when all are ruled out."""
-    counts = (values.tolist() for values in latencies.within(deadline.seconds))
+    counts = (values.tolist() for values in latencies.count_in_time(deadline.seconds))
     calls = {arm: CallCounts(*both) for arm, *both in zip(latencies.arms, *counts, strict=True)}
     debts = {arm: calls[arm].debt(deadline.level) for arm in arms}
     asked = {arm for arm in arms if not calls[arm].contradict(deadline.level)}

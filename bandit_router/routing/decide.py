@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bandit_router.policies import Policy, sample, take
-from bandit_router.posterior.cost import cost_ratios, high_ratios
+from bandit_router.policies import Policy, sample, select_arms
+from bandit_router.posterior.cost import predict_cost_ratios, predict_high_cost_ratios
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
 from bandit_router.routing.eligibility import Limits, exclude_low_quality, filter_arms
-from bandit_router.routing.precedence import StickyConversation, apply_precedence, one_hot
+from bandit_router.routing.precedence import StickyConversation, apply_precedence, one_hot_pmf
 from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
 
 
@@ -54,7 +54,7 @@ class PublishedModel:
     calibrators: Posterior | None = None
 
 
-def score(
+def score_arms(
     posterior: Posterior,
     names: Sequence[str],
     x: FloatArray,
@@ -63,7 +63,7 @@ def score(
     signals: Signals = NO_SIGNALS,
 ) -> Scores:
     """Score the named arms at x: u = mean − λ · cost, with the posterior's mean and std."""
-    (mean, std), counted = posterior.predict(x), posterior.known
+    (mean, std), counted = posterior.predict(x), posterior.reward_counts
     arms = tuple(names)
     if arms != posterior.arms:
         rows = [posterior.index(arm) for arm in arms]
@@ -73,14 +73,16 @@ def score(
     return Scores(arms, x, mean, std, cost, utility, signals, counted)
 
 
-def expected_costs(view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
+def predict_costs(view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
     """What a call of each arm is expected to cost at x (d,), from its list cost, USD."""
-    return _priced(view.costs, cost_ratios(view.costs, x), listed_usd)
+    return _priced(view.costs, predict_cost_ratios(view.costs, x), listed_usd)
 
 
-def high_costs(view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
+def predict_high_costs(
+    view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]
+) -> dict[str, float]:
     """What a call of each arm may well cost at x (d,): more is rare. USD."""
-    return _priced(view.costs, high_ratios(view.costs, x), listed_usd)
+    return _priced(view.costs, predict_high_cost_ratios(view.costs, x), listed_usd)
 
 
 def _priced(costs: Posterior, ratios: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
@@ -103,15 +105,15 @@ def decide(
     Raises NoEligibleArm or InvalidInput.
     """
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
-    expected = expected_costs(view, request.x, listed)
-    high = high_costs(view, request.x, listed) if request.limits.affordable_usd < math.inf else None
+    expected = predict_costs(view, request.x, listed)
+    high = predict_high_costs(view, request.x, listed) if request.limits.affordable_usd < math.inf else None
     arms, excluded = filter_arms(view.arms, request.limits, expected, view.latencies, high)
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]
-    scores = score(view.posterior, names, request.x, costs, request.cost_weight, request.signals)
+    scores = score_arms(view.posterior, names, request.x, costs, request.cost_weight, request.signals)
     if request.limits.min_quality > 0.0 and request.limits.pin is None:
         below = exclude_low_quality(scores, request.limits.min_quality)
-        scores = take(scores, [k for k, arm in enumerate(scores.arms) if arm not in below])
+        scores = select_arms(scores, [k for k, arm in enumerate(scores.arms) if arm not in below])
         excluded |= below
     kept = request.kept
     settled = apply_precedence(request.limits.pin, kept, scores, request.cost_weight)
@@ -121,7 +123,7 @@ def decide(
         reason = policy.reason(scores) if kept is None else Reason.FALLBACK
     else:
         chosen, reason = settled
-        pmf = one_hot(len(scores.arms), chosen)
+        pmf = one_hot_pmf(len(scores.arms), chosen)
     return Decision(
         id=id,
         decided_at=now,

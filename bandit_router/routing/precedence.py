@@ -78,7 +78,7 @@ def _promotion(kept: StickyConversation, present: int, scores: Scores, cost_weig
     return best if gain >= kept.promote_gain + cost_weight * kept.switch_usd else None
 
 
-def one_hot(size: int, index: int) -> list[float]:
+def one_hot_pmf(size: int, index: int) -> list[float]:
     """The PMF of what is certain."""
     pmf = [0.0] * size
     pmf[index] = 1.0

@@ -12,10 +12,10 @@ from typing import Protocol
 from bandit_router.errors import ConfigError
 from bandit_router.settings import Settings
 from bandit_router.signals.classifier import P_COMPLEX, load_classifier
-from bandit_router.signals.rules import COMPLEXITY, make_rules, shipped_rules
+from bandit_router.signals.rules import COMPLEXITY, default_rules, make_rules
 from bandit_router.types import NO_SIGNALS, FloatArray, Query, Signals
 
-__all__ = ["Signaller", "make_signallers", "read_signals"]
+__all__ = ["Signaller", "compute_signals", "make_signallers"]
 
 
 class Signaller(Protocol):
@@ -35,7 +35,7 @@ def make_signallers(
     """
     made: list[Signaller] = []
     if settings.rules or COMPLEXITY in wanted:
-        made.append(make_rules(settings.rules or shipped_rules()))
+        made.append(make_rules(settings.rules or default_rules()))
     if settings.classifier.artifact is not None:
         classifier = load_classifier(settings.classifier.artifact)
         classifier.check_schema(schema_id, dim, settings.classifier.artifact)
@@ -48,7 +48,7 @@ def make_signallers(
     return tuple(made)
 
 
-def read_signals(signallers: Sequence[Signaller], query: Query | None, x: FloatArray) -> Signals:
+def compute_signals(signallers: Sequence[Signaller], query: Query | None, x: FloatArray) -> Signals:
     """The signals of all signallers together."""
     if not signallers:
         return NO_SIGNALS

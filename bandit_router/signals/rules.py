@@ -21,7 +21,7 @@ time, such as ``(a+)+$``, no bound can help: write none.
 """
 
 
-def shipped_rules() -> tuple[RuleSection, ...]:
+def default_rules() -> tuple[RuleSection, ...]:
     """The rules of a heuristic policy whose owner gives none.
 
     Chosen by hand, not fitted. A strong sign alone is doubt, two are certainty: any two of those of weight

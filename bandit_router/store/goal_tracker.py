@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bandit_router.objective.pacing import PacingState, advance_to
+from bandit_router.objective.pacing import PacingState, advance_pacing_to
 from bandit_router.store.pacing_ledger import PacingBook, apply_change, expected_change
 from bandit_router.types import Decision, Goal
 
@@ -42,7 +42,7 @@ class GoalTracker:
 
     def state_at(self, now: float) -> PacingState:
         """:attr:`state` carried forward to ``now``, Unix time: a day's allowance grows meanwhile."""
-        return advance_to(self.state, self.goal, now)
+        return advance_pacing_to(self.state, self.goal, now)
 
     def add_in_flight(self, decision: Decision) -> None:
         """Count a decision towards the goal before it is committed; :meth:`remove_in_flight` ends that."""

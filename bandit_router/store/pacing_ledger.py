@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, or_, select, update
 
-from bandit_router.objective.pacing import PacingState, advance, clip_expected_reward
-from bandit_router.objective.reward import reward
+from bandit_router.objective.pacing import PacingState, advance_pacing, clip_expected_reward
+from bandit_router.objective.reward import compute_reward
 from bandit_router.store.engine import INSERT
 from bandit_router.store.tables import spending
 from bandit_router.types import Budget, Decision, Floor, Goal
@@ -76,7 +76,7 @@ def expected_change(decisions: Iterable[Decision]) -> PacingChange:
 
 def apply_change(book: PacingBook, change: PacingChange, now: float) -> PacingBook:
     """The book with this entry added at ``now``, Unix time."""
-    pacing_state = advance(
+    pacing_state = advance_pacing(
         book.pacing_state,
         book.goal,
         requests=change.requests,
@@ -109,7 +109,7 @@ class Correction(NamedTuple):
 
 def reward_for_floor(metrics: Mapping[str, float], expected: float, floor: Floor) -> float:
     """The reward of a decision as it counts towards a floor, in [0, 1]: as reported, or else as expected."""
-    reported = reward(metrics, floor.weights)
+    reported = compute_reward(metrics, floor.weights)
     return clip_expected_reward(expected) if reported is None else reported
 
 

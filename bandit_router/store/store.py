@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bandit_router.errors import NoBudget, RouterClosed, StoreError, UnknownDecision
-from bandit_router.objective.pacing import GoalStatus, goal_status
+from bandit_router.objective.pacing import GoalStatus, make_goal_status
 from bandit_router.store import arms
 from bandit_router.store.conversations import read_conversation
 from bandit_router.store.decisions import read_child_decisions, read_decision
@@ -163,7 +163,7 @@ class Store:
             book = read_book(connection, self.router)
         if book is None:
             raise NoBudget(self.router)
-        return goal_status(book.pacing_state, book.goal, time.time())
+        return make_goal_status(book.pacing_state, book.goal, time.time())
 
     # -- arms -------------------------------------------------------------------------------------
 

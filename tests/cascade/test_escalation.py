@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from bandit_router.cascade.escalation import (
-    Answered,
+    AnsweredDecision,
     EscalationRule,
-    chain,
-    deadline_of,
     escalate,
-    judge,
-    make_rule,
-    obstacle,
+    explain_no_retry,
+    make_escalation_rule,
+    remaining_deadline,
+    score_keep_and_retry,
+    sum_calls,
 )
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies import Policy, parse_policy
-from bandit_router.policies.cascade import Cascade
-from bandit_router.posterior.confidence import empty_calibrators, with_confidence
+from bandit_router.policies.cascade import CheapFirst
+from bandit_router.posterior.confidence import append_confidence, empty_calibrators
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import empty_latencies
 from bandit_router.routing.deadline import Deadline
@@ -63,7 +63,7 @@ def asked(
     answered: dict[str, Any] = {"decision": decision(), "confidence": 0.4}
     return escalate(
         of or view(),
-        Answered(**(answered | changes)),
+        AnsweredDecision(**(answered | changes)),
         rule,
         id="retry",
         now=1_700_000_005.0,
@@ -102,7 +102,7 @@ def test_by_utility_a_retry_is_as_probable_as_it_is_the_better_of_the_two(
 
 
 def test_the_first_call_is_paid_for_and_the_retry_is_not() -> None:
-    scores = judge(view().calibrators, ("cheap", "dear"), np.ones(DIM), 0.5, 0.01, 20.0)  # type: ignore[arg-type]
+    scores = score_keep_and_retry(view().calibrators, ("cheap", "dear"), np.ones(DIM), 0.5, 0.01, 20.0)  # type: ignore[arg-type]
     assert scores.cost_usd.tolist() == [0.0, 0.01]
     np.testing.assert_allclose(scores.utility, scores.mean - [0.0, 0.2])
 
@@ -122,11 +122,13 @@ def test_a_retry_that_paid_off_before_becomes_the_rule_where_confidence_is_low()
     for _ in range(600):
         x = np.array([1.0, *rng.standard_normal(DIM - 1)])
         c = float(rng.random())
-        taught.calibrators.observe("cheap", with_confidence(x, c), float(rng.random() < c))
-        taught.calibrators.observe("dear", with_confidence(x, c), float(rng.random() < 0.9))
+        taught.calibrators.observe("cheap", append_confidence(x, c), float(rng.random() < c))
+        taught.calibrators.observe("dear", append_confidence(x, c), float(rng.random() < 0.9))
     now = EscalationRule(expensive="dear", epsilon=0.0)
     low, high = (
-        now.pmf(judge(taught.calibrators, ("cheap", "dear"), np.eye(DIM)[0], c, 0.005, 20.0), c)
+        now.pmf(
+            score_keep_and_retry(taught.calibrators, ("cheap", "dear"), np.eye(DIM)[0], c, 0.005, 20.0), c
+        )
         for c in (0.2, 0.98)
     )
     assert low[1] > 0.99
@@ -205,7 +207,7 @@ def test_what_masks_the_expensive_arm_is_named_and_the_answer_kept(
 
 
 def test_nothing_masks_it_when_nothing_does() -> None:
-    assert obstacle(view(), Answered(decision=decision(), confidence=0.1), "dear") is None
+    assert explain_no_retry(view(), AnsweredDecision(decision=decision(), confidence=0.1), "dear") is None
 
 
 @given(st.none() | st.floats(0, 10), st.none() | st.floats(0, 10), st.floats(0, 10))
@@ -213,9 +215,9 @@ def test_there_is_no_retry_past_a_deadline(
     asked_s: float | None, routed_s: float | None, elapsed_s: float
 ) -> None:
     first = decision(signals={} if routed_s is None else {"deadline_s": routed_s})
-    left = deadline_of(first, asked_s, 0.9, first.decided_at + elapsed_s)
+    left = remaining_deadline(first, asked_s, 0.9, first.decided_at + elapsed_s)
     seconds = routed_s if asked_s is None else asked_s
-    found = obstacle(view(), Answered(decision=first, confidence=0.1, deadline=left), "dear")
+    found = explain_no_retry(view(), AnsweredDecision(decision=first, confidence=0.1, deadline=left), "dear")
     if seconds is None:
         assert (left, found) == (None, None)
     elif abs(elapsed_s - seconds) > 1e-6:
@@ -228,8 +230,8 @@ def test_there_is_no_retry_that_would_miss_the_deadline(left_s: float, may: bool
     timed = view()
     for latency_s in (0.5, 2.0, 2.0, 2.0, 2.0):
         timed.latencies.observe("dear", np.ones(DIM), latency_s)
-    answered = Answered(decision=decision(), confidence=0.1, deadline=Deadline(left_s, 0.8))
-    found = obstacle(timed, answered, "dear")
+    answered = AnsweredDecision(decision=decision(), confidence=0.1, deadline=Deadline(left_s, 0.8))
+    found = explain_no_retry(timed, answered, "dear")
     says = "dear: 20.0% of its calls took at most the 1 s that are left, deadline_level is 0.8"
     assert found == (None if may else says)
 
@@ -245,7 +247,7 @@ def test_a_chain_is_the_sum_of_its_calls(calls: list[tuple[float, float | None, 
         {name: value for name, value in (("cost_usd", cost), ("latency_s", s)) if value is not None}
         for _, cost, s in calls
     ]
-    found = chain([decision(expected_cost_usd=expected) for expected, _, _ in calls], metrics)
+    found = sum_calls([decision(expected_cost_usd=expected) for expected, _, _ in calls], metrics)
     assert found.expected_cost_usd == pytest.approx(sum(expected for expected, _, _ in calls))
     for summed, column in ((found.cost_usd, 1), (found.latency_s, 2)):
         values = [call[column] for call in calls]
@@ -268,7 +270,7 @@ def settings(**cascade: Any) -> Settings:
     return make_settings({"arms": arms, "cascade": {"enabled": True, **cascade}})
 
 
-CASCADE = Cascade(cheap="cheap", expensive="dear")
+CASCADE = CheapFirst(cheap="cheap", expensive="dear")
 OFF = replace(ARMS[0], name="off", enabled=False)
 WRONG: dict[str, tuple[dict[str, Any], Policy, str]] = {
     "no arm": ({}, parse_policy("tempered"), "cascade.expensive: is missing; name the arm that retries"),
@@ -283,34 +285,34 @@ def test_a_cascade_that_cannot_be_is_refused_with_the_reason(
     section: dict[str, Any], policy: Policy, says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
-        make_rule(settings(**section), policy, [*ARMS, OFF])
+        make_escalation_rule(settings(**section), policy, [*ARMS, OFF])
 
 
 def test_the_arm_is_the_policys_or_the_sections() -> None:
-    assert make_rule(settings(), CASCADE, ARMS) == EscalationRule(expensive="dear")
+    assert make_escalation_rule(settings(), CASCADE, ARMS) == EscalationRule(expensive="dear")
     section = settings(expensive="dear", threshold=0.7, epsilon=0.0)
     expected = EscalationRule(expensive="dear", threshold=0.7, epsilon=0.0)
-    assert make_rule(section, parse_policy("tempered"), ARMS) == expected
+    assert make_escalation_rule(section, parse_policy("tempered"), ARMS) == expected
 
 
 def test_cascades_are_off_unless_they_are_switched_on() -> None:
-    assert make_rule(make_settings({}), CASCADE, ARMS) is None
+    assert make_escalation_rule(make_settings({}), CASCADE, ARMS) is None
 
 
 # -- the policy of the first step -----------------------------------------------------------------
 
 
 def test_cheap_first_and_expensive_where_cheap_is_not_eligible() -> None:
-    policy = Cascade(cheap="a1", expensive="a0", epsilon=0.1)
+    policy = CheapFirst(cheap="a1", expensive="a0", epsilon=0.1)
     scores = make_scores([0.1, 0.2, 0.9], [0.1] * 3)
     assert policy.pmf(scores) == pytest.approx([0.1 / 3, 1 - 0.2 / 3, 0.1 / 3])
     masked = make_scores([0.1], [0.1])
     assert policy.pmf(masked) == [1.0]
-    elsewhere = Cascade(cheap="b", expensive="c")
+    elsewhere = CheapFirst(cheap="b", expensive="c")
     assert elsewhere.pmf(scores) == pytest.approx([1 / 3] * 3)
 
 
 @pytest.mark.parametrize("arms", [("a", "a"), ("", "b"), ("a,b", "c"), ("a", "b=c")])
 def test_arms_that_cannot_be_told_apart_or_written_are_refused(arms: tuple[str, str]) -> None:
     with pytest.raises(InvalidInput, match="policy cascade: "):
-        Cascade(*arms)
+        CheapFirst(*arms)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bandit_router.posterior.codec import decode, encode
+from bandit_router.posterior.codec import decode_posterior, encode_posterior
 from bandit_router.router import Router
 from tests.cli.conftest import Run
 from tests.cli.tampering import QUIET, newest, problems, tamper
@@ -182,10 +182,10 @@ def change_sums(database: Path) -> None:
     """Give the newest snapshot other sums, with a checksum that is right."""
     with closing(sqlite3.connect(database)) as connection, connection:
         version, blob = connection.execute("SELECT max(version), posterior FROM snapshots").fetchone()
-        posterior = decode(blob)
+        posterior = decode_posterior(blob)
         posterior.cross[0, 0] += 0.5
         update = "UPDATE snapshots SET posterior = ? WHERE version = ?"
-        connection.execute(update, (encode(posterior), version))
+        connection.execute(update, (encode_posterior(posterior), version))
 
 
 def damage(database: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from bandit_router.evaluation.block import Block, TargetBlock
 from bandit_router.evaluation.splits import FOLDS
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.priors import make_prior
+from bandit_router.posterior.priors import make_level_prior
 from bandit_router.settings.learning import PosteriorSection
 from tests.evaluation.worlds import ARMS, always, make_world, softmax
 
@@ -63,5 +63,5 @@ def signalled(block: Block) -> Block:
 
 def a_prior(dim: int = 3) -> Posterior:
     """What the router of these logs believed before any reward."""
-    prior = make_prior(PosteriorSection(weight_std=0.3), dim)
+    prior = make_level_prior(PosteriorSection(weight_std=0.3), dim)
     return Posterior.empty(dict.fromkeys(ARMS, prior), schema_id="test", noise_variance=0.09)

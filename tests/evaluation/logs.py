@@ -15,7 +15,7 @@ import numpy as np
 from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.logs.read import Log
 from bandit_router.evaluation.logs.write import ExportSummary, export_log
-from bandit_router.objective.reward import reward
+from bandit_router.objective.reward import compute_reward
 from bandit_router.router import Router
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import WriteRequest
@@ -140,7 +140,7 @@ def row_by_row(url: str, ids: Sequence[str], arms: tuple[str, ...]) -> Block:
         for arm, p, usd in entries:
             k = arms.index(arm)
             eligible[n, k], logged[n, k], cost[n, k] = True, p, usd
-    outcomes = [[reward(m, WEIGHTS), m.get("quality"), m.get("cost_usd")] for m in metrics]
+    outcomes = [[compute_reward(m, WEIGHTS), m.get("quality"), m.get("cost_usd")] for m in metrics]
     return Block(
         arms=arms,
         x=np.array([decision.x for decision in decisions]),

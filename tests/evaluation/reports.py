@@ -16,7 +16,7 @@ from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation, simulate
 from bandit_router.policies import parse_policy
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.priors import make_prior
+from bandit_router.posterior.priors import make_level_prior
 from bandit_router.settings.learning import PosteriorSection
 from tests.evaluation.blocks import a_block, split
 from tests.evaluation.simulation.streams import a_stream
@@ -43,7 +43,7 @@ def an_evaluation(
     for m, outcome in enumerate(("reward", "quality", "cost_usd")):
         if outcome in missing:
             block.outcomes[:, m] = np.nan
-    prior = make_prior(PosteriorSection(weight_std=0.3), block.x.shape[1])
+    prior = make_level_prior(PosteriorSection(weight_std=0.3), block.x.shape[1])
     posterior = Posterior.empty(dict.fromkeys(arms, prior), schema_id="test", noise_variance=0.09)
     names = {
         "thompson": "thompson",

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from bandit_router.errors import ConfigError, InvalidInput, RouterError, StoreError
 from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.logs.schema import SCHEMA, parquet
-from bandit_router.posterior.codec import decode, encode
+from bandit_router.posterior.codec import decode_posterior, encode_posterior
 from bandit_router.store.store import Store
 from bandit_router.store.tables import routers, snapshots
 from bandit_router.types import METRICS, Decision, Reason
@@ -68,7 +68,7 @@ def test_a_url_and_a_folder_give_the_same_bits(url: str, tmp_path: Path) -> None
     export_of(url, tmp_path / "log", rows_per_group=7)
     with open_log(tmp_path / "log") as one, open_log(url) as other:
         assert_equal(read_all(one), read_all(other))
-        assert encode(one.posterior()) == encode(other.posterior())
+        assert encode_posterior(one.posterior()) == encode_posterior(other.posterior())
         scratch = other.folder
         assert scratch.exists()
     assert not scratch.exists()
@@ -182,7 +182,7 @@ def test_log_json_says_what_log_it_is(url: str, tmp_path: Path) -> None:
         assert log.info["dim"] == log.posterior().dim
         snapshot = store.snapshot(version)
         assert snapshot is not None
-        assert encode(log.posterior()) == snapshot.posterior
+        assert encode_posterior(log.posterior()) == snapshot.posterior
 
 
 def test_several_pieces_are_one_log(url: str, tmp_path: Path) -> None:
@@ -312,4 +312,4 @@ def test_another_router_of_the_same_database_is_not_exported(url: str, tmp_path:
     assert json.loads((tmp_path / "log" / "log.json").read_text())["router"] == "other"
     assert not (tmp_path / "log" / "posterior.bin").exists()
     export_of(url, tmp_path / "mine")
-    assert decode((tmp_path / "mine" / "posterior.bin").read_bytes()).count.sum() > 0
+    assert decode_posterior((tmp_path / "mine" / "posterior.bin").read_bytes()).count.sum() > 0

@@ -24,7 +24,7 @@ from bandit_router.evaluation.logs.schema import pa, parquet
 from bandit_router.evaluation.logs.tables import make_ids, tabulate_block
 from bandit_router.evaluation.logs.write import write_log
 from bandit_router.evaluation.splits import FOLDS, assign_folds
-from bandit_router.posterior.codec import encode
+from bandit_router.posterior.codec import encode_posterior
 from bandit_router.posterior.linear import Posterior, Prior
 from tests.evaluation.blocks import a_block, signalled, split
 from tests.evaluation.logs import assert_equal, read_all
@@ -121,7 +121,7 @@ def test_a_posterior_goes_with_the_log(tmp_path: Path) -> None:
     posterior = posterior_of(block)
     write_log(tmp_path / "log", [block], posterior=posterior, router="mine", reward_weights={"error": 1.0})
     with open_log(tmp_path / "log") as log:
-        assert encode(log.posterior()) == encode(posterior)
+        assert encode_posterior(log.posterior()) == encode_posterior(posterior)
         assert (log.info["router"], log.info["reward_weights"]) == ("mine", {"error": 1.0})
     (tmp_path / "log" / "posterior.bin").write_bytes(b"nonsense")
     with open_log(tmp_path / "log") as log, pytest.raises(SnapshotCorrupt, match="checksum"):

@@ -24,10 +24,10 @@ from bandit_router.evaluation.replay import (
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Fixed, LinUCB, Uniform
 from bandit_router.posterior import hierarchical
-from bandit_router.posterior.hierarchical import Hyperprior, Solution, Sums
+from bandit_router.posterior.hierarchical import Hyperprior, RegressionSums, Solution
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.priors import make_hyperprior, make_prior
-from bandit_router.routing.decide import score
+from bandit_router.posterior.priors import make_hyperprior, make_level_prior
+from bandit_router.routing.decide import score_arms
 from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import FloatArray, Scores
 from tests.evaluation.blocks import InMemory, a_block, a_prior, block_of, split
@@ -53,7 +53,7 @@ def live(world: World, runs: int) -> Live:
         for _ in range(FIRST):
             c = rng.integers(len(world.contexts), size=1)
             x = world.contexts[c[0]]
-            scores = score(posterior, ARMS, x, [0.0] * len(ARMS), 0.0)
+            scores = score_arms(posterior, ARMS, x, [0.0] * len(ARMS), 0.0)
             action = sample(POLICY.pmf(scores), rng)
             reward = float(world.outcomes(rng, c, np.array([action]))[0, 0])
             posterior.observe(ARMS[action], x, reward)
@@ -275,7 +275,7 @@ def test_propensities_below_the_logged_pmf_do_not_stop_a_replay() -> None:
 
 def prior_of(*arms: str) -> Posterior:
     """A prior of these arms."""
-    prior = make_prior(PosteriorSection(weight_std=0.3), 3)
+    prior = make_level_prior(PosteriorSection(weight_std=0.3), 3)
     return Posterior.empty(dict.fromkeys(arms, prior), schema_id="test", noise_variance=0.09)
 
 
@@ -323,7 +323,9 @@ def test_a_hierarchy_is_solved_when_it_knows_a_twentieth_more(monkeypatch: pytes
     solved: list[float] = []
     solve = hierarchical.solve
 
-    def counted(sums: Sums, prior_mean: FloatArray, hyper: Hyperprior, warm: Sums | None) -> Solution:
+    def counted(
+        sums: RegressionSums, prior_mean: FloatArray, hyper: Hyperprior, warm: RegressionSums | None
+    ) -> Solution:
         solved.append(float(sums.weight.sum()))
         return solve(sums, prior_mean, hyper, warm)
 

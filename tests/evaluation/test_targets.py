@@ -22,7 +22,7 @@ from bandit_router.evaluation.targets import (
 )
 from bandit_router.policies import parse_policy
 from bandit_router.posterior.linear import Posterior
-from bandit_router.routing.decide import score
+from bandit_router.routing.decide import score_arms
 from tests.evaluation.blocks import a_block, a_prior, signalled, split
 from tests.evaluation.worlds import ARMED, ARMS, SPECS
 
@@ -57,7 +57,7 @@ def test_every_policy_does_on_the_log_what_it_does_live(spec: str) -> None:
     for i in range(len(block)):
         k = np.flatnonzero(block.eligible[i])
         names, costs = [ARMS[j] for j in k], block.expected_cost_usd[i, k].tolist()
-        scores = score(by_hand[block.fold[i]], names, block.x[i], costs, 40.0, block.signals_at(i))
+        scores = score_arms(by_hand[block.fold[i]], names, block.x[i], costs, 40.0, block.signals_at(i))
         live = policy.pmf(scores)
         assert pmf[i, k] == pytest.approx(live, abs=1e-8)
         assert pmf[i, ~block.eligible[i]].sum() == 0.0

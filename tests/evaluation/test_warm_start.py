@@ -12,8 +12,8 @@ from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.warm_start import evidence_from_dataset, evidence_from_log, evidence_from_router
-from bandit_router.features import build_pipeline, input_tokens, read_query
-from bandit_router.posterior.cost import root_of, roots
+from bandit_router.features import build_pipeline, estimate_input_tokens, read_query
+from bandit_router.posterior.cost import compute_cost_root, compute_cost_roots
 from bandit_router.types import Arm
 from tests.evaluation.logs import export_of, opened, play
 
@@ -42,7 +42,9 @@ def test_labels_are_contexts_rewards_and_costs_beside_list_prices() -> None:
             query = read_query(text)
             x = pipeline.context(query)
             cross += DATA.quality[i, column] * x
-            root = root_of(float(DATA.cost_usd[i, column]), arm.expected_cost_usd(input_tokens(query)))
+            root = compute_cost_root(
+                float(DATA.cost_usd[i, column]), arm.expected_cost_usd(estimate_input_tokens(query))
+            )
             if root is not None:
                 roots_cross, priced = roots_cross + root * x, priced + 1
         np.testing.assert_allclose(found.rewards.cross[k], cross)
@@ -52,9 +54,9 @@ def test_labels_are_contexts_rewards_and_costs_beside_list_prices() -> None:
 
 def test_roots_are_those_of_one_call() -> None:
     cost, listed = np.array([0.0, 1.0, 4.0, 1e9, 1.0, np.nan]), np.array([1.0, 4.0, 1.0, 1.0, 0.0, 1.0])
-    assert np.isnan(roots(np.ones(1), np.array([np.inf]))).all()
-    for mine, c, u in zip(roots(cost, listed), cost, listed, strict=True):
-        expected = root_of(None if np.isnan(c) else float(c), float(u))
+    assert np.isnan(compute_cost_roots(np.ones(1), np.array([np.inf]))).all()
+    for mine, c, u in zip(compute_cost_roots(cost, listed), cost, listed, strict=True):
+        expected = compute_cost_root(None if np.isnan(c) else float(c), float(u))
         assert mine == expected or (expected is None and np.isnan(mine))
 
 

@@ -14,9 +14,9 @@ from bandit_router.features import (
     Embedder,
     Pipeline,
     build_pipeline,
+    build_vector_pipeline,
     query_from_text,
     text_statistics,
-    vector_pipeline,
 )
 from bandit_router.types import Query
 from tests.features.conftest import TEXTS
@@ -156,7 +156,7 @@ def test_wrong_settings_are_refused_by_key(settings: dict[str, Any], problem: st
 
 def test_a_vector_pipeline_asks_for_a_vector_when_given_text() -> None:
     with pytest.raises(InvalidInput, match="send a features vector of 8 numbers") as caught:
-        vector_pipeline(8).context(query_from_text("Why?"))
+        build_vector_pipeline(8).context(query_from_text("Why?"))
     assert caught.value.field == "features"
 
 
@@ -165,26 +165,26 @@ def test_a_vector_pipeline_asks_for_a_vector_when_given_text() -> None:
 
 @given(values=st.lists(st.floats(-1e6, 1e6) | st.integers(-(10**6), 10**6), min_size=3, max_size=3))
 def test_a_vector_of_numbers_is_taken_as_it_is_behind_the_bias(values: list[float]) -> None:
-    x = vector_pipeline(3).check_vector(values)
+    x = build_vector_pipeline(3).check_vector(values)
     assert x.dtype == np.float64
     assert x.tolist() == [1.0, *map(float, values)]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64, np.uint8])
 def test_arrays_of_real_numbers_are_taken(dtype: Any) -> None:
-    x = vector_pipeline(2).check_vector(np.array([1, 2], dtype=dtype))
+    x = build_vector_pipeline(2).check_vector(np.array([1, 2], dtype=dtype))
     assert x.dtype == np.float64
     assert x.tolist() == [1.0, 1.0, 2.0]
 
 
 def test_numpy_numbers_in_a_list_are_taken() -> None:
     values: Any = [np.float32(0.5), np.int8(3)]
-    assert vector_pipeline(2).check_vector(values).tolist() == [1.0, 0.5, 3.0]
+    assert build_vector_pipeline(2).check_vector(values).tolist() == [1.0, 0.5, 3.0]
 
 
 def test_a_checked_vector_is_a_copy() -> None:
     values = np.zeros(2)
-    vector_pipeline(2).check_vector(values)[:] = 1.0
+    build_vector_pipeline(2).check_vector(values)[:] = 1.0
     assert values.tolist() == [0.0, 0.0]
 
 
@@ -196,7 +196,7 @@ def test_a_text_pipeline_takes_a_vector_of_what_follows_its_bias(plain_pipeline:
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0, 3.0], np.zeros(5)])
 def test_a_vector_of_another_length_is_refused_with_both_lengths(values: Sequence[float]) -> None:
     with pytest.raises(InvalidInput, match=f"features: has {len(values)} numbers; send exactly 2"):
-        vector_pipeline(2).check_vector(values)
+        build_vector_pipeline(2).check_vector(values)
 
 
 @pytest.mark.parametrize(
@@ -204,19 +204,19 @@ def test_a_vector_of_another_length_is_refused_with_both_lengths(values: Sequenc
 )
 def test_numbers_that_could_overflow_are_refused_by_position(value: float) -> None:
     with pytest.raises(InvalidInput, match="is out of range") as caught:
-        vector_pipeline(3).check_vector([0.0, value, 0.0])
+        build_vector_pipeline(3).check_vector([0.0, value, 0.0])
     assert caught.value.field == "features[1]"
 
 
 def test_an_integer_beyond_any_float_is_refused() -> None:
     with pytest.raises(InvalidInput, match="is out of range"):
-        vector_pipeline(2).check_vector([0.0, 10**400])
+        build_vector_pipeline(2).check_vector([0.0, 10**400])
 
 
 @pytest.mark.parametrize("value", [True, np.True_, "1", None, 1j, [1.0]])
 def test_entries_that_are_no_numbers_are_refused_by_position(value: Any) -> None:
     with pytest.raises(InvalidInput, match="not a number") as caught:
-        vector_pipeline(2).check_vector([0.0, value], field="x")
+        build_vector_pipeline(2).check_vector([0.0, value], field="x")
     assert caught.value.field == "x[1]"
 
 
@@ -239,7 +239,7 @@ def test_entries_that_are_no_numbers_are_refused_by_position(value: Any) -> None
 )
 def test_what_is_no_vector_of_real_numbers_is_refused(values: Any) -> None:
     with pytest.raises(InvalidInput) as caught:
-        vector_pipeline(2).check_vector(values)
+        build_vector_pipeline(2).check_vector(values)
     assert caught.value.field == "features"
 
 

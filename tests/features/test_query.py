@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import InvalidInput
-from bandit_router.features import input_tokens, query_from_messages, query_from_text, read_query
+from bandit_router.features import estimate_input_tokens, query_from_messages, query_from_text, read_query
 from bandit_router.types import Query
 from bandit_router.validation import check_text
 
@@ -122,7 +122,7 @@ def test_read_query_takes_text_and_messages(query: str | Sequence[Mapping[str, o
 
 @given(st.integers(0, 10**9))
 def test_input_tokens_are_a_quarter_of_the_characters_rounded_up_and_at_least_one(chars: int) -> None:
-    assert input_tokens(Query(text="a", prompt_chars=chars)) == max(1, math.ceil(chars / 4))
+    assert estimate_input_tokens(Query(text="a", prompt_chars=chars)) == max(1, math.ceil(chars / 4))
 
 
 @pytest.mark.parametrize("text", [None, "a", "ü", "日本語 🙂", " ", "x" * 10])

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from bandit_router.objective import pacing
 from bandit_router.objective.pacing import (
     PacingState,
-    advance,
+    advance_pacing,
     affordable_usd,
     budget_per_request,
-    cost_weight_of,
+    compute_cost_weight,
     debt,
 )
 from bandit_router.types import Budget, FloatArray, Floor
@@ -38,7 +38,7 @@ def paced(
     """The pace after (requests, spent_usd, seconds) in turn."""
     pace = pace or PacingState(as_of=START)
     for requests, spent, seconds in steps:
-        pace = advance(pace, budget, requests=requests, spent_usd=spent, now=pace.as_of + seconds)
+        pace = advance_pacing(pace, budget, requests=requests, spent_usd=spent, now=pace.as_of + seconds)
     return pace
 
 
@@ -106,7 +106,7 @@ def test_what_is_saved_has_a_limit_and_what_was_forgone_stays_so(
 def test_a_clock_that_goes_back_takes_no_allowance_away() -> None:
     budget = Budget(usd=24.0, per="day")
     ahead = paced(budget, [(1, 0.0, DAY_S / 2)])
-    back = advance(ahead, budget, requests=1, spent_usd=0.0, now=START)
+    back = advance_pacing(ahead, budget, requests=1, spent_usd=0.0, now=START)
     assert (back.allowance_usd, back.as_of) == (ahead.allowance_usd, ahead.as_of)
 
 
@@ -118,7 +118,7 @@ def test_whatever_happens_the_numbers_are_usable(
     budget: Budget, steps: list[tuple[int, float, float]]
 ) -> None:
     pace = paced(budget, steps)
-    assert 0.0 < cost_weight_of(pace, budget) < math.inf
+    assert 0.0 < compute_cost_weight(pace, budget) < math.inf
     assert 0.0 <= affordable_usd(pace, budget) < math.inf
     assert 0.0 < budget_per_request(pace, budget) < math.inf
     assert math.isfinite(debt(pace, budget))
@@ -133,7 +133,7 @@ def test_whoever_spent_more_pays_more_for_a_dollar_and_affords_less(
     thrifty = paced(budget, [(1, cost * usd, 0.0) for cost in costs])
     lavish = paced(budget, [(1, (cost + more) * usd, 0.0) for cost in costs])
     assert lavish.pressure >= thrifty.pressure - 1e-9
-    assert cost_weight_of(lavish, budget) >= cost_weight_of(thrifty, budget) * (1 - 1e-9)
+    assert compute_cost_weight(lavish, budget) >= compute_cost_weight(thrifty, budget) * (1 - 1e-9)
     assert affordable_usd(lavish, budget) <= affordable_usd(thrifty, budget) + 1e-9 * usd
 
 
@@ -141,10 +141,10 @@ def test_the_price_falls_with_every_request_that_costs_nothing_and_rises_with_ev
     for budget in (Budget(usd=0.01), Budget(usd=1_000.0, per="day")):
         pace = paced(budget, [(100, 1.0, 100.0)])  # both have allowed about 1 USD for 100 requests
         for cost, direction in ((0.0, -1.0), (0.05, 1.0)):
-            prices, now = [cost_weight_of(pace, budget)], pace
+            prices, now = [compute_cost_weight(pace, budget)], pace
             for _ in range(20):
                 now = paced(budget, [(1, cost, 1.0)], now)
-                prices.append(cost_weight_of(now, budget))
+                prices.append(compute_cost_weight(now, budget))
             assert (direction * np.diff(prices) > 0).all()
 
 
@@ -197,12 +197,12 @@ def excess(
         taste = rng.normal(world.quality, world.spread)
         cost = costs * np.exp(rng.normal(-(world.noise**2) / 2, world.noise, len(costs)))
         dear = (high * costs > pacing.affordable_usd(pace, budget)) & (costs > costs.min())
-        utility = np.where(dear, -np.inf, taste - pacing.cost_weight_of(pace, budget) * costs)
+        utility = np.where(dear, -np.inf, taste - pacing.compute_cost_weight(pace, budget) * costs)
         arm = int(utility.argmax())
         spent[t], due = cost[arm], due + cost[arm] - costs[arm]
-        pace = advance(pace, budget, requests=1, spent_usd=costs[arm], now=START + t)
+        pace = advance_pacing(pace, budget, requests=1, spent_usd=costs[arm], now=START + t)
         if t % late == 0:
-            pace, due = advance(pace, budget, requests=0, spent_usd=due, now=START + t), 0.0
+            pace, due = advance_pacing(pace, budget, requests=0, spent_usd=due, now=START + t), 0.0
     per = budget.usd if budget.per == "request" else budget.usd / DAY_S
     beyond: FloatArray = spent.cumsum() / (per * np.arange(1, n + 1)) - 1
     return beyond
@@ -237,7 +237,7 @@ def test_a_budget_below_the_cheapest_arm_goes_to_the_cheapest_arm() -> None:
 
 def test_a_budget_that_cannot_be_spent_takes_nothing_from_quality(monkeypatch: pytest.MonkeyPatch) -> None:
     paced_by_it = excess(THREE, Budget(usd=0.02))[-1]
-    monkeypatch.setattr(pacing, "cost_weight_of", lambda *_: 0.0)
+    monkeypatch.setattr(pacing, "compute_cost_weight", lambda *_: 0.0)
     assert paced_by_it == pytest.approx(excess(THREE, Budget(usd=0.02))[-1], abs=0.01)
     assert paced_by_it < -0.7
 
@@ -261,7 +261,7 @@ def test_what_is_borne_beforehand_does_not_go_beyond_a_budget() -> None:
 
 def test_a_price_that_does_not_move_misses_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: what keeps the budget is the loop."""
-    monkeypatch.setattr(pacing, "cost_weight_of", lambda _pace, budget: 0.01 / budget.usd)
+    monkeypatch.setattr(pacing, "compute_cost_weight", lambda _pace, budget: 0.01 / budget.usd)
     monkeypatch.setattr(pacing, "affordable_usd", lambda *_: math.inf)
     assert abs(excess(THREE, Budget(usd=0.0008))[1_000:]).min() > 0.1
 
@@ -279,7 +279,7 @@ def floored(
     """The pace after (requests, rewards, spent_usd) in turn."""
     pace = pace or PacingState(as_of=START)
     for requests, worth, spent in steps:
-        pace = advance(pace, floor, requests=requests, spent_usd=spent, earned=worth, now=START)
+        pace = advance_pacing(pace, floor, requests=requests, spent_usd=spent, earned=worth, now=START)
     return pace
 
 
@@ -293,7 +293,7 @@ def test_what_a_floor_keeps_for_later_and_makes_up_for_has_a_limit(
     assert abs(missing) <= 25.0 + 1e-6
     reserve = min(0.0025 * pace.requests, 10.0)
     assert debt(pace, floor) == pytest.approx(-missing - reserve, abs=1e-6)
-    assert 0.0 < cost_weight_of(pace, floor) < math.inf
+    assert 0.0 < compute_cost_weight(pace, floor) < math.inf
     assert 0.0 < budget_per_request(pace, floor) < math.inf
     assert affordable_usd(pace, floor) == math.inf
 
@@ -303,13 +303,13 @@ def test_whoever_earned_more_pays_more_for_a_dollar(floor: Floor, rewards: list[
     poor = floored(floor, [(1, worth, 0.01) for worth in rewards])
     rich = floored(floor, [(1, worth + more, 0.01) for worth in rewards])
     assert rich.pressure >= poor.pressure - 1e-9
-    assert cost_weight_of(rich, floor) >= cost_weight_of(poor, floor) * (1 - 1e-9)
+    assert compute_cost_weight(rich, floor) >= compute_cost_weight(poor, floor) * (1 - 1e-9)
 
 
 def test_the_scale_of_costs_does_not_matter_to_a_floor() -> None:
     floor, rewards = Floor(reward=0.7), np.random.default_rng(3).random(200)
     cents, dollars = (floored(floor, [(1, worth, usd) for worth in rewards]) for usd in (0.01, 1.0))
-    assert cost_weight_of(cents, floor) == pytest.approx(100 * cost_weight_of(dollars, floor))
+    assert compute_cost_weight(cents, floor) == pytest.approx(100 * compute_cost_weight(dollars, floor))
 
 
 def test_costs_that_corrections_leave_next_to_nothing_of_are_no_scale() -> None:
@@ -330,12 +330,14 @@ def kept(
     tastes = np.clip(rng.normal(world.quality, world.spread, (n, len(costs))), 0.0, 1.0)
     tastes[n // 2 :, -1] = np.clip(tastes[n // 2 :, -1] + better, 0.0, 1.0)
     for t, taste in enumerate(tastes):
-        arm = int((taste - pacing.cost_weight_of(pace, floor) * costs).argmax())
+        arm = int((taste - pacing.compute_cost_weight(pace, floor) * costs).argmax())
         reward[t], cost[t] = rng.random() < taste[arm], costs[arm]
         due += reward[t] - taste[arm]
-        pace = advance(pace, floor, requests=1, spent_usd=costs[arm], earned=float(taste[arm]), now=START)
+        pace = advance_pacing(
+            pace, floor, requests=1, spent_usd=costs[arm], earned=float(taste[arm]), now=START
+        )
         if t % late == 0:
-            pace, due = advance(pace, floor, requests=0, spent_usd=0.0, earned=due, now=START), 0.0
+            pace, due = advance_pacing(pace, floor, requests=0, spent_usd=0.0, earned=due, now=START), 0.0
     return reward, cost, _least(tastes, costs, floor.reward)
 
 
@@ -372,6 +374,6 @@ def test_a_floor_below_the_cheapest_arm_goes_to_the_cheapest_arm() -> None:
 
 def test_a_price_that_does_not_move_misses_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: what keeps the floor is the loop."""
-    monkeypatch.setattr(pacing, "cost_weight_of", lambda *_: 400.0)
+    monkeypatch.setattr(pacing, "compute_cost_weight", lambda *_: 400.0)
     rewards, costs, least = kept(TWO, Floor(reward=0.65))
     assert abs(rewards.mean() - 0.65) > 0.01 or costs[2_000:].mean() > 1.35 * least

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import InvalidInput
-from bandit_router.objective.reward import check_metric, reward
+from bandit_router.objective.reward import check_metric, compute_reward
 from bandit_router.types import METRICS
 
 BOUNDED = [name for name, largest in METRICS.items() if largest == 1.0]
@@ -21,40 +21,40 @@ metrics_seen = st.dictionaries(st.sampled_from(list(METRICS)), values)
 
 
 def test_one_metric_is_the_reward() -> None:
-    assert reward({"quality": 0.7}, {"quality": 3.0}) == pytest.approx(0.7, rel=1e-15)
+    assert compute_reward({"quality": 0.7}, {"quality": 3.0}) == pytest.approx(0.7, rel=1e-15)
 
 
 def test_the_reward_is_the_weighted_mean() -> None:
-    assert reward({"quality": 1.0, "satisfaction": 0.2}, {"quality": 3.0, "satisfaction": 1.0}) == 0.8
+    assert compute_reward({"quality": 1.0, "satisfaction": 0.2}, {"quality": 3.0, "satisfaction": 1.0}) == 0.8
 
 
 def test_a_weighted_metric_that_is_absent_drops_out_of_the_mean() -> None:
-    assert reward({"quality": 0.7}, {"quality": 1.0, "satisfaction": 9.0}) == 0.7
+    assert compute_reward({"quality": 0.7}, {"quality": 1.0, "satisfaction": 9.0}) == 0.7
 
 
 def test_a_metric_without_weight_does_not_matter() -> None:
-    assert reward({"quality": 0.7, "cost_usd": 5.0, "latency_s": 60.0}, {"quality": 1.0}) == 0.7
+    assert compute_reward({"quality": 0.7, "cost_usd": 5.0, "latency_s": 60.0}, {"quality": 1.0}) == 0.7
 
 
 @pytest.mark.parametrize("name", ["error", "override"])
 def test_what_is_bad_counts_as_its_opposite(name: str) -> None:
-    assert reward({"quality": 1.0, name: 0.75}, {"quality": 1.0, name: 2.0}) == pytest.approx(0.5)
+    assert compute_reward({"quality": 1.0, name: 0.75}, {"quality": 1.0, name: 2.0}) == pytest.approx(0.5)
 
 
 def test_an_override_matters_only_with_a_weight() -> None:
     metrics = {"quality": 0.8, "override": 1.0}
-    assert reward(metrics, {"quality": 1.0}) == 0.8
-    assert reward(metrics, {"quality": 1.0, "override": 0.5}) == pytest.approx(0.8 / 1.5)
-    assert reward({"override": 1.0}, {"quality": 1.0}) is None
+    assert compute_reward(metrics, {"quality": 1.0}) == 0.8
+    assert compute_reward(metrics, {"quality": 1.0, "override": 0.5}) == pytest.approx(0.8 / 1.5)
+    assert compute_reward({"override": 1.0}, {"quality": 1.0}) is None
 
 
 def test_a_failed_call_with_no_weighted_metric_is_worth_nothing() -> None:
-    assert reward({"error": 1.0}, {"quality": 1.0}) == 0.0
+    assert compute_reward({"error": 1.0}, {"quality": 1.0}) == 0.0
 
 
 @pytest.mark.parametrize("metrics", [{}, {"cost_usd": 0.1}, {"error": 0.0}, {"satisfaction": 1.0}])
 def test_nothing_said_about_quality_is_no_reward(metrics: dict[str, float]) -> None:
-    assert reward(metrics, {"quality": 1.0}) is None
+    assert compute_reward(metrics, {"quality": 1.0}) is None
 
 
 @given(metrics=metrics_seen, weights=weightings)
@@ -65,14 +65,14 @@ def test_the_reward_is_numpys_weighted_average_of_what_is_present(
     good = {name: 1 - v if name in ("error", "override") else v for name, v in metrics.items()}
     if present:
         expected = np.average([good[name] for name in present], weights=[weights[name] for name in present])
-        assert reward(metrics, weights) == pytest.approx(expected, rel=1e-12, abs=1e-300)
+        assert compute_reward(metrics, weights) == pytest.approx(expected, rel=1e-12, abs=1e-300)
     else:
-        assert reward(metrics, weights) == (0.0 if metrics.get("error") == 1.0 else None)
+        assert compute_reward(metrics, weights) == (0.0 if metrics.get("error") == 1.0 else None)
 
 
 @given(metrics=metrics_seen, weights=weightings)
 def test_every_reward_is_in_the_unit_interval(metrics: dict[str, float], weights: dict[str, float]) -> None:
-    value = reward(metrics, weights)
+    value = compute_reward(metrics, weights)
     assert value is None or 0.0 <= value <= 1.0
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies import parse_policy
-from bandit_router.policies.classifier import Classified
+from bandit_router.policies.classifier import ClassifierPolicy
 from bandit_router.types import Scores
 from tests.contracts.policy import make_scores, take
 
-POLICY = Classified(cheap="a0", expensive="a1", threshold=0.7, epsilon=0.03)
+POLICY = ClassifierPolicy(cheap="a0", expensive="a1", threshold=0.7, epsilon=0.03)
 
 
 def scores(**signals: float | str) -> Scores:
@@ -27,8 +27,8 @@ def test_more_than_the_threshold_is_complex(p: float, expensive: bool) -> None:
 
 
 def test_at_the_ends_every_query_goes_to_one_model() -> None:
-    never = Classified(cheap="a0", expensive="a1", threshold=1.0, epsilon=0.0)
-    always = Classified(cheap="a0", expensive="a1", threshold=0.0, epsilon=0.0)
+    never = ClassifierPolicy(cheap="a0", expensive="a1", threshold=1.0, epsilon=0.0)
+    always = ClassifierPolicy(cheap="a0", expensive="a1", threshold=0.0, epsilon=0.0)
     assert never.pmf(scores(p_complex=1.0)) == [1.0, 0.0, 0.0]
     assert always.pmf(scores(p_complex=1e-9)) == [0.0, 1.0, 0.0]
 
@@ -39,7 +39,7 @@ def test_where_an_arm_is_not_eligible_it_is_the_other(p: float) -> None:
     assert POLICY.pmf(take(three, [0, 2])) == pytest.approx([0.985, 0.015])
     assert POLICY.pmf(take(three, [2, 1])) == pytest.approx([0.015, 0.985])
     assert POLICY.pmf(take(three, [2])) == [1.0]
-    assert Classified(cheap="x", expensive="y").pmf(three) == pytest.approx([1 / 3] * 3)
+    assert ClassifierPolicy(cheap="x", expensive="y").pmf(three) == pytest.approx([1 / 3] * 3)
 
 
 def test_a_query_without_the_signal_is_cheap() -> None:

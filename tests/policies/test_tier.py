@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.policies import check_arms, list_computed_signals, make_policy, parse_policy
+from bandit_router.policies import check_named_arms, list_computed_signals, make_policy, parse_policy
 from bandit_router.types import Reason, Scores, Signals
 from tests.contracts.policy import check_spec, make_scores, take
 
@@ -112,9 +112,9 @@ def test_what_makes_no_sense_is_refused(tiers: Any, said: str) -> None:
 def test_an_arm_that_is_not_there_is_named_at_any_depth() -> None:
     nested = parse_policy("tier:x=[heuristic:cheap=a,expensive=gone],else=a")
     with pytest.raises(InvalidInput, match="'gone' is not an arm; use one of a, b"):
-        check_arms({"mine": nested}, ["a", "b"])
+        check_named_arms({"mine": nested}, ["a", "b"])
 
 
 def test_a_policy_without_its_brackets_is_told_how_to_write_them() -> None:
     with pytest.raises(InvalidInput, match=r"'tempered' is not an arm; .* is written \[tempered\]"):
-        check_arms({"mine": parse_policy("tier:else=tempered")}, ["a", "b"])
+        check_named_arms({"mine": parse_policy("tier:else=tempered")}, ["a", "b"])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.policies import Trial, make_policy, parse_policy, put_on_trial
+from bandit_router.policies import Trial, make_policy, parse_policy, reserve_trial_share
 from bandit_router.policies.bandit import EpsilonGreedy, Fixed, Tempered, Uniform
 from bandit_router.policies.trial import LEAST
 from bandit_router.types import Scores
@@ -108,14 +108,14 @@ def test_nothing_is_on_trial_before_some_arm_is_known_well() -> None:
 
 @pytest.mark.parametrize("policy", [Uniform(), Fixed("a")], ids=["uniform", "fixed"])
 def test_a_policy_that_learns_nothing_has_no_trials(policy: Uniform | Fixed) -> None:
-    assert put_on_trial(policy, 0.25, 10) is policy
+    assert reserve_trial_share(policy, 0.25, 10) is policy
 
 
 def test_zero_rewards_switch_trials_off_and_nothing_is_on_trial_twice() -> None:
-    assert put_on_trial(Tempered(), 0.25, 0) == Tempered()
-    once = put_on_trial(Tempered(), 0.25, 10)
+    assert reserve_trial_share(Tempered(), 0.25, 0) == Tempered()
+    once = reserve_trial_share(Tempered(), 0.25, 10)
     assert once == Trial(Tempered(), 0.25, 10)
-    assert put_on_trial(once, 0.5, 20) is once
+    assert reserve_trial_share(once, 0.5, 20) is once
 
 
 @pytest.mark.parametrize(("beside", "said"), [(0, ""), (100, ",beside=100")])

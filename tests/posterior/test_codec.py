@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.posterior.codec import FORMAT, MAGIC, decode, encode
-from bandit_router.posterior.hierarchical import Hyperprior, Sums
+from bandit_router.posterior.codec import FORMAT, MAGIC, decode_posterior, encode_posterior
+from bandit_router.posterior.hierarchical import Hyperprior, RegressionSums
 from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.posterior.warm_start import WarmStart
 
@@ -35,7 +35,7 @@ def example(seed: int = 1, arms: int = 2, dim: int = 3, half_life_s: float | Non
     return posterior
 
 
-BLOB = encode(example())
+BLOB = encode_posterior(example())
 
 
 def sign(content: bytes) -> bytes:
@@ -54,7 +54,7 @@ posteriors = st.builds(
 
 @given(posterior=posteriors)
 def test_decoding_gives_back_what_was_encoded(posterior: Posterior) -> None:
-    again = decode(encode(posterior))
+    again = decode_posterior(encode_posterior(posterior))
     for name in ("arms", "schema_id", "noise_variance", "half_life_s", "as_of"):
         assert getattr(again, name) == getattr(posterior, name)
     for name in ("prior_mean", "prior_precision", "cross", "count"):
@@ -65,39 +65,41 @@ def test_decoding_gives_back_what_was_encoded(posterior: Posterior) -> None:
 
 @given(posterior=posteriors)
 def test_encoding_what_was_decoded_gives_the_same_bytes(posterior: Posterior) -> None:
-    blob = encode(posterior)
-    assert encode(decode(blob)) == blob
+    blob = encode_posterior(posterior)
+    assert encode_posterior(decode_posterior(blob)) == blob
 
 
 @given(posterior=posteriors)
 def test_a_decoded_posterior_predicts_as_the_solved_original(posterior: Posterior) -> None:
     posterior.solve()
     probe = np.linspace(-1.0, 1.0, posterior.dim)
-    np.testing.assert_array_equal(decode(encode(posterior)).predict(probe), posterior.predict(probe))
+    np.testing.assert_array_equal(
+        decode_posterior(encode_posterior(posterior)).predict(probe), posterior.predict(probe)
+    )
 
 
 def test_a_decoded_posterior_can_be_added_to() -> None:
-    original, again = example(), decode(BLOB)
+    original, again = example(), decode_posterior(BLOB)
     for posterior in (original, again):
         posterior.observe("arm-0", np.ones(3), 1.0, 200.0)
-    assert encode(again) == encode(original)
+    assert encode_posterior(again) == encode_posterior(original)
 
 
 def test_a_posterior_that_never_saw_an_event_keeps_its_open_clock() -> None:
     priors = {"a": Prior(mean=np.zeros(2), precision=np.ones(2))}
     posterior = Posterior.empty(priors, schema_id="s1", noise_variance=0.1)
-    assert decode(encode(posterior)).as_of == -math.inf
+    assert decode_posterior(encode_posterior(posterior)).as_of == -math.inf
 
 
 def test_a_posterior_without_arms_survives_with_its_dimension() -> None:
-    again = decode(encode(Posterior.empty({}, schema_id="s1", noise_variance=0.1, dim=7)))
+    again = decode_posterior(encode_posterior(Posterior.empty({}, schema_id="s1", noise_variance=0.1, dim=7)))
     assert (again.arms, again.dim) == ((), 7)
 
 
 def test_unusable_sums_survive_so_that_quarantine_can_see_them() -> None:
     posterior = example()
     posterior.cross[0, 0] = math.nan
-    assert math.isnan(decode(encode(posterior)).cross[0, 0])
+    assert math.isnan(decode_posterior(encode_posterior(posterior)).cross[0, 0])
 
 
 # -- the layout ------------------------------------------------------------------------------------
@@ -143,7 +145,7 @@ def a_small_posterior() -> Posterior:
 
 def test_format_1_is_still_read() -> None:
     """A database that an earlier version wrote must stay verifiable."""
-    old, same = decode(_FORMAT_1), a_small_posterior()
+    old, same = decode_posterior(_FORMAT_1), a_small_posterior()
     assert old.hyperprior is None
     for name in ("prior_mean", "prior_precision", "second", "cross", "count"):
         np.testing.assert_array_equal(getattr(old, name), getattr(same, name))
@@ -152,23 +154,23 @@ def test_format_1_is_still_read() -> None:
 
 
 def test_format_2_is_still_read() -> None:
-    old, same = decode(_FORMAT_2), a_small_posterior()
+    old, same = decode_posterior(_FORMAT_2), a_small_posterior()
     assert old.warm is None
-    assert encode(old) == encode(same)
+    assert encode_posterior(old) == encode_posterior(same)
 
 
 def test_format_3_stays_what_it_is() -> None:
     assert FORMAT == 3
-    digest = hashlib.sha256(encode(a_small_posterior())).hexdigest()
+    digest = hashlib.sha256(encode_posterior(a_small_posterior())).hexdigest()
     assert digest == "0b2e1bd2ee2c2642468d7ce1ec9c50bcb0c3138538105475a8f910f6cdccd3d8"
 
 
 def test_a_warm_start_survives() -> None:
     posterior, other = a_small_posterior(), a_small_posterior()
-    sums = Sums(other.second, other.cross, other.square, other.second[:, 0, 0])
+    sums = RegressionSums(other.second, other.cross, other.square, other.second[:, 0, 0])
     posterior.warm = WarmStart(sums, 0.5, 1e9)
-    again = decode(encode(posterior))
-    assert posterior.warm.same_as(again.warm)
+    again = decode_posterior(encode_posterior(posterior))
+    assert posterior.warm.equals(again.warm)
     np.testing.assert_array_equal(again.predict(np.ones(2)), posterior.predict(np.ones(2)))
     assert not np.array_equal(again.predict(np.ones(2)), other.predict(np.ones(2)))
 
@@ -190,7 +192,7 @@ def test_a_hyperprior_survives(known: bool) -> None:
         hyperprior=hyperprior,
     )
     posterior.observe("b", np.array([1.0, -2.0]), 0.75)
-    again = decode(encode(posterior))
+    again = decode_posterior(encode_posterior(posterior))
     assert again.hyperprior == hyperprior
     for mine, theirs in zip(posterior.predict(np.ones(2)), again.predict(np.ones(2)), strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -204,18 +206,18 @@ def test_a_changed_byte_anywhere_is_corruption(position: int, flip: int) -> None
     blob = bytearray(BLOB)
     blob[position] ^= flip
     with pytest.raises(SnapshotCorrupt):
-        decode(bytes(blob))
+        decode_posterior(bytes(blob))
 
 
 @given(length=st.integers(0, len(BLOB) - 1))
 def test_a_truncated_snapshot_is_corruption(length: int) -> None:
     with pytest.raises(SnapshotCorrupt):
-        decode(BLOB[:length])
+        decode_posterior(BLOB[:length])
 
 
 def test_a_snapshot_with_bytes_added_is_corruption() -> None:
     with pytest.raises(SnapshotCorrupt):
-        decode(BLOB + b"\0")
+        decode_posterior(BLOB + b"\0")
 
 
 def test_another_format_version_is_refused_and_named() -> None:
@@ -224,12 +226,12 @@ def test_another_format_version_is_refused_and_named() -> None:
     with pytest.raises(
         SnapshotCorrupt, match=r"format b'BRPS' 4, this package reads b'BRPS' \(1, 2, 3\).*rebuild"
     ):
-        decode(sign(bytes(content)))
+        decode_posterior(sign(bytes(content)))
 
 
 def test_another_magic_is_refused_and_named() -> None:
     with pytest.raises(SnapshotCorrupt, match="ABCD"):
-        decode(sign(b"ABCD" + BLOB[4:-32]))
+        decode_posterior(sign(b"ABCD" + BLOB[4:-32]))
 
 
 class Bomb:
@@ -244,9 +246,9 @@ def test_a_signed_pickle_is_refused_and_never_run() -> None:
     with pytest.raises(SystemExit):
         pickle.loads(bomb)
     with pytest.raises(SnapshotCorrupt):
-        decode(sign(bomb))
+        decode_posterior(sign(bomb))
     with pytest.raises(SnapshotCorrupt):
-        decode(sign(struct.pack("<4sHI", MAGIC, FORMAT, len(bomb)) + bomb))
+        decode_posterior(sign(struct.pack("<4sHI", MAGIC, FORMAT, len(bomb)) + bomb))
 
 
 def faulty(numbers: int = 2 * (3 * 3 + 6 + 1), **changes: Any) -> bytes:
@@ -257,7 +259,7 @@ def faulty(numbers: int = 2 * (3 * 3 + 6 + 1), **changes: Any) -> bytes:
 
 
 def test_a_signed_snapshot_is_read_when_header_and_numbers_agree() -> None:
-    assert decode(faulty()).arms == ("arm-0", "arm-1")
+    assert decode_posterior(faulty()).arms == ("arm-0", "arm-1")
 
 
 @pytest.mark.parametrize(
@@ -280,4 +282,4 @@ def test_a_signed_snapshot_is_read_when_header_and_numbers_agree() -> None:
 )
 def test_a_signed_snapshot_that_makes_no_sense_is_corruption(blob: bytes) -> None:
     with pytest.raises(SnapshotCorrupt, match="rebuild"):
-        decode(blob)
+        decode_posterior(blob)

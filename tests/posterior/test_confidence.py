@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.posterior.confidence import FEATURES, empty_calibrators, with_confidence
+from bandit_router.posterior.confidence import CONFIDENCE_FEATURES, append_confidence, empty_calibrators
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.priors import make_hyperprior, make_prior
+from bandit_router.posterior.priors import make_hyperprior, make_level_prior
 from bandit_router.settings.learning import PosteriorSection
 
 DIM = 4
@@ -20,7 +20,7 @@ DIM = 4
 def rewards(mean: float = 0.7) -> Posterior:
     section = PosteriorSection(prior_mean=mean)
     return Posterior.empty(
-        dict.fromkeys(("cheap", "dear"), make_prior(section, DIM)),
+        dict.fromkeys(("cheap", "dear"), make_level_prior(section, DIM)),
         schema_id="s",
         noise_variance=section.noise_std**2,
         half_life_s=30.0,
@@ -31,12 +31,12 @@ def rewards(mean: float = 0.7) -> Posterior:
 @given(st.floats(0.0, 1.0))
 def test_the_features_of_a_confidence_stand_behind_the_context(confidence: float) -> None:
     x = np.array([1.0, 0.5, -2.0, 3.0])
-    z = with_confidence(x, confidence)
+    z = append_confidence(x, confidence)
     np.testing.assert_array_equal(z[:DIM], x)
     assert z[DIM] == confidence
     within = min(max(confidence, 0.01), 0.99)
     assert z[DIM + 1] == pytest.approx(math.log(within / (1 - within)) / math.log(99), abs=1e-9)
-    assert z.size == DIM + FEATURES
+    assert z.size == DIM + CONFIDENCE_FEATURES
 
 
 def test_before_any_feedback_a_confidence_says_nothing_and_the_rewards_prior_counts() -> None:
@@ -44,7 +44,7 @@ def test_before_any_feedback_a_confidence_says_nothing_and_the_rewards_prior_cou
     assert blank.arms == ("cheap", "dear")
     assert blank.half_life_s == 30.0
     for confidence in (0.0, 0.5, 1.0):
-        mean, std = blank.predict(with_confidence(np.ones(DIM), confidence))
+        mean, std = blank.predict(append_confidence(np.ones(DIM), confidence))
         assert mean == pytest.approx([0.6, 0.6])
         assert (std > 0).all()
 
@@ -57,8 +57,8 @@ def test_an_overconfident_model_is_calibrated_whatever_the_scale_of_x(scale: flo
     c = rng.uniform(0.7, 1.0, size=4_000)
     x = np.column_stack([np.ones(c.size), scale * rng.standard_normal((c.size, DIM - 1))])
     good = (rng.random(c.size) < 2 * c - 1).astype(float)
-    z = np.array([with_confidence(*row) for row in zip(x, c.tolist(), strict=True)])
+    z = np.array([append_confidence(*row) for row in zip(x, c.tolist(), strict=True)])
     calibrators.observe_many("cheap", z, good, np.zeros(c.size))
     for confidence in (0.72, 0.8, 0.9, 0.97):
-        mean, _ = calibrators.predict(with_confidence(np.eye(DIM)[0], confidence))
+        mean, _ = calibrators.predict(append_confidence(np.eye(DIM)[0], confidence))
         assert mean[0] == pytest.approx(2 * confidence - 1, abs=0.06)  # the curve of z bends a little

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.posterior.cost import (
-    HYPERPRIOR,
-    LARGEST_ROOT,
-    cost_ratios,
-    high_ratios,
-    prior_of_costs,
-    root_of,
+    COST_HYPERPRIOR,
+    LARGEST_COST_ROOT,
+    compute_cost_root,
+    make_cost_prior,
+    predict_cost_ratios,
+    predict_high_cost_ratios,
 )
 from bandit_router.posterior.linear import Posterior
 from bandit_router.types import FloatArray
@@ -24,15 +24,15 @@ LISTED = np.array([1e-4, 2e-3])
 
 def expected_costs(posterior: Posterior, x: FloatArray, listed: FloatArray) -> FloatArray:
     """What calls at these list prices are expected to cost, (K,)."""
-    return listed * cost_ratios(posterior, x)
+    return listed * predict_cost_ratios(posterior, x)
 
 
 def nothing_known() -> Posterior:
     return Posterior.empty(
-        dict.fromkeys(("cheap", "dear"), prior_of_costs(DIM)),
+        dict.fromkeys(("cheap", "dear"), make_cost_prior(DIM)),
         schema_id="test",
-        noise_variance=HYPERPRIOR.noise_std**2,
-        hyperprior=HYPERPRIOR,
+        noise_variance=COST_HYPERPRIOR.noise_std**2,
+        hyperprior=COST_HYPERPRIOR,
     )
 
 
@@ -58,7 +58,7 @@ def test_answers_of_different_length_are_told_apart() -> None:
     for i, (x, mean) in enumerate(zip(contexts(3000), true_mean(contexts(3000)), strict=True)):
         k = i % 2
         cost = mean[k] * rng.lognormal(-0.125, 0.5)
-        root = root_of(cost, float(LISTED[k]))
+        root = compute_cost_root(cost, float(LISTED[k]))
         assert root is not None
         posterior.observe(("cheap", "dear")[k], x, root)
     fresh = contexts(500, seed=2)
@@ -77,12 +77,14 @@ def test_few_calls_cost_more_than_they_may_well_do() -> None:
         return float(max(0.0, 0.8 + 0.5 * x[1] + rng.normal(0.0, 0.25)) ** 2)
 
     for x in contexts(3000):
-        root = root_of(draw(x), 1.0)
+        root = compute_cost_root(draw(x), 1.0)
         assert root is not None
         posterior.observe("dear", x, root)
-    above = [draw(x) > high_ratios(posterior, x)[1] for x in contexts(4000, seed=4)]
+    above = [draw(x) > predict_high_cost_ratios(posterior, x)[1] for x in contexts(4000, seed=4)]
     assert 0.0095 <= np.mean(above) <= 0.0365
-    assert (high_ratios(posterior, contexts(1)[0]) > cost_ratios(posterior, contexts(1)[0])).all()
+    assert (
+        predict_high_cost_ratios(posterior, contexts(1)[0]) > predict_cost_ratios(posterior, contexts(1)[0])
+    ).all()
 
 
 @given(st.floats(0, 1e6), st.floats(1e-12, 1e6), st.integers(0, 9))
@@ -91,9 +93,9 @@ def test_expectations_are_positive_and_finite_whatever_was_reported(
 ) -> None:
     posterior = nothing_known()
     x = contexts(1, seed)[0]
-    root = root_of(cost, listed)
+    root = compute_cost_root(cost, listed)
     assert root is not None
-    assert 0 <= root <= LARGEST_ROOT
+    assert 0 <= root <= LARGEST_COST_ROOT
     posterior.observe("cheap", x, root)
     expected = expected_costs(posterior, x, LISTED)
     assert (expected > 0).all()
@@ -104,7 +106,7 @@ def test_expectations_are_positive_and_finite_whatever_was_reported(
 def test_without_a_price_or_a_cost_there_is_nothing_to_learn(
     cost: float | None, listed: float | None
 ) -> None:
-    assert root_of(cost, listed) is None
+    assert compute_cost_root(cost, listed) is None
 
 
 def test_a_changed_price_acts_at_once() -> None:

@@ -17,11 +17,11 @@ from bandit_router.posterior.hierarchical import (
     FACTORS,
     PRIOR_LOG_ODDS,
     Hyperprior,
+    RegressionSums,
     Solution,
-    Sums,
     WarmStartVerdict,
     add_sums,
-    directions,
+    find_directions,
     scale_sums,
     solve,
 )
@@ -43,10 +43,12 @@ def rows_of(seed: int, k: int, d: int, most: int = 40) -> list[tuple[FloatArray,
     return made
 
 
-def sums_of(rows: list[tuple[FloatArray, FloatArray]], d: int) -> Sums:
+def sums_of(rows: list[tuple[FloatArray, FloatArray]], d: int) -> RegressionSums:
     second = np.array([x.T @ x for x, _ in rows]).reshape(len(rows), d, d)
     cross = np.array([y @ x for x, y in rows])
-    return Sums(second, cross, np.array([y @ y for _, y in rows]), np.array([float(len(y)) for _, y in rows]))
+    return RegressionSums(
+        second, cross, np.array([y @ y for _, y in rows]), np.array([float(len(y)) for _, y in rows])
+    )
 
 
 def joint(
@@ -125,7 +127,7 @@ def test_directions_are_centred_and_of_unit_size_on_average(seed: int, d: int) -
     if n < d:
         return
     sums = sums_of(rows, d)
-    transform = directions(sums.second, sums.weight)
+    transform = find_directions(sums.second, sums.weight)
     phi = x @ transform.T
     assert transform.shape == (1 + min(DIRECTIONS, d - 1), d)
     np.testing.assert_allclose(phi[:, 0], 1.0)
@@ -185,7 +187,7 @@ def test_a_warm_start_is_taken_for_what_makes_the_outcomes_most_probable(
     together = [
         (np.concatenate([x, wx]), np.concatenate([y, wy])) for (x, y), (wx, wy) in zip(own, warm, strict=True)
     ]
-    transform = directions(sums_of(together, d).second, sums_of(together, d).weight)
+    transform = find_directions(sums_of(together, d).second, sums_of(together, d).weight)
 
     def density(rows: list[tuple[FloatArray, FloatArray]]) -> float:
         noises = np.resize(noise, len(rows))
@@ -209,7 +211,7 @@ def test_a_warm_start_is_taken_for_what_makes_the_outcomes_most_probable(
     assert of_all - of_warm - constant == pytest.approx(exact[WarmStartVerdict.STRANGERS], abs=1e-7)
 
 
-def world(seed: int, levels: list[float], rows: int) -> Sums:
+def world(seed: int, levels: list[float], rows: int) -> RegressionSums:
     rng, d = np.random.default_rng(seed), 4
     made = []
     for level in levels:
@@ -244,7 +246,7 @@ def test_labels_of_other_models_tell_which_queries_are_hard_and_not_which_model_
     """Only the first arm was tried, 60 times. Whatever its label says, the others are as open as before."""
     rng, weak, slope = np.random.default_rng(4), 0.45, np.array([0.0, 0.15, -0.1])
 
-    def answers(levels: list[float], counts: list[int]) -> Sums:
+    def answers(levels: list[float], counts: list[int]) -> RegressionSums:
         rows = []
         for level, n in zip(levels, counts, strict=True):
             x = np.column_stack([np.ones(n), rng.standard_normal((n, 2))])
@@ -268,14 +270,14 @@ def test_labels_of_other_models_tell_which_queries_are_hard_and_not_which_model_
 def test_features_apart_are_directions_of_their_own_whatever_the_scale_of_the_others(scale: float) -> None:
     rng = np.random.default_rng(2)
     x = np.column_stack([np.ones(5_000), scale * rng.standard_normal((5_000, 3)), rng.random((5_000, 2))])
-    transform = directions((x.T @ x)[None], np.array([5_000.0]), 2)
+    transform = find_directions((x.T @ x)[None], np.array([5_000.0]), 2)
     phi = x @ transform.T
     assert transform.shape == (6, 6)
     np.testing.assert_allclose(phi[:, 4:].mean(axis=0), 0.0, atol=1e-9)
     np.testing.assert_allclose((phi[:, 4:] ** 2).mean(axis=0), 0.5, rtol=0.05)  # 1 together
     assert not transform[1:4, 4:].any()
     assert not transform[4:, 1:4].any()
-    alone = directions((x[:, :4].T @ x[:, :4])[None], np.array([5_000.0]))
+    alone = find_directions((x[:, :4].T @ x[:, :4])[None], np.array([5_000.0]))
     np.testing.assert_allclose(np.abs(transform[1:4, :4]), np.abs(alone[1:]), rtol=1e-6, atol=1e-9 / scale)
 
 

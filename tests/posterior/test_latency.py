@@ -12,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import InvalidInput, SnapshotCorrupt
-from bandit_router.posterior.codec import decode, decode_latencies, encode, encode_latencies
+from bandit_router.posterior.codec import (
+    decode_latencies,
+    decode_posterior,
+    encode_latencies,
+    encode_posterior,
+)
 from bandit_router.posterior.latency import ACCURACY, BINS, GAMMA, SMALLEST_S, Latencies
 from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.types import METRICS, FloatArray
@@ -83,7 +88,7 @@ def test_the_share_within_a_deadline_is_right_but_for_the_bin_it_falls_into(
         weight[values <= deadline_s * factor].sum() / weight.sum()
         for factor in (1 / GAMMA - 1e-9, GAMMA + 1e-9)
     )
-    found = fold(log, half_life_s).p_within("a", deadline_s)
+    found = fold(log, half_life_s).share_in_time("a", deadline_s)
     assert found is not None
     assert low - 1e-9 <= found <= high + 1e-9
 
@@ -94,7 +99,7 @@ def test_shares_of_log_normal_latencies_are_the_true_ones() -> None:
     drawn = 2.0 * np.exp(0.5 * rng.standard_normal(1_000_000))
     latencies.observe_many("a", np.ones((drawn.size, 1)), drawn, np.zeros(drawn.size))
     for z in (-1.0, 0.0, 1.0, 2.326):
-        found = latencies.p_within("a", 2.0 * math.exp(0.5 * z))
+        found = latencies.share_in_time("a", 2.0 * math.exp(0.5 * z))
         assert found == pytest.approx(0.5 * (1 + math.erf(z / math.sqrt(2))), abs=0.002)
 
 
@@ -103,7 +108,7 @@ def test_of_an_arm_that_was_never_timed_nothing_is_known() -> None:
     latencies.retract("a", X, 1.0, 0.0)
     for arm in ARMS:
         assert latencies.quantile(arm, 0.5) is None
-        assert latencies.p_within(arm, 1.0) is None
+        assert latencies.share_in_time(arm, 1.0) is None
 
 
 @pytest.mark.parametrize("latency_s", [0.0, 1e-9, SMALLEST_S, METRICS["latency_s"]])
@@ -111,8 +116,8 @@ def test_every_legal_latency_has_a_bin(latency_s: float) -> None:
     latencies = fold([Timed("a", latency_s, 0.0)])
     found = latencies.quantile("a", 0.5)
     assert found == pytest.approx(max(latency_s, SMALLEST_S), rel=ACCURACY * 1.001)
-    assert latencies.p_within("a", 2e6) == 1.0
-    assert latencies.p_within("a", SMALLEST_S / 2) == 0.0
+    assert latencies.share_in_time("a", 2e6) == 1.0
+    assert latencies.share_in_time("a", SMALLEST_S / 2) == 0.0
     assert latencies.bins[0, [0, BINS - 1]].sum() == 1.0
 
 
@@ -240,10 +245,10 @@ def test_a_changed_byte_anywhere_is_corruption(position: int, flip: int) -> None
 
 
 def test_a_posterior_is_not_taken_for_latencies_nor_the_other_way_round() -> None:
-    posterior = encode(Posterior.empty({}, schema_id="s", noise_variance=1.0, dim=1))
+    posterior = encode_posterior(Posterior.empty({}, schema_id="s", noise_variance=1.0, dim=1))
     wrong: tuple[tuple[Callable[[bytes], object], bytes], ...] = (
         (decode_latencies, posterior),
-        (decode, BLOB),
+        (decode_posterior, BLOB),
     )
     for read, blob in wrong:
         with pytest.raises(SnapshotCorrupt, match="this package reads"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bandit_router.errors import InvalidInput
-from bandit_router.posterior.codec import encode
+from bandit_router.posterior.codec import encode_posterior
 from bandit_router.posterior.linear import Posterior, Prior
 from bandit_router.types import FloatArray
 from tests.oracles import Row, regress, regress_rows, relative_error
@@ -156,10 +156,10 @@ BAD_NUMBERS = [NAN, INF, -INF]
 def check_refuses(change: Callable[[Posterior], None], error: type[Exception] = InvalidInput) -> None:
     """The change raises, and neither the sums nor the predictions nor the clock move."""
     posterior = fed(half_life_s=60.0)
-    before, predicted = encode(posterior), posterior.predict(np.ones(3))
+    before, predicted = encode_posterior(posterior), posterior.predict(np.ones(3))
     with pytest.raises(error):
         change(posterior)
-    assert encode(posterior) == before
+    assert encode_posterior(posterior) == before
     np.testing.assert_array_equal(posterior.predict(np.ones(3)), predicted)
 
 
@@ -214,9 +214,9 @@ def test_an_unknown_arm_is_a_key_error() -> None:
 
 def test_observing_no_rows_changes_nothing() -> None:
     posterior = fed()
-    before = encode(posterior)
+    before = encode_posterior(posterior)
     posterior.observe_many("a", np.empty((0, 3)), np.empty(0), np.empty(0))
-    assert encode(posterior) == before
+    assert encode_posterior(posterior) == before
 
 
 # -- quarantine ------------------------------------------------------------------------------------
@@ -301,12 +301,12 @@ def test_priors_of_different_lengths_are_refused() -> None:
 
 def test_a_copy_shares_nothing_with_the_original() -> None:
     posterior = fed()
-    before = encode(posterior)
+    before = encode_posterior(posterior)
     twin = posterior.copy()
     twin.observe("a", np.ones(3), 0.5, 500.0)
     twin.prior_mean += 1.0
     twin.prior_precision += 1.0
-    assert encode(posterior) == before
+    assert encode_posterior(posterior) == before
 
 
 def test_a_new_arm_predicts_its_prior_and_leaves_the_others_alone() -> None:

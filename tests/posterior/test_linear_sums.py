@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bandit_router.errors import InvalidInput
-from bandit_router.posterior.codec import encode
+from bandit_router.posterior.codec import encode_posterior
 from bandit_router.posterior.linear import Posterior, Prior
 from tests.oracles import Row, regress_rows
 
@@ -155,9 +155,9 @@ def test_the_same_reward_observed_twice_counts_twice() -> None:
 
 def test_merging_leaves_both_parts_alone() -> None:
     one, two = fold([Row("a", np.ones(3), 1.0, 5.0)], 20.0), fold([Row("b", np.ones(3), 0.0, 90.0)], 20.0)
-    before = encode(one), encode(two)
+    before = encode_posterior(one), encode_posterior(two)
     one.merge(two)
-    assert (encode(one), encode(two)) == before
+    assert (encode_posterior(one), encode_posterior(two)) == before
 
 
 @pytest.mark.parametrize("changed", ["arms", "schema_id", "noise_variance", "half_life_s", "prior"])
@@ -218,9 +218,9 @@ def test_the_reference_time_is_the_newest_event_of_a_batch() -> None:
 
 def test_the_reference_time_never_moves_back() -> None:
     posterior = fold([Row("a", PROBES[0], 1.0, 50.0)], 20.0)
-    before = encode(posterior)
+    before = encode_posterior(posterior)
     posterior.advance(10.0)
-    assert encode(posterior) == before
+    assert encode_posterior(posterior) == before
 
 
 def test_without_a_half_life_evidence_keeps_its_weight() -> None:

@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.posterior.priors import USUAL_USD_PER_MTOK, expected_by_price, prior_of_arm
+from bandit_router.posterior.priors import REFERENCE_USD_PER_MTOK, expected_reward_at_price, make_arm_prior
 from bandit_router.settings.arms import ArmSection
 from bandit_router.settings.learning import PosteriorSection
 
 
 def expected(section: PosteriorSection, usd: float, expected_quality: float | None = None) -> float:
     section_of_arm = ArmSection(name="one", input_usd_per_mtok=usd / 4, output_usd_per_mtok=usd * 3 / 4)
-    prior = prior_of_arm(section, 3, section_of_arm.arm(), expected_quality)
+    prior = make_arm_prior(section, 3, section_of_arm.arm(), expected_quality)
     np.testing.assert_array_equal(prior.mean[1:], 0.0)
     return float(prior.mean[0])
 
 
 def test_a_model_of_the_usual_price_is_expected_to_be_as_good_as_the_prior_says() -> None:
-    assert expected(PosteriorSection(price_slope=0.1), USUAL_USD_PER_MTOK) == pytest.approx(0.7)
+    assert expected(PosteriorSection(price_slope=0.1), REFERENCE_USD_PER_MTOK) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("slope", [0.05, -0.1])
@@ -43,4 +43,4 @@ def test_unless_asked_for_there_is_no_order() -> None:
 
 @given(st.floats(0.0, 1.0), st.floats(-1.0, 1.0), st.floats(0.0, 1e300))
 def test_no_price_makes_it_expect_what_cannot_be(mean: float, slope: float, usd: float) -> None:
-    assert 0.0 <= expected_by_price(PosteriorSection(prior_mean=mean, price_slope=slope), usd) <= 1.0
+    assert 0.0 <= expected_reward_at_price(PosteriorSection(prior_mean=mean, price_slope=slope), usd) <= 1.0

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandit_router.posterior.hierarchical import Hyperprior, Sums
+from bandit_router.posterior.hierarchical import Hyperprior, RegressionSums
 from bandit_router.posterior.linear import Posterior, Prior
-from bandit_router.posterior.warm_start import Evidence, WarmStart, aligned, evidence_of_labels
+from bandit_router.posterior.warm_start import WarmStart, WarmStartEvidence, align_sums, evidence_from_labels
 from bandit_router.types import FloatArray
 
 HYPER = Hyperprior(level_std=0.3, arm_std=0.15, common_variance=0.02, arm_variance=0.005, noise_std=0.3)
@@ -32,14 +32,14 @@ def labels(seed: int, n: int = 40, k: int = 3) -> tuple[FloatArray, FloatArray, 
     return x, rng.random((n, k)), roots
 
 
-def evidence(seed: int = 0, arms: tuple[str, ...] = ("a", "b", "c")) -> Evidence:
+def evidence(seed: int = 0, arms: tuple[str, ...] = ("a", "b", "c")) -> WarmStartEvidence:
     x, reward, root = labels(seed, k=len(arms))
-    return evidence_of_labels(arms, "s", x, reward, root, "labels")
+    return evidence_from_labels(arms, "s", x, reward, root, "labels")
 
 
 def test_labelled_queries_are_the_sums_of_every_arm_on_every_query() -> None:
     x, reward, root = labels(1)
-    found = evidence_of_labels(("a", "b", "c"), "s", x, reward, root, "labels")
+    found = evidence_from_labels(("a", "b", "c"), "s", x, reward, root, "labels")
     for k, arm in enumerate(found.arms):
         alone = posterior_of(("a", "b", "c"), None)
         alone.observe_many(arm, x, reward[:, k], np.zeros(len(x)))
@@ -59,7 +59,7 @@ def test_a_label_is_worth_more_the_more_the_answers_have_in_common(rho: float) -
     common = math.sqrt(rho) * rng.standard_normal((n, 1))
     reward = common + math.sqrt(1 - rho) * rng.standard_normal((n, 4))
     x = np.ones((n, 1))
-    worth = evidence_of_labels("abcd", "s", x, reward, np.full((n, 4), np.nan), "labels").worth
+    worth = evidence_from_labels("abcd", "s", x, reward, np.full((n, 4), np.nan), "labels").worth
     assert worth == pytest.approx(1 / (1 - rho), rel=0.03)  # four standard errors of ρ
     unpaired = 2.0 / worth
     assert np.var(reward[:, 0] - reward[:, 1]) == pytest.approx(unpaired, rel=0.05)
@@ -67,9 +67,9 @@ def test_a_label_is_worth_more_the_more_the_answers_have_in_common(rho: float) -
 
 def test_one_arm_one_query_and_equal_answers_are_worth_themselves() -> None:
     nan = np.full((5, 1), np.nan)
-    assert evidence_of_labels("a", "s", np.ones((5, 1)), np.ones((5, 1)), nan, "").worth == 1.0
-    assert evidence_of_labels("ab", "s", np.ones((1, 1)), np.ones((1, 2)), np.ones((1, 2)), "").worth == 1.0
-    assert evidence_of_labels("ab", "s", np.ones((5, 1)), np.ones((5, 2)), np.ones((5, 2)), "").worth == 1.0
+    assert evidence_from_labels("a", "s", np.ones((5, 1)), np.ones((5, 1)), nan, "").worth == 1.0
+    assert evidence_from_labels("ab", "s", np.ones((1, 1)), np.ones((1, 2)), np.ones((1, 2)), "").worth == 1.0
+    assert evidence_from_labels("ab", "s", np.ones((5, 1)), np.ones((5, 2)), np.ones((5, 2)), "").worth == 1.0
 
 
 def test_trust_bounds_how_many_queries_the_evidence_counts_for() -> None:
@@ -83,7 +83,7 @@ def test_trust_bounds_how_many_queries_the_evidence_counts_for() -> None:
 @given(st.permutations(["a", "b", "c", "new"]))
 def test_sums_follow_their_arms(ours: list[str]) -> None:
     sums = evidence().rewards
-    found = aligned(sums, ("a", "b", "c"), ours)
+    found = align_sums(sums, ("a", "b", "c"), ours)
     for mine, theirs in zip(found, sums, strict=True):
         for k, arm in enumerate(ours):
             expected = np.zeros_like(theirs[0]) if arm == "new" else theirs["abc".index(arm)]
@@ -114,7 +114,7 @@ def test_a_warm_start_stays_through_copies_and_new_arms(hyper: Hyperprior | None
     before = posterior.predict(x)[0]
     assert posterior.copy().predict(x)[0].tolist() == before.tolist()
     blank = posterior.without_evidence()
-    assert posterior.warm.same_as(blank.warm)
+    assert posterior.warm.equals(blank.warm)
     more = posterior.with_arm("c", Prior(mean=np.full(3, 0.5), precision=np.full(3, 2.0)))
     assert more.warm is not None
     np.testing.assert_array_equal(more.warm.sums.cross[2], 0.0)
@@ -134,7 +134,7 @@ def test_posteriors_of_different_warm_starts_do_not_merge() -> None:
 
 
 def test_with_a_half_life_a_warm_start_fades_from_when_it_was_loaded() -> None:
-    warm = WarmStart(Sums(*(np.ones((1,) * n) for n in (3, 2, 1, 1))), 2.0, 100.0)
+    warm = WarmStart(RegressionSums(*(np.ones((1,) * n) for n in (3, 2, 1, 1))), 2.0, 100.0)
     for as_of, expected in ((-math.inf, 2.0), (50.0, 2.0), (100.0, 2.0), (110.0, 1.0), (130.0, 0.25)):
-        assert warm.scaled(as_of, 10.0).weight.tolist() == [pytest.approx(expected)]
-    assert warm.scaled(1e9, None).weight.tolist() == [2.0]
+        assert warm.scale_to(as_of, 10.0).weight.tolist() == [pytest.approx(expected)]
+    assert warm.scale_to(1e9, None).weight.tolist() == [2.0]

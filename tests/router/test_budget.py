@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from bandit_router.errors import ConfigError, InvalidInput, NoBudget, NoEligibleArm, RouterClosed
-from bandit_router.objective.pacing import affordable_usd, cost_weight_of
+from bandit_router.objective.pacing import affordable_usd, compute_cost_weight
 from bandit_router.router import Router
 from bandit_router.routing.eligibility import TOO_DEAR
 from bandit_router.settings import load_settings, make_settings
@@ -28,7 +28,7 @@ def test_a_decision_carries_the_price_of_a_dollar_as_it_stands(open_on_either: O
     router = open_on_either(budget=SECTION, router={"cost_weight": 7.0})
     weights = []
     for i in range(20):
-        expected = cost_weight_of(router._store.pacing.state, BUDGET)
+        expected = compute_cost_weight(router._store.pacing.state, BUDGET)
         made = router.route(f"query {i}")
         assert made.cost_weight == router.decision(made.id).cost_weight == expected
         router.feedback(made.id, quality=0.5, cost_usd=0.02)  # five times the budget
@@ -90,7 +90,7 @@ def test_workers_share_one_budget(open_on_either: OpenRouter) -> None:
     one, other = open_on_either(budget=SECTION), open_on_either(budget=SECTION)
     one.feedback(one.route("a").id, cost_usd=1.0)
     other.refresh()
-    assert cost_weight_of(other._store.pacing.state, BUDGET) == cost_weight_of(
+    assert compute_cost_weight(other._store.pacing.state, BUDGET) == compute_cost_weight(
         one._store.pacing.state, BUDGET
     )
     assert other.route("a").eligible == ("small",)
@@ -145,7 +145,11 @@ def test_how_a_budget_stands_is_the_same_for_every_worker(open_on_either: OpenRo
     assert found.spent_usd == pytest.approx(0.004 + late.expected_cost_usd)
     assert found.allowance_usd == pytest.approx(5 * BUDGET.usd)
     assert (found.forgone_usd, found.mean_reward) == (0.0, None)
-    assert found.cost_weight == cost_weight_of(one._store.pacing.state, BUDGET) == one.route("a").cost_weight
+    assert (
+        found.cost_weight
+        == compute_cost_weight(one._store.pacing.state, BUDGET)
+        == one.route("a").cost_weight
+    )
 
 
 def test_how_a_floor_stands_is_told_in_rewards(open_router: OpenRouter) -> None:
@@ -163,7 +167,7 @@ def test_a_day_budget_grows_while_nobody_asks(open_router: OpenRouter) -> None:
     router = open_router(budget={"usd_per_day": 86_400.0})  # a dollar a second
     sooner, weight = (
         router.budget(),
-        cost_weight_of(router._store.pacing.state, router._store.pacing.goal or BUDGET),
+        compute_cost_weight(router._store.pacing.state, router._store.pacing.goal or BUDGET),
     )
     time.sleep(0.05)
     later = router.budget()

@@ -11,17 +11,17 @@ import pytest
 from bandit_router.errors import InvalidInput, SchemaMismatch
 from bandit_router.evaluation.warm_start import evidence_from_router
 from bandit_router.posterior.hierarchical import WarmStartVerdict
-from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
+from bandit_router.posterior.warm_start import WarmStartEvidence, evidence_from_labels
 from bandit_router.router import Router
 from tests.router.conftest import NEW, OpenRouter, share, teach
 
 
-def labels(router: Router, n: int = 60, arms: tuple[str, ...] = ("large", "small")) -> Evidence:
+def labels(router: Router, n: int = 60, arms: tuple[str, ...] = ("large", "small")) -> WarmStartEvidence:
     """Queries that the first arm answers well and the others badly, all of them dearer than listed."""
     rng = np.random.default_rng(0)
     x = np.column_stack([np.ones(n), 0.1 * rng.random((n, router.pipeline.dim - 1))])
     reward = np.tile([1.0, *[0.0] * (len(arms) - 1)], (n, 1)) * 0.8 + 0.2 * rng.random((n, len(arms)))
-    return evidence_of_labels(arms, router.pipeline.schema_id, x, reward, np.full(reward.shape, 2.0), "us")
+    return evidence_from_labels(arms, router.pipeline.schema_id, x, reward, np.full(reward.shape, 2.0), "us")
 
 
 def test_a_warm_router_knows_from_the_first_query(open_on_either: OpenRouter) -> None:
@@ -67,12 +67,12 @@ def test_calibration_says_what_a_warm_start_turned_out_to_be_of(open_on_either: 
     assert router.calibration().warm_start is None
     router.warm_start(labels(router))
     assert router.calibration().warm_start is WarmStartVerdict.SAME
-    assert min(router._published.posterior.known) >= 60
+    assert min(router._published.posterior.reward_counts) >= 60
     for i in range(30):  # "large" was labelled as good
         router.feedback(router.route(f"query {i}", arms=["large"]).id, quality=0.1)
     router.learn()
     assert router.calibration().warm_start is not WarmStartVerdict.SAME
-    assert router._published.posterior.known.tolist() == [30, 0]  # so that "small" is on trial again
+    assert router._published.posterior.reward_counts.tolist() == [30, 0]  # so that "small" is on trial again
     assert router.verify().ok, router.verify().problems
 
 

@@ -109,7 +109,7 @@ def ours(latencies: Latencies, deadline: Deadline) -> set[str]:
 
 def by_mean(latencies: Latencies, deadline: Deadline) -> set[str]:
     """The negative control: whoever is in time often enough so far."""
-    shares = {arm: latencies.p_within(arm, deadline.seconds) for arm in latencies.arms}
+    shares = {arm: latencies.share_in_time(arm, deadline.seconds) for arm in latencies.arms}
     return {arm for arm, share in shares.items() if share is None or share >= deadline.level}
 
 

@@ -16,7 +16,7 @@ from bandit_router.routing.precedence import (
     apply_precedence,
     check_workflows,
     make_pin,
-    one_hot,
+    one_hot_pmf,
 )
 from bandit_router.types import Conversation, Reason, Scores
 
@@ -112,8 +112,8 @@ def test_what_a_switch_costs_is_priced_by_the_cost_weight() -> None:
 
 
 def test_what_is_certain_is_one_hot() -> None:
-    assert one_hot(3, 1) == [0.0, 1.0, 0.0]
-    assert math.fsum(one_hot(7, 6)) == 1.0
+    assert one_hot_pmf(3, 1) == [0.0, 1.0, 0.0]
+    assert math.fsum(one_hot_pmf(7, 6)) == 1.0
 
 
 # -- workflows of the settings --------------------------------------------------------------------

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bandit_router.policies.heuristic import Heuristic, Verdict
 from bandit_router.settings import make_settings
 from bandit_router.settings.rules import RuleSection
-from bandit_router.signals import make_signallers, read_signals
-from bandit_router.signals.rules import COMPLEXITY, FIRED, MATCHED_CHARS, make_rules, shipped_rules
+from bandit_router.signals import compute_signals, make_signallers
+from bandit_router.signals.rules import COMPLEXITY, FIRED, MATCHED_CHARS, default_rules, make_rules
 from bandit_router.types import NO_SIGNALS, Query, Signals
 
 X = np.ones(3)
@@ -115,22 +115,22 @@ def test_the_score_is_the_sum_of_what_fired_and_at_most_one(weights: list[float]
 def test_with_the_shipped_rules_one_sign_is_doubt_and_two_are_certainty(
     query: Query, fired: str, verdict: Verdict
 ) -> None:
-    signals = make_rules(shipped_rules())(query)
+    signals = make_rules(default_rules())(query)
     assert signals[FIRED] == fired
     assert Heuristic(cheap="a", expensive="b").verdict(signals) is verdict
 
 
 def test_the_shipped_rules_are_rules_that_an_owner_could_write() -> None:
-    rules = [section.model_dump(exclude_defaults=True) for section in shipped_rules()]
-    assert make_settings({"rules": rules}).rules == shipped_rules()
+    rules = [section.model_dump(exclude_defaults=True) for section in default_rules()]
+    assert make_settings({"rules": rules}).rules == default_rules()
 
 
 def test_rules_are_asked_where_they_are_configured_or_wanted() -> None:
     mine = make_settings({"rules": [{"name": "mine", "weight": 0.3, "tier": "gold"}]})
     gold = Query(text="Explain it.", user_tier="gold")
-    assert read_signals(make_signallers(make_settings({}), *SCHEMA), gold, X) is NO_SIGNALS
+    assert compute_signals(make_signallers(make_settings({}), *SCHEMA), gold, X) is NO_SIGNALS
     for wanted in ((), (COMPLEXITY,)):
-        found = read_signals(make_signallers(mine, *SCHEMA, wanted), gold, X)
+        found = compute_signals(make_signallers(mine, *SCHEMA, wanted), gold, X)
         assert found == {COMPLEXITY: 0.3, FIRED: "mine"}
-    shipped = read_signals(make_signallers(make_settings({}), *SCHEMA, (COMPLEXITY,)), gold, X)
+    shipped = compute_signals(make_signallers(make_settings({}), *SCHEMA, (COMPLEXITY,)), gold, X)
     assert shipped == {COMPLEXITY: 0.5, FIRED: "keywords"}

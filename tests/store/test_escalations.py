@@ -17,7 +17,7 @@ from sqlalchemy import insert, select, text
 
 from bandit_router.learning.accumulate import apply_differences, make_accumulators
 from bandit_router.learning.audit import audit_store
-from bandit_router.posterior.confidence import with_confidence
+from bandit_router.posterior.confidence import append_confidence
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
@@ -208,7 +208,7 @@ def assert_counted_once(store: Store, told: Told) -> None:
     expected = live.without_evidence()
     for one, confidence, quality in told.values():
         if quality is not None:
-            k, z = live.index(one.arm), with_confidence(one.x, confidence)
+            k, z = live.index(one.arm), append_confidence(one.x, confidence)
             expected.second[k] += np.outer(z, z)
             expected.cross[k] += quality * z
             expected.square[k] += quality**2

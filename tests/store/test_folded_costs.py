@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bandit_router.posterior.cost import root_of
+from bandit_router.posterior.cost import compute_cost_root
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
@@ -31,7 +31,7 @@ def assert_costs_counted_once(store: Store, truth: Costs) -> None:
     live = costs_of(store)
     cross, square, count = np.zeros_like(live.cross), np.zeros_like(live.square), np.zeros_like(live.count)
     for decision, cost in truth.values():
-        root = root_of(cost, decision.list_cost_usd)
+        root = compute_cost_root(cost, decision.list_cost_usd)
         if root is not None:
             k = live.index(decision.arm)
             cross[k] += root * decision.x
@@ -103,7 +103,7 @@ def test_whatever_is_said_in_whatever_order_counts_once(store: Store, data: st.D
     learner.fold()
     assert costs_of(store).count.sum() == rows(store, folded_costs)
     for i, (one, cost) in truth.items():
-        assert store.observation(i).folded_root == root_of(cost, one.list_cost_usd)
+        assert store.observation(i).folded_root == compute_cost_root(cost, one.list_cost_usd)
 
 
 def test_counting_without_a_look_at_the_record_is_noticed(store: Store) -> None:
@@ -116,7 +116,7 @@ def test_counting_without_a_look_at_the_record_is_noticed(store: Store) -> None:
         assert transaction is not None
         state = decode_state(transaction.snapshot())
         (seen,) = transaction.take_pending(10)
-        root = root_of(0.004, LISTED)
+        root = compute_cost_root(0.004, LISTED)
         assert root is not None
         state.costs.observe(seen.arm, seen.x, root, seen.decided_at)
         transaction.record_counted("cost", {known.id: root})

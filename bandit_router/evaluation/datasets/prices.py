@@ -11,7 +11,7 @@ from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.evaluation.datasets.problems import RowProblem, raise_problems
 from bandit_router.evaluation.datasets.source import open_source
 from bandit_router.evaluation.datasets.values import AMOUNT, Origin, read_numbers, read_texts
-from bandit_router.features import input_tokens, read_query
+from bandit_router.features import estimate_input_tokens, read_query
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class Price:
 
 def estimate_tokens(text: str) -> int:
     """Tokens of a prompt or an answer by the rule of thumb the router prices queries by."""
-    return input_tokens(read_query(text))
+    return estimate_input_tokens(read_query(text))
 
 
 def require_prices(

@@ -37,7 +37,7 @@ from bandit_router.evaluation.logs.schema import (
 from bandit_router.evaluation.logs.screen import NAMED, LeftOut, Screened, add_left_out, screen_rows
 from bandit_router.evaluation.logs.write import FORMAT, LOG_INFO, POSTERIOR, export_log
 from bandit_router.evaluation.splits import assign_folds
-from bandit_router.posterior.codec import decode
+from bandit_router.posterior.codec import decode_posterior
 from bandit_router.posterior.linear import Posterior
 from bandit_router.store.store import Store
 
@@ -62,7 +62,7 @@ class Log:
     def posterior(self) -> Posterior:
         """The newest posterior at the time of the export. Raises ConfigError when there is none."""
         try:
-            return decode((self.folder / POSTERIOR).read_bytes())
+            return decode_posterior((self.folder / POSTERIOR).read_bytes())
         except FileNotFoundError:
             raise ConfigError(
                 f"{self.folder}: has no {POSTERIOR}, without which learned policies cannot be scored; "

@@ -10,7 +10,7 @@ import numpy as np
 
 from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.logs.schema import SCHEMA, pa
-from bandit_router.objective.reward import reward
+from bandit_router.objective.reward import compute_reward
 from bandit_router.store.log_reader import LoggedDecision, UnreadableDecision
 from bandit_router.types import METRICS, IntArray, Reason, Signals
 
@@ -62,7 +62,7 @@ def _tabulate(logged: Sequence[LoggedDecision], weights: Mapping[str, float]) ->
 def _decision_column(name: str, logged: Sequence[LoggedDecision], weights: Mapping[str, float]) -> Any:
     kind = SCHEMA.field(name).type
     if name == "reward":
-        return pa.array([reward(row.metrics, weights) for row in logged], kind)
+        return pa.array([compute_reward(row.metrics, weights) for row in logged], kind)
     if name in METRICS:
         return pa.array([row.metrics.get(name) for row in logged], kind)
     field = "expected_costs_usd" if name == "costs_usd" else name

@@ -29,7 +29,7 @@ from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.logs.schema import DICTIONARY_PATHS, SCHEMA, VECTOR_PATH, pa, parquet
 from bandit_router.evaluation.logs.screen import NAMED
 from bandit_router.evaluation.logs.tables import make_ids, tabulate_block, tabulate_decisions
-from bandit_router.posterior.codec import decode, encode
+from bandit_router.posterior.codec import decode_posterior, encode_posterior
 from bandit_router.posterior.linear import Posterior
 from bandit_router.store.log_reader import LogReader
 from bandit_router.types import Reason, Snapshot
@@ -103,7 +103,7 @@ def export_log(
 def _decode_posterior(snapshot: Snapshot | None) -> Posterior | None:
     """None when it is damaged or missing: policies that do not learn can be evaluated all the same."""
     try:
-        return None if snapshot is None else decode(snapshot.posterior)
+        return None if snapshot is None else decode_posterior(snapshot.posterior)
     except SnapshotCorrupt:
         return None
 
@@ -172,7 +172,7 @@ def _write_info(
     folder: Path, summary: ExportSummary, posterior: Posterior | None, **identity: object
 ) -> None:
     if posterior is not None:
-        (folder / POSTERIOR).write_bytes(encode(posterior))
+        (folder / POSTERIOR).write_bytes(encode_posterior(posterior))
     counts = {
         "format": FORMAT,
         "exported_at": time.time(),

@@ -13,17 +13,17 @@ from bandit_router.evaluation.simulation.drift_monitor import DriftMonitor
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.objective.pacing import (
     PacingState,
-    advance,
+    advance_pacing,
     affordable_usd,
     clip_expected_reward,
-    cost_weight_of,
+    compute_cost_weight,
 )
-from bandit_router.policies import Policy, parse_policy, put_on_trial
-from bandit_router.posterior.cost import root_of, roots
+from bandit_router.policies import Policy, parse_policy, reserve_trial_share
+from bandit_router.posterior.cost import compute_cost_root, compute_cost_roots
 from bandit_router.posterior.linear import Posterior, Prior
-from bandit_router.posterior.priors import expected_by_price, make_hyperprior, make_prior
-from bandit_router.posterior.state import ModelState, empty_costs, empty_latencies, with_warm_start
-from bandit_router.posterior.warm_start import Evidence, evidence_of_labels
+from bandit_router.posterior.priors import expected_reward_at_price, make_hyperprior, make_level_prior
+from bandit_router.posterior.state import ModelState, apply_warm_start, empty_costs, empty_latencies
+from bandit_router.posterior.warm_start import WarmStartEvidence, evidence_from_labels
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import PublishedModel, Request, decide
 from bandit_router.routing.eligibility import Limits
@@ -94,7 +94,7 @@ class RouterAgent:
         self._list_arms(eligible, expected_cost_usd)
         weight, most_usd = self.cost_weight, math.inf
         if self.goal is not None:
-            weight = cost_weight_of(self.pacing, self.goal)
+            weight = compute_cost_weight(self.pacing, self.goal)
             most_usd = affordable_usd(self.pacing, self.goal)
         limits = Limits(input_tokens=0, affordable_usd=most_usd, deadline=self.deadline)
         number = len(self.decisions)
@@ -116,7 +116,7 @@ class RouterAgent:
             return
         self.counted.add(decision)
         logged = self.decisions[decision]
-        root = root_of(cost_usd, logged.list_cost_usd)
+        root = compute_cost_root(cost_usd, logged.list_cost_usd)
         latency = self.latencies_s.pop(decision, None)
         outcome = CountedOutcome(decision, self.state.rewards.arms[arm], x, quality, root, latency)
         self._count(outcome)
@@ -179,7 +179,7 @@ class RouterAgent:
 
     def _book(self, requests: int, spent_usd: float, earned: float) -> None:
         if self.goal is not None:
-            self.pacing = advance(
+            self.pacing = advance_pacing(
                 self.pacing,
                 self.goal,
                 requests=requests,
@@ -227,10 +227,10 @@ class RouterMaker:
         )
         state = ModelState(rewards, empty_costs(rewards), empty_latencies(rewards))
         if setting.labelled is not None:
-            state = with_warm_start(state, _evidence_of(setting.labelled), self.trust, since=0.0)
+            state = apply_warm_start(state, _evidence_of(setting.labelled), self.trust, since=0.0)
         return RouterAgent(
             state=state,
-            policy=put_on_trial(parse_policy(self.spec), **self.trial.model_dump()),
+            policy=reserve_trial_share(parse_policy(self.spec), **self.trial.model_dump()),
             cost_weight=setting.cost_weight,
             rng=setting.rng,
             goal=self.goal,
@@ -243,13 +243,13 @@ def _make_priors(section: PosteriorSection, setting: Setting) -> dict[str, Prior
     """Priors by list cost; the reference cost is the geometric mean of the arms that are not free."""
     charged = setting.list_usd[setting.list_usd > 0.0]
     reference = float(np.exp(np.log(charged).mean())) if charged.size else 1.0
-    expected = [expected_by_price(section, float(usd), reference) for usd in setting.list_usd]
+    expected = [expected_reward_at_price(section, float(usd), reference) for usd in setting.list_usd]
     return {
-        arm: make_prior(section, setting.dim, reward)
+        arm: make_level_prior(section, setting.dim, reward)
         for arm, reward in zip(setting.arms, expected, strict=True)
     }
 
 
-def _evidence_of(labelled: Stream) -> Evidence:
-    root = roots(labelled.cost_usd, labelled.expected_cost_usd)
-    return evidence_of_labels(labelled.arms, _SCHEMA, labelled.x, labelled.quality, root, labelled.name)
+def _evidence_of(labelled: Stream) -> WarmStartEvidence:
+    root = compute_cost_roots(labelled.cost_usd, labelled.expected_cost_usd)
+    return evidence_from_labels(labelled.arms, _SCHEMA, labelled.x, labelled.quality, root, labelled.name)
