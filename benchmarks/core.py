@@ -37,7 +37,8 @@ from threadpoolctl import threadpool_limits
 
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import LinUCB, Thompson
-from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
 from bandit_router.routing.decide import score_arms
 from bandit_router.types import FloatArray
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bandit_router.posterior.linear import Prior
+from bandit_router.posterior.prior import Prior
 from bandit_router.types import FloatArray
 
 

@@ -21,7 +21,8 @@ from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.splits import FOLDS
 from bandit_router.policies import Policy, list_computed_signals
-from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
 from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import BoolArray, FloatArray, IntArray, Scores
 

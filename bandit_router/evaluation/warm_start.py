@@ -13,8 +13,8 @@ from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import Log
 from bandit_router.features import Pipeline, estimate_input_tokens, read_query
 from bandit_router.posterior.cost import compute_cost_roots
-from bandit_router.posterior.hierarchical import RegressionSums, add_sums
 from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.regression_sums import RegressionSums, add_sums
 from bandit_router.posterior.state import decode_state, empty_costs
 from bandit_router.posterior.warm_start import WarmStartEvidence, evidence_from_labels
 from bandit_router.store.store import Store

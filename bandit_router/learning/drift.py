@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bandit_router.posterior.hierarchical import WarmStartVerdict
+from bandit_router.posterior.warm_start_verdict import WarmStartVerdict
 from bandit_router.store.recent_predictions import PredictedCost, PredictedReward
 from bandit_router.types import FloatArray
 

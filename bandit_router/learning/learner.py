@@ -14,11 +14,12 @@ import numpy as np
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.learning.accumulate import apply_observations, make_accumulators
 from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most_drifted_arm
+from bandit_router.posterior.arm_priors import make_arm_prior, make_hyperprior
 from bandit_router.posterior.confidence import empty_calibrators, make_calibrator_prior
 from bandit_router.posterior.cost import make_cost_prior
-from bandit_router.posterior.hierarchical import Hyperprior
-from bandit_router.posterior.linear import Posterior, Prior
-from bandit_router.posterior.priors import make_arm_prior, make_hyperprior
+from bandit_router.posterior.hierarchical_system import Hyperprior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import (
     ModelState,
     align_warm_start,

@@ -22,9 +22,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.posterior.hierarchical import Hyperprior, RegressionSums
+from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.latency import BINS, Latencies
 from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.regression_sums import RegressionSums
 from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.types import FloatArray
 

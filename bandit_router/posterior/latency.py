@@ -87,7 +87,7 @@ class Latencies:
     def with_arm(self, arm: str) -> Self:
         """The same latencies with one more arm, of which nothing was timed."""
         if arm in self:
-            raise InvalidInput("arm", f"{arm!r} is there already", "give a new name")
+            raise InvalidInput("arm", f"{arm!r} exists already", "give a new name")
         return type(self)(
             arms=(*self.arms, arm),
             bins=np.vstack([self.bins, np.zeros(BINS)]),

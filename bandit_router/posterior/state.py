@@ -14,7 +14,8 @@ from bandit_router.posterior.codec import (
 from bandit_router.posterior.cost import COST_HYPERPRIOR, make_cost_prior
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.warm_start import WarmStart, WarmStartEvidence, align_sums
+from bandit_router.posterior.regression_sums import align_sums
+from bandit_router.posterior.warm_start import WarmStart, WarmStartEvidence
 from bandit_router.types import Snapshot
 
 

@@ -16,14 +16,8 @@ import numpy.typing as npt
 
 from bandit_router.errors import InvalidInput, SchemaMismatch
 from bandit_router.posterior.decay import decay_factor
-from bandit_router.posterior.hierarchical import RegressionSums, scale_sums
+from bandit_router.posterior.regression_sums import RegressionSums, align_sums, scale_sums
 from bandit_router.types import FloatArray
-
-
-def align_sums(sums: RegressionSums, theirs: Sequence[str], ours: Sequence[str]) -> RegressionSums:
-    """The sums of their arms as those of ours, in our order; nothing is known of what they have not."""
-    rows = [theirs.index(arm) if arm in theirs else len(theirs) for arm in ours]
-    return RegressionSums(*(_with_zero(part)[rows] for part in sums))
 
 
 class WarmStartEvidence(NamedTuple):
@@ -97,10 +91,6 @@ class WarmStart(NamedTuple):
             and self[1:] == other[1:]
             and all(np.array_equal(a, b) for a, b in zip(self.sums, other.sums, strict=True))
         )
-
-
-def _with_zero(part: FloatArray) -> FloatArray:
-    return np.concatenate([part, np.zeros((1, *part.shape[1:]))])
 
 
 def evidence_from_labels(

@@ -9,8 +9,8 @@ import numpy as np
 
 from bandit_router.evaluation.block import Block, TargetBlock
 from bandit_router.evaluation.splits import FOLDS
+from bandit_router.posterior.arm_priors import make_level_prior
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.priors import make_level_prior
 from bandit_router.settings.learning import PosteriorSection
 from tests.evaluation.worlds import ARMS, always, make_world, softmax
 

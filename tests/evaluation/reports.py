@@ -15,8 +15,8 @@ from bandit_router.evaluation.parallel import workers
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation, simulate
 from bandit_router.policies import parse_policy
+from bandit_router.posterior.arm_priors import make_level_prior
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.priors import make_level_prior
 from bandit_router.settings.learning import PosteriorSection
 from tests.evaluation.blocks import a_block, split
 from tests.evaluation.simulation.streams import a_stream

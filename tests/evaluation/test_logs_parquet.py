@@ -25,7 +25,8 @@ from bandit_router.evaluation.logs.tables import make_ids, tabulate_block
 from bandit_router.evaluation.logs.write import write_log
 from bandit_router.evaluation.splits import FOLDS, assign_folds
 from bandit_router.posterior.codec import encode_posterior
-from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
 from tests.evaluation.blocks import a_block, signalled, split
 from tests.evaluation.logs import assert_equal, read_all
 

@@ -23,10 +23,11 @@ from bandit_router.evaluation.replay import (
 )
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Fixed, LinUCB, Uniform
-from bandit_router.posterior import hierarchical
-from bandit_router.posterior.hierarchical import Hyperprior, RegressionSums, Solution
+from bandit_router.posterior.arm_priors import make_hyperprior, make_level_prior
+from bandit_router.posterior.hierarchical import Solution, solve_hierarchy
+from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.priors import make_hyperprior, make_level_prior
+from bandit_router.posterior.regression_sums import RegressionSums
 from bandit_router.routing.decide import score_arms
 from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import FloatArray, Scores
@@ -321,15 +322,14 @@ def test_independent_arms_decide_by_every_reward_at_once() -> None:
 
 def test_a_hierarchy_is_solved_when_it_knows_a_twentieth_more(monkeypatch: pytest.MonkeyPatch) -> None:
     solved: list[float] = []
-    solve = hierarchical.solve
 
     def counted(
         sums: RegressionSums, prior_mean: FloatArray, hyper: Hyperprior, warm: RegressionSums | None
     ) -> Solution:
         solved.append(float(sums.weight.sum()))
-        return solve(sums, prior_mean, hyper, warm)
+        return solve_hierarchy(sums, prior_mean, hyper, warm)
 
-    monkeypatch.setattr(hierarchical, "solve", counted)
+    monkeypatch.setattr("bandit_router.posterior.linear.solve_hierarchy", counted)
     prior = prior_of(*ARMS)
     prior.hyperprior = make_hyperprior(PosteriorSection(model="hierarchical"))
     found = played(a_block(n=3000, uniform=True), prior=prior)

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.posterior.codec import FORMAT, MAGIC, decode_posterior, encode_posterior
-from bandit_router.posterior.hierarchical import Hyperprior, RegressionSums
-from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.posterior.hierarchical_system import Hyperprior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.regression_sums import RegressionSums
 from bandit_router.posterior.warm_start import WarmStart
 
 

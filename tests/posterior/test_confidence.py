@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bandit_router.posterior.arm_priors import make_hyperprior, make_level_prior
 from bandit_router.posterior.confidence import CONFIDENCE_FEATURES, append_confidence, empty_calibrators
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.priors import make_hyperprior, make_level_prior
 from bandit_router.settings.learning import PosteriorSection
 
 DIM = 4

@@ -11,20 +11,17 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp, softmax
 from scipy.stats import multivariate_normal
 
-from bandit_router.posterior import hierarchical
-from bandit_router.posterior.hierarchical import (
-    DIRECTIONS,
-    FACTORS,
-    PRIOR_LOG_ODDS,
-    Hyperprior,
+from bandit_router.posterior.directions import DIRECTIONS, find_directions
+from bandit_router.posterior.hierarchical import Solution, solve_hierarchy
+from bandit_router.posterior.hierarchical_system import VARIANCE_FACTORS, Hyperprior, log_evidence
+from bandit_router.posterior.regression_sums import (
     RegressionSums,
-    Solution,
-    WarmStartVerdict,
     add_sums,
-    find_directions,
+    concatenate_sums,
+    project_sums,
     scale_sums,
-    solve,
 )
+from bandit_router.posterior.warm_start_verdict import PRIOR_LOG_ODDS, WarmStartVerdict, judge_warm_start
 from bandit_router.types import FloatArray
 
 HYPER = Hyperprior(level_std=0.3, arm_std=0.15, common_variance=0.02, arm_variance=0.005, noise_std=0.3)
@@ -85,7 +82,7 @@ def joint(
 def test_the_solution_is_that_of_the_joint_density(seed: int, k: int, d: int) -> None:
     rows = rows_of(seed, k, d) if d > 1 else [(np.ones((5, 1)), np.full(5, 0.3))] * k
     prior = np.random.default_rng(seed).uniform(0.4, 0.8, k)
-    found = solve(sums_of(rows, d), prior, HYPER)
+    found = solve_hierarchy(sums_of(rows, d), prior, HYPER)
     _, theta, width = joint(rows, found, prior)
     np.testing.assert_allclose(found.theta, theta, atol=1e-8)
     np.testing.assert_allclose(found.width, width, rtol=1e-8)
@@ -93,7 +90,7 @@ def test_the_solution_is_that_of_the_joint_density(seed: int, k: int, d: int) ->
 
 def test_before_any_outcome_arms_are_what_they_are_expected_to_be() -> None:
     prior = np.array([0.3, 0.8])
-    found = solve(sums_of([(np.empty((0, 4)), np.empty(0))] * 2, 4), prior, HYPER)
+    found = solve_hierarchy(sums_of([(np.empty((0, 4)), np.empty(0))] * 2, 4), prior, HYPER)
     np.testing.assert_allclose(found.mean(np.array([1.0, 2.0, -1.0, 0.5])), prior)
     np.testing.assert_allclose(found.width, 0.15)
     np.testing.assert_allclose(found.noise, 0.09)
@@ -102,7 +99,7 @@ def test_before_any_outcome_arms_are_what_they_are_expected_to_be() -> None:
 def test_outcomes_of_one_arm_move_the_others_and_less() -> None:
     x, y = np.column_stack([np.ones(50), np.zeros((50, 2))]), np.full(50, 0.2)
     nothing = np.empty((0, 3)), np.empty(0)
-    found = solve(sums_of([(x, y), nothing, nothing], 3), np.full(3, 0.7), HYPER)
+    found = solve_hierarchy(sums_of([(x, y), nothing, nothing], 3), np.full(3, 0.7), HYPER)
     tried, *others = found.mean(np.array([1.0, 0.0, 0.0]))
     assert tried == pytest.approx(0.2, abs=0.02)
     assert all(0.2 < other < 0.45 for other in others)
@@ -115,7 +112,7 @@ def test_the_noise_of_an_arm_is_found() -> None:
     for sd in (0.1, 0.3):
         x = np.column_stack([np.ones(2000), rng.standard_normal((2000, 3))])
         rows.append((x, 0.6 + 0.02 * x[:, 1] + sd * rng.standard_normal(2000)))
-    found = solve(sums_of(rows, 4), np.full(2, 0.5), HYPER)
+    found = solve_hierarchy(sums_of(rows, 4), np.full(2, 0.5), HYPER)
     np.testing.assert_allclose(np.sqrt(found.noise), [0.1, 0.3], rtol=0.1)
 
 
@@ -140,7 +137,7 @@ def test_directions_are_centred_and_of_unit_size_on_average(seed: int, d: int) -
 
 def test_rare_contexts_without_spread_are_no_trouble() -> None:
     x = np.tile([1.0, 0.5, 0.0], (30, 1))
-    found = solve(sums_of([(x, np.full(30, 0.9))], 3), np.array([0.5]), HYPER)
+    found = solve_hierarchy(sums_of([(x, np.full(30, 0.9))], 3), np.array([0.5]), HYPER)
     assert np.isfinite(found.theta).all()
     assert found.mean(x[0])[0] == pytest.approx(0.9, abs=0.02)
 
@@ -150,7 +147,7 @@ def test_rare_contexts_without_spread_are_no_trouble() -> None:
 
 def candidates(hyper: Hyperprior) -> list[Hyperprior]:
     """What ``hyper`` leaves open, spelt out."""
-    factors = (1.0,) if hyper.arm_variance_known else FACTORS
+    factors = (1.0,) if hyper.arm_variance_known else VARIANCE_FACTORS
     return [replace(hyper, arm_variance=f * hyper.arm_variance, arm_variance_known=True) for f in factors]
 
 
@@ -199,13 +196,13 @@ def test_a_warm_start_is_taken_for_what_makes_the_outcomes_most_probable(
         WarmStartVerdict.STRANGERS: density(own + warm) - density(nobody + warm),
         WarmStartVerdict.NOTHING: density(own),
     }
-    projected = [hierarchical._projected(sums_of(rows, d), transform) for rows in (own, warm)]
+    projected = [project_sums(sums_of(rows, d), transform) for rows in (own, warm)]
     mine, theirs = projected
-    taken = hierarchical._borne_out(mine, theirs, noise, 0.6, hyper)
-    assert exact[taken] == pytest.approx(max(exact.values()), abs=1e-7)
+    verdict = judge_warm_start(mine, theirs, noise, 0.6, hyper)
+    assert exact[verdict] == pytest.approx(max(exact.values()), abs=1e-7)
     constant = 0.5 * np.log(2 * np.pi) * sum(len(y) for _, y in own)
     of_all, of_warm = (
-        hierarchical._log_evidence(hierarchical._beside(one, theirs), np.resize(noise, 2 * k), 0.6, hyper)
+        log_evidence(concatenate_sums(one, theirs), np.resize(noise, 2 * k), 0.6, hyper)
         for one in (mine, scale_sums(0.0, mine))
     )
     assert of_all - of_warm - constant == pytest.approx(exact[WarmStartVerdict.STRANGERS], abs=1e-7)
@@ -225,8 +222,8 @@ def test_a_warm_start_is_prior_evidence() -> None:
     levels, prior = [0.3, 0.6, 0.9], np.full(3, 0.6)
     nothing, warm, own = world(0, levels, 0), world(1, levels, 100), world(2, levels, 100)
     for mine, together in ((nothing, warm), (own, add_sums(own, warm))):
-        found, expected = solve(mine, prior, HYPER, warm), solve(together, prior, HYPER)
-        assert (found.taken, expected.taken) == (WarmStartVerdict.SAME, None)
+        found, expected = solve_hierarchy(mine, prior, HYPER, warm), solve_hierarchy(together, prior, HYPER)
+        assert (found.verdict, expected.verdict) == (WarmStartVerdict.SAME, None)
         np.testing.assert_allclose(found.theta, expected.theta)
         np.testing.assert_allclose(found.width, expected.width)
 
@@ -234,9 +231,9 @@ def test_a_warm_start_is_prior_evidence() -> None:
 def test_a_warm_start_of_other_models_is_unlearned() -> None:
     prior, own = np.full(3, 0.6), world(2, [0.3, 0.6, 0.9], 60)
     wrong = world(1, [0.9, 0.6, 0.3], 300)
-    found, alone = solve(own, prior, HYPER, wrong), solve(own, prior, HYPER)
-    believed = solve(add_sums(own, wrong), prior, HYPER)
-    assert found.taken is WarmStartVerdict.STRANGERS
+    found, alone = solve_hierarchy(own, prior, HYPER, wrong), solve_hierarchy(own, prior, HYPER)
+    believed = solve_hierarchy(add_sums(own, wrong), prior, HYPER)
+    assert found.verdict is WarmStartVerdict.STRANGERS
     assert believed.theta[:, 0].argmax() == 0
     np.testing.assert_allclose(found.theta[:, 0], alone.theta[:, 0], atol=0.02)
     np.testing.assert_allclose(found.width, alone.width, rtol=0.02)
@@ -255,13 +252,16 @@ def test_labels_of_other_models_tell_which_queries_are_hard_and_not_which_model_
 
     own, prior = answers([weak, 0.7, 0.9], [60, 0, 0]), np.full(3, 0.6)
     wrong = answers([0.9, weak, 0.7], [400] * 3)
-    found, believed = solve(own, prior, HYPER, wrong), solve(add_sums(own, wrong), prior, HYPER)
+    found, believed = (
+        solve_hierarchy(own, prior, HYPER, wrong),
+        solve_hierarchy(add_sums(own, wrong), prior, HYPER),
+    )
     assert believed.width[1] < 0.03
     assert found.width[1:].min() > 0.1
     assert found.theta[0, 0] == pytest.approx(weak, abs=0.1)
     effect = found.theta @ found.transform  # of a step along each feature
     np.testing.assert_allclose(effect[:, 1:], np.tile(slope[1:], (3, 1)), atol=0.08)
-    alone = solve(own, prior, HYPER)
+    alone = solve_hierarchy(own, prior, HYPER)
     far = np.abs(alone.theta @ alone.transform - found.theta @ found.transform)[1:, 1:]
     assert far.max() > 0.02, "the labels added nothing"
 
@@ -287,11 +287,11 @@ def test_features_apart_are_directions_of_their_own_whatever_the_scale_of_the_ot
 @settings(deadline=None, max_examples=40)
 @given(SEEDS, st.integers(1, 4), st.integers(2, 8))
 def test_what_is_unknown_of_the_arms_is_averaged_over(seed: int, k: int, d: int) -> None:
-    """θ_0 is that of a mixture of joint densities over ``FACTORS``; each arm is a mixture around it."""
+    """θ_0 is that of a mixture of joint densities over ``VARIANCE_FACTORS``; each arm is one around it."""
     offset = np.random.default_rng(seed).uniform(-0.2, 0.2, k)
     offset -= offset.mean()
     given_rows = rows_of(seed, k, d)
-    found = solve(sums_of(given_rows, d), 0.6 + offset, UNKNOWN)
+    found = solve_hierarchy(sums_of(given_rows, d), 0.6 + offset, UNKNOWN)
     rows = [(x, y - own) for (x, y), own in zip(given_rows, offset, strict=True)]
     p = softmax([log_density(rows, found.transform, found.noise, one) for one in candidates(UNKNOWN)])
     common = p @ [joint(rows, found, np.full(k, 0.6), one)[0] for one in candidates(UNKNOWN)]
@@ -322,7 +322,7 @@ def test_outcomes_say_how_much_arms_differ(differ: float) -> None:
     sums, prior = sums_of(rows, 4), np.full(8, 0.5)
 
     def error(hyper: Hyperprior) -> float:
-        found = solve(sums, prior, hyper)
+        found = solve_hierarchy(sums, prior, hyper)
         return float((((found.theta @ found.transform)[:, 1:] - slopes) ** 2).sum())
 
     assert error(UNKNOWN) < sorted(error(one) for one in candidates(UNKNOWN))[2]
@@ -334,5 +334,5 @@ def test_what_arms_differ_in_is_no_noise() -> None:
     for _ in range(4):
         x = np.column_stack([np.ones(300), rng.standard_normal((300, 6))])
         rows.append((x, 0.5 + x[:, 1:] @ (0.1 * rng.standard_normal(6)) + 0.1 * rng.standard_normal(300)))
-    found = solve(sums_of(rows, 7), np.full(4, 0.5), replace(UNKNOWN, arm_variance=0.001))
+    found = solve_hierarchy(sums_of(rows, 7), np.full(4, 0.5), replace(UNKNOWN, arm_variance=0.001))
     np.testing.assert_allclose(found.noise, 0.01, rtol=0.2)

@@ -19,7 +19,8 @@ from bandit_router.posterior.codec import (
     encode_posterior,
 )
 from bandit_router.posterior.latency import ACCURACY, BINS, GAMMA, SMALLEST_S, Latencies
-from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
 from bandit_router.types import METRICS, FloatArray
 
 ARMS = ("a", "b")
@@ -200,7 +201,7 @@ def test_an_arm_can_be_added_and_evidence_be_left_out() -> None:
     more.observe("c", X, 2.0, 5.0)
     assert latencies.count.tolist() == [1, 0]
     assert_same(more.without_evidence(), Latencies.empty(("a", "b", "c"), 20.0))
-    with pytest.raises(InvalidInput, match="is there already"):
+    with pytest.raises(InvalidInput, match="exists already"):
         latencies.with_arm("a")
 
 

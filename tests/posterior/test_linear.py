@@ -9,7 +9,8 @@ import pytest
 
 from bandit_router.errors import InvalidInput
 from bandit_router.posterior.codec import encode_posterior
-from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
 from bandit_router.types import FloatArray
 from tests.oracles import Row, regress, regress_rows, relative_error
 
@@ -320,7 +321,7 @@ def test_a_new_arm_predicts_its_prior_and_leaves_the_others_alone() -> None:
 
 
 def test_a_new_arm_needs_a_new_name_and_a_prior_of_the_right_length() -> None:
-    with pytest.raises(InvalidInput, match="'a' is there already"):
+    with pytest.raises(InvalidInput, match="'a' exists already"):
         fed().with_arm("a", uneven_prior(3))
     with pytest.raises(InvalidInput, match="length 2"):
         fed().with_arm("c", uneven_prior(2))

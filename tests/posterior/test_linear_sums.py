@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 
 from bandit_router.errors import InvalidInput
 from bandit_router.posterior.codec import encode_posterior
-from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
 from tests.oracles import Row, regress_rows
 
 ARMS = ("a", "b")

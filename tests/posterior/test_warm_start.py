@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandit_router.posterior.hierarchical import Hyperprior, RegressionSums
-from bandit_router.posterior.linear import Posterior, Prior
-from bandit_router.posterior.warm_start import WarmStart, WarmStartEvidence, align_sums, evidence_from_labels
+from bandit_router.posterior.hierarchical_system import Hyperprior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.regression_sums import RegressionSums, align_sums
+from bandit_router.posterior.warm_start import WarmStart, WarmStartEvidence, evidence_from_labels
 from bandit_router.types import FloatArray
 
 HYPER = Hyperprior(level_std=0.3, arm_std=0.15, common_variance=0.02, arm_variance=0.005, noise_std=0.3)

@@ -10,8 +10,8 @@ import pytest
 
 from bandit_router.errors import InvalidInput, SchemaMismatch
 from bandit_router.evaluation.warm_start import evidence_from_router
-from bandit_router.posterior.hierarchical import WarmStartVerdict
 from bandit_router.posterior.warm_start import WarmStartEvidence, evidence_from_labels
+from bandit_router.posterior.warm_start_verdict import WarmStartVerdict
 from bandit_router.router import Router
 from tests.router.conftest import NEW, OpenRouter, share, teach
 

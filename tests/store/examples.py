@@ -13,7 +13,8 @@ import uuid_utils
 from sqlalchemy import Table, func, select
 
 from bandit_router.learning.learner import Learner
-from bandit_router.posterior.linear import Posterior, Prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import decode_state, encode_state
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import Committed, WriteRequest

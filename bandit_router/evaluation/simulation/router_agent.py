@@ -19,9 +19,10 @@ from bandit_router.objective.pacing import (
     compute_cost_weight,
 )
 from bandit_router.policies import Policy, parse_policy, reserve_trial_share
+from bandit_router.posterior.arm_priors import expected_reward_at_price, make_hyperprior, make_level_prior
 from bandit_router.posterior.cost import compute_cost_root, compute_cost_roots
-from bandit_router.posterior.linear import Posterior, Prior
-from bandit_router.posterior.priors import expected_reward_at_price, make_hyperprior, make_level_prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import ModelState, apply_warm_start, empty_costs, empty_latencies
 from bandit_router.posterior.warm_start import WarmStartEvidence, evidence_from_labels
 from bandit_router.routing.deadline import Deadline

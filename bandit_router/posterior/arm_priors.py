@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from bandit_router.posterior.hierarchical import Hyperprior
-from bandit_router.posterior.linear import Prior
+from bandit_router.posterior.hierarchical_system import Hyperprior
+from bandit_router.posterior.prior import Prior
 from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import Arm
 

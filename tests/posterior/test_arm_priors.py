@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.posterior.priors import REFERENCE_USD_PER_MTOK, expected_reward_at_price, make_arm_prior
+from bandit_router.posterior.arm_priors import (
+    REFERENCE_USD_PER_MTOK,
+    expected_reward_at_price,
+    make_arm_prior,
+)
 from bandit_router.settings.arms import ArmSection
 from bandit_router.settings.learning import PosteriorSection
 

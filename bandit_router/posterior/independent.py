@@ -1,0 +1,57 @@
+"""Independent arms: the mean and covariance of one arm, by Cholesky factorisation or by a rank-one update."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from bandit_router.types import FloatArray
+
+_HALF_READ_DIM = 128  # from here on reading one triangle (symv) beats one big gemv over both
+
+
+def has_finite_square(x: FloatArray) -> bool:
+    """Whether x·x is finite; BLAS, unlike numpy, does not warn when it is not."""
+    return math.isfinite(blas.ddot(x, x))
+
+
+def compute_quadratic_forms(matrices: FloatArray, x: FloatArray) -> FloatArray:
+    """xᵀ M_k x for symmetric matrices (K, d, d), shape (K,)."""
+    k, d = matrices.shape[:2]
+    if d >= _HALF_READ_DIM:
+        return np.array([blas.dsymv(1.0, matrix.T, x) @ x for matrix in matrices])
+    forms: FloatArray = matrices.reshape(k * d, d).dot(x).reshape(k, d).dot(x)  # `@` costs twice the call
+    return forms
+
+
+def add_outer_product(matrix: FloatArray, scale: float, x: FloatArray) -> None:
+    """matrix += scale · x xᵀ, in place and without a temporary; the matrix must be C-contiguous."""
+    blas.dger(scale, x, x, a=matrix.T, overwrite_a=1)
+
+
+def solve_arm(
+    second: FloatArray, cross: FloatArray, mean: FloatArray, precision: FloatArray, noise_variance: float
+) -> tuple[FloatArray, FloatArray] | None:
+    """θ̂ (d,) and covariance (d, d) from S, m and the prior's mean and precision; None if not finite."""
+    if not (np.isfinite(second).all() and np.isfinite(cross).all()):
+        return None
+    total = second / noise_variance
+    total[np.diag_indices(mean.size)] += precision
+    factor, info = lapack.dpotrf(total, lower=1, overwrite_a=0, clean=1)
+    if info != 0:
+        return None
+    theta = lapack.dpotrs(factor, precision * mean + cross / noise_variance, lower=1)[0].reshape(-1)
+    inverse = lapack.dpotri(factor, lower=1)[0]
+    return (theta, np.tril(inverse) + np.tril(inverse, -1).T) if np.isfinite(theta).all() else None
+
+
+def update_rank_one(
+    theta: FloatArray, covariance: FloatArray, x: FloatArray, reward: float, noise_variance: float
+) -> None:
+    """Update θ̂ and its covariance in place by one reward of this noise variance (Sherman–Morrison)."""
+    gain = covariance @ x
+    spread = noise_variance + float(gain @ x)
+    theta += gain * ((reward - float(theta @ x)) / spread)
+    add_outer_product(covariance, -1.0 / spread, gain)
