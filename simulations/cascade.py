@@ -41,7 +41,7 @@ from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.stream import Stream, make_stream
 from bandit_router.policies import sample
-from bandit_router.policies.cascade import CheapFirst
+from bandit_router.policies.cheap_first import CheapFirst
 from bandit_router.posterior.arm_priors import make_hyperprior, make_level_prior
 from bandit_router.posterior.confidence import append_confidence, empty_calibrators
 from bandit_router.posterior.linear import Posterior

@@ -26,15 +26,14 @@ import numpy as np
 from bandit_router.errors import ConfigError
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import Thompson
-from bandit_router.policies.base import mix_with_uniform
-from bandit_router.policies.cascade import CheapFirst
+from bandit_router.policies.cheap_first import CheapFirst
+from bandit_router.policies.pmf import mix_with_uniform, one_hot_pmf
 from bandit_router.posterior.confidence import append_confidence, empty_calibrators
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import PublishedModel, predict_high_costs, score_arms
 from bandit_router.routing.eligibility import TOO_DEAR
-from bandit_router.routing.precedence import one_hot_pmf
 from bandit_router.settings import Settings
 from bandit_router.types import Arm, Decision, Escalation, FloatArray, Reason, Scores, Signals
 

@@ -1,4 +1,4 @@
-"""One posterior, many policies: each is a function of the utility and the width of each arm."""
+"""Bandit policies: functions of the utility and the width of each arm; and the fixed and uniform ones."""
 
 from __future__ import annotations
 
@@ -6,17 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bandit_router.policies.base import (
-    Policy,
-    argmax_pmf,
-    check_parameter,
-    check_spec_name,
-    mix_with_uniform,
-    require_arms,
-    scale_width,
-    single_arm_pmf,
-)
+from bandit_router.policies.base import Policy, check_parameter, check_spec_name, require_arms, scale_width
 from bandit_router.policies.gaussian_argmax import argmax_probabilities
+from bandit_router.policies.pmf import argmax_pmf, mix_with_uniform, single_arm_pmf
 from bandit_router.types import Scores
 
 _EPSILON = 0.02
@@ -73,13 +65,12 @@ class Thompson(Policy):
 
 @dataclass(frozen=True, slots=True)
 class Tempered(Policy):
-    """Thompson sampling that calms down: N(u, (s · min(1, least + slope · s))²) with s = std, and a floor.
+    """Thompson sampling from N(u, (s · min(1, least + slope · s))²), s = std, with a floor.
 
-    While an arm is unknown it is sampled in full; the better its level is known, the smaller a share of
-    the remaining doubt is acted on, down to ``least``. Full sampling (v = 1) goes on paying for doubts that
-    no longer matter, and a constant v < 1 may settle on the wrong arm early; in simulation on five streams
-    this kept the better half of both. A smaller floor than the others' goes with it, since the floor's
-    price, ε times the regret of the uniform policy, is paid for ever.
+    An unknown arm is sampled with its full width; the better its level is known, the smaller the share of the
+    remaining width, down to ``least``. Full sampling (v = 1) keeps paying for doubts that no longer matter,
+    and a constant v < 1 may settle on the wrong arm early. The floor is smaller than that of the other
+    policies, because its price, ε times the regret of the uniform policy, is paid for ever.
     """
 
     least: float = 0.5
@@ -137,7 +128,7 @@ class Uniform(Policy):
 
 @dataclass(frozen=True, slots=True)
 class Fixed(Policy):
-    """1 − ε on one named arm; spread evenly where that arm is not eligible."""
+    """1 − ε on one named arm; uniform if that arm is not eligible."""
 
     learns = False
     arm: str

@@ -1,4 +1,4 @@
-"""What a policy is, and the three pieces every policy is made of.
+"""The base class of every policy, and the checks of its parameters and scores.
 
 A policy is a distribution: it maps the scores of the eligible arms to a probability mass function
 over them. The router samples from it, so the logged propensity is exact by construction.
@@ -14,8 +14,6 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
 from bandit_router.types import TIER, FloatArray, Reason, Scores, Signals
-
-_TIE = 1e-12
 
 
 class Policy(ABC):
@@ -68,30 +66,8 @@ def list_computed_signals(policy: Policy) -> tuple[str, ...]:
     return tuple(name for name in policy.reads if name != TIER)
 
 
-def mix_with_uniform(probabilities: list[float], epsilon: float) -> list[float]:
-    """(1 − ε) p + ε/k, rescaled so that rounding cannot move the sum from 1."""
-    k = len(probabilities)
-    keep, share = 1.0 - epsilon, epsilon / k
-    return normalise_pmf([keep * p + share for p in probabilities])
-
-
-def argmax_pmf(values: list[float], epsilon: float) -> list[float]:
-    """1 − ε split evenly over the arms that tie for the largest value, ε spread over all."""
-    best = max(values)
-    cut = best - _TIE * max(1.0, abs(best))
-    winners = [value >= cut for value in values]
-    floor = epsilon / len(values)
-    top = (1.0 - epsilon) * (1.0 / winners.count(True)) + floor
-    return normalise_pmf([top if won else floor for won in winners])
-
-
-def single_arm_pmf(arm: str, scores: Scores, epsilon: float = 0.0) -> list[float]:
-    """1 − ε on an eligible arm, ε spread over all."""
-    return argmax_pmf([0.0 if name == arm else -math.inf for name in scores.arms], epsilon)
-
-
 def select_arms(scores: Scores, rows: Sequence[int]) -> Scores:
-    """The scores of some arms only, in the order given."""
+    """The scores of the arms in these rows, in this order."""
     index = np.array(rows, dtype=int)
     return Scores(
         arms=tuple(scores.arms[row] for row in rows),
@@ -105,37 +81,21 @@ def select_arms(scores: Scores, rows: Sequence[int]) -> Scores:
     )
 
 
-def normalise_pmf(probabilities: list[float]) -> list[float]:
-    """The same, over their sum: rounding cannot move it from 1."""
-    total = math.fsum(probabilities)
-    return probabilities if total == 1.0 else [p / total for p in probabilities]
-
-
-def sample(pmf: list[float], rng: np.random.Generator) -> int:
-    """The index of one draw from ``pmf``, by inversion with a single uniform."""
-    u = rng.random()
-    for index, p in enumerate(pmf):
-        u -= p
-        if u < 0.0:
-            return index
-    return max(range(len(pmf)), key=pmf.__getitem__)
-
-
 def require_arms(scores: Scores) -> None:
-    """Raise NoEligibleArm unless there is something to choose from."""
+    """Raise NoEligibleArm unless the scores have an arm."""
     if not scores.arms:
         raise NoEligibleArm({})
 
 
 def check_parameter(policy: str, name: str, value: float, low: float, high: float) -> None:
-    """InvalidInput unless low <= value <= high."""
+    """Raise InvalidInput unless low <= value <= high."""
     if not low <= value <= high:
         bounds = f"[{low:g}, {high:g}]" if math.isfinite(high) else f"[{low:g}, ∞)"
         raise InvalidInput(f"policy {policy}: {name}", f"is {value:g}", f"give a number in {bounds}")
 
 
 def check_spec_name(policy: str, name: str, arm: str, forbidden: str = ",=[]") -> None:
-    """InvalidInput unless the name of an arm can stand in a spec and be read back."""
+    """Raise InvalidInput unless the name can be written into a spec and read back."""
     if not arm or set(arm) & set(forbidden):
         raise InvalidInput(f"policy {policy}: {name}", f"is {arm!r}", "name an arm, such as gpt-4o")
 

@@ -1,22 +1,21 @@
-"""Two arms and a classifier: the expensive model where a query is probably complex."""
+"""Classifier policy: the expensive arm for queries that are probably complex, else the cheap arm."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from bandit_router.policies.base import Policy, check_parameter
-from bandit_router.policies.pair import check_two_arms, first_eligible_pmf
+from bandit_router.policies.two_arms import check_two_arms, first_eligible_pmf
 from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import Scores
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierPolicy(Policy):
-    """1 − ε on ``expensive`` where P(complex | x) > threshold, else on ``cheap``; ε over the eligible arms.
+    """1 − ε on ``expensive`` if P(complex | x) > threshold, else on ``cheap``; ε over the eligible arms.
 
-    Where the arm is not eligible it is the other one; where neither is, all alike. A router is not opened
-    without a classifier, and no log is judged where its probability is missing; so a query without one is
-    of neither, and cheap.
+    Falls back to the other arm, then to a uniform choice. A query without a probability goes to the cheap
+    arm; a router does not open without a classifier, and no log that lacks the probability is evaluated.
     """
 
     learns = False

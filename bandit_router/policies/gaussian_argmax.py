@@ -38,14 +38,14 @@ def argmax_probabilities(mean: FloatArray, std: FloatArray) -> FloatArray:
     Returns (k,): each ≥ 0, their sum 1 to within 1e-12.
     Raises InvalidInput (a ValueError) that names the argument.
     """
-    _require("mean", mean, -_LARGEST)
-    _require("std", std, 0.0)
+    _check_vector("mean", mean, -_LARGEST)
+    _check_vector("std", std, 0.0)
     if mean.shape != std.shape:
         raise InvalidInput("std", f"has shape {std.shape}, mean has {mean.shape}", "give one width per arm")
-    return _solve(mean, std)
+    return _compute_pmf(mean, std)
 
 
-def _require(name: str, values: FloatArray, smallest: float) -> None:
+def _check_vector(name: str, values: FloatArray, smallest: float) -> None:
     if values.ndim != 1 or values.size == 0:
         raise InvalidInput(name, f"has shape {values.shape}", "give a vector with one number per arm")
     if not smallest <= values[values.argmin()] <= values[values.argmax()] <= _LARGEST:  # NaN fails too
@@ -53,41 +53,41 @@ def _require(name: str, values: FloatArray, smallest: float) -> None:
         raise InvalidInput(name, "has a number that is not allowed", f"give finite ones in [{low}, {high}]")
 
 
-def _solve(mean: FloatArray, std: FloatArray) -> FloatArray:
+def _compute_pmf(mean: FloatArray, std: FloatArray) -> FloatArray:
     if mean.size == 1:
         return np.ones(1)
     if mean.size == 2:
-        return _pair(mean, std)
+        return _two_arm_pmf(mean, std)
     reach = _REACH * std
-    alive = mean + reach >= (mean - reach).max()
-    if np.count_nonzero(alive) < alive.size:
+    contenders = mean + reach >= (mean - reach).max()
+    if np.count_nonzero(contenders) < contenders.size:
         pmf = np.zeros(mean.size)
-        pmf[alive] = _solve(mean[alive], std[alive])
+        pmf[contenders] = _compute_pmf(mean[contenders], std[contenders])
         return pmf
     point = std <= _TINY * max(std.max(), _TINY)
-    pmf = _with_points(mean, std, point) if np.count_nonzero(point) else _integral(mean, std)
+    pmf = _pmf_with_point_masses(mean, std, point) if np.count_nonzero(point) else _integrate_pmf(mean, std)
     pmf /= pmf.sum()
     return pmf
 
 
-def _pair(mean: FloatArray, std: FloatArray) -> FloatArray:
+def _two_arm_pmf(mean: FloatArray, std: FloatArray) -> FloatArray:
     (m0, m1), (s0, s1) = mean.tolist(), std.tolist()
     gap, spread = m0 - m1, math.sqrt(2.0) * math.hypot(s0, s1)
     z = gap / spread if spread else math.copysign(math.inf, gap) if gap else 0.0
     return np.array([0.5 * math.erfc(-z), 0.5 * math.erfc(z)])
 
 
-def _with_points(mean: FloatArray, std: FloatArray, point: npt.NDArray[np.bool_]) -> FloatArray:
-    """The best point mass wins when every other arm is below it, and the others win only above it."""
+def _pmf_with_point_masses(mean: FloatArray, std: FloatArray, point: npt.NDArray[np.bool_]) -> FloatArray:
+    """With arms of width zero: the best of them wins if every other arm is below it."""
     top = mean[point].max()
     best, wide = point & (mean == top), ~point
     pmf = np.where(best, ndtr((top - mean[wide]) / std[wide]).prod() / np.count_nonzero(best), 0.0)
     if np.count_nonzero(wide):
-        pmf[wide] = _integral(mean[wide], std[wide], top)
+        pmf[wide] = _integrate_pmf(mean[wide], std[wide], top)
     return pmf
 
 
-def _integral(mean: FloatArray, std: FloatArray, top: float = -math.inf) -> FloatArray:
+def _integrate_pmf(mean: FloatArray, std: FloatArray, top: float = -math.inf) -> FloatArray:
     """P(arm i is the argmax, and above ``top``), for arms of positive width that can all win.
 
     The mass lies between max(m - 8s) and max(m + 8s). Every arm that can win has the first of these within
@@ -103,7 +103,7 @@ def _integral(mean: FloatArray, std: FloatArray, top: float = -math.inf) -> Floa
     start = math.asinh(max((m - _REACH * std).max(), top - mean[narrowest]) / a)
     length = max(math.asinh((m + _REACH * std).max() / a) - start, 0.0)
     panel = (2.0 * _BULK * std / np.hypot(m + _BULK * std, a)).min()
-    nodes, weights = _rule(1 + int(length / panel))
+    nodes, weights = _legendre_rule(1 + int(length / panel))
     t = a * np.sinh(start + length * nodes)
     z = (t - m[:, None]) / std[:, None]
     below = ndtr(z)
@@ -114,7 +114,7 @@ def _integral(mean: FloatArray, std: FloatArray, top: float = -math.inf) -> Floa
 
 
 @lru_cache(maxsize=256)
-def _rule(panels: int) -> tuple[FloatArray, FloatArray]:
+def _legendre_rule(panels: int) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights of Gauss-Legendre quadrature on [0, 1] in equal panels."""
     x, w = np.polynomial.legendre.leggauss(_NODES)
     nodes = (np.arange(panels)[:, None] + 0.5 + 0.5 * x).ravel() / panels

@@ -1,4 +1,4 @@
-"""Two arms and a score: what most teams start with."""
+"""Heuristic policy: the expensive arm for a high complexity score, else the cheap arm."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bandit_router.policies.base import Policy, check_parameter
-from bandit_router.policies.pair import check_two_arms, first_eligible_pmf
+from bandit_router.policies.two_arms import check_two_arms, first_eligible_pmf
 from bandit_router.signals.rules import COMPLEXITY
 from bandit_router.types import Scores, Signals
 
 
 class Verdict(StrEnum):
-    """What a score says of a query."""
+    """The class of a query by its complexity score."""
 
     SIMPLE = "simple"
     UNCERTAIN = "uncertain"
@@ -21,11 +21,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Heuristic(Policy):
-    """1 − ε on ``expensive`` where complexity > high, else on ``cheap``; ε spread over the eligible arms.
+    """1 − ε on ``expensive`` if complexity > high, else on ``cheap``; ε spread over the eligible arms.
 
-    Below ``low`` a query counts as simple. Between the two, or without a score (of a caller who sends
-    vectors, no rule can be asked), it is uncertain, and goes to the cheap arm too: :meth:`verdict` tells the
-    two apart. Where the arm is not eligible it is the other one; where neither is, all alike.
+    A query below ``low`` is simple. One between the two, or without a score because its caller sends vectors,
+    is uncertain and goes to the cheap arm too; :meth:`verdict` tells them apart. Falls back to the other arm,
+    then to a uniform choice.
     """
 
     learns = False
@@ -54,7 +54,6 @@ class Heuristic(Policy):
         return f"heuristic:{arms},low={low!r},high={high!r},epsilon={epsilon!r}"
 
     def verdict(self, signals: Signals) -> Verdict:
-        """What the score says."""
         score = signals.get(COMPLEXITY)
         if isinstance(score, float | int):
             if score > self.high:

@@ -6,34 +6,34 @@ from bandit_router.errors import ConfigError
 
 
 def parse_parameters(spec: str, text: str, unnamed: str = "") -> dict[str, str]:
-    """Keys and values of ``text``, a part of ``spec``; a value alone is that of the key ``unnamed``, if any.
+    """Keys and values in ``text``, a section of ``spec``; a bare value belongs to the key ``unnamed``.
 
     Raises ConfigError.
     """
-    found: dict[str, str] = {}
-    for part in filter(None, _split(spec, text)):
-        key, equals, value = part.partition("=")
+    parameters: dict[str, str] = {}
+    for item in filter(None, _split_outside_brackets(spec, text)):
+        key, equals, value = item.partition("=")
         if not equals:
-            key, value = unnamed, part
+            key, value = unnamed, item
         if not key:
-            raise ConfigError(f"policy {spec!r}: {part!r} is not key=value")
-        if key in found:
+            raise ConfigError(f"policy {spec!r}: {item!r} is not key=value")
+        if key in parameters:
             raise ConfigError(f"policy {spec!r}: {key} is given twice; give it once")
-        found[key] = value
-    return found
+        parameters[key] = value
+    return parameters
 
 
-def _split(spec: str, text: str) -> list[str]:
-    """What commas separate, but for those in brackets."""
-    parts, depth = [""], 0
+def _split_outside_brackets(spec: str, text: str) -> list[str]:
+    """Split at commas outside brackets."""
+    items, depth = [""], 0
     for character in text:
         depth += (character == "[") - (character == "]")
         if depth < 0:
             break
         if character == "," and depth == 0:
-            parts.append("")
+            items.append("")
         else:
-            parts[-1] += character
+            items[-1] += character
     if depth:
-        raise ConfigError(f"policy {spec!r}: has half a pair of brackets; write else=[thompson:v=1]")
-    return parts
+        raise ConfigError(f"policy {spec!r}: has an unmatched bracket; write else=[thompson:v=1]")
+    return items

@@ -1,4 +1,4 @@
-"""Who asks decides: an arm, or a policy, for each tier of user."""
+"""Tier policy: an arm, or a policy, for each tier of user."""
 
 from __future__ import annotations
 
@@ -8,28 +8,24 @@ from functools import cached_property
 
 from bandit_router.errors import InvalidInput
 from bandit_router.policies.bandit import Uniform
-from bandit_router.policies.base import (
-    Policy,
-    check_spec_name,
-    require_arms,
-    single_arm_pmf,
-)
+from bandit_router.policies.base import Policy, check_spec_name, require_arms
+from bandit_router.policies.pmf import single_arm_pmf
 from bandit_router.types import TIER, Reason, Scores, Signals
 
 ELSE = "else"
-"""What users of no tier, or of one that is not named, get."""
+"""The key for users without a tier, or with one that is not listed."""
 
 Tiers = Mapping[str, str | Policy]
-"""By tier, the name of an arm, or a policy."""
+"""Maps a tier to the name of an arm or to a policy."""
 
 
 @dataclass(frozen=True)
 class Tier(Policy):
-    """All on the arm of the user's tier, or what the tier's policy does: ``tiers[tier].pmf(scores)``.
+    """Probability 1 on the arm of the user's tier, or the PMF of the tier's policy.
 
-    ``tiers`` must say what :data:`ELSE` get. Where a tier's arm is not eligible its users get that too;
-    where that is an arm that is not eligible either, all arms alike.
-    A tier that has an arm is not exploration, and its decisions say so: their reason is ``tier``.
+    ``tiers`` must have the key :data:`ELSE`. If a tier's arm is not eligible, its users get what ELSE says;
+    if that is an arm that is not eligible either, the choice is uniform. A tier with an arm does not explore,
+    so its decisions have the reason ``tier``.
     """
 
     tiers: Tiers
@@ -67,17 +63,17 @@ class Tier(Policy):
         return single_arm_pmf(target, scores) if isinstance(target, str) else target.pmf(scores)
 
     def reason(self, scores: Scores) -> Reason:
-        """``TIER`` where the tier has an arm, else the reason of the tier's policy."""
+        """``TIER`` if the tier has an arm, else the reason of the tier's policy."""
         target = self.target(scores)
         return Reason.TIER if isinstance(target, str) else target.reason(scores)
 
     def verdict(self, signals: Signals) -> str | None:
-        """That of the tier's policy, if it has one."""
+        """The verdict of the tier's policy; None if the tier has an arm."""
         target = self.tiers.get(str(signals.get(TIER)), self.tiers[ELSE])
         return None if isinstance(target, str) else target.verdict(signals)
 
     def target(self, scores: Scores) -> str | Policy:
-        """The eligible arm, or the policy, that decides."""
+        """The eligible arm or the policy of the user's tier."""
         tier = scores.signals.get(TIER)
         for key in (tier, ELSE):
             target = self.tiers.get(key) if isinstance(key, str) else None

@@ -1,36 +1,32 @@
-"""A share of traffic for arms that are new: tried at once, and no more than stated until they earned it."""
+"""Trial: a bounded share of traffic for new arms, until enough of their rewards are counted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bandit_router.policies.base import (
-    Policy,
-    check_parameter,
-    normalise_pmf,
-    select_arms,
-)
+from bandit_router.policies.base import Policy, check_parameter, select_arms
+from bandit_router.policies.pmf import normalise_pmf
+from bandit_router.policies.tier import Tier
 from bandit_router.types import Scores
 
-LEAST = 0.2
-"""Of the share, what goes to arms on trial however poor the policy thinks them."""
+LEAST_PART = 0.2
+"""The part of the share that arms on trial get even if the policy gives them nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial(Policy):
-    """A policy, with a share of its traffic set aside for arms on trial beside established ones.
+    """A policy with a share of its traffic set aside for arms on trial beside established ones.
 
-    An arm is on trial while fewer than ``rewards`` of its rewards are known, and at least ``beside`` of some
-    other eligible arm's: where little is known there is little to protect, and the policy explores better by
-    itself (on two streams of eight and seven arms, trials from the tenth reward on cost a sixth of the gap).
+    An arm is on trial while fewer than ``rewards`` of its rewards are counted and another eligible arm has at
+    least ``beside``: with fewer, there is little to protect and the policy explores better by itself.
     With p the policy's PMF over all eligible arms, e its PMF over the established ones alone, T the arms on
     trial and p(T) their sum::
 
-        m = min(share, max(p(T), l)),    l = LEAST · share
+        m = min(share, max(p(T), l)),    l = LEAST_PART · share
         PMF(a) = l/|T| + (m − l) · p(a)/p(T)  for a in T,    (1 − m) · e(a)  for the others
 
-    So they get at most ``share`` together and at least l/|T| each, in between what the policy gives them; and
-    what is not theirs is decided as if they were not there. Where no eligible arm is on trial, or none
+    So arms on trial get at most ``share`` together and at least l/|T| each, and between these what the policy
+    gives them; the rest is decided as if they did not exist. If no eligible arm is on trial, or none is
     established, the PMF is the policy's.
     """
 
@@ -65,14 +61,27 @@ class Trial(Policy):
         if not counted or not min(counted) < self.rewards <= max(counted) or max(counted) < self.beside:
             return self.policy.pmf(scores)
         trial = [k for k, n in enumerate(counted) if n < self.rewards]
-        others = [k for k, n in enumerate(counted) if n >= self.rewards]
+        established = [k for k, n in enumerate(counted) if n >= self.rewards]
         wanted = self.policy.pmf(scores)
         total = sum(wanted[k] for k in trial)
-        least = LEAST * self.share
+        least = LEAST_PART * self.share
         given = min(self.share, max(total, least))
-        found = [0.0] * len(counted)
+        pmf = [0.0] * len(counted)
         for k in trial:
-            found[k] = least / len(trial) + ((given - least) * wanted[k] / total if total else 0.0)
-        for k, p in zip(others, self.policy.pmf(select_arms(scores, others)), strict=True):
-            found[k] = (1.0 - given) * p
-        return normalise_pmf(found)
+            pmf[k] = least / len(trial) + ((given - least) * wanted[k] / total if total else 0.0)
+        for k, p in zip(established, self.policy.pmf(select_arms(scores, established)), strict=True):
+            pmf[k] = (1.0 - given) * p
+        return normalise_pmf(pmf)
+
+
+def reserve_trial_share(policy: Policy, share: float, rewards: int, beside: int = 0) -> Policy:
+    """Wrap the policy into a :class:`Trial`; one that never learns, or is a trial, is returned as it is."""
+    if isinstance(policy, Tier):
+        tiers = {
+            k: v if isinstance(v, str) else reserve_trial_share(v, share, rewards, beside)
+            for k, v in policy.tiers.items()
+        }
+        return Tier(tiers)
+    if not policy.learns or isinstance(policy, Trial) or rewards == 0:
+        return policy
+    return Trial(policy, share, rewards, beside)

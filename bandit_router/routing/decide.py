@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bandit_router.policies import Policy, sample, select_arms
+from bandit_router.policies.pmf import one_hot_pmf
 from bandit_router.posterior.cost import predict_cost_ratios, predict_high_cost_ratios
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
 from bandit_router.routing.eligibility import Limits, exclude_low_quality, filter_arms
-from bandit_router.routing.precedence import StickyConversation, apply_precedence, one_hot_pmf
+from bandit_router.routing.precedence import StickyConversation, apply_precedence
 from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
 
 

@@ -78,13 +78,6 @@ def _promotion(kept: StickyConversation, present: int, scores: Scores, cost_weig
     return best if gain >= kept.promote_gain + cost_weight * kept.switch_usd else None
 
 
-def one_hot_pmf(size: int, index: int) -> list[float]:
-    """The PMF of what is certain."""
-    pmf = [0.0] * size
-    pmf[index] = 1.0
-    return pmf
-
-
 def check_workflows(workflows: Mapping[str, str], arms: Collection[str], off: Collection[str]) -> None:
     """Raise ConfigError when a workflow is pinned to an arm that is not there, or off in the settings."""
     for name, arm in workflows.items():

@@ -24,7 +24,7 @@ from bandit_router.cascade.escalation import (
 )
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies import Policy, parse_policy
-from bandit_router.policies.cascade import CheapFirst
+from bandit_router.policies.cheap_first import CheapFirst
 from bandit_router.posterior.confidence import append_confidence, empty_calibrators
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import empty_latencies

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies import Trial, make_policy, parse_policy, reserve_trial_share
 from bandit_router.policies.bandit import EpsilonGreedy, Fixed, Tempered, Uniform
-from bandit_router.policies.trial import LEAST
+from bandit_router.policies.trial import LEAST_PART
 from bandit_router.types import Scores
 from tests.contracts.policy import make_scores, some_scores, take
 
@@ -37,7 +37,7 @@ def some_with_new_arms(draw: st.DrawFn) -> Scores:
 def on_paper(inner: list[float], alone: list[float], new: list[bool], share: float) -> list[float]:
     """The docstring's formula for the arms in order; ``alone`` is the PMF of the established ones."""
     wanted = math.fsum(p for p, is_new in zip(inner, new, strict=True) if is_new)
-    least = LEAST * share
+    least = LEAST_PART * share
     given_away = least if wanted < least else share if wanted > share else wanted
     rest = iter(alone)
     return [
@@ -62,7 +62,7 @@ def test_new_arms_get_no_more_than_the_share_and_each_its_part_of_the_least(
 ) -> None:
     pmf, (trial, _) = Trial(Tempered(epsilon=0.0), share, REWARDS).pmf(scores), split(scores)
     assert math.fsum(pmf[k] for k in trial) <= share + 1e-12
-    assert min(pmf[k] for k in trial) >= LEAST * share / len(trial) - 1e-12
+    assert min(pmf[k] for k in trial) >= LEAST_PART * share / len(trial) - 1e-12
     assert math.fsum(pmf) == pytest.approx(1.0, abs=1e-12)
 
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import ConfigError, InvalidInput
+from bandit_router.policies.pmf import one_hot_pmf
 from bandit_router.routing.precedence import (
     Pin,
     StickyConversation,
     apply_precedence,
     check_workflows,
     make_pin,
-    one_hot_pmf,
 )
 from bandit_router.types import Conversation, Reason, Scores
 

@@ -1,20 +1,20 @@
-"""The first step of a cascade: cheap first."""
+"""Cheap first: the first step of a cascade."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from bandit_router.policies.base import Policy, check_parameter
-from bandit_router.policies.pair import check_two_arms, first_eligible_pmf
+from bandit_router.policies.two_arms import check_two_arms, first_eligible_pmf
 from bandit_router.types import Scores
 
 
 @dataclass(frozen=True, slots=True)
 class CheapFirst(Policy):
-    """1 − ε on ``cheap``, on ``expensive`` where that is not eligible; ε spread over the eligible arms.
+    """1 − ε on ``cheap``, or on ``expensive`` if that is not eligible; ε spread over the eligible arms.
 
-    Where neither is eligible, all arms alike. Whether the answer will do is asked when it is there: see
-    :mod:`bandit_router.cascade.escalation`.
+    Falls back to a uniform choice if neither is eligible. Whether to retry the answer is decided once it has
+    come: see :mod:`bandit_router.cascade.escalation`.
     """
 
     learns = False

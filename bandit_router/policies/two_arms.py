@@ -1,15 +1,16 @@
-"""Two arms and a verdict: what policies of a cheap and an expensive model share."""
+"""Policies of two arms, a cheap and an expensive one: their check and their PMF."""
 
 from __future__ import annotations
 
 from bandit_router.errors import InvalidInput
 from bandit_router.policies.bandit import Uniform
-from bandit_router.policies.base import check_spec_name, require_arms, single_arm_pmf
+from bandit_router.policies.base import check_spec_name, require_arms
+from bandit_router.policies.pmf import single_arm_pmf
 from bandit_router.types import Scores
 
 
 def check_two_arms(policy: str, cheap: str, expensive: str) -> None:
-    """InvalidInput unless they are two names of arms."""
+    """Raise InvalidInput unless these are two different names of arms."""
     check_spec_name(policy, "cheap", cheap)
     check_spec_name(policy, "expensive", expensive)
     if cheap == expensive:
@@ -17,7 +18,7 @@ def check_two_arms(policy: str, cheap: str, expensive: str) -> None:
 
 
 def first_eligible_pmf(wanted: tuple[str, ...], scores: Scores, epsilon: float) -> list[float]:
-    """1 − ε on the first of these that is eligible, ε spread over all; all alike where neither is.
+    """1 − ε on the first wanted arm that is eligible, ε spread over all; uniform if none is eligible.
 
     Raises NoEligibleArm.
     """

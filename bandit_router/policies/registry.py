@@ -1,0 +1,134 @@
+"""The registry of policies, made by name and parameters or parsed from a spec; a new one adds a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+from bandit_router.errors import ConfigError, InvalidInput
+from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Tempered, Thompson, Uniform
+from bandit_router.policies.base import Policy
+from bandit_router.policies.cheap_first import CheapFirst
+from bandit_router.policies.classifier import ClassifierPolicy
+from bandit_router.policies.heuristic import Heuristic
+from bandit_router.policies.spec import parse_parameters
+from bandit_router.policies.tier import Tier, Tiers
+from bandit_router.policies.trial import Trial
+
+POLICIES: Mapping[str, Callable[..., Policy]] = {
+    "tempered": Tempered,
+    "thompson": Thompson,
+    "linucb": LinUCB,
+    "epsilon-greedy": EpsilonGreedy,
+    "uniform": Uniform,
+    "fixed": Fixed,
+    "heuristic": Heuristic,
+    "tier": Tier,
+    "classifier": ClassifierPolicy,
+    "cascade": CheapFirst,
+}
+
+_TRIAL = re.compile(
+    r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)(?:,beside=(?P<beside>[0-9]+))?"
+)
+
+
+def make_policy(name: str, parameters: Mapping[str, object]) -> Policy:
+    """The named policy with these parameters; numbers may be text, as in environment variables.
+
+    Raises ConfigError, which names the parameter and what is allowed.
+    """
+    if name not in POLICIES:
+        raise ConfigError(f"policy.name: no policy {name!r}; use one of {', '.join(POLICIES)}")
+    accepted = _list_parameters(name)
+    typed: dict[str, Any] = {}
+    for key, value in parameters.items():
+        if key not in accepted:
+            allowed = ", ".join(accepted) or "no parameter"
+            raise ConfigError(f"policy.{key}: {name} has no such parameter; it takes {allowed}")
+        typed[key] = _PARAMETER_READERS[str(accepted[key].type)](key, value)
+    missing = [k for k, f in accepted.items() if f.default is MISSING and k not in parameters]
+    if missing:
+        raise ConfigError(f"policy.{missing[0]}: {name} needs it")
+    try:
+        return POLICIES[name](**typed)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def parse_policy(spec: str) -> Policy:
+    """Read ``name``, ``name:key=value,key=value`` or ``fixed:arm``, as ``Policy.spec`` writes it.
+
+    A policy inside another is written in brackets: ``tier:premium=large,else=[thompson:v=0.5]``. The prefix
+    ``trial:share=0.25,rewards=10,beside=100|`` makes a :class:`Trial` of the policy behind it.
+    """
+    name, _, rest = spec.partition(":")
+    if name == "trial":
+        return _parse_trial(spec)
+    if name == "tier":
+        return make_policy(name, {"tiers": rest})
+    return make_policy(name, parse_parameters(spec, rest, unnamed="arm" if name == "fixed" else ""))
+
+
+def _parse_trial(spec: str) -> Trial:
+    own, bar, inner = spec.partition("|")
+    match = _TRIAL.fullmatch(own)
+    if match is None or not bar:
+        raise ConfigError(f"policy {spec!r}: write trial:share=0.25,rewards=10,beside=100|POLICY")
+    try:
+        numbers = float(match["share"]), int(match["rewards"]), int(match["beside"] or 0)
+        return Trial(parse_policy(inner), *numbers)
+    except ValueError as error:
+        raise ConfigError(f"policy {spec!r}: {error}") from error
+
+
+def check_named_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:
+    """Raise InvalidInput for a policy that names an unknown arm, since it would play another one instead."""
+    for name, policy in policies.items():
+        if unknown := [arm for arm in policy.names if arm not in arms]:
+            allowed = ", ".join(arms)
+            if unknown[0] in POLICIES:
+                allowed += f"; the policy of that name is written [{unknown[0]}]"
+            raise InvalidInput(f"policy {name}", f"{unknown[0]!r} is not an arm", f"use one of {allowed}")
+
+
+def _list_parameters(name: str) -> dict[str, Field[Any]]:
+    return {f.name: f for f in fields(POLICIES[name])}  # type: ignore[arg-type]
+
+
+def _read_tiers(key: str, value: object) -> Tiers:
+    if isinstance(value, str):
+        value = parse_parameters(f"tier:{value}", value)
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"policy.{key}: {value!r:.80} is not a table; write [policy.{key}]")
+    return {tier: _read_arm_or_policy(f"{key}.{tier}", target) for tier, target in value.items()}
+
+
+def _read_arm_or_policy(key: str, value: object) -> str | Policy:
+    text = _read_text(key, value)
+    return parse_policy(text[1:-1]) if text[:1] + text[-1:] == "[]" else text
+
+
+def _read_number(key: str, value: object) -> float:
+    try:
+        if isinstance(value, int | float | str) and not isinstance(value, bool):
+            return float(value)
+    except (ValueError, OverflowError):
+        pass
+    raise ConfigError(f"policy.{key}: {value!r:.80} is not a number")
+
+
+def _read_text(key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"policy.{key}: {value!r:.80} is not text")
+    return value
+
+
+_PARAMETER_READERS: Mapping[str, Callable[[str, object], object]] = {
+    "float": _read_number,
+    "str": _read_text,
+    "Tiers": _read_tiers,
+}
+"""The reader of a parameter, by the type of its field."""
