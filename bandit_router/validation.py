@@ -51,16 +51,16 @@ def check_text(field: str, text: str | None, max_chars: int | None = None) -> No
             raise InvalidInput(field, "contains a lone surrogate", "send valid Unicode text") from None
 
 
-def check_number(field: str, asked: float | None, default: float, most: float = _LARGEST_NUMBER) -> float:
+def check_number(field: str, value: float | None, default: float, most: float = _LARGEST_NUMBER) -> float:
     """A number from 0 to ``most`` that the caller may give. Raises InvalidInput."""
-    if asked is None:
+    if value is None:
         return default
     fix = f"give a number in [0, {most:g}]"
-    if isinstance(asked, bool) or not isinstance(asked, Real):
-        raise InvalidInput(field, f"is {type(asked).__name__}, not a number", fix)
-    if not 0.0 <= asked <= most:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InvalidInput(field, f"is {type(value).__name__}, not a number", fix)
+    if not 0.0 <= value <= most:
         raise InvalidInput(field, "is out of range", fix)
-    return float(asked)
+    return float(value)
 
 
 def check_names(field: str, names: object) -> None:
@@ -81,7 +81,7 @@ def check_id(decision_id: str | None, field: str = "decision_id") -> None:
 
 
 def check_last(last: int) -> None:
-    """Raise InvalidInput unless so many of the newest rewards may be asked for."""
+    """Raise InvalidInput unless so many of the newest rewards may be value for."""
     if isinstance(last, bool) or not isinstance(last, int) or not 1 <= last <= _MOST_RECENT:
         raise InvalidInput("last", f"is {last!r:.80}", f"give a whole number in [1, {_MOST_RECENT}]")
 
@@ -97,12 +97,12 @@ def hash_request(idempotency_key: str | None, *content: Any) -> str:
     if idempotency_key is None:
         return ""
     try:
-        text = json.dumps(content, sort_keys=True, default=_plain)
+        text = json.dumps(content, sort_keys=True, default=_to_json_type)
     except (TypeError, ValueError, RecursionError):
         raise InvalidInput("query", "holds what JSON cannot", "send text, numbers and lists") from None
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def _to_json_type(value: Any) -> Any:
     """What json.dumps does not know, as something it does: numpy numbers and arrays, other sequences."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else list(value)

@@ -29,7 +29,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from rich.console import Console
 
-from bandit_router.cascade.escalation import EscalationRule, score_keep_and_retry
+from bandit_router.cascade.escalation import score_keep_and_retry
+from bandit_router.cascade.escalation_rule import EscalationRule
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import load_dataset
 from bandit_router.evaluation.parallel import workers

@@ -36,7 +36,7 @@ def load_wordllama(dim: int) -> Embedder:
     if dim not in DIMS:
         allowed = ", ".join(map(str, DIMS))
         raise ConfigError(f"features.embedding_dim: no embedding has dimension {dim!r}; allowed: {allowed}")
-    model = _load(dim)
+    model = _load_model(dim)
     # Padding, which one text has no use for, and batches start a thread pool, which does not survive a fork.
     model.tokenizer.no_padding()
     encode, rows = model.tokenizer.encode, model.embedding
@@ -56,9 +56,9 @@ def load_wordllama(dim: int) -> Embedder:
     return embed
 
 
-def _load(dim: int) -> Any:
+def _load_model(dim: int) -> Any:
     try:
-        with _root_logger_left_alone():
+        with _preserve_root_logger():
             import wordllama
         return wordllama.WordLlama.load(
             cache_dir=Path(wordllama.__file__).parent, dim=256, trunc_dim=dim, disable_download=True
@@ -71,7 +71,7 @@ def _load(dim: int) -> Any:
 
 
 @contextmanager
-def _root_logger_left_alone() -> Iterator[None]:
+def _preserve_root_logger() -> Iterator[None]:
     """wordllama calls logging.basicConfig when imported, which does nothing while there is a handler."""
     root, placeholder = logging.getLogger(), logging.NullHandler()
     root.addHandler(placeholder)

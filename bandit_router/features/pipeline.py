@@ -108,7 +108,7 @@ def build_pipeline(
         )
     if embedding == "vector":
         return build_vector_pipeline(vector_dim)
-    _check_size("features.max_chars", max_chars)
+    _check_positive_int("features.max_chars", max_chars)
     embed, label, dim = None, "none", 0
     if embedding == "wordllama":
         embed, label, dim = load_wordllama(embedding_dim), f"wordllama{embedding_dim}", embedding_dim
@@ -122,12 +122,12 @@ def build_pipeline(
 
 def build_vector_pipeline(dim: int | None) -> Pipeline:
     """The pipeline of callers that bring every context as ``dim`` numbers. Raises ConfigError."""
-    _check_size("features.vector_dim", dim)
+    _check_positive_int("features.vector_dim", dim)
     assert dim is not None
     return Pipeline(dim=1 + dim, schema_id=f"vector/{dim}")
 
 
-def _check_size(key: str, value: object) -> None:
+def _check_positive_int(key: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigError(f"{key}: is {value!r}; allowed: a whole number of at least 1")
 

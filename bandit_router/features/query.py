@@ -22,7 +22,7 @@ def read_query(query: str | Sequence[Mapping[str, object]], *, user_tier: str | 
 def query_from_text(text: str, *, user_tier: str | None = None) -> Query:
     """A one-turn Query. Raises InvalidInput for what is not a string."""
     text = check_string("query", text)
-    return Query(text=text, user_tier=_tier(user_tier), prompt_chars=len(text))
+    return Query(text=text, user_tier=_check_tier(user_tier), prompt_chars=len(text))
 
 
 def query_from_messages(messages: Sequence[Mapping[str, object]], *, user_tier: str | None = None) -> Query:
@@ -37,9 +37,9 @@ def query_from_messages(messages: Sequence[Mapping[str, object]], *, user_tier: 
     Raises InvalidInput naming the part at fault, for example ``messages[2].content``.
     """
     if isinstance(messages, str | bytes) or not isinstance(messages, Sequence):
-        _fail("messages", "is not a list", "send a list of objects with role and content")
+        _refuse("messages", "is not a list", "send a list of objects with role and content")
     if not messages:
-        _fail("messages", "is empty", "send at least one message of role 'user'")
+        _refuse("messages", "is empty", "send at least one message of role 'user'")
     newest, turn, prompt_chars = "", 0, 0
     for i, message in enumerate(messages):
         role, texts = _read_message(message, f"messages[{i}]")
@@ -48,8 +48,8 @@ def query_from_messages(messages: Sequence[Mapping[str, object]], *, user_tier: 
             turn += 1
             newest = "\n".join(texts) or newest
     if turn == 0:
-        _fail("messages", "has no user message", "send at least one message of role 'user'")
-    return Query(text=newest, turn=turn, user_tier=_tier(user_tier), prompt_chars=prompt_chars)
+        _refuse("messages", "has no user message", "send at least one message of role 'user'")
+    return Query(text=newest, turn=turn, user_tier=_check_tier(user_tier), prompt_chars=prompt_chars)
 
 
 def estimate_input_tokens(query: Query) -> int:
@@ -63,7 +63,7 @@ def estimate_input_tokens(query: Query) -> int:
 
 def _read_message(message: object, field: str) -> tuple[str, list[str]]:
     if not isinstance(message, Mapping):
-        _fail(field, "is not an object", "send role and content")
+        _refuse(field, "is not an object", "send role and content")
     role = check_string(f"{field}.role", message.get("role"))
     content = message.get("content")
     if content is None and role != "user":
@@ -75,19 +75,19 @@ def _read_content(content: object, field: str) -> list[str]:
     if isinstance(content, str):
         return [content]
     if isinstance(content, bytes) or not isinstance(content, Sequence):
-        _fail(field, "is neither text nor a list of parts", "send a string or a list of parts")
+        _refuse(field, "is neither text nor a list of parts", "send a string or a list of parts")
     texts = []
     for i, part in enumerate(content):
         if not isinstance(part, Mapping):
-            _fail(f"{field}[{i}]", "is not an object", "send a part with its type")
+            _refuse(f"{field}[{i}]", "is not an object", "send a part with its type")
         if check_string(f"{field}[{i}].type", part.get("type")) == "text":
             texts.append(check_string(f"{field}[{i}].text", part.get("text")))
     return texts
 
 
-def _tier(user_tier: object) -> str | None:
+def _check_tier(user_tier: object) -> str | None:
     return None if user_tier is None else check_string("user_tier", user_tier)
 
 
-def _fail(field: str, problem: str, fix: str) -> NoReturn:
+def _refuse(field: str, problem: str, fix: str) -> NoReturn:
     raise InvalidInput(field, problem, fix)

@@ -65,37 +65,37 @@ def text_statistics(query: Query) -> FloatArray:
         text.count("```")
         + text.count("\n    ")
         + text.count("\n\t")
-        + _count(plain, b"{};")
+        + _count_bytes(plain, b"{};")
         + len(_CODE_WORDS.intersection(tokens))
     )
     return np.array(
         [
-            _size(max(query.prompt_chars, len(text)), _LONGEST_PROMPT),
-            _size(len(words), _MOST_WORDS),
-            _half(len("".join(words)) / max(1, len(words)), 5.0),
-            _half(_count(plain, _DIGITS) / chars, 0.05),
-            _half(_count(plain, _CAPITALS) / chars, 0.05),
-            _half((len(text) - len(plain)) / chars, 0.05),
-            _half(text.count("\n"), 5.0),
-            _half(text.count("?"), 1.0),
-            _half(code_marks, 3.0),
-            _half(len(_MATH_MARK.findall(text)), 5.0),
-            _half(len(_REASONING_WORDS.intersection(tokens)), 1.0),
-            _half(len(_CHOICE_MARK.findall(text)), 2.0),
-            _size(query.turn - 1, _MOST_TURNS),
+            _scale_logarithmically(max(query.prompt_chars, len(text)), _LONGEST_PROMPT),
+            _scale_logarithmically(len(words), _MOST_WORDS),
+            _saturate(len("".join(words)) / max(1, len(words)), 5.0),
+            _saturate(_count_bytes(plain, _DIGITS) / chars, 0.05),
+            _saturate(_count_bytes(plain, _CAPITALS) / chars, 0.05),
+            _saturate((len(text) - len(plain)) / chars, 0.05),
+            _saturate(text.count("\n"), 5.0),
+            _saturate(text.count("?"), 1.0),
+            _saturate(code_marks, 3.0),
+            _saturate(len(_MATH_MARK.findall(text)), 5.0),
+            _saturate(len(_REASONING_WORDS.intersection(tokens)), 1.0),
+            _saturate(len(_CHOICE_MARK.findall(text)), 2.0),
+            _scale_logarithmically(query.turn - 1, _MOST_TURNS),
             float(query.user_tier == "premium"),
             float(query.user_tier == "free"),
         ]
     )
 
 
-def _count(plain: bytes, characters: bytes) -> int:
+def _count_bytes(plain: bytes, characters: bytes) -> int:
     return len(plain) - len(plain.translate(None, characters))
 
 
-def _half(n: float, half: float) -> float:
+def _saturate(n: float, half: float) -> float:
     return n / (n + half)
 
 
-def _size(n: int, largest: int) -> float:
+def _scale_logarithmically(n: int, largest: int) -> float:
     return math.log1p(min(max(n, 0), largest)) / math.log1p(largest)

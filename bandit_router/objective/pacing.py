@@ -1,31 +1,25 @@
-"""The price of a dollar: a cost weight λ that spends a budget and no more, or no more than a reward takes.
+"""Pacing: the cost weight λ that keeps spending within a budget, or the mean reward just above a floor.
 
-A budget is an allowance that grows, by b USD with every request or by B USD over every day. What was spent
-beyond it, counted in requests' worth, is the debt D = (spent − allowance)/b (and a small reserve), and
+**Budget.** The allowance grows by b USD with every request, or by B USD over every day. The debt D is what
+was spent beyond it and a small reserve, in requests' worth, D = (spent − allowance)/b, and::
 
     λ = exp(clip(q + kp · D)) / b        q ← clip(q + ki · D) with every request
 
-which is online dual ascent in the logarithm of λ with a proportional term. The dual of "maximise reward
-subject to cost" rises while more is spent than allowed (Agrawal & Devanur, Linear contextual bandits with
-knapsacks, NeurIPS 2016, sec. 3); in the logarithm, because the λ of two budgets may differ a thousandfold
-(mirror descent: Balseiro, Lu & Mirrokni, Dual mirror descent for online allocation problems, ICML 2020);
-and with kp, because the integral alone pays a debt off by running up the next one. With the gains below the
-two together come to rest in some hundred requests for any price list, whose scale b takes out.
+This is online dual ascent in ln λ with a proportional term. The dual of "maximise reward subject to cost"
+rises while more is spent than allowed (Agrawal & Devanur, NeurIPS 2016, sec. 3). It works in ln λ because the
+λ of two budgets may differ a thousandfold (mirror descent: Balseiro, Lu & Mirrokni, ICML 2020), and needs kp
+because the integral alone repays a debt by running up the next one.
 
-One dear call can cost a hundred requests' worth, which no λ can take back. So an arm is too dear for the
-moment when what a call of it may well cost would bring the debt above ``SLACK``, and the guards leave it out;
-what is expected to cost least is never left out. Allowance that lies unused for long is forgone: a budget is
-a ceiling, not a savings account. So an arm of which a call may well cost more than some hundred requests'
-worth is never taken.
+An arm is too dear while one call may raise the debt above ``SLACK``, since no λ can undo a call that costs a
+hundred requests' worth; routing excludes it, but never the arm that is expected to cost least. Allowance
+unused for long is forgone: a budget is a ceiling. So an arm that may cost some hundred requests' worth is
+never chosen.
 
-A floor is the other way round: "minimise cost subject to reward". With every request a reward of r is due;
-what was earned beyond that (less the reserve) is D, so that λ rises while answers are better than they have
-to be, and b is what a request has cost so far. A request counts as the reward expected of it until it is
-rated, so that nothing waits for feedback; what is expected wrongly is seen when that comes. Rewards are noise
-for the most part, and it takes many times the λ to change their mean by hundredths: the gains are smaller.
-What is missing beyond ``MOST_REWARDS`` rewards is given up, for else a floor that no arm can reach would
-never be paid off, and so is what is there beyond it. So where thousands of ratings come in one heap and are
-off from what was expected by some hundredths, so is the mean.
+**Floor.** "Minimise cost subject to reward" is the reverse: a reward of r is due with every request, D is
+what was earned beyond that less the reserve, so λ rises while answers are better than needed, and b is the
+mean cost of a request so far. A request counts with its expected reward until it is rated. The gains are
+smaller, because rewards are mostly noise. A shortfall over ``MOST_REWARDS`` is written off; otherwise an
+unreachable floor would never be repaid. A surplus over it is written off too.
 """
 
 from __future__ import annotations
@@ -46,19 +40,18 @@ FLOOR_INTEGRAL = 0.0001
 
 SLACK = 0.005
 LEAST_SLACK = 2.0
-"""The debt that one call may run up: this share of the requests so far, or so many requests' worth."""
+"""Debt that one call may cause, in requests' worth: a share of the requests, at least LEAST_SLACK."""
 
 RESERVE = 0.004
 MOST_RESERVE = 20.0
-"""Held back of the allowance, in the same measures: a call can cost even more than was reckoned with, and
-never less than 0."""
+"""Held back of the allowance, in the same units, at most MOST_RESERVE: calls may cost more than predicted."""
 
 FLOOR_RESERVE = 0.0025
 MOST_FLOOR_RESERVE = 10.0
-"""What is due of a floor besides, in rewards."""
+"""Rewards due in addition to the floor, a share of the requests and at most MOST_FLOOR_RESERVE."""
 
 MOST_REWARDS = 25.0
-"""Rewards beyond a floor that are kept for later, and rewards missing that are made up for."""
+"""The largest surplus of rewards that is kept, and the largest shortfall that is made up for."""
 
 _MOST_REQUESTS = 100.0
 _DAY_S = 86_400.0
@@ -72,12 +65,12 @@ _LEAST_USD = 1e-9  # the same, where corrections left next to nothing
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PacingState:
-    """How a goal stands, for all workers of a router together; everything in it is a running sum.
+    """The state of a goal, for all workers of a router together, as running sums.
 
-    ``requests`` were routed, ``allowance_usd`` they might spend and ``spent_usd`` they did: what decisions
-    were expected to cost, corrected by what they are known to. ``forgone_usd`` of the allowance was never
-    used. ``earned`` are their rewards, expected or known, of a floor only, and ``excused`` what was given up
-    of those missing (above 0) or there (below). ``pressure`` is q. ``as_of`` is Unix time, seconds.
+    ``requests`` were routed; ``allowance_usd`` is what they might spend and ``spent_usd`` what they did: the
+    expected costs of decisions, corrected when they are reported. ``forgone_usd`` is allowance that lay
+    unused. For a floor, ``earned`` are the rewards, expected or reported, and ``excused`` the shortfall
+    (above 0) or surplus (below) that was written off. ``pressure`` is q. ``as_of`` is Unix time, seconds.
     """
 
     requests: int = 0
@@ -93,8 +86,7 @@ class PacingState:
 def advance_pacing(
     pace: PacingState, goal: Goal, *, requests: int, spent_usd: float, now: float, earned: float = 0.0
 ) -> PacingState:
-    """The pace after so many more requests, so much more spending, and so much more reward where there is a
-    floor (corrections may be negative)."""
+    """The state after more requests, spending and, for a floor, reward; corrections may be negative."""
     moved = replace(
         pace,
         requests=pace.requests + requests,
@@ -102,53 +94,52 @@ def advance_pacing(
         as_of=max(now, pace.as_of),
     )
     if isinstance(goal, Floor):
-        moved = _excuse(replace(moved, earned=pace.earned + earned), goal)
+        moved = _write_off_rewards(replace(moved, earned=pace.earned + earned), goal)
         integral, lowest, highest = FLOOR_INTEGRAL, *_FLOOR_RANGE
     else:
         elapsed = max(0.0, now - pace.as_of) if pace.as_of else 0.0
         more = requests * goal.usd if goal.per == "request" else goal.usd * elapsed / _DAY_S
-        moved = _forgo(replace(moved, allowance_usd=pace.allowance_usd + more), goal)
+        moved = _forgo_unused_allowance(replace(moved, allowance_usd=pace.allowance_usd + more), goal)
         integral, lowest, highest = INTEGRAL, *_RANGE
     pressure = moved.pressure + integral * requests * debt(moved, goal)
-    return replace(moved, pressure=_within(pressure, lowest, highest))
+    return replace(moved, pressure=_clip(pressure, lowest, highest))
 
 
 def advance_pacing_to(pace: PacingState, goal: Goal | None, now: float) -> PacingState:
-    """The pace at ``now``, Unix time, when nothing has come since: only a day's budget grows meanwhile."""
+    """The state at ``now``, Unix time, without further requests: only a budget per day grows with time."""
     if not (isinstance(goal, Budget) and goal.per == "day"):
         return pace
     return advance_pacing(pace, goal, requests=0, spent_usd=0.0, now=now)
 
 
-def _forgo(pace: PacingState, budget: Budget) -> PacingState:
+def _forgo_unused_allowance(pace: PacingState, budget: Budget) -> PacingState:
     saved = _MOST_REQUESTS * budget.usd if budget.per == "request" else budget.usd
     unused = pace.allowance_usd - pace.forgone_usd - pace.spent_usd - saved
     return replace(pace, forgone_usd=pace.forgone_usd + max(0.0, unused))
 
 
-def _excuse(pace: PacingState, floor: Floor) -> PacingState:
-    missing = _missing(pace, floor)
-    return replace(pace, excused=pace.excused + missing - _within(missing, -MOST_REWARDS, MOST_REWARDS))
+def _write_off_rewards(pace: PacingState, floor: Floor) -> PacingState:
+    missing = _missing_rewards(pace, floor)
+    return replace(pace, excused=pace.excused + missing - _clip(missing, -MOST_REWARDS, MOST_REWARDS))
 
 
-def _missing(pace: PacingState, floor: Floor) -> float:
+def _missing_rewards(pace: PacingState, floor: Floor) -> float:
     return floor.reward * pace.requests - pace.earned - pace.excused
 
 
 def debt(pace: PacingState, goal: Goal) -> float:
-    """D: what was spent beyond the allowance and its reserve, in requests' worth; below 0 if some is left.
+    """D: spending beyond the allowance less its reserve, in requests' worth; below 0 if some is left.
 
-    Of a floor, what was earned beyond it and its reserve, in rewards.
+    For a floor: the rewards earned beyond it and its reserve.
     """
     if isinstance(goal, Floor):
-        return -_missing(pace, goal) - min(FLOOR_RESERVE * pace.requests, MOST_FLOOR_RESERVE)
+        return -_missing_rewards(pace, goal) - min(FLOOR_RESERVE * pace.requests, MOST_FLOOR_RESERVE)
     over = pace.spent_usd - (pace.allowance_usd - pace.forgone_usd)
     return over / budget_per_request(pace, goal) + min(RESERVE * pace.requests, MOST_RESERVE)
 
 
 def budget_per_request(pace: PacingState, goal: Goal) -> float:
-    """b, USD: the budget of a request, or what a day's budget comes to for each of its requests; with a
-    floor, what a request has cost so far."""
+    """b, USD: the budget per request, a day's budget per request so far, or a floor's mean cost so far."""
     if isinstance(goal, Floor):
         return max(pace.spent_usd / pace.requests, _LEAST_USD) if pace.requests else _GUESS_USD
     if goal.per == "request":
@@ -159,19 +150,19 @@ def budget_per_request(pace: PacingState, goal: Goal) -> float:
 
 
 def compute_cost_weight(pace: PacingState, goal: Goal) -> float:
-    """λ, 1/USD."""
+    """The cost weight λ, 1/USD."""
     gain = FLOOR_PROPORTIONAL if isinstance(goal, Floor) else PROPORTIONAL
-    exponent = _within(pace.pressure + gain * debt(pace, goal), *_RANGE)
+    exponent = _clip(pace.pressure + gain * debt(pace, goal), *_RANGE)
     return math.exp(exponent) / budget_per_request(pace, goal)
 
 
 def clip_expected_reward(quality: float) -> float:
-    """An expected reward as it counts until it is known: unlike rewards, it may be outside [0, 1]."""
-    return _within(quality, 0.0, 1.0)
+    """Clip a predicted reward to [0, 1], the range of rewards."""
+    return _clip(quality, 0.0, 1.0)
 
 
 def affordable_usd(pace: PacingState, goal: Goal | None) -> float:
-    """The most that a call may cost that turns out dear; never below 0, and anything without a budget."""
+    """The largest cost that one call may turn out to have; at least 0, and infinite without a budget."""
     if not isinstance(goal, Budget):
         return math.inf
     slack = max(LEAST_SLACK, SLACK * pace.requests)
@@ -180,7 +171,7 @@ def affordable_usd(pace: PacingState, goal: Goal | None) -> float:
 
 @dataclass(frozen=True, slots=True)
 class GoalStatus:
-    """How a goal stands, for its owner.
+    """The state of a goal, for its owner.
 
     ``goal`` is the name of its setting and ``target`` the value. ``requests`` were routed since it was set
     and ``spent_usd`` is what they cost, as far as that is known, else were expected to. Of a budget:
@@ -201,7 +192,7 @@ class GoalStatus:
 
 
 def make_goal_status(pace: PacingState, goal: Goal, now: float) -> GoalStatus:
-    """How the goal stands at ``now``, Unix time, seconds."""
+    """The state of the goal at ``now``, Unix time, seconds."""
     pace = advance_pacing_to(pace, goal, now)
     price = compute_cost_weight(pace, goal)
     if isinstance(goal, Floor):
@@ -219,5 +210,5 @@ def make_goal_status(pace: PacingState, goal: Goal, now: float) -> GoalStatus:
     )
 
 
-def _within(value: float, lowest: float, highest: float) -> float:
+def _clip(value: float, lowest: float, highest: float) -> float:
     return min(max(value, lowest), highest)

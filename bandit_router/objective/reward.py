@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from bandit_router.errors import InvalidInput
 from bandit_router.types import METRICS
 
-_BAD = ("error", "override")
+_LESS_IS_BETTER = ("error", "override")
 """Metrics of which less is better."""
 
 
@@ -32,12 +32,12 @@ def compute_reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -
     caller replaced. A decision with ``error`` = 1 and no weighted metric at all has reward 0. None when
     nothing was said about quality.
     """
-    present = [(w, _goodness(k, metrics[k])) for k, w in weights.items() if k in metrics]
+    present = [(w, _orient_metric(k, metrics[k])) for k, w in weights.items() if k in metrics]
     if not present:
         return 0.0 if metrics.get("error") == 1.0 else None
     total = math.fsum(w for w, _ in present)
     return min(1.0, max(0.0, math.fsum(w * v for w, v in present) / total))
 
 
-def _goodness(metric: str, value: float) -> float:
-    return 1.0 - value if metric in _BAD else value
+def _orient_metric(metric: str, value: float) -> float:
+    return 1.0 - value if metric in _LESS_IS_BETTER else value

@@ -1,4 +1,4 @@
-"""What the settings say of arms before any feedback: the prior of each, and what ties them together."""
+"""The priors of arms before any feedback, from the settings and the arms' prices."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import Arm
 
 COMMON_VARIANCE, ARM_VARIANCE = 0.01, 0.001
-"""Variance of the reward that queries are expected to explain: for all arms alike, and of each arm's own."""
+"""Variance of the reward that queries are expected to explain: in common, and for each arm."""
 
 REFERENCE_USD_PER_MTOK = 3.0
-"""Input and output price together of a model that is expected to be as good as ``prior_mean``."""
+"""The sum of input and output price at which ``prior_mean`` is expected."""
 
 
 def make_arm_prior(section: PosteriorSection, dim: int, arm: Arm, expected: float | None = None) -> Prior:
-    """What is believed of an arm before any feedback: ``expected``, or what its price says.
+    """The prior of an arm: the ``expected`` reward, else the one expected at its price.
 
-    When its price changes so does that, from the next start on.
+    A changed price changes the prior from the next start on.
     """
     if expected is None:
         expected = expected_reward_at_price(section, arm.input_usd_per_mtok + arm.output_usd_per_mtok)
@@ -29,22 +29,22 @@ def make_arm_prior(section: PosteriorSection, dim: int, arm: Arm, expected: floa
 
 
 def expected_reward_at_price(
-    section: PosteriorSection, usd: float, usual: float = REFERENCE_USD_PER_MTOK
+    section: PosteriorSection, usd: float, reference_usd: float = REFERENCE_USD_PER_MTOK
 ) -> float:
     """The reward expected of an arm of this price before any feedback, in [0, 1]::
 
-        prior_mean + price_slope · log10(usd / usual)
+        prior_mean + price_slope · log10(usd / reference_usd)
 
-    What is free has no place in the order: prior_mean.
+    A free arm gets prior_mean.
     """
     if usd <= 0.0:
         return section.prior_mean
-    decades = math.log10(usd) - math.log10(usual)  # a quotient of tiny numbers may be 0
+    decades = math.log10(usd) - math.log10(reference_usd)  # a quotient of tiny numbers may be 0
     return min(1.0, max(0.0, section.prior_mean + section.price_slope * decades))
 
 
 def make_level_prior(section: PosteriorSection, dim: int, expected: float | None = None) -> Prior:
-    """Reward ``expected`` whatever the query, give or take: x[0] is the bias, the rest features."""
+    """A prior that expects the same reward for every query; x[0] is the bias, the rest are features."""
     mean = np.zeros(dim)
     mean[0] = section.prior_mean if expected is None else expected
     precision = np.full(dim, section.weight_std**-2.0)
@@ -53,7 +53,7 @@ def make_level_prior(section: PosteriorSection, dim: int, expected: float | None
 
 
 def make_hyperprior(section: PosteriorSection) -> Hyperprior | None:
-    """What ties the arms together; None when they are independent."""
+    """The hyperprior of the configured model; None if arms are independent."""
     if section.model == "independent":
         return None
     return Hyperprior(

@@ -58,18 +58,18 @@ def encode_posterior(posterior: Posterior) -> bytes:
         posterior.prior_mean,
         posterior.prior_precision,
         posterior.cross,
-        _packed(posterior.second),
+        _pack_triangles(posterior.second),
         posterior.square,
     ]
     if posterior.warm is not None:
         second, cross, square, weight = posterior.warm.sums
-        arrays += [cross, _packed(second), square, weight]
-    return _seal(MAGIC, FORMAT, header, arrays)
+        arrays += [cross, _pack_triangles(second), square, weight]
+    return _write_blob(MAGIC, FORMAT, header, arrays)
 
 
 def decode_posterior(blob: bytes) -> Posterior:
     """The posterior that :func:`encode_posterior` was given. Raises SnapshotCorrupt when it cannot be."""
-    return _unseal(blob, MAGIC, _READABLE, _assemble)
+    return _read_blob(blob, MAGIC, _READABLE, _assemble_posterior)
 
 
 def encode_latencies(latencies: Latencies) -> bytes:
@@ -80,22 +80,22 @@ def encode_latencies(latencies: Latencies) -> bytes:
         "count": latencies.count.tolist(),
         "half_life_s": latencies.half_life_s,
     }
-    return _seal(_LATENCIES, _LATENCIES_FORMAT, header, [latencies.bins])
+    return _write_blob(_LATENCIES, _LATENCIES_FORMAT, header, [latencies.bins])
 
 
 def decode_latencies(blob: bytes) -> Latencies:
     """The latencies that :func:`encode_latencies` was given. Raises SnapshotCorrupt when it cannot be."""
-    return _unseal(blob, _LATENCIES, (_LATENCIES_FORMAT,), _assemble_latencies)
+    return _read_blob(blob, _LATENCIES, (_LATENCIES_FORMAT,), _assemble_latencies)
 
 
-def _seal(magic: bytes, version: int, header: _Header, arrays: Sequence[FloatArray]) -> bytes:
+def _write_blob(magic: bytes, version: int, header: _Header, arrays: Sequence[FloatArray]) -> bytes:
     text = json.dumps(header, sort_keys=True).encode()
     body = b"".join(np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays)
     content = _PREFIX.pack(magic, version, len(text)) + text + body
     return content + hashlib.sha256(content).digest()
 
 
-def _unseal(
+def _read_blob(
     blob: bytes,
     expected: bytes,
     readable: tuple[int, ...],
@@ -118,21 +118,21 @@ def _unseal(
         raise SnapshotCorrupt(f"the snapshot is malformed: {error!r}; run `bandit-router rebuild`") from error
 
 
-def _packed(second: FloatArray) -> FloatArray:
+def _pack_triangles(second: FloatArray) -> FloatArray:
     """The lower triangles of symmetric matrices (K, d, d), (K, d(d+1)/2)."""
     rows, columns = np.tril_indices(second.shape[-1])
     triangles: FloatArray = second[:, rows, columns]
     return triangles
 
 
-def _unpacked(triangles: FloatArray, dim: int) -> FloatArray:
+def _unpack_triangles(triangles: FloatArray, dim: int) -> FloatArray:
     second = np.zeros((len(triangles), dim, dim))
     rows, columns = np.tril_indices(dim)
     second[:, rows, columns] = second[:, columns, rows] = triangles
     return second
 
 
-def _assemble(version: int, header: _Header, numbers: FloatArray) -> Posterior:
+def _assemble_posterior(version: int, header: _Header, numbers: FloatArray) -> Posterior:
     k, d = len(header["arms"]), header["dim"]
     triangle = d * (d + 1) // 2
     shapes = [(k, d), (k, d), (k, d), (k, triangle), (k,), (k, d), (k, triangle), (k,), (k,)]
@@ -149,20 +149,20 @@ def _assemble(version: int, header: _Header, numbers: FloatArray) -> Posterior:
         noise_variance=header["noise_variance"],
         prior_mean=prior_mean,
         prior_precision=prior_precision,
-        second=_unpacked(packed, d),
+        second=_unpack_triangles(packed, d),
         cross=cross,
         square=more[0] if more else np.zeros(k),
         count=np.array(header["count"], dtype=np.int64).reshape(k),
         hyperprior=None if hyperprior is None else Hyperprior(**hyperprior),
         half_life_s=header["half_life_s"],
-        as_of=_time(header),
-        warm=None if not warm else _warm(more[1:], d, **warm),
+        as_of=_read_as_of(header),
+        warm=None if not warm else _assemble_warm_start(more[1:], d, **warm),
     )
 
 
-def _warm(parts: list[FloatArray], dim: int, weight: float, since: float) -> WarmStart:
+def _assemble_warm_start(parts: list[FloatArray], dim: int, weight: float, since: float) -> WarmStart:
     cross, packed, square, rows = parts
-    return WarmStart(RegressionSums(_unpacked(packed, dim), cross, square, rows), weight, since)
+    return WarmStart(RegressionSums(_unpack_triangles(packed, dim), cross, square, rows), weight, since)
 
 
 def _assemble_latencies(_version: int, header: _Header, numbers: FloatArray) -> Latencies:
@@ -172,9 +172,9 @@ def _assemble_latencies(_version: int, header: _Header, numbers: FloatArray) -> 
         bins=numbers.reshape(k, BINS).copy(),
         count=np.array(header["count"], dtype=np.int64).reshape(k),
         half_life_s=header["half_life_s"],
-        as_of=_time(header),
+        as_of=_read_as_of(header),
     )
 
 
-def _time(header: _Header) -> float:
+def _read_as_of(header: _Header) -> float:
     return -math.inf if header["as_of"] is None else header["as_of"]

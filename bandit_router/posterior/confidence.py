@@ -1,23 +1,14 @@
-"""What a confidence is worth: P(answer is good | confidence, context), per arm, learned from feedback.
+"""Calibrators: P(answer is good | confidence, context) per arm, learned from feedback.
 
-The posterior of rewards once more (:mod:`bandit_router.posterior.hierarchical`), of contexts with two
-features of the confidence c of a query's first answer behind them::
+They are a second posterior of rewards (:mod:`bandit_router.posterior.hierarchical`) whose contexts have two
+more features, of the confidence c of the query's first answer::
 
     z = [x, c, logit(c) / logit(0.99)],    c within [0.01, 0.99] for the logit
 
-so that it says how good an answer is by the words of the query and by how sure its model was. An arm that
-was asked first is judged by its own confidence; an arm that was asked again, by that of the answer before.
-So it is learned, too, how much better the expensive arm does on what the cheap one was unsure of. (An arm
-that is ``cascade.expensive`` now and was not before has evidence of both kinds in one row.)
-
-The features of c are directions of their own, so that the scale of x does not matter.
-
-Chosen on llm_confidence, from 1,500 queries with all outcomes, evaluated on the others: area under
-share-escalated against quality, llama-3.1-8b and claude-3-haiku to gpt-4o. Raw confidence .653 and .674;
-this .662 and .731. With c among the directions of x .663 and .741, but worse where only outcomes of executed
-answers are known, and at other scales of c (.604 and .629 at half of it); a calibrator of c alone .653 and
-.674; of [c, c², logit c, predicted reward] .663 and .725; ridge on z .659 and .718; without c for the
-expensive arm .652 and .714; logistic regression .651 and .715; gradient boosting .623 and .681.
+An arm that was asked first is calibrated by its own confidence; an arm that was asked again, by that of the
+answer before. So the expensive arm also learns how much better it does on what the cheap one was unsure of.
+(An arm that became ``cascade.expensive`` later has evidence of both kinds in one row.) The features of c are
+directions of their own, so that the scale of x does not matter.
 """
 
 from __future__ import annotations
@@ -32,7 +23,7 @@ from bandit_router.posterior.prior import Prior
 from bandit_router.types import FloatArray
 
 CONFIDENCE_FEATURES = 2
-"""How many numbers of z are of the confidence."""
+"""The number of confidence features in z."""
 
 CONFIDENCE_HYPERPRIOR = Hyperprior(
     level_std=0.3,
@@ -42,21 +33,20 @@ CONFIDENCE_HYPERPRIOR = Hyperprior(
     noise_std=0.39,
     apart=CONFIDENCE_FEATURES,
 )
-"""That of rewards at its defaults but for ``arm_variance``, which is not estimated; the settings have no say.
-Confidence counts apart from x."""
+"""The defaults of rewards, except that ``arm_variance`` is not estimated; no setting changes it."""
 
 _SUREST = 0.99
 _SCALE = math.log(_SUREST / (1.0 - _SUREST))
 
 
 def append_confidence(x: FloatArray, confidence: float) -> FloatArray:
-    """z (d + 2,) of a context x (d,)."""
+    """z (d + 2,): the context x (d,) with the features of the confidence."""
     c = min(max(confidence, 1.0 - _SUREST), _SUREST)
     return np.concatenate([x, [confidence, math.log(c / (1.0 - c)) / _SCALE]])
 
 
 def empty_calibrators(rewards: Posterior) -> Posterior:
-    """What is believed of the same arms before any confidence is known: what is expected of their rewards."""
+    """Calibrators of the same arms without evidence; they expect what is expected of the rewards."""
     return Posterior.empty(
         {
             arm: make_calibrator_prior(mean)

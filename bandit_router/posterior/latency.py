@@ -29,7 +29,7 @@ SMALLEST_S = 1e-3
 GAMMA = (1.0 + ACCURACY) / (1.0 - ACCURACY)
 BINS = math.ceil(math.log(METRICS["latency_s"] / SMALLEST_S) / math.log(GAMMA)) + 1
 
-_NOTHING = 1e-6  # of a call: what rounding leaves when all was taken back
+_NEGLIGIBLE = 1e-6  # of a call: what rounding leaves when all was taken back
 _ROUNDING = 1e-9  # of a share
 
 
@@ -148,7 +148,7 @@ class Latencies:
             raise InvalidInput("latency_s", "is not finite", "drop the row")
         self.advance(float(at.max()))
         w = decay_weights(at, self.as_of, self.half_life_s)
-        where = np.clip(np.ceil(_position(latencies_s)), 0, BINS - 1).astype(np.int64)
+        where = np.clip(np.ceil(_bin_position(latencies_s)), 0, BINS - 1).astype(np.int64)
         self.bins[k] += sign * np.bincount(where, w, BINS)
         self.count[k] += sign * latencies_s.size
 
@@ -160,7 +160,7 @@ class Latencies:
         None when nothing was timed.
         """
         reached = np.cumsum(self.bins[self._index[arm]])
-        if reached[-1] <= _NOTHING:
+        if reached[-1] <= _NEGLIGIBLE:
             return None
         i = int(np.searchsorted(reached, reached[-1] * max(q - _ROUNDING, _ROUNDING)))
         return SMALLEST_S * 2.0 * GAMMA**i / (GAMMA + 1.0)
@@ -171,8 +171,8 @@ class Latencies:
         Each call counts by its weight. The bin that the deadline falls into is shared out in the logarithm.
         """
         total = self.bins.sum(axis=1)
-        total[total <= _NOTHING] = 0.0
-        position = min(float(_position(deadline_s)), BINS - 1.0)
+        total[total <= _NEGLIGIBLE] = 0.0
+        position = min(float(_bin_position(deadline_s)), BINS - 1.0)
         if position < 0.0:
             return total, np.zeros_like(total)
         whole = int(position)
@@ -187,7 +187,7 @@ class Latencies:
         return within / total if total else None
 
 
-def _position(latency_s: FloatArray | float) -> FloatArray:
+def _bin_position(latency_s: FloatArray | float) -> FloatArray:
     """log_γ of a latency over SMALLEST_S: bin i ends at i. Negative below SMALLEST_S, finite at 0."""
     ratio = np.maximum(latency_s, SMALLEST_S / GAMMA) / SMALLEST_S
     found: FloatArray = np.log(ratio) / math.log(GAMMA)

@@ -1,4 +1,4 @@
-"""All that is learned, as one: made empty, warmed, read from a snapshot and written to one."""
+"""The model state: posteriors of reward, cost and confidence, and latencies; from and to a snapshot."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from bandit_router.types import Snapshot
 
 
 class ModelState(NamedTuple):
-    """A snapshot, of the same arms throughout: the posterior of rewards, that of the roots of cost over list
-    cost, latencies, and the posterior of rewards given a confidence, which is None where no cascade is on."""
+    """The posterior of rewards, that of cost roots, latencies, and the calibrators, all of the same arms.
+
+    ``calibrators`` are None if no cascade is on.
+    """
 
     rewards: Posterior
     costs: Posterior
@@ -30,16 +32,16 @@ class ModelState(NamedTuple):
 
     @property
     def components(self) -> tuple[Posterior | Latencies, ...]:
-        """All that there is."""
-        return tuple(part for part in self if part is not None)
+        """Its components, without calibrators if there are none."""
+        return tuple(component for component in self if component is not None)
 
     def copy(self) -> ModelState:
-        """The same, to be changed apart."""
+        """An independent copy."""
         calibrators = self.calibrators and self.calibrators.copy()
         return ModelState(self.rewards.copy(), self.costs.copy(), self.latencies.copy(), calibrators)
 
     def without_evidence(self) -> ModelState:
-        """The same arms and priors, having seen nothing."""
+        """The same arms and priors without evidence."""
         return ModelState(
             self.rewards.without_evidence(),
             self.costs.without_evidence(),
@@ -49,7 +51,7 @@ class ModelState(NamedTuple):
 
 
 def empty_costs(rewards: Posterior) -> Posterior:
-    """What is believed of the costs of the same arms before any was reported."""
+    """The posterior of cost roots of the same arms, without evidence."""
     return Posterior.empty(
         dict.fromkeys(rewards.arms, make_cost_prior(rewards.dim)),
         schema_id=rewards.schema_id,
@@ -61,31 +63,31 @@ def empty_costs(rewards: Posterior) -> Posterior:
 
 
 def empty_latencies(rewards: Posterior) -> Latencies:
-    """The same arms before any was timed."""
+    """The latencies of the same arms, without evidence."""
     return Latencies.empty(rewards.arms, rewards.half_life_s)
 
 
 def apply_warm_start(
-    learned: ModelState, evidence: WarmStartEvidence | None, trust: float | None, since: float
+    state: ModelState, evidence: WarmStartEvidence | None, trust: float | None, since: float
 ) -> ModelState:
-    """The same with this warm start and no other; None for without. ``since`` is Unix time, seconds."""
-    found = learned.copy()
-    found.rewards.warm = found.costs.warm = None
+    """A copy whose warm start is this evidence, or none; ``since`` is Unix time, seconds."""
+    warmed = state.copy()
+    warmed.rewards.warm = warmed.costs.warm = None
     if evidence is not None:
-        weight, theirs, ours = evidence.weight(trust), evidence.arms, found.rewards.arms
-        found.rewards.warm = WarmStart(align_sums(evidence.rewards, theirs, ours), weight, since)
-        found.costs.warm = WarmStart(align_sums(evidence.costs, theirs, ours), weight, since)
-    return found
+        weight, theirs, ours = evidence.weight(trust), evidence.arms, warmed.rewards.arms
+        warmed.rewards.warm = WarmStart(align_sums(evidence.rewards, theirs, ours), weight, since)
+        warmed.costs.warm = WarmStart(align_sums(evidence.costs, theirs, ours), weight, since)
+    return warmed
 
 
 def align_warm_start(source: ModelState, arms: Sequence[str]) -> tuple[WarmStart | None, WarmStart | None]:
-    """The warm start of rewards and of costs, for these arms."""
+    """The warm starts of rewards and of costs, aligned to these arms."""
     rewards, costs = (p.warm and p.warm.align(p.arms, arms) for p in (source.rewards, source.costs))
     return rewards, costs
 
 
 def decode_state(snapshot: Snapshot) -> ModelState:
-    """What a snapshot says. Raises SnapshotCorrupt."""
+    """The model state of a snapshot. Raises SnapshotCorrupt."""
     rewards = decode_posterior(snapshot.posterior)
     return ModelState(
         rewards,
@@ -95,10 +97,8 @@ def decode_state(snapshot: Snapshot) -> ModelState:
     )
 
 
-def encode_state(learned: ModelState) -> Snapshot:
-    """The inverse of :func:`decode_state`."""
-    latencies = encode_latencies(learned.latencies) if learned.latencies.count.any() else None
-    calibrators = None if learned.calibrators is None else encode_posterior(learned.calibrators)
-    return Snapshot(
-        encode_posterior(learned.rewards), encode_posterior(learned.costs), latencies, calibrators
-    )
+def encode_state(state: ModelState) -> Snapshot:
+    """The snapshot of a model state; the inverse of :func:`decode_state`."""
+    latencies = encode_latencies(state.latencies) if state.latencies.count.any() else None
+    calibrators = None if state.calibrators is None else encode_posterior(state.calibrators)
+    return Snapshot(encode_posterior(state.rewards), encode_posterior(state.costs), latencies, calibrators)

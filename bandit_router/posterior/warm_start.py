@@ -111,20 +111,20 @@ def evidence_from_labels(
     return WarmStartEvidence(
         arms=tuple(arms),
         schema_id=schema_id,
-        rewards=_sums(x, reward, np.ones_like(known)),
-        costs=_sums(x, np.where(known, root, 0.0), known),
+        rewards=_sum_known(x, reward, np.ones_like(known)),
+        costs=_sum_known(x, np.where(known, root, 0.0), known),
         queries=float(len(x)),
-        worth=1.0 / (1.0 - _in_common(reward)),
+        worth=1.0 / (1.0 - _estimate_shared_variance(reward)),
         source=source,
     )
 
 
-def _sums(x: FloatArray, y: FloatArray, known: npt.NDArray[np.bool_]) -> RegressionSums:
+def _sum_known(x: FloatArray, y: FloatArray, known: npt.NDArray[np.bool_]) -> RegressionSums:
     second = np.stack([x[rows].T @ x[rows] for rows in known.T])
     return RegressionSums(second, y.T @ x, (y**2).sum(axis=0), known.sum(axis=0).astype(np.float64))
 
 
-def _in_common(y: FloatArray) -> float:
+def _estimate_shared_variance(y: FloatArray) -> float:
     """ρ of outcomes (n, K), in [0, 2/3]."""
     if y.shape[1] < 2 or len(y) < 2:
         return 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bandit_router.cascade.escalation import EscalationRule, make_escalation_rule
+from bandit_router.cascade.escalation_rule import EscalationRule, make_escalation_rule
 from bandit_router.errors import ConfigError, InvalidInput, SchemaMismatch
 from bandit_router.features import Pipeline, build_pipeline
 from bandit_router.learning.learner import Learner, make_learner
@@ -87,4 +87,4 @@ def _check_arms_exist(settings: Settings, policy: Policy, arms: Sequence[str]) -
     except InvalidInput as error:
         raise ConfigError(str(error)) from error
     off = [section.name for section in settings.arms if not section.enabled]
-    check_workflows(settings.workflow_arms(), arms=arms, off=off)
+    check_workflows(settings.workflow_arms(), arms=arms, disabled=off)

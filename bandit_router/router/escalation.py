@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from bandit_router.cascade.escalation import (
-    AnsweredDecision,
-    CallChain,
-    EscalationRule,
-    accept_expensive_answer,
-    remaining_deadline,
-    sum_calls,
-)
+from bandit_router.cascade.call_chain import CallChain, sum_calls
+from bandit_router.cascade.escalation import accept_expensive_answer
+from bandit_router.cascade.escalation_rule import EscalationRule
+from bandit_router.cascade.retry import AnsweredDecision, remaining_deadline
 from bandit_router.errors import InvalidInput
 from bandit_router.objective.pacing import affordable_usd
 from bandit_router.objective.reward import check_metric

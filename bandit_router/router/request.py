@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from bandit_router.cascade.escalation import make_retry_signals
+from bandit_router.cascade.retry import make_retry_signals
 from bandit_router.errors import InvalidInput
 from bandit_router.features import Pipeline, estimate_input_tokens, read_query
 from bandit_router.objective.pacing import PacingState, affordable_usd, compute_cost_weight

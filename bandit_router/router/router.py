@@ -8,7 +8,8 @@ from typing import Any, Unpack
 
 import uuid_utils
 
-from bandit_router.cascade.escalation import CallChain, escalate
+from bandit_router.cascade.call_chain import CallChain
+from bandit_router.cascade.escalation import escalate
 from bandit_router.errors import InvalidInput
 from bandit_router.learning.audit import AuditReport, audit_store
 from bandit_router.objective.pacing import GoalStatus

@@ -1,4 +1,4 @@
-"""The pure core of a decision: request and snapshot in, decision out. No I/O, no clock, no state."""
+"""Decide: request and published model in, decision out; pure, without I/O, clock or state."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, S
 class Request:
     """One call to route, checked. ``cost_weight`` is in 1/USD.
 
-    With ``since`` the conversation keeps its arm, unless it was not heard of since that Unix time, seconds;
-    ``kept`` is how it stands, None before it began.
+    With ``since``, the conversation keeps its arm unless its newest decision is before that Unix time,
+    seconds. ``kept`` is the conversation as stored, None before it began.
     """
 
     x: FloatArray
@@ -40,10 +40,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedModel:
-    """What a worker decides with until the next refresh: one snapshot, solved, and its arms.
+    """The model a worker decides with until the next refresh: one snapshot, solved, and its arms.
 
-    ``costs`` and ``latencies`` know the same arms as ``posterior``, and so do ``calibrators``, which are None
-    where no cascade is on.
+    ``costs``, ``latencies`` and ``calibrators`` have the arms of ``posterior``; ``calibrators`` are None if
+    no cascade is on.
     """
 
     version: int
@@ -75,20 +75,22 @@ def score_arms(
 
 
 def predict_costs(view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
-    """What a call of each arm is expected to cost at x (d,), from its list cost, USD."""
-    return _priced(view.costs, predict_cost_ratios(view.costs, x), listed_usd)
+    """Expected cost of a call of each arm at x (d,), USD, from its list cost."""
+    return _multiply_list_costs(view.costs, predict_cost_ratios(view.costs, x), listed_usd)
 
 
 def predict_high_costs(
     view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]
 ) -> dict[str, float]:
-    """What a call of each arm may well cost at x (d,): more is rare. USD."""
-    return _priced(view.costs, predict_high_cost_ratios(view.costs, x), listed_usd)
+    """The cost, USD, that a call of each arm at x (d,) exceeds rarely, from its list cost."""
+    return _multiply_list_costs(view.costs, predict_high_cost_ratios(view.costs, x), listed_usd)
 
 
-def _priced(costs: Posterior, ratios: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
-    times = ratios.tolist()
-    return {arm: listed * times[costs.index(arm)] for arm, listed in listed_usd.items()}
+def _multiply_list_costs(
+    costs: Posterior, ratios: FloatArray, listed_usd: Mapping[str, float]
+) -> dict[str, float]:
+    factors = ratios.tolist()
+    return {arm: listed * factors[costs.index(arm)] for arm, listed in listed_usd.items()}
 
 
 def decide(
@@ -101,7 +103,7 @@ def decide(
     now: float,
     rng: np.random.Generator,
 ) -> Decision:
-    """Narrow, score, take the arm it is pinned to or else ask the policy and sample.
+    """Filter the arms, score them, apply precedence, else sample from the policy's PMF.
 
     Raises NoEligibleArm or InvalidInput.
     """

@@ -1,4 +1,4 @@
-"""What narrows the choice before a policy sees it: switches, capabilities, context windows, costs, time."""
+"""Eligibility: filter the arms by switches, capabilities, context windows, costs, quality and deadline."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TOO_DEAR = "may cost more than the budget has left for one call"
 
 
 class Limits(NamedTuple):
-    """What a query may go to. Costs are USD per call.
+    """The limits of a request on its arms. Costs are USD per call.
 
     ``require`` lists capabilities the model must have; ``allow`` names the only arms the caller accepts.
-    ``max_cost_usd`` is the caller's, and excludes whatever is expected to cost more. ``affordable_usd`` is
-    what the router's budget has left for this call: it excludes whatever may well cost more, but never what
-    is expected to cost least.
-    ``min_quality`` excludes arms that are not good enough for the query, but never the best of them.
-    ``forbid`` names arms the caller does not accept; without the arm of ``pin`` nothing else will do.
+    ``max_cost_usd`` is the caller's and excludes arms that are expected to cost more. ``affordable_usd`` is
+    what the router's budget has left for this call: it excludes arms that may cost more, but never the one
+    expected to cost least. ``min_quality`` excludes arms that are not good enough for the query, but never
+    the best. ``forbid`` names arms the caller does not accept. If the arm of ``pin`` is excluded, no other
+    replaces it.
     """
 
     input_tokens: int
@@ -44,19 +44,19 @@ def filter_arms(
     latencies: Latencies | None = None,
     high_usd: Mapping[str, float] | None = None,
 ) -> tuple[list[Arm], dict[str, str]]:
-    """The arms a query may go to, in order, and what excluded each of the others.
+    """The eligible arms, in order, and the reason that excluded each of the others.
 
-    ``costs_usd`` is the expected cost of every arm, ``latencies`` what is known of them, None if nothing.
-    ``high_usd`` is what a call may well cost, which a budget has to bear; as expected, if None.
+    ``costs_usd`` is the expected cost of every arm, ``latencies`` their timings, None if not known.
+    ``high_usd`` is the cost that a call exceeds rarely, which the budget must bear; the expected one if None.
     A model must hold the prompt and the answer expected of it in its context window.
 
-    Raises NoEligibleArm, ArmExcluded for the arm of a pin, and InvalidInput for names that are no arms.
+    Raises NoEligibleArm, ArmExcluded for the arm of a pin, and InvalidInput for unknown names.
     """
-    _check_known(arms, limits)
+    _check_arm_names(arms, limits)
     excluded = {}
     eligible = []
     for arm in arms:
-        why = _obstacle(arm, limits, costs_usd)
+        why = _explain_exclusion(arm, limits, costs_usd)
         if why is None:
             eligible.append(arm)
         else:
@@ -79,15 +79,15 @@ def filter_arms(
 def affordable_arms(
     costs_usd: Mapping[str, float], high_usd: Mapping[str, float], most_usd: float
 ) -> dict[str, float]:
-    """The expected costs of arms of which a call may well cost at most this, and always the lowest."""
+    """The expected costs of the arms whose calls rarely cost more than this, and always the lowest."""
     lowest = min(costs_usd.values())
     return {arm: cost for arm, cost in costs_usd.items() if high_usd[arm] <= most_usd or cost <= lowest}
 
 
 def exclude_low_quality(scores: Scores, min_quality: float) -> dict[str, str]:
-    """What excludes each arm whose reward is believed to be below the floor, give or take its width.
+    """The arms to exclude whose mean plus width is below the floor, each with the reason.
 
-    An arm that may be good enough, for all that is known, stays; so does the one that is believed the best.
+    An uncertain arm that may be good enough stays, and so does the best one.
     """
     best = int(scores.mean.argmax())
     below = scores.mean + scores.std < min_quality
@@ -98,8 +98,8 @@ def exclude_low_quality(scores: Scores, min_quality: float) -> dict[str, str]:
     }
 
 
-def _check_known(arms: Sequence[Arm], limits: Limits) -> None:
-    """Raise InvalidInput for a name that is no arm."""
+def _check_arm_names(arms: Sequence[Arm], limits: Limits) -> None:
+    """Raise InvalidInput for the name of an unknown arm."""
     if limits.allow is None and not limits.forbid and limits.pin is None:
         return
     known = [arm.name for arm in arms]
@@ -110,7 +110,7 @@ def _check_known(arms: Sequence[Arm], limits: Limits) -> None:
             raise InvalidInput(field, f"{unknown[0]!r} is not an arm", f"use some of {', '.join(known)}")
 
 
-def _obstacle(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str | None:
+def _explain_exclusion(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str | None:
     if not arm.enabled:
         return "disabled"
     if limits.allow is not None and arm.name not in limits.allow:

@@ -1,14 +1,14 @@
-"""What goes before the policy, and in which order. The only place that says so:
+"""Precedence: what settles a decision before the policy chooses, in this order:
 
 1. override: the caller names the arm;
 2. workflow: the settings pin the arm, for every step of a known workflow;
-3. conversation: it keeps the arm it began with, but for one promotion to a dearer one;
-4. the policy chooses. Where the arm of a conversation is not eligible, it chooses among the rest, for this
-   call only: the conversation keeps its arm.
+3. conversation: it keeps the arm it began with, except for one promotion to a dearer arm;
+4. the policy chooses. If the arm of a conversation is not eligible, the policy chooses among the others, for
+   this call only: the conversation keeps its arm.
 
-Override and workflow get their arm, or an error that says what excludes it; they are not held to what the
-router's budget has left for a call, nor to ``min_quality``, and they neither begin a conversation nor change
-one. None of the first three is exploration: the PMF is one-hot on the arm, over all that were eligible.
+Override and workflow get their arm, or an error that says what excludes it. Neither the router's budget nor
+``min_quality`` applies to them, and they neither begin nor change a conversation. None of the first three
+explores: the PMF is one-hot on the arm, over all eligible arms.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CERTAIN = frozenset({Reason.OVERRIDE, Reason.WORKFLOW, Reason.STICKY, Reason.PRO
 
 
 class Pin(NamedTuple):
-    """The arm that a request must have; ``by`` says who says so, for the error when it cannot."""
+    """The arm that a request must have; ``by`` says who demands it, for the error message."""
 
     arm: str
     reason: Reason
@@ -34,7 +34,7 @@ class Pin(NamedTuple):
 
 
 class StickyConversation(NamedTuple):
-    """A conversation as it was found, and what a promotion takes: a gain in utility and a cost in USD."""
+    """A conversation as stored, and what a promotion must gain in utility and costs in USD."""
 
     conversation: Conversation
     promote_gain: float
@@ -42,7 +42,7 @@ class StickyConversation(NamedTuple):
 
 
 def make_pin(override: str | None, workflow: str | None, workflows: Mapping[str, str]) -> Pin | None:
-    """The pin of a request, if it has one. ``workflows`` maps names to arms. Raises InvalidInput."""
+    """The pin of a request, None without one. ``workflows`` maps names to arms. Raises InvalidInput."""
     if workflow is not None and workflow not in workflows:
         fix = f"use one of {', '.join(workflows)}" if workflows else "declare it under [[workflows]]"
         raise InvalidInput("workflow", f"{workflow!r} is not a workflow", fix)
@@ -56,17 +56,17 @@ def make_pin(override: str | None, workflow: str | None, workflows: Mapping[str,
 def apply_precedence(
     pin: Pin | None, kept: StickyConversation | None, scores: Scores, cost_weight: float
 ) -> tuple[int, Reason] | None:
-    """Index of the arm that the decision must have, and why; None where the policy chooses."""
+    """Index of the arm that the decision must have, and why; None if the policy chooses."""
     if pin is not None:
         return scores.arms.index(pin.arm), pin.reason
     if kept is None or kept.conversation.arm not in scores.arms:
         return None
     present = scores.arms.index(kept.conversation.arm)
-    better = _promotion(kept, present, scores, cost_weight)
+    better = _find_promotion(kept, present, scores, cost_weight)
     return (present, Reason.STICKY) if better is None else (better, Reason.PROMOTION)
 
 
-def _promotion(kept: StickyConversation, present: int, scores: Scores, cost_weight: float) -> int | None:
+def _find_promotion(kept: StickyConversation, present: int, scores: Scores, cost_weight: float) -> int | None:
     """The best of the arms that cost more, when u_best − u_present ≥ gain + λ · cost of the switch."""
     if kept.conversation.promoted or not kept.promote_gain:
         return None
@@ -78,10 +78,10 @@ def _promotion(kept: StickyConversation, present: int, scores: Scores, cost_weig
     return best if gain >= kept.promote_gain + cost_weight * kept.switch_usd else None
 
 
-def check_workflows(workflows: Mapping[str, str], arms: Collection[str], off: Collection[str]) -> None:
-    """Raise ConfigError when a workflow is pinned to an arm that is not there, or off in the settings."""
+def check_workflows(workflows: Mapping[str, str], arms: Collection[str], disabled: Collection[str]) -> None:
+    """Raise ConfigError if a workflow is pinned to an unknown or disabled arm."""
     for name, arm in workflows.items():
-        if arm in off:
+        if arm in disabled:
             raise ConfigError(f"workflows: {name!r} is pinned to arm {arm!r}, which has enabled = false")
         if arm not in arms:
             fix = f"use one of {', '.join(sorted(arms))}"

@@ -1,7 +1,7 @@
-"""P(complex | x) by logistic regression, and the file it is kept in.
+"""Classifier: P(complex | x) by logistic regression, and the file that stores it.
 
 The file is JSON, so that loading it runs nothing and anyone can read it. It names the pipeline whose
-contexts it reads, what it was trained on and how well it did, and carries the SHA-256 of all that.
+contexts it reads, its training data and its metrics, and ends with the SHA-256 of all this.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ FORMAT = 1
 """Raise it with every change of what the file holds or means."""
 
 P_COMPLEX, CLASSIFIER = "p_complex", "classifier"
-"""The signals: the probability, and the start of the checksum of the file it is from."""
+"""The signals: the probability, and the first digits of the checksum of the classifier's file."""
 
-_CURE = "train it again with `bandit-router train-classifier`"
+_REMEDY = "train it again with `bandit-router train-classifier`"
 _VECTORS = ("mean", "scale", "coefficients")
 _NUMBERS = ("intercept", "calibration_slope", "calibration_intercept", "threshold")
 _TEXTS = ("schema_id", "cheap", "expensive", "threshold_why", "trained_at", "source")
@@ -69,7 +69,7 @@ class Classifier:
     @cached_property
     def digest(self) -> str:
         """The first 12 hexadecimal digits of the file's checksum."""
-        return _checksum(_content(self))[:_DIGEST_CHARS]
+        return _checksum(_to_json(self))[:_DIGEST_CHARS]
 
     @cached_property
     def _weights(self) -> FloatArray:
@@ -86,11 +86,11 @@ class Classifier:
 
     def p_complex_many(self, x: FloatArray) -> FloatArray:
         """P(complex | x) of contexts x (n, d), shape (n,)."""
-        found: FloatArray = 0.5 + 0.5 * np.tanh(0.5 * (x @ self._weights + self._bias))
-        return found
+        probabilities: FloatArray = 0.5 + 0.5 * np.tanh(0.5 * (x @ self._weights + self._bias))
+        return probabilities
 
     def __call__(self, query: Query | None, x: FloatArray) -> Signals:
-        """The signals of a context x (d,), whatever query it is of."""
+        """The signals of a context x (d,); the query is not read."""
         del query
         return {P_COMPLEX: self.p_complex(x), CLASSIFIER: self.digest}
 
@@ -101,13 +101,13 @@ class Classifier:
                 "classifier.artifact",
                 f"{where} reads contexts {self.schema_id!r} of {self.dim} numbers, "
                 f"these are {schema_id!r} of {dim}",
-                f"restore the [features] settings it was trained with, or {_CURE}",
+                f"restore the [features] settings it was trained with, or {_REMEDY}",
             )
 
 
 def save_classifier(classifier: Classifier, path: Path) -> None:
     """Write the file, whole or not at all. Raises ConfigError when it cannot be written."""
-    content = _content(classifier)
+    content = _to_json(classifier)
     text = json.dumps(content | {"sha256": _checksum(content)}, indent=1, allow_nan=False)
     scratch = path.with_name(path.name + ".part")
     try:
@@ -123,68 +123,68 @@ def load_classifier(path: str | Path) -> Classifier:
     Raises ConfigError, which names the file and what is wrong with it: no such file, not JSON, another
     format, a checksum that does not match, a field that is missing, of the wrong kind or not finite.
     """
-    content = _read(path)
+    content = _read_json(path)
     if content.get("format") != FORMAT:
-        _fail(path, f"has format {content.get('format')!r}, this package reads {FORMAT}")
+        _refuse(path, f"has format {content.get('format')!r}, this package reads {FORMAT}")
     claimed = content.pop("sha256", None)
     try:
-        found = _checksum(content)
+        actual = _checksum(content)
     except ValueError:
-        _fail(path, "holds a number that is not finite")
-    if claimed != found:
-        _fail(path, "does not match its checksum, so it was changed or damaged")
-    return _make(path, content)
+        _refuse(path, "holds a number that is not finite")
+    if claimed != actual:
+        _refuse(path, "does not match its checksum, so it was changed or damaged")
+    return _build_classifier(path, content)
 
 
-def _read(path: str | Path) -> dict[str, Any]:
+def _read_json(path: str | Path) -> dict[str, Any]:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: is not there; make it with `bandit-router train-classifier --out {path}`"
+            f"{path}: does not exist; make it with `bandit-router train-classifier --out {path}`"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
-        _fail(path, f"cannot be read as JSON: {error}")
+        _refuse(path, f"cannot be read as JSON: {error}")
     if not isinstance(content, dict):
-        _fail(path, "holds no JSON object")
+        _refuse(path, "does not hold a JSON object")
     return content
 
 
-def _make(path: str | Path, content: dict[str, Any]) -> Classifier:
+def _build_classifier(path: str | Path, content: dict[str, Any]) -> Classifier:
     names = {f.name for f in fields(Classifier)}
     if problem := names.symmetric_difference(content.keys() - {"format", "dim"}):
-        _fail(path, f"lacks, or should not have, {', '.join(sorted(problem))}")
+        _refuse(path, f"lacks, or should not have, {', '.join(sorted(problem))}")
     values = {name: content[name] for name in names}
     for name in _TEXTS:
         if not isinstance(values[name], str):
-            _fail(path, f"{name} is no text")
+            _refuse(path, f"{name} is not text")
     for name in _NUMBERS:
         if not _is_number(values[name]):
-            _fail(path, f"{name} is no number")
+            _refuse(path, f"{name} is not a number")
     dim = content.get("dim")
     for name in _VECTORS:
         vector = values[name]
         if not isinstance(vector, list) or len(vector) != dim or not all(map(_is_number, vector)):
-            _fail(path, f"{name} is not a list of {dim} numbers")
+            _refuse(path, f"{name} is not a list of {dim} numbers")
         values[name] = np.array(vector, dtype=np.float64)
     if not (values["scale"] > 0.0).all():
-        _fail(path, "scale is not above 0")
+        _refuse(path, "scale is not above 0")
     if not 0.0 <= values["threshold"] <= 1.0:
-        _fail(path, "threshold is not in [0, 1]")
+        _refuse(path, "threshold is not in [0, 1]")
     if not isinstance(values["metrics"], dict):
-        _fail(path, "metrics is no JSON object")
-    made = Classifier(**values)
+        _refuse(path, "metrics is not a JSON object")
+    classifier = Classifier(**values)
     with np.errstate(all="ignore"):
-        if not (np.isfinite(made._weights).all() and math.isfinite(made._bias)):
-            _fail(path, "has coefficients that overflow")
-    return made
+        if not (np.isfinite(classifier._weights).all() and math.isfinite(classifier._bias)):
+            _refuse(path, "has coefficients that overflow")
+    return classifier
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
-def _content(classifier: Classifier) -> dict[str, Any]:
+def _to_json(classifier: Classifier) -> dict[str, Any]:
     values = {f.name: getattr(classifier, f.name) for f in fields(Classifier)}
     vectors = {name: values[name].tolist() for name in _VECTORS}
     return {"format": FORMAT, "dim": classifier.dim, **values, **vectors}
@@ -196,5 +196,5 @@ def _checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _fail(path: str | Path, problem: str) -> NoReturn:
-    raise ConfigError(f"{path}: {problem}; {_CURE}")
+def _refuse(path: str | Path, problem: str) -> NoReturn:
+    raise ConfigError(f"{path}: {problem}; {_REMEDY}")

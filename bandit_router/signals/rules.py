@@ -1,4 +1,4 @@
-"""A score of complexity from at most five rules: the signal that the heuristic policy goes by."""
+"""Rules: a complexity score from at most five rules, the signal that the heuristic policy reads."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ COMPLEXITY, FIRED = "complexity", "rules"
 """The signals: the score in [0, 1], and the names of the rules that fired, separated by commas."""
 
 MATCHED_CHARS = 2048
-"""Words and patterns are looked for in so many characters of a query.
+"""Keywords and patterns are searched in this many first characters of a query.
 
-That keeps all rules under 50 µs, and bounds a pattern that takes quadratic time. One that takes exponential
-time, such as ``(a+)+$``, no bound can help: write none.
+This keeps all rules under 50 µs and bounds a pattern that takes quadratic time. No bound helps against one
+that takes exponential time, such as ``(a+)+$``.
 """
 
 
 def default_rules() -> tuple[RuleSection, ...]:
-    """The rules of a heuristic policy whose owner gives none.
+    """The rules of a heuristic policy without configured rules.
 
-    Chosen by hand, not fitted. A strong sign alone is doubt, two are certainty: any two of those of weight
-    0.5, or one of them with any of weight 0.4, make more than 0.8, the shipped threshold.
+    Chosen by hand, not fitted. One strong sign is uncertain, two are complex: two of weight 0.5, or one of
+    them and one of weight 0.4, exceed 0.8, the default threshold.
     """
     words = (
         *("analyze", "code", "compare", "debug", "derive", "design"),
@@ -42,7 +42,7 @@ def default_rules() -> tuple[RuleSection, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """A rule that can be asked."""
+    """A compiled rule."""
 
     name: str
     weight: float
@@ -51,10 +51,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Asks every rule: complexity = min(1, Σ weights of those that fired).
+    """Evaluates every rule: complexity = min(1, Σ weights of the rules that fire).
 
-    The plainest form that an owner can work out in the head: each weight says what its sign is worth alone,
-    0 means that nothing fired, and the log says what did.
+    Each weight is the score of its rule alone, 0 means that no rule fired, and the log lists those that did.
     """
 
     rules: tuple[Rule, ...]
@@ -69,17 +68,17 @@ class Rules:
 
 
 def make_rules(sections: Sequence[RuleSection]) -> Rules:
-    """The rules that the sections describe. Words and patterns are looked for in the first MATCHED_CHARS."""
-    return Rules(tuple(Rule(name=s.name, weight=s.weight, fires=_condition(s)) for s in sections))
+    """Compile the rules of the settings."""
+    return Rules(tuple(Rule(name=s.name, weight=s.weight, fires=_compile_condition(s)) for s in sections))
 
 
-def _condition(section: RuleSection) -> Callable[[Query], bool]:
+def _compile_condition(section: RuleSection) -> Callable[[Query], bool]:
     if section.pattern is not None:
         search = re.compile(section.pattern).search
         return lambda query: search(query.text, 0, MATCHED_CHARS) is not None
     if section.keywords:
-        words = [_word(keyword.casefold()) for keyword in section.keywords]
-        return lambda query: _has_any(query.text[:MATCHED_CHARS].casefold(), words)
+        words = [_compile_word(keyword.casefold()) for keyword in section.keywords]
+        return lambda query: _contains_any_word(query.text[:MATCHED_CHARS].casefold(), words)
     if section.longer_than is not None:
         chars = section.longer_than
         return lambda query: len(query.text) > chars
@@ -88,10 +87,10 @@ def _condition(section: RuleSection) -> Callable[[Query], bool]:
     return lambda query: query.turn > 1
 
 
-def _word(word: str) -> tuple[str, re.Pattern[str]]:
+def _compile_word(word: str) -> tuple[str, re.Pattern[str]]:
     return word, re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
 
 
-def _has_any(text: str, words: Sequence[tuple[str, re.Pattern[str]]]) -> bool:
+def _contains_any_word(text: str, words: Sequence[tuple[str, re.Pattern[str]]]) -> bool:
     # Finding a string is ten times faster than searching for a pattern, and most words are not there.
     return any(word in text and pattern.search(text) for word, pattern in words)

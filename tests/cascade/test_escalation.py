@@ -12,16 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from bandit_router.cascade.escalation import (
-    AnsweredDecision,
-    EscalationRule,
-    escalate,
-    explain_no_retry,
-    make_escalation_rule,
-    remaining_deadline,
-    score_keep_and_retry,
-    sum_calls,
-)
+from bandit_router.cascade.call_chain import sum_calls
+from bandit_router.cascade.escalation import escalate, score_keep_and_retry
+from bandit_router.cascade.escalation_rule import EscalationRule, make_escalation_rule
+from bandit_router.cascade.retry import AnsweredDecision, explain_no_retry, remaining_deadline
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies import Policy, parse_policy
 from bandit_router.policies.cheap_first import CheapFirst

@@ -120,16 +120,16 @@ def test_what_is_certain_is_one_hot() -> None:
 
 
 def test_a_workflow_of_an_arm_that_is_there_is_fine() -> None:
-    check_workflows(WORKFLOWS, arms=["a", "b"], off=["c"])
+    check_workflows(WORKFLOWS, arms=["a", "b"], disabled=["c"])
 
 
 def test_a_workflow_of_no_arm_is_a_wrong_setting() -> None:
     with pytest.raises(
         ConfigError, match="'invoices' is pinned to 'b', which is not an arm; use one of a, c"
     ):
-        check_workflows(WORKFLOWS, arms=["c", "a"], off=[])
+        check_workflows(WORKFLOWS, arms=["c", "a"], disabled=[])
 
 
 def test_a_workflow_of_an_arm_that_is_off_in_the_settings_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match="'invoices' is pinned to arm 'b', which has enabled = false"):
-        check_workflows(WORKFLOWS, arms=["a", "b"], off=["b"])
+        check_workflows(WORKFLOWS, arms=["a", "b"], disabled=["b"])

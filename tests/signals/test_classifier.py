@@ -115,8 +115,8 @@ def forge(path: Path, **changes: Any) -> None:
     ("changes", "problem"),
     [
         ({"format": 2}, "has format 2, this package reads 1"),
-        ({"schema_id": 3}, "schema_id is no text"),
-        ({"threshold_why": None}, "threshold_why is no text"),
+        ({"schema_id": 3}, "schema_id is not text"),
+        ({"threshold_why": None}, "threshold_why is not text"),
         ({"mean": [1.0]}, "mean is not a list of 16 numbers"),
         ({"dim": 15}, "is not a list of 15 numbers"),
         ({"coefficients": "1"}, "coefficients is not a list"),
@@ -124,10 +124,10 @@ def forge(path: Path, **changes: Any) -> None:
         ({"coefficients": [10**400] * 16}, "coefficients is not a list"),
         ({"scale": [0.0] * 16}, "scale is not above 0"),
         ({"scale": [1e-300] * 16, "coefficients": [1e200] * 16}, "overflow"),
-        ({"intercept": "0"}, "intercept is no number"),
-        ({"calibration_slope": None}, "calibration_slope is no number"),
+        ({"intercept": "0"}, "intercept is not a number"),
+        ({"calibration_slope": None}, "calibration_slope is not a number"),
         ({"threshold": 1.5}, r"threshold is not in \[0, 1\]"),
-        ({"metrics": []}, "metrics is no JSON object"),
+        ({"metrics": []}, "metrics is not a JSON object"),
         ({"extra": 1}, "extra"),
     ],
 )
@@ -159,7 +159,12 @@ def test_nothing_that_is_not_finite_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("", "cannot be read as JSON"), ("[]", "no JSON object"), ("{}", "has format None"), ("\x00", "JSON")],
+    [
+        ("", "cannot be read as JSON"),
+        ("[]", "not hold a JSON object"),
+        ("{}", "has format None"),
+        ("\x00", "JSON"),
+    ],
 )
 def test_what_is_no_classifier(text: str, problem: str, tmp_path: Path) -> None:
     path = tmp_path / "c.json"
