@@ -29,11 +29,11 @@ from typing import Any
 class RouterError(Exception):
     """Base of every error bandit-router raises on purpose.
 
-    Any of them can be pickled, so that it arrives when another process raised it.
+    All of them can be pickled, so that they cross process boundaries.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What Exception does is to call the class with the message, which is not what all of ours take.
+        # Exception.__reduce__ calls the class with the message, which not all of our classes accept.
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
@@ -65,7 +65,7 @@ class NoEligibleArm(RouterError):
 
 
 class ArmExcluded(NoEligibleArm):
-    """The arm that the caller or a workflow names is not eligible. ``excluded`` says why, of every arm."""
+    """The arm that the caller or a workflow names is not eligible; ``excluded`` says why, arm by arm."""
 
     def __init__(self, by: str, arm: str, excluded: Mapping[str, str]) -> None:
         super().__init__(excluded)
@@ -130,7 +130,7 @@ class SnapshotCorrupt(StoreError):
 
 
 RETRY_AFTER_S = 1.0
-"""How long to wait before trying again what failed for lack of room or of a database."""
+"""Seconds to wait before retrying after a full queue or an unavailable database."""
 
 
 class Overloaded(StoreError):

@@ -15,15 +15,15 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 Signals = Mapping[str, float | str]
-"""What is known of a query besides its context, by name: the user's tier, the score of a rule."""
+"""Signals of a query by name, besides its context: the user's tier, the score of rules."""
 
 NO_SIGNALS: Signals = {}
 
 TIER = "tier"
-"""The signal that callers give: the user's tier. A query without it is of a user without one."""
+"""The signal that callers send: the user's tier. Without it the user has no tier."""
 
 CONFIDENCE = "confidence"
-"""How sure of the first answer to a query its model was: a metric of that decision and of the retry."""
+"""The confidence of the model in its first answer to a query: a metric of that decision and of the retry."""
 
 METRICS: Mapping[str, float] = {
     "quality": 1.0,
@@ -52,7 +52,7 @@ class Reason(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of one metric of one feedback call."""
+    """How one metric of one feedback call was recorded."""
 
     RECORDED = "recorded"
     REVISED = "revised"
@@ -83,7 +83,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """What a caller wants answered.
+    """A query to answer.
 
     ``text`` is the newest user message, ``turn`` its number in the conversation (from 1) and
     ``prompt_chars`` the length of everything sent with it, which prices the input tokens.
@@ -97,7 +97,7 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """What may be spent: so many USD per request on average, or per day."""
+    """The USD that may be spent per request on average, or per day."""
 
     usd: float
     per: Literal["request", "day"] = "request"
@@ -105,23 +105,23 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Floor:
-    """What answers must be worth on average: a reward in (0, 1), made of feedback with these weights."""
+    """The mean reward, in (0, 1), that answers must reach, made from feedback with these weights."""
 
     reward: float
     weights: Mapping[str, float] = field(default_factory=lambda: {"quality": 1.0})
 
 
 Goal = Budget | Floor
-"""What a router spends by: so much and no more, or as little as a reward takes."""
+"""What limits spending: a budget, or the least spending that reaches a floor."""
 
 
 class Scores(NamedTuple):
-    """What a policy sees of the k eligible arms. All vectors have shape (k,).
+    """The input of a policy: the k eligible arms. All vectors have shape (k,).
 
     ``mean`` and ``std`` describe the posterior of each arm's reward at the context ``x`` (d,);
-    ``cost_usd`` is the expected cost; ``utility`` is ``mean - cost_weight * cost_usd``. ``signals`` are what
-    hand-written policies go by. ``counted`` is how many rewards are behind ``mean`` and ``std``, those that a
-    warm start is worth included; None where all arms are established.
+    ``cost_usd`` is the expected cost; ``utility`` is ``mean - cost_weight * cost_usd``. ``signals`` are read
+    by hand-written policies. ``counted`` is the number of rewards behind ``mean`` and ``std``, with those a
+    warm start is worth; None if all arms are established.
     """
 
     arms: tuple[str, ...]
@@ -138,8 +138,8 @@ class Scores(NamedTuple):
 class Decision:
     """One logged choice. ``eligible``, ``pmf`` and ``expected_costs_usd`` share one order.
 
-    ``list_cost_usd`` is what the price list says of the action, before what was learned of its costs.
-    ``signals`` are what was known of the query besides x, ``excluded`` says why other arms were not eligible.
+    ``list_cost_usd`` is the action's cost by the price list, before the learned correction.
+    ``signals`` are those of the query, ``excluded`` says why other arms were not eligible.
     """
 
     id: str
@@ -194,10 +194,10 @@ class Conversation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Escalation:
-    """What was done about the answer of the decision ``parent``: accepted, or ``decision``, which retries it.
+    """The outcome for the answer of the decision ``parent``: accepted, or retried by ``decision``.
 
     ``p_good`` is the expected reward of that answer given the ``confidence`` in it, ``p_retry_good`` that of
-    a retry, None where there could be none; ``propensity`` is the probability of what was done.
+    a retry, None if no retry was possible; ``propensity`` is the probability of the outcome.
     """
 
     parent: str
@@ -217,8 +217,7 @@ class Escalation:
 
 
 class Snapshot(NamedTuple):
-    """A published posterior of rewards, that of costs, latencies, and the posterior of rewards given a
-    confidence; None: there is none."""
+    """The published binary forms of reward and cost posterior, latencies and calibrators; None if absent."""
 
     posterior: bytes
     costs: bytes | None = None

@@ -1,4 +1,4 @@
-"""How what callers say is checked: numbers and names; and what tells one request from another."""
+"""Validation of callers' values, texts, numbers and names, and the hash that identifies a request."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_text(field: str, text: str | None, max_chars: int | None = None) -> No
 
 
 def check_number(field: str, value: float | None, default: float, most: float = _LARGEST_NUMBER) -> float:
-    """A number from 0 to ``most`` that the caller may give. Raises InvalidInput."""
+    """The value, a number from 0 to ``most``, or the default if it is None. Raises InvalidInput."""
     if value is None:
         return default
     fix = f"give a number in [0, {most:g}]"
@@ -76,24 +76,24 @@ def check_names(field: str, names: object) -> None:
 
 
 def check_id(decision_id: str | None, field: str = "decision_id") -> None:
-    """Raise InvalidInput unless it is None or may be the id of a decision."""
+    """Raise InvalidInput unless the id is None or short enough for a decision id."""
     check_text(field, decision_id, _ID_CHARS)
 
 
 def check_last(last: int) -> None:
-    """Raise InvalidInput unless so many of the newest rewards may be value for."""
+    """Raise InvalidInput unless this number of newest rewards may be requested."""
     if isinstance(last, bool) or not isinstance(last, int) or not 1 <= last <= _MOST_RECENT:
         raise InvalidInput("last", f"is {last!r:.80}", f"give a whole number in [1, {_MOST_RECENT}]")
 
 
 def check_trust(trust: float | None) -> None:
-    """Raise InvalidInput unless evidence may count for so many queries, or None."""
+    """Raise InvalidInput unless evidence may count for this many queries, or the trust is None."""
     if trust is not None and not 0.0 <= trust <= _LARGEST_NUMBER:
         raise InvalidInput("trust", f"is {trust}", f"give queries, a number in [0, {_LARGEST_NUMBER:g}]")
 
 
 def hash_request(idempotency_key: str | None, *content: Any) -> str:
-    """What tells a request from another with the same key; empty without one. Raises InvalidInput."""
+    """The hash of a request with an idempotency key, empty without a key. Raises InvalidInput."""
     if idempotency_key is None:
         return ""
     try:
@@ -104,5 +104,5 @@ def hash_request(idempotency_key: str | None, *content: Any) -> str:
 
 
 def _to_json_type(value: Any) -> Any:
-    """What json.dumps does not know, as something it does: numpy numbers and arrays, other sequences."""
+    """Convert numpy numbers and arrays, and other sequences, to types that json.dumps accepts."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else list(value)

@@ -1,1 +1,1 @@
-"""Whether an answer is retried on a dearer arm, pure."""
+"""Cascade: whether an answer of a cheap arm is retried on an expensive one, pure."""

@@ -1,4 +1,4 @@
-"""How sure a model is of its answer, as one number in [0, 1], from whatever it gives away.
+"""Confidence of a model in its answer, in [0, 1], from log-probabilities, a self-check or its words.
 
 ==============  ===================================================================================
 token           :func:`of_logprobs`, from the log-probabilities of the answer's tokens
@@ -10,8 +10,8 @@ the caller's    any number in [0, 1]
 
 Such numbers rank answers better than they say how often answers are right (Guo et al., On calibration of
 modern neural networks, ICML 2017; Xiong et al., Can LLMs express their uncertainty?, ICLR 2024): see
-:mod:`bandit_router.posterior.confidence`. A model that was asked for a number and gave none is best taken
-at 0.0: on the data of ``simulations/cascade.py`` nearly all such answers were wrong.
+:mod:`bandit_router.posterior.confidence`. Use 0.0 for a model that was asked
+for a number and gave none: nearly all such answers are wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STATE_IT = (
     "End with one line that says how likely it is that your answer is correct, "
     "as a percentage, in this form:\nConfidence: 85%"
 )
-"""An instruction that :func:`stated` understands the answer to."""
+"""An instruction to the model; :func:`stated` reads the answer."""
 
 _SELF_CHECK = """Here is a question and a proposed answer.
 
@@ -57,22 +57,22 @@ def of_logprobs(logprobs: Sequence[float], how: Literal["mean", "min"] = "mean")
         raise InvalidInput("logprobs", "is empty", "give the log-probability of every token of the answer")
     if not all(value <= 1e-6 for value in logprobs):  # rounding may leave a sure token above 0; NaN fails
         raise InvalidInput("logprobs", "has a number above 0", "give natural logarithms of probabilities")
-    found = min(logprobs) if how == "min" else math.fsum(logprobs) / len(logprobs)
-    return min(1.0, math.exp(found))
+    logprob = min(logprobs) if how == "min" else math.fsum(logprobs) / len(logprobs)
+    return min(1.0, math.exp(logprob))
 
 
 def self_check(question: str, answer: str) -> str:
     """The prompt of a self-check: P(True) of Kadavath et al. (2022), arXiv 2207.05221.
 
-    It holds the answer, so it is a call of its own: none of it belongs into the retry.
+    It contains the answer, so send it as a separate call and keep it out of the retry.
     """
     return _SELF_CHECK.format(question=question, answer=answer)
 
 
 def of_self_check(reply: str) -> float | None:
     """1 for a reply that begins with yes, 0 for no, None for neither."""
-    found = _YES_OR_NO.match(reply)
-    return None if found is None else float(found[1].lower() == "yes")
+    match = _YES_OR_NO.match(reply)
+    return None if match is None else float(match[1].lower() == "yes")
 
 
 def yes_probability(top_logprobs: Mapping[str, float]) -> float | None:
@@ -90,13 +90,13 @@ def yes_probability(top_logprobs: Mapping[str, float]) -> float | None:
 
 
 def stated(answer: str) -> float | None:
-    """The last ``Confidence: 85%`` of an answer, also as ``0.85`` or ``85/100``; None where there is none.
+    """The last ``Confidence: 85%`` of an answer, also as ``0.85`` or ``85/100``; None if it has none.
 
-    A number above 1 without a sign is a percentage. What exceeds 100% is no confidence.
+    A number above 1 without a sign is a percentage. A number above 100% counts as none.
     """
-    found: float | None = None
+    confidence: float | None = None
     for number, sign in _STATED.findall(answer):
         value = float(number)
         share = value / 100.0 if sign or value > 1.0 else value
-        found = share if share <= 1.0 else None
-    return found
+        confidence = share if share <= 1.0 else None
+    return confidence

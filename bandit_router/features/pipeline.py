@@ -1,4 +1,4 @@
-"""The pipeline: a query becomes the context x = [1, statistics, embedding]."""
+"""Pipeline: turns a query into the context x = [1, statistics, embedding]."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class Pipeline:
     def check_vector(self, values: Sequence[float] | FloatArray, field: str = "features") -> FloatArray:
         """A caller's own features behind the bias 1: x, shape (d,).
 
-        A pipeline that reads text takes what it could have made itself, made elsewhere: numbers in
-        [−1, 1]. Raises InvalidInput unless they are d − 1 finite real numbers in that range, or of
-        magnitude at most 1e6 where callers bring every vector.
+        A pipeline that reads text accepts features computed elsewhere: numbers in [−1, 1]. Raises
+        InvalidInput unless they are d − 1 finite real numbers in that range, or of magnitude at most 1e6
+        where callers bring every vector.
         """
         largest = LARGEST_FEATURE if self.max_chars is None else 1.0
         _check_numbers(values, field)

@@ -1,4 +1,4 @@
-"""What callers send, text or chat messages, read into a Query."""
+"""Read a Query from what callers send: text or chat messages."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _CHARS_PER_TOKEN = 4
 
 
 def read_query(query: str | Sequence[Mapping[str, object]], *, user_tier: str | None = None) -> Query:
-    """A Query from text or from chat messages, whichever it is. Raises InvalidInput."""
+    """A Query from text or from chat messages. Raises InvalidInput."""
     if isinstance(query, str):
         return query_from_text(query, user_tier=user_tier)
     return query_from_messages(query, user_tier=user_tier)
 
 
 def query_from_text(text: str, *, user_tier: str | None = None) -> Query:
-    """A one-turn Query. Raises InvalidInput for what is not a string."""
+    """A one-turn Query. Raises InvalidInput unless ``text`` is a string."""
     text = check_string("query", text)
     return Query(text=text, user_tier=_check_tier(user_tier), prompt_chars=len(text))
 

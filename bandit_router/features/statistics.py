@@ -1,4 +1,4 @@
-"""Text statistics: cheap numbers that tell kinds of queries apart, all in [0, 1]."""
+"""Text statistics: cheap features of a query, each in [0, 1]."""
 
 from __future__ import annotations
 

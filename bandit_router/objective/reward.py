@@ -9,7 +9,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.types import METRICS
 
 _LESS_IS_BETTER = ("error", "override")
-"""Metrics of which less is better."""
+"""Metrics for which less is better."""
 
 
 def check_metric(name: str, value: object, prefix: str = "") -> float:
@@ -28,9 +28,9 @@ def check_metric(name: str, value: object, prefix: str = "") -> float:
 def compute_reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
     """The weighted mean Σ w_k v_k / Σ w_k over the weighted metrics that are present.
 
-    ``error`` and ``override`` enter as 1 − value: a failed call is worth nothing, nor is an answer that the
-    caller replaced. A decision with ``error`` = 1 and no weighted metric at all has reward 0. None when
-    nothing was said about quality.
+    ``error`` and ``override`` count as 1 − value: a failed call and an answer that the caller replaced are
+    worth nothing. A decision with ``error`` = 1 and no weighted metric has reward 0. None without any metric
+    of quality.
     """
     present = [(w, _orient_metric(k, metrics[k])) for k, w in weights.items() if k in metrics]
     if not present:

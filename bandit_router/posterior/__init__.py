@@ -1,1 +1,1 @@
-"""What is believed of the arms, pure numpy: rewards, costs, latencies, and their binary form."""
+"""Posteriors of the arms, pure numpy: rewards, costs, latencies, confidence, and their binary form."""

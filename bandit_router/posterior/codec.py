@@ -1,4 +1,4 @@
-"""The binary form of what is learned: fixed, versioned, checksummed, no pickle.
+"""Codec: the binary form of posteriors and latencies, versioned and checksummed, without pickle.
 
     magic | u16 format | u32 header length | header | arrays | SHA-256 of all before it
 
@@ -6,7 +6,7 @@ Little-endian throughout. The header is JSON with sorted keys; the arrays are fl
 "BRPS") has prior means (K, d), prior precisions (K, d), m (K, d), then the lower triangle of S, row by row,
 for each arm (K, d(d+1)/2), then Σ w r² (K,), and after a warm start its m, triangles, Σ w r² and Σ w (K,).
 Its format 1 had neither Σ w r² nor a hyperprior, format 2 no warm start; both are still read. Latencies
-(magic "BRLS") have their bins (K, B). What is equal has equal bytes.
+(magic "BRLS") have their bins (K, B). Equal posteriors have equal bytes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _T = TypeVar("_T")
 
 
 def encode_posterior(posterior: Posterior) -> bytes:
-    """Serialise the statistics and the prior; what is derived from them is left out."""
+    """Serialise the sums and the prior, without the prediction derived from them."""
     header = {
         "arms": posterior.arms,
         "as_of": posterior.as_of if math.isfinite(posterior.as_of) else None,
@@ -68,12 +68,12 @@ def encode_posterior(posterior: Posterior) -> bytes:
 
 
 def decode_posterior(blob: bytes) -> Posterior:
-    """The posterior that :func:`encode_posterior` was given. Raises SnapshotCorrupt when it cannot be."""
+    """The posterior that :func:`encode_posterior` was given. Raises SnapshotCorrupt."""
     return _read_blob(blob, MAGIC, _READABLE, _assemble_posterior)
 
 
 def encode_latencies(latencies: Latencies) -> bytes:
-    """The same of latencies."""
+    """Serialise latencies."""
     header = {
         "arms": latencies.arms,
         "as_of": latencies.as_of if math.isfinite(latencies.as_of) else None,
@@ -84,7 +84,7 @@ def encode_latencies(latencies: Latencies) -> bytes:
 
 
 def decode_latencies(blob: bytes) -> Latencies:
-    """The latencies that :func:`encode_latencies` was given. Raises SnapshotCorrupt when it cannot be."""
+    """The latencies that :func:`encode_latencies` was given. Raises SnapshotCorrupt."""
     return _read_blob(blob, _LATENCIES, (_LATENCIES_FORMAT,), _assemble_latencies)
 
 

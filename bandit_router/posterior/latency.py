@@ -1,14 +1,13 @@
-"""How long calls take: per-arm counts of latencies in logarithmic bins, which add up and subtract.
+"""Latencies: per-arm counts of call times in logarithmic bins, which add up and subtract.
 
 The bins are those of DDSketch (Masson, Rim & Lee, VLDB 2019, section 2.1). With γ = (1 + α)/(1 − α),
 bin i counts latencies in (γ^(i−1), γ^i] times SMALLEST_S, and is represented by 2γ^i/(γ + 1) times it,
 which is within α of everything in the bin: so is every quantile. Below SMALLEST_S all is one bin.
 
-The counts are ours and not a library's sketch, because feedback is revised and taken back, and because a
-rebuild must equal the live sums exactly. Sketches that are maintained (ddsketch, Apache DataSketches,
-t-digest) take nothing back that was added, and some merge or shrink their bins by what they have seen, so
-that they depend on its order. Bins that are fixed are sums, like those of
-:mod:`bandit_router.posterior.linear`, and forget by the same rule.
+No library's sketch serves here, because feedback is revised and retracted, and a rebuild must equal the live
+sums exactly: ddsketch, Apache DataSketches and t-digest cannot subtract, and some merge bins depending on the
+order of their input. Fixed bins are sums, like those of :mod:`bandit_router.posterior.linear`, and decay
+alike.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from bandit_router.posterior.decay import decay_factor, decay_weights
 from bandit_router.types import METRICS, FloatArray
 
 ACCURACY = 0.025
-"""α: how far a quantile may be off, relative."""
+"""α: the largest relative error of a quantile."""
 SMALLEST_S = 1e-3
 GAMMA = (1.0 + ACCURACY) / (1.0 - ACCURACY)
 BINS = math.ceil(math.log(METRICS["latency_s"] / SMALLEST_S) / math.log(GAMMA)) + 1
@@ -37,8 +36,8 @@ _ROUNDING = 1e-9  # of a share
 class Latencies:
     """The latencies of K arms. ``bins`` (K, BINS) are their weights, ``count`` (K,) how many there are.
 
-    Mutable, as a posterior is: the learner owns one, adds to it and publishes it. What is learned does not
-    depend on the query: contexts are taken, as a posterior takes them, and not looked at.
+    Mutable, like a posterior: the learner owns one, adds to it and publishes it. Latencies do not depend on
+    the query: methods accept a context, as a posterior's do, and ignore it.
     """
 
     arms: tuple[str, ...]
@@ -53,7 +52,7 @@ class Latencies:
 
     @classmethod
     def empty(cls, arms: tuple[str, ...], half_life_s: float | None = None) -> Self:
-        """Arms of which nothing was timed."""
+        """Latencies of arms without timed calls."""
         k = len(arms)
         return cls(
             arms=arms,
@@ -67,7 +66,7 @@ class Latencies:
 
     @property
     def sums(self) -> tuple[FloatArray, ...]:
-        """What adds up."""
+        """The arrays that add up."""
         return (self.bins,)
 
     def copy(self) -> Self:
@@ -81,11 +80,11 @@ class Latencies:
         )
 
     def without_evidence(self) -> Self:
-        """The same arms, nothing timed."""
+        """The same arms without timed calls."""
         return self.empty(self.arms, self.half_life_s)
 
     def with_arm(self, arm: str) -> Self:
-        """The same latencies with one more arm, of which nothing was timed."""
+        """A copy with one more arm, without timed calls."""
         if arm in self:
             raise InvalidInput("arm", f"{arm!r} exists already", "give a new name")
         return type(self)(
@@ -103,11 +102,11 @@ class Latencies:
         self._add(arm, np.array([latency_s]), np.array([at]), 1)
 
     def retract(self, arm: str, _x: FloatArray, latency_s: float, at: float = 0.0, /) -> None:
-        """Take back one latency that was counted with these very values."""
+        """Subtract one latency that was counted with exactly these values."""
         self._add(arm, np.array([latency_s]), np.array([at]), -1)
 
     def forget(self, arm: str) -> None:
-        """Take back everything that is known of one arm, to the last bit."""
+        """Reset one arm to no timed calls, exactly."""
         k = self._index[arm]
         self.bins[k], self.count[k] = 0.0, 0
 
@@ -132,7 +131,7 @@ class Latencies:
         return merged
 
     def advance(self, as_of: float) -> None:
-        """Move the reference time forward; with a half-life, older evidence decays. Never back."""
+        """Move the reference time forward, never back; with a half-life, older evidence decays."""
         if as_of <= self.as_of:
             return
         factor = decay_factor(self.as_of, as_of, self.half_life_s)
@@ -157,7 +156,7 @@ class Latencies:
     def quantile(self, arm: str, q: float) -> float | None:
         """The smallest latency, within ACCURACY, that a share q of the arm's calls do not exceed.
 
-        None when nothing was timed.
+        None without timed calls.
         """
         reached = np.cumsum(self.bins[self._index[arm]])
         if reached[-1] <= _NEGLIGIBLE:
@@ -166,9 +165,9 @@ class Latencies:
         return SMALLEST_S * 2.0 * GAMMA**i / (GAMMA + 1.0)
 
     def count_in_time(self, deadline_s: float) -> tuple[FloatArray, FloatArray]:
-        """How many calls of each arm are known, and how many took at most ``deadline_s``: two (K,) vectors.
+        """The calls of each arm and those that took at most ``deadline_s``, by weight: two (K,) vectors.
 
-        Each call counts by its weight. The bin that the deadline falls into is shared out in the logarithm.
+        The bin that contains the deadline counts in part, by interpolation in the logarithm.
         """
         total = self.bins.sum(axis=1)
         total[total <= _NEGLIGIBLE] = 0.0
@@ -176,19 +175,19 @@ class Latencies:
         if position < 0.0:
             return total, np.zeros_like(total)
         whole = int(position)
-        found = self.bins[:, : whole + 1].sum(axis=1)
+        in_time = self.bins[:, : whole + 1].sum(axis=1)
         if whole + 1 < BINS:
-            found += (position - whole) * self.bins[:, whole + 1]
-        return total, np.minimum(np.maximum(found, 0.0), total)
+            in_time += (position - whole) * self.bins[:, whole + 1]
+        return total, np.minimum(np.maximum(in_time, 0.0), total)
 
     def share_in_time(self, arm: str, deadline_s: float) -> float | None:
-        """The share of the arm's calls that took at most ``deadline_s``; None when nothing was timed."""
-        total, within = (float(values[self._index[arm]]) for values in self.count_in_time(deadline_s))
-        return within / total if total else None
+        """The share of the arm's calls that took at most ``deadline_s``; None without timed calls."""
+        total, in_time = (float(values[self._index[arm]]) for values in self.count_in_time(deadline_s))
+        return in_time / total if total else None
 
 
 def _bin_position(latency_s: FloatArray | float) -> FloatArray:
     """log_γ of a latency over SMALLEST_S: bin i ends at i. Negative below SMALLEST_S, finite at 0."""
     ratio = np.maximum(latency_s, SMALLEST_S / GAMMA) / SMALLEST_S
-    found: FloatArray = np.log(ratio) / math.log(GAMMA)
-    return found
+    position: FloatArray = np.log(ratio) / math.log(GAMMA)
+    return position

@@ -1,8 +1,7 @@
-"""What is known of the arms from elsewhere: labelled queries, another log, another router.
+"""Warm start: evidence of the arms from labelled queries, another log or another router.
 
-The sums of a warm start are kept apart from those of the log, which it is no part of, and count as prior
-evidence for as much as their owner trusts them; how they are unlearned:
-:mod:`bandit_router.posterior.hierarchical`.
+The sums of a warm start are kept apart from those of the log and count as prior evidence, for as much as
+their owner trusts them. How wrong evidence is dropped: :mod:`bandit_router.posterior.warm_start_verdict`.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from bandit_router.types import FloatArray
 
 
 class WarmStartEvidence(NamedTuple):
-    """Sums over the rows of K arms from elsewhere: of rewards, and of roots of cost over list price.
+    """Evidence of K arms from elsewhere: sums of rewards, and of cost roots.
 
-    ``schema_id`` names the feature pipeline of their contexts. ``queries`` is how many queries they are of,
-    ``worth`` how many rows of a log each row is worth, and ``source`` says where they are from.
+    ``schema_id`` names the feature pipeline of the contexts. ``queries`` is the number of queries, ``worth``
+    how many rows of a log each row is worth, and ``source`` the origin.
     """
 
     arms: tuple[str, ...]
@@ -36,7 +35,7 @@ class WarmStartEvidence(NamedTuple):
     source: str
 
     def weight(self, trust: float | None) -> float:
-        """What each row counts when all together may count for ``trust`` queries; None for all there are."""
+        """The weight of each row if all together count for at most ``trust`` queries; None for no limit."""
         return self.worth * (1.0 if trust is None else min(1.0, trust / self.queries))
 
 
@@ -59,7 +58,7 @@ def check_evidence(evidence: WarmStartEvidence, schema_id: str, dim: int, arms: 
 
 
 class WarmStart(NamedTuple):
-    """Evidence of K arms from elsewhere: its ``sums``, what each row is worth, and when it was loaded.
+    """The ``sums`` of evidence, the weight of each row, and the time when it was loaded.
 
     ``since`` is Unix time, seconds; with a half-life the evidence decays from then on.
     """
@@ -69,23 +68,23 @@ class WarmStart(NamedTuple):
     since: float
 
     def scale_to(self, as_of: float, half_life_s: float | None) -> RegressionSums:
-        """The sums as they count at a time."""
+        """The sums, weighted and decayed to ``as_of``."""
         fresh = 1.0 if as_of <= self.since else decay_factor(self.since, as_of, half_life_s)
         return scale_sums(self.weight * fresh, self.sums)
 
     def align(self, theirs: Sequence[str], ours: Sequence[str]) -> WarmStart:
-        """The same for our arms, see :func:`align_sums`."""
+        """A copy reordered to our arms, see :func:`align_sums`."""
         return self._replace(sums=align_sums(self.sums, theirs, ours))
 
     def without_arm(self, row: int) -> WarmStart:
-        """The same with nothing of one arm."""
+        """A copy without evidence of the arm in this row."""
         sums = RegressionSums(*(part.copy() for part in self.sums))
         for part in sums:
             part[row] = 0.0
         return self._replace(sums=sums)
 
     def equals(self, other: WarmStart | None) -> bool:
-        """Whether the two say exactly the same."""
+        """Whether both are equal, exactly."""
         return (
             other is not None
             and self[1:] == other[1:]
@@ -101,11 +100,11 @@ def evidence_from_labels(
     root: FloatArray,
     source: str,
 ) -> WarmStartEvidence:
-    """Of n queries that every arm answered: x (n, d), rewards (n, K), roots of cost over list price (n, K).
+    """Evidence from n queries that every arm answered: x (n, d), rewards (n, K), cost roots (n, K).
 
-    A root that is NaN is unknown. Answers to one query are good or bad together, which says nothing of which
-    arm is better, so a row is worth 1/(1 − ρ) of a log's, where ρ is how much arms have in common: their mean
-    covariance over their mean variance.
+    A NaN root is unknown. Answers to one query are good or bad together, which cancels when arms are
+    compared, so a row is worth 1/(1 − ρ) rows of a log, where ρ is the mean covariance of arms over their
+    mean variance.
     """
     known = ~np.isnan(root)
     return WarmStartEvidence(
