@@ -174,7 +174,7 @@ def test_what_is_no_classifier(text: str, problem: str, tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"c\.json: is not there.*train-classifier --out"):
+    with pytest.raises(ConfigError, match=r"c\.json: does not exist.*train-classifier --out"):
         load_classifier(tmp_path / "c.json")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_classifier(tmp_path)
