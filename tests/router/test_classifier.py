@@ -90,7 +90,7 @@ def test_a_policy_without_its_classifier_is_not_opened(open_router: OpenRouter, 
     path.write_text(path.read_text().replace('"small"', '"large"'))
     with pytest.raises(ConfigError, match="does not match its checksum"):
         open_router(classifier=section(path))
-    with pytest.raises(ConfigError, match=r"nowhere\.json: is not there"):
+    with pytest.raises(ConfigError, match=r"nowhere\.json: does not exist"):
         open_router(classifier={"artifact": "nowhere.json"})
     with pytest.raises(SchemaMismatch, match=r"classifier\.json reads contexts 'vector/15'"):
         open_router(classifier=section(saved(a_classifier(schema_id="vector/15"), tmp_path)))
