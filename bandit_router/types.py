@@ -214,12 +214,3 @@ class Escalation:
     def accepted(self) -> bool:
         """Whether the answer is to be kept."""
         return self.decision is None
-
-
-class Snapshot(NamedTuple):
-    """The published binary forms of reward and cost posterior, latencies and calibrators; None if absent."""
-
-    posterior: bytes
-    costs: bytes | None = None
-    latencies: bytes | None = None
-    calibrators: bytes | None = None

@@ -21,7 +21,7 @@ def verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
 
 def print_audit_report(report: AuditReport, as_json: bool = False) -> None:
     """Print the counts and problems of an audit; the last line is its verdict."""
-    facts = {name: getattr(report, name) for name in report.__slots__}
+    facts = report.facts()
     if as_json:
         print_json(facts | {"ok": report.ok})
         return

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from bandit_router.errors import RouterError, SnapshotCorrupt
-from bandit_router.learning.accumulate import Accumulator, make_accumulators, why_unlearnable
+from bandit_router.learning.accumulate import recount, why_unlearnable
+from bandit_router.learning.quantities import QUANTITIES, Quantity
 from bandit_router.policies import parse_policy
-from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.state import ModelState, align_warm_start, decode_state
+from bandit_router.posterior.state import REWARD, Component, ModelState, align_warm_start, decode_state
 from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.routing.decide import score_arms
 from bandit_router.routing.precedence import CERTAIN
 from bandit_router.store.log_reader import LogReader, UnreadableDecision
+from bandit_router.store.observations import CountedValues
 from bandit_router.store.records import Observation
+from bandit_router.store.snapshots import Head
 from bandit_router.store.store import Store
 from bandit_router.types import Decision, FloatArray, Reason
 
@@ -28,27 +30,21 @@ _PMF_TOLERANCE = 1e-9
 _SPENT_TOLERANCE = 1e-9
 _MOST_PROBLEMS = 20
 
-_PLURAL = {"reward": "rewards", "cost": "costs", "latency": "latencies", "confident": "confidences"}
-"""The quantities of a model state, as the report names them."""
-
 _DRAWN = (Reason.POLICY, Reason.TIER)
 """Reasons of decisions that their policy made."""
 
 
 @dataclass(kw_only=True, slots=True)
 class AuditReport:
-    """The figures and the problems that `verify` prints; ``problems`` is empty when every invariant holds."""
+    """The figures and the problems that `verify` prints; ``problems`` is empty when every invariant holds.
+
+    ``in_log`` and ``counted`` are by the plural of each learned quantity.
+    """
 
     version: int = 0
     decisions: int = 0
-    rewards_in_log: int = 0
-    rewards_counted: int = 0
-    costs_in_log: int = 0
-    costs_counted: int = 0
-    latencies_in_log: int = 0
-    latencies_counted: int = 0
-    confidences_in_log: int = 0
-    confidences_counted: int = 0
+    in_log: dict[str, int] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
     pending: int = 0
     left_out: int = 0
     pmfs_recomputed: int = 0
@@ -60,6 +56,17 @@ class AuditReport:
     earned_booked: float = 0.0
     forgotten: int = 0
     problems: list[str] = field(default_factory=list)
+
+    def facts(self) -> dict[str, Any]:
+        """All of it by name, for a program to read or to be printed."""
+        facts: dict[str, Any] = {}
+        for name in self.__slots__:
+            if name == "in_log":
+                for plural, logged in self.in_log.items():
+                    facts |= {f"{plural}_in_log": logged, f"{plural}_counted": self.counted[plural]}
+            elif name != "counted":
+                facts[name] = getattr(self, name)
+        return facts
 
     @property
     def ok(self) -> bool:
@@ -80,10 +87,10 @@ def audit_store(store: Store) -> AuditReport:
         if head is None:
             report.fail(f"there is no router {store.router!r} in this database")
             return report
-        report.version, weights = head
+        report.version = head.version
         live = _decode_snapshot(log, report.version, report)
         if live is not None:
-            _audit_counts(log, weights, live, report)
+            _audit_counts(log, head, live, report)
             _audit_warm_start(log, live, report)
         elif not report.problems:
             report.fail(
@@ -98,50 +105,65 @@ def audit_store(store: Store) -> AuditReport:
     return report
 
 
-def _audit_counts(
-    log: LogReader, weights: Mapping[str, float], live: ModelState, report: AuditReport
-) -> None:
-    """Every quantity: counted = in the log − pending, and sums rebuilt from the log equal the live ones."""
-    pending = log.pending()
-    accumulators = make_accumulators(live, weights)
-    rebuilt = make_accumulators(live.without_evidence(), weights)
-    in_log = dict.fromkeys(_PLURAL, 0)
-    for observations in log.observations():
-        for accumulator, rebuilding in zip(accumulators, rebuilt, strict=True):
-            rebuilding.recount(observations)
-            quantity = accumulator.quantity
-            for observation in accumulator.select_observations(observations):
-                target, logged = quantity.target(observation), quantity.observed(observation) is not None
-                in_log[quantity.name] += logged
-                report.forgotten += quantity.name == "reward" and logged and observation.forgotten
-                if observation.decision_id not in pending and target != quantity.counted(observation):
-                    _report_mismatch(observation, accumulator, report)
-    report.pending = len(pending)
-    on_record, counted = log.counted(), dict.fromkeys(_PLURAL, 0)
-    for accumulator, rebuilding in zip(accumulators, rebuilt, strict=True):
-        name, statistics = accumulator.quantity.name, accumulator.statistics
-        counted[name] = int(statistics.count.sum())
-        if counted[name] != on_record[name]:
-            report.fail(
-                f"the posterior counts {counted[name]} {_PLURAL[name]}, {on_record[name]} are on record"
-            )
-        rebuilding.statistics.advance(statistics.as_of)
-        error = _rebuild_error(statistics, rebuilding.statistics)
-        report.rebuild_error = max(report.rebuild_error, error)
-    (
-        report.rewards_in_log,
-        report.costs_in_log,
-        report.latencies_in_log,
-        report.confidences_in_log,
-    ) = in_log.values()
-    (
-        report.rewards_counted,
-        report.costs_counted,
-        report.latencies_counted,
-        report.confidences_counted,
-    ) = counted.values()
+def _audit_counts(log: LogReader, head: Head, live: ModelState, report: AuditReport) -> None:
+    """Counted = in the log − pending, for all that is learned, and the sums over it equal the live ones."""
+    waiting, rebuilt = log.pending(), live.without_evidence()
+    report.pending = len(waiting)
+    report.in_log = {quantity.plural: 0 for quantity in QUANTITIES}
+    names = tuple(quantity.name for quantity in QUANTITIES)
+    for observations in log.observations(CountedValues(head.generation, names)):
+        for quantity in QUANTITIES:
+            if quantity.name in live.components:
+                recount(rebuilt, observations, quantity)
+            for observation in observations:
+                _audit_counted(observation, quantity, live, head, waiting, report)
+    on_record = log.counted(head.generation)
+    for quantity in QUANTITIES:
+        _audit_sums(quantity, live, rebuilt, on_record.pop(quantity.name, 0), report)
+    for name, rows in on_record.items():
+        report.fail(f"{rows} values of {name!r} are on record, which nothing learns")
     if not report.rebuild_error <= _REBUILD_TOLERANCE:
         report.fail(f"rebuilt from the log, the posterior differs by {report.rebuild_error:.3g} (relative)")
+
+
+def _audit_counted(
+    observation: Observation,
+    quantity: Quantity,
+    live: ModelState,
+    head: Head,
+    waiting: set[str],
+    report: AuditReport,
+) -> None:
+    """What the log says of a quantity is what is on record as counted, unless feedback is pending."""
+    logged = quantity.value(observation, head.reward_weights) is not None
+    report.in_log[quantity.plural] += logged
+    is_reward = quantity.name == REWARD
+    report.forgotten += is_reward and logged and observation.forgotten
+    if quantity.name not in live.components or observation.decision_id in waiting:
+        return
+    target, counted = quantity.target(observation, head.reward_weights), quantity.counted(observation)
+    if target == counted:
+        return
+    if counted is None and why_unlearnable(live, quantity, observation, quantity.context(observation)):
+        report.left_out += is_reward
+        return
+    on_record, in_log = ("nothing" if v is None else f"{v:g}" for v in (counted, target))
+    report.fail(f"decision {observation.decision_id}: counted {on_record}, the log says {in_log}")
+
+
+def _audit_sums(
+    quantity: Quantity, live: ModelState, rebuilt: ModelState, on_record: int, report: AuditReport
+) -> None:
+    """The live component counts what is on record, and equals the one rebuilt from it."""
+    component = live.components.get(quantity.name)
+    counted = 0 if component is None else int(component.count.sum())
+    report.counted[quantity.plural] = counted
+    if counted != on_record:
+        report.fail(f"the posterior counts {counted} {quantity.plural}, {on_record} are on record")
+    if component is not None:
+        again = rebuilt.components[quantity.name]
+        again.advance(component.as_of)
+        report.rebuild_error = max(report.rebuild_error, _rebuild_error(component, again))
 
 
 def _audit_warm_start(log: LogReader, live: ModelState, report: AuditReport) -> None:
@@ -161,19 +183,7 @@ def _audit_warm_start(log: LogReader, live: ModelState, report: AuditReport) -> 
             )
 
 
-def _report_mismatch(observation: Observation, accumulator: Accumulator, report: AuditReport) -> None:
-    """Report a value counted otherwise than the log says, unless it cannot be learned from."""
-    quantity = accumulator.quantity
-    target, counted = quantity.target(observation), quantity.counted(observation)
-    if counted is None and why_unlearnable(accumulator.posterior, observation):
-        report.left_out += quantity.name == "reward"
-        return
-    recorded = "nothing" if counted is None else f"{counted:g}"
-    logged = "nothing" if target is None else f"{target:g}"
-    report.fail(f"decision {observation.decision_id}: counted {recorded}, the log says {logged}")
-
-
-def _rebuild_error(live: Posterior | Latencies, rebuilt: Posterior | Latencies) -> float:
+def _rebuild_error(live: Component, rebuilt: Component) -> float:
     """The largest difference between live and rebuilt sums, relative to the largest entry."""
     if (live.count != rebuilt.count).any():
         return math.inf

@@ -1,48 +1,59 @@
-"""The learner: folds pending feedback into the next snapshot, in one transaction, from any worker.
+"""Folds feedback into the next snapshot, whoever does it and however often; no route waits for it.
 
-:mod:`bandit_router.learning.accumulate` sees to it that every value is counted once.
+A fold reads marks and all it needs without a lock, computes the next state, and publishes in one short
+transaction, unless another learner published meanwhile: then it starts over. A rebuild makes a new generation
+of ``folded`` in pieces, beside the one in force, and puts it in force at the end.
+What is counted of an observation, and only once: :mod:`bandit_router.learning.accumulate`.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.learning.accumulate import apply_observations, make_accumulators
+from bandit_router.learning.accumulate import apply_observations, recount
 from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most_drifted_arm
+from bandit_router.learning.quantities import QUANTITIES, add_arm, empty_state, learned_quantities
 from bandit_router.posterior.arm_priors import make_arm_prior, make_hyperprior
-from bandit_router.posterior.confidence import empty_calibrators, make_calibrator_prior
-from bandit_router.posterior.cost import make_cost_prior
 from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import (
+    COST,
+    REWARD,
     ModelState,
     align_warm_start,
     apply_warm_start,
     decode_state,
-    empty_costs,
-    empty_latencies,
     encode_state,
 )
 from bandit_router.posterior.warm_start import WarmStartEvidence
 from bandit_router.settings import Settings
 from bandit_router.store.arm_reset import record_arm_reset
-from bandit_router.store.learner_transaction import LearnerTransaction
+from bandit_router.store.learner_transaction import LearnerTransaction, RebuildUnderWay, StaleRead
+from bandit_router.store.pending_batch import PendingBatch
 from bandit_router.store.recent_predictions import read_recent_rewards
 from bandit_router.store.store import Store
 from bandit_router.types import Arm
 
 log = logging.getLogger(__name__)
 
+NAMES = tuple(quantity.name for quantity in QUANTITIES)
+"""What is read of the record."""
+
+_PIECE = 500  # decisions of a rebuild between two commits
+_POLL_S = 0.05
+_DELETED_ROWS = 2_000  # rows of an idle generation that are deleted in one transaction
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Learner:
-    """The settings of learning. It keeps no state of its own: everything learned is in the store."""
+    """How rewards are made and learned. Stateless: everything it knows is in the store."""
 
     store: Store
     priors: Callable[[Arm], Prior]
@@ -56,107 +67,172 @@ class Learner:
     keep_snapshots: int
     cascades: bool = False
 
-    def fold(self, *, wait: bool = False) -> int | None:
-        """Fold one batch of pending feedback and publish; how many decisions it had.
+    # -- folding ----------------------------------------------------------------------------------
 
-        While another learner is at work: None, or with ``wait`` the pending feedback it left.
+    def fold(self, *, wait: bool = False) -> int | None:
+        """Fold at most ``batch`` pending marks and publish; of how many decisions.
+
+        When another learner was faster: None, or with ``wait`` what that one left.
         """
-        if not self.store.has_pending():
-            return 0
-        with self.store.learner_transaction(wait=wait) as transaction:
-            if transaction is None:
-                return None
-            state = _read_newest_state(transaction)
-            if state is None:
-                return self.rebuild(transaction)
-            observations = transaction.take_pending(self.batch)
-            if any(apply_observations(transaction, state, observations, transaction.reward_weights).values()):
-                self.publish(transaction, state)
-            return len(observations)
+        folded = self._fold(wait=wait)
+        return None if folded is None else len(folded)
 
     def fold_all(self, *, wait: bool = False) -> int:
         """Fold until nothing is pending; how many decisions. ``wait`` as for :meth:`fold`."""
-        total, full = 0, True
-        while full:  # a batch that is not full emptied the queue; later feedback is for the next call
-            folded = self.fold(wait=wait) or 0
-            total += folded
-            full = folded >= self.batch
-        return total
+        touched: set[str] = set()
+        while folded := self._fold(wait=wait):
+            touched |= folded
+        return len(touched)
 
-    def rebuild(self, transaction: LearnerTransaction) -> int:
-        """Publish a model state made from nothing but the log; how many rewards it counts."""
-        state = self.empty(transaction.read_arms())
-        _apply_warm_start(transaction, state)
+    def _fold(self, *, wait: bool) -> set[str] | None:
+        while (batch := self.store.pending_batch(NAMES, self.batch)) is not None:
+            state = _decode_batch_state(batch.state, batch.head.version)
+            if state is None:
+                self.rebuild()
+                continue
+            try:
+                self.publish_fold(batch, state)
+            except StaleRead:
+                if not wait:
+                    return None
+            else:
+                return {observation.decision_id for observation in batch.observations}
+        return set()
+
+    def publish_fold(self, batch: PendingBatch, state: ModelState) -> None:
+        """Publish the state with the batch in it, if it changes. Raises StaleRead."""
+        changes = apply_observations(state, batch.observations, batch.head.reward_weights)
+        encoded = encode_state(state) if any(changes.values()) else None
+        with self.store.learner_transaction() as transaction:
+            transaction.require_head(batch.head)
+            transaction.take_marks(batch.marks)
+            if encoded is not None:
+                transaction.record_counted(changes)
+                transaction.publish(encoded, batch.head.reward_weights, keep=self.keep_snapshots)
+
+    # -- rebuilding -------------------------------------------------------------------------------
+
+    def rebuild(self) -> int:
+        """Publish a state made from nothing but the log; how many rewards it counts.
+
+        Waits for another rebuild that is under way.
+        """
+        while True:
+            try:
+                counted = self._rebuild()
+            except RebuildUnderWay:
+                time.sleep(_POLL_S)
+            except StaleRead:
+                log.warning("arms, resets or a warm start changed during a rebuild: starting over")
+            else:
+                self._delete_idle_generations()
+                return counted
+
+    def _rebuild(self) -> int:
+        """Raises StaleRead when what it began with is not in force any more."""
+        with self.store.learner_transaction() as transaction:
+            generation = transaction.begin_rebuild()
+            state, arms_revision = self._empty_state(transaction), transaction.head.arms_revision
         counted = 0
-        for observations in transaction.restart_from_log():
-            counted += apply_observations(transaction, state, observations, self.weights)["reward"]
-        transaction.publish(encode_state(state), self.weights, keep=self.keep_snapshots)
+        for observations in self.store.iterate_observations(_PIECE):
+            changes = apply_observations(state, observations, self.weights)
+            counted += len(changes[REWARD])
+            with self.store.learner_transaction() as transaction:
+                transaction.require_rebuild(generation)
+                transaction.record_counted(changes, generation)
+        with self.store.learner_transaction() as transaction:
+            transaction.require_rebuild(generation)
+            if transaction.head.arms_revision != arms_revision:
+                raise StaleRead
+            transaction.finish_rebuild(generation)
+            transaction.publish(encode_state(state), self.weights, keep=self.keep_snapshots)
         return counted
 
-    def reset(self, transaction: LearnerTransaction, arm: str, at: float) -> None:
-        """Publish a model state that knows nothing of what ``arm`` did before ``at`` (Unix time).
+    def _empty_state(self, transaction: LearnerTransaction) -> ModelState:
+        """What is believed of the arms before anything is observed, with the warm start that is in force."""
+        state = self.empty(transaction.read_arms())
+        _apply_warm_start(transaction, state)
+        return state
 
-        The younger rewards are counted anew, rather than the older ones subtracted, so that no rounding
-        residue of these remains. The arm's warm start goes, too, unless it was loaded since.
+    def _delete_idle_generations(self) -> None:
+        """Delete what is left of generations that are not in force, a little at a time."""
+        with self.store.learner_transaction() as transaction:
+            idle = transaction.idle_generations()
+        for generation in idle:
+            more = True
+            while more:
+                with self.store.learner_transaction() as transaction:
+                    more = transaction.drop_generation(generation, _DELETED_ROWS)
+
+    # -- arms and warm starts ---------------------------------------------------------------------
+
+    def reset(self, arm: str, at: float) -> None:
+        """Publish a state that knows nothing of what ``arm`` did before ``at`` (Unix time).
+
+        Its younger rewards are counted anew rather than the older ones subtracted: nothing is left of these.
+        What is known from elsewhere goes, too, unless it was loaded since.
         """
-        still_counted = record_arm_reset(transaction, arm, at)
+        with self.store.learner_transaction() as transaction:
+            usable = self._reset(transaction, arm, at)
+        if not usable:
+            self.rebuild()
+
+    def _reset(self, transaction: LearnerTransaction, arm: str, at: float) -> bool:
+        """False when the newest snapshot is unusable, so that only the record knows of the reset."""
+        kept = record_arm_reset(transaction, arm, at, NAMES)
         _remove_arm_from_warm_start(transaction, arm, at)
         state = _read_newest_state(transaction)
         if state is None:
-            self.rebuild(transaction)
-            return
-        for accumulator in make_accumulators(state, transaction.reward_weights):
-            accumulator.statistics.forget(arm)
-            accumulator.recount(still_counted)
+            return False
+        for quantity in learned_quantities(state):
+            state.components[quantity.name].forget(arm)
+            recount(state, kept, quantity)
         _apply_warm_start(transaction, state)
         self.publish(transaction, state)
+        return True
 
     def reset_drifted(self) -> tuple[str, RewardGap] | None:
-        """Reset the arm that drifted most, if any drifted so far; its name and its gap.
-
-        The newest quarter of the gap's window stays counted. None, too, while another learner is at work.
-        """
-        with self.store.learner_transaction(wait=False) as transaction:
-            if transaction is None:
-                return None
+        """Reset the arm that drifted most, to what is certainly new, if one did; which, and how far."""
+        with self.store.learner_transaction() as transaction:
             posterior = decode_state(transaction.snapshot()).rewards
             counts = dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
-            rewards = read_recent_rewards(transaction.connection, transaction.router, NEWEST)
-            drifted = find_most_drifted_arm(calibrate(rewards, [], counts))
+            rows = read_recent_rewards(transaction.connection, transaction.router, NEWEST)
+            drifted = find_most_drifted_arm(calibrate(rows, [], counts))
             if drifted is not None:
                 arm, gap = drifted
-                self.reset(transaction, arm, gap.late_since)
+                self._reset(transaction, arm, gap.late_since)
             return drifted
 
-    def align_with_settings(self, transaction: LearnerTransaction) -> None:
-        """Publish a model state that fits the settings and the arms, unless the newest one does."""
+    def align_with_settings(self) -> None:
+        """Make the newest snapshot fit the settings and the arms; publish only when it does not."""
+        with self.store.learner_transaction() as transaction:
+            state = self._read_fitting_state(transaction)
+            if state is not None:
+                self.add_arms(transaction, state, transaction.read_arms())
+        if state is None:
+            self.rebuild()
+
+    def _read_fitting_state(self, transaction: LearnerTransaction) -> ModelState | None:
+        """The newest state; None when it does not fit the settings, so that the log has to be read again."""
         state = _read_newest_state(transaction)
         if state is None:
-            self.rebuild(transaction)
-            return
+            return None
         arms = transaction.read_arms()
         if not self._matches_settings(state.rewards, arms) or transaction.reward_weights != self.weights:
             log.warning("the settings of the posterior or the reward changed: rebuilding from the log")
-            self.rebuild(transaction)
-            return
-        if self.cascades and state.calibrators is None:
-            log.warning("cascades were switched on: learning from the log how confidence predicts reward")
-            self.rebuild(transaction)
-            return
-        self.add_arms(transaction, state, arms)
+            return None
+        missing = self.empty(()).components.keys() - state.components.keys()
+        if missing:
+            log.warning("%s: learned from now on, rebuilding from the log", ", ".join(sorted(missing)))
+            return None
+        return state
 
     def add_arms(self, transaction: LearnerTransaction, state: ModelState, arms: Iterable[Arm]) -> None:
-        """Give its prior to each of these arms that ``state`` lacks; publish when there is one."""
-        new_arms = [arm for arm in arms if arm.name not in state.rewards]
-        for arm in new_arms:
-            prior, calibrators = self.priors(arm), state.calibrators
-            state = ModelState(
-                rewards=state.rewards.with_arm(arm.name, prior),
-                costs=state.costs.with_arm(arm.name, make_cost_prior(self.dim)),
-                latencies=state.latencies.with_arm(arm.name),
-                calibrators=calibrators and calibrators.with_arm(arm.name, make_calibrator_prior(prior.mean)),
-            )
-        if new_arms:
+        """Give each of these arms that the newest state lacks its prior; publish if there is one."""
+        new = [arm for arm in arms if arm.name not in state.rewards]
+        for arm in new:
+            state = add_arm(state, arm.name, self.priors(arm))
+        if new:
             self.publish(transaction, state)
 
     def warm_start(
@@ -166,17 +242,18 @@ class Learner:
         trust: float | None,
         now: float,
     ) -> int:
-        """Publish the model state with this evidence as its warm start, replacing any other; the version."""
+        """Publish what is learned on top of this evidence instead of any before; its version."""
         state = apply_warm_start(decode_state(transaction.snapshot()), evidence, trust, now)
         stored = None
         if evidence is not None:
-            stored = encode_state(state._replace(calibrators=None).without_evidence())
+            alone = {REWARD: state.rewards.without_evidence(), COST: state.costs.without_evidence()}
+            stored = encode_state(ModelState(alone))
         source = "" if evidence is None else evidence.source
         transaction.insert_warm_start(stored, source=source, trust=trust, now=now)
         return self.publish(transaction, state)
 
     def empty(self, arms: Iterable[Arm]) -> ModelState:
-        """The model state of these arms without any evidence: their priors."""
+        """What is believed of these arms before anything was seen."""
         rewards = Posterior.empty(
             {arm.name: self.priors(arm) for arm in arms},
             schema_id=self.schema_id,
@@ -185,17 +262,15 @@ class Learner:
             hyperprior=self.hyperprior,
             dim=self.dim,
         )
-        calibrators = empty_calibrators(rewards) if self.cascades else None
-        return ModelState(rewards, empty_costs(rewards), empty_latencies(rewards), calibrators)
+        return empty_state(rewards, cascades=self.cascades)
 
     def publish(self, transaction: LearnerTransaction, state: ModelState) -> int:
-        """Publish a model state that counts rewards with the weights on record; the version."""
+        """Publish what was learned, all of it from rewards made with the weights on record."""
         return transaction.publish(encode_state(state), transaction.reward_weights, keep=self.keep_snapshots)
 
     def _matches_settings(self, posterior: Posterior, arms: Iterable[Arm]) -> bool:
-        """Whether the posterior has the priors, the noise and the forgetting of the settings."""
-        by_name = {arm.name: self.priors(arm) for arm in arms}
-        priors = [by_name[arm] for arm in posterior.arms]
+        known = {arm.name: self.priors(arm) for arm in arms}
+        priors = [known[arm] for arm in posterior.arms]
         return (
             posterior.noise_variance == self.noise_variance
             and posterior.half_life_s == self.half_life_s
@@ -209,30 +284,30 @@ class Learner:
 
 
 def _apply_warm_start(transaction: LearnerTransaction, state: ModelState) -> None:
-    """Put the warm start in force behind the posteriors of ``state``, in place."""
-    record = transaction.warm_start()
-    if record is not None:
-        evidence = decode_state(record.evidence)
+    """Put the evidence from elsewhere that is in force behind what is learned."""
+    warm = transaction.warm_start()
+    if warm is not None:
+        evidence = decode_state(warm.evidence)
         state.rewards.warm, state.costs.warm = align_warm_start(evidence, state.rewards.arms)
 
 
 def _remove_arm_from_warm_start(transaction: LearnerTransaction, arm: str, at: float) -> None:
-    """Take the arm out of the warm start in force, if that was loaded before ``at`` (Unix time)."""
-    record = transaction.warm_start()
-    if record is None or record.loaded_at >= at:
+    """Leave the arm out of the evidence from elsewhere, if that was loaded before ``at`` (Unix time)."""
+    warm = transaction.warm_start()
+    if warm is None or warm.loaded_at >= at:
         return
-    evidence = decode_state(record.evidence)
+    evidence = decode_state(warm.evidence)
     if arm not in evidence.rewards:
         return
-    for statistics in evidence.components:
-        statistics.forget(arm)
+    for component in evidence.components.values():
+        component.forget(arm)
     transaction.insert_warm_start(
-        encode_state(evidence), source=record.source, trust=record.trust, now=record.loaded_at
+        encode_state(evidence), source=warm.source, trust=warm.trust, now=warm.loaded_at
     )
 
 
 def _read_newest_state(transaction: LearnerTransaction) -> ModelState | None:
-    """The model state of the newest snapshot; None when it is unusable and must be rebuilt from the log."""
+    """What the newest snapshot says; None when it is unusable, so that the log has to be read again."""
     try:
         return decode_state(transaction.snapshot())
     except SnapshotCorrupt:
@@ -240,8 +315,19 @@ def _read_newest_state(transaction: LearnerTransaction) -> ModelState | None:
         return None
 
 
+def _decode_batch_state(state: bytes | None, version: int) -> ModelState | None:
+    """The same of a snapshot that was read without the lock."""
+    try:
+        if state is None:
+            raise SnapshotCorrupt(f"snapshot {version} is gone")
+        return decode_state(state)
+    except SnapshotCorrupt:
+        log.exception("snapshot %d is unusable: rebuilding from the log", version)
+        return None
+
+
 def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> Learner:
-    """A learner with the priors, the noise, the forgetting and the reward of the settings."""
+    """A learner with the settings' priors, noise, forgetting and reward."""
     section = settings.posterior
     expected = {arm.name: arm.expected_quality for arm in settings.arms}
     return Learner(

@@ -88,6 +88,11 @@ def decode_latencies(blob: bytes) -> Latencies:
     return _read_blob(blob, _LATENCIES, (_LATENCIES_FORMAT,), _assemble_latencies)
 
 
+def decode_component(blob: bytes) -> Posterior | Latencies:
+    """The posterior or the latencies that were encoded. Raises SnapshotCorrupt."""
+    return decode_latencies(blob) if blob.startswith(_LATENCIES) else decode_posterior(blob)
+
+
 def _write_blob(magic: bytes, version: int, header: _Header, arrays: Sequence[FloatArray]) -> bytes:
     text = json.dumps(header, sort_keys=True).encode()
     body = b"".join(np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays)

@@ -1,53 +1,75 @@
-"""The model state: posteriors of reward, cost and confidence, and latencies; from and to a snapshot."""
+"""The model state: all that is learned of the same arms, a component per quantity; and its binary form.
+
+    magic "BRMS" | u16 format | u32 header length | header | components
+
+The header is JSON: the name and the length of each component, in order. Each component has its own checksum
+(:mod:`bandit_router.posterior.codec`). Equal states have equal bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from bandit_router.posterior.codec import (
-    decode_latencies,
-    decode_posterior,
-    encode_latencies,
-    encode_posterior,
-)
+from bandit_router.errors import SnapshotCorrupt
+from bandit_router.posterior.codec import decode_component, encode_latencies, encode_posterior
 from bandit_router.posterior.cost import COST_HYPERPRIOR, make_cost_prior
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.regression_sums import align_sums
 from bandit_router.posterior.warm_start import WarmStart, WarmStartEvidence
-from bandit_router.types import Snapshot
+
+REWARD, COST, LATENCY, CONFIDENT_REWARD = "reward", "cost", "latency", "confident_reward"
+"""Names of the components that decisions read."""
+
+Component = Posterior | Latencies
+
+_MAGIC, _FORMAT = b"BRMS", 1
+_PREFIX = struct.Struct("<4sHI")
 
 
-class ModelState(NamedTuple):
-    """The posterior of rewards, that of cost roots, latencies, and the calibrators, all of the same arms.
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """What is learned, by quantity: sums over the log, of the same arms throughout."""
 
-    ``calibrators`` are None if no cascade is on.
-    """
-
-    rewards: Posterior
-    costs: Posterior
-    latencies: Latencies
-    calibrators: Posterior | None = None
+    components: Mapping[str, Component]
 
     @property
-    def components(self) -> tuple[Posterior | Latencies, ...]:
-        """Its components, without calibrators if there are none."""
-        return tuple(component for component in self if component is not None)
+    def rewards(self) -> Posterior:
+        """The posterior of rewards."""
+        return self._posterior(REWARD)
+
+    @property
+    def costs(self) -> Posterior:
+        """The posterior of the roots of reported over list cost."""
+        return self._posterior(COST)
+
+    @property
+    def latencies(self) -> Latencies:
+        """The latencies, as counts in bins."""
+        latencies = self.components[LATENCY]
+        assert isinstance(latencies, Latencies)
+        return latencies
+
+    @property
+    def calibrators(self) -> Posterior | None:
+        """The posterior of rewards given a confidence; None where no cascade is on."""
+        return self._posterior(CONFIDENT_REWARD) if CONFIDENT_REWARD in self.components else None
+
+    def _posterior(self, name: str) -> Posterior:
+        posterior = self.components[name]
+        assert isinstance(posterior, Posterior)
+        return posterior
 
     def copy(self) -> ModelState:
-        """An independent copy."""
-        calibrators = self.calibrators and self.calibrators.copy()
-        return ModelState(self.rewards.copy(), self.costs.copy(), self.latencies.copy(), calibrators)
+        """The same, to be changed apart."""
+        return ModelState({name: component.copy() for name, component in self.components.items()})
 
     def without_evidence(self) -> ModelState:
-        """The same arms and priors without evidence."""
-        return ModelState(
-            self.rewards.without_evidence(),
-            self.costs.without_evidence(),
-            self.latencies.without_evidence(),
-            self.calibrators and self.calibrators.without_evidence(),
-        )
+        """The same arms and priors, having seen nothing."""
+        return ModelState({name: c.without_evidence() for name, c in self.components.items()})
 
 
 def empty_costs(rewards: Posterior) -> Posterior:
@@ -86,19 +108,48 @@ def align_warm_start(source: ModelState, arms: Sequence[str]) -> tuple[WarmStart
     return rewards, costs
 
 
-def decode_state(snapshot: Snapshot) -> ModelState:
-    """The model state of a snapshot. Raises SnapshotCorrupt."""
-    rewards = decode_posterior(snapshot.posterior)
-    return ModelState(
-        rewards,
-        empty_costs(rewards) if snapshot.costs is None else decode_posterior(snapshot.costs),
-        empty_latencies(rewards) if snapshot.latencies is None else decode_latencies(snapshot.latencies),
-        None if snapshot.calibrators is None else decode_posterior(snapshot.calibrators),
-    )
+def encode_state(state: ModelState) -> bytes:
+    """The binary form of a model state; latencies of which none was timed are left out."""
+    blobs = {
+        name: encode_posterior(component) if isinstance(component, Posterior) else encode_latencies(component)
+        for name, component in state.components.items()
+        if isinstance(component, Posterior) or component.count.any()
+    }
+    return pack_components(blobs)
 
 
-def encode_state(state: ModelState) -> Snapshot:
-    """The snapshot of a model state; the inverse of :func:`decode_state`."""
-    latencies = encode_latencies(state.latencies) if state.latencies.count.any() else None
-    calibrators = None if state.calibrators is None else encode_posterior(state.calibrators)
-    return Snapshot(encode_posterior(state.rewards), encode_posterior(state.costs), latencies, calibrators)
+def pack_components(blobs: Mapping[str, bytes]) -> bytes:
+    """Encoded components, one behind the other, with their names and lengths before them."""
+    header = json.dumps({"components": [[name, len(blob)] for name, blob in blobs.items()]}).encode()
+    return _PREFIX.pack(_MAGIC, _FORMAT, len(header)) + header + b"".join(blobs.values())
+
+
+def decode_state(blob: bytes) -> ModelState:
+    """The state that :func:`encode_state` was given. Raises SnapshotCorrupt."""
+    components = {name: decode_component(part) for name, part in _unpack_components(blob).items()}
+    rewards = components.get(REWARD)
+    if not isinstance(rewards, Posterior):
+        raise SnapshotCorrupt("the snapshot has no posterior of rewards; run `bandit-router rebuild`")
+    components.setdefault(COST, empty_costs(rewards))
+    components.setdefault(LATENCY, empty_latencies(rewards))
+    return ModelState(components)
+
+
+def _unpack_components(blob: bytes) -> dict[str, bytes]:
+    try:
+        magic, version, length = _PREFIX.unpack_from(blob)
+        if (magic, version) != (_MAGIC, _FORMAT):
+            raise SnapshotCorrupt(
+                f"the snapshot has format {magic!r} {version}, this package reads {_MAGIC!r} {_FORMAT}; "
+                "run `bandit-router rebuild`"
+            )
+        start = _PREFIX.size + length
+        blobs = {}
+        for name, size in json.loads(blob[_PREFIX.size : start])["components"]:
+            blobs[name] = blob[start : start + size]
+            start += size
+    except (struct.error, KeyError, TypeError, ValueError) as error:
+        raise SnapshotCorrupt(f"the snapshot is malformed: {error!r}; run `bandit-router rebuild`") from error
+    if start != len(blob):
+        raise SnapshotCorrupt("the snapshot has bytes that no component accounts for; rebuild it")
+    return blobs

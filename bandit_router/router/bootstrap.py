@@ -67,8 +67,7 @@ def build_components(settings: Settings) -> Components:
 def apply_settings(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
     """Create the router if missing, declare its arms, and align its posterior with the settings."""
     store.create_router(learner.schema_id, encode_state(learner.empty(())), learner.weights)
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None, "it waits for its turn"
+    with store.learner_transaction() as transaction:
         learned_from = transaction.read_schema_id()
         if learned_from != learner.schema_id:
             raise SchemaMismatch(
@@ -77,7 +76,7 @@ def apply_settings(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
                 "restore the [features] settings, or give router.name a new name",
             )
         transaction.declare_arms(arms)
-        learner.align_with_settings(transaction)
+    learner.align_with_settings()
 
 
 def _check_arms_exist(settings: Settings, policy: Policy, arms: Sequence[str]) -> None:

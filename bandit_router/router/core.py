@@ -227,8 +227,7 @@ class RouterCore:
     @contextmanager
     def _learner_transaction(self) -> Iterator[LearnerTransaction]:
         """The learner's transaction; what it publishes is in use after the block."""
-        with self._store.learner_transaction(wait=True) as transaction:
-            assert transaction is not None, "it waits for its turn"
+        with self._store.learner_transaction() as transaction:
             yield transaction
         self.refresh()
 

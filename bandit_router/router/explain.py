@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from bandit_router.errors import UnknownDecision
-from bandit_router.posterior.codec import decode_posterior
+from bandit_router.posterior.state import decode_state
 from bandit_router.routing.decide import score_arms
 from bandit_router.store.store import Store
 from bandit_router.types import Arm, Conversation, Decision, Reason, Scores
@@ -127,7 +127,7 @@ def recompute_scores(store: Store, decision: Decision) -> Scores | None:
     if snapshot is None:
         return None
     return score_arms(
-        decode_posterior(snapshot.posterior),
+        decode_state(snapshot).rewards,
         decision.eligible,
         decision.x,
         decision.expected_costs_usd,

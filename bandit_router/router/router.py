@@ -130,8 +130,9 @@ class Router(RouterCore):
 
     def rebuild(self) -> int:
         """Rebuild the posterior from nothing but the log; how many rewards it counts."""
-        with self._learner_transaction() as transaction:
-            return self._learner.rebuild(transaction)
+        counted = self._learner.rebuild()
+        self.refresh()
+        return counted
 
     def warm_start(self, evidence: WarmStartEvidence | None, *, trust: float | None = None) -> int:
         """Learn on top of evidence from elsewhere, replacing any before; None takes it away.
@@ -212,5 +213,5 @@ class Router(RouterCore):
         """
         self.refresh()
         self.arm(name)
-        with self._learner_transaction() as transaction:
-            self._learner.reset(transaction, name, time.time())
+        self._learner.reset(name, time.time())
+        self.refresh()

@@ -95,5 +95,5 @@ class LearnerSection(Section):
         1.0, description="Seconds between two rounds of learning, and of reading what other workers learned."
     )
     batch: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        10_000, description="Most decisions learned from in one transaction."
+        500, description="Most pieces of feedback learned from at once; a backlog is many batches."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, insert, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select
 
 from bandit_router.errors import UnknownDecision
 from bandit_router.store.pacing_ledger import Correction, PacingLedger
@@ -24,12 +24,23 @@ _LOCK_DECISIONS = (
     .order_by(decisions.c.id)
     .with_for_update(key_share=True)
 )
-FEEDBACK_VALUES = (
-    select(feedback.c.decision_id, feedback.c.metric, feedback.c.revision, feedback.c.value)
+_NEWEST = (
+    select(feedback.c.decision_id, feedback.c.metric, func.max(feedback.c.revision).label("revision"))
     .where(feedback.c.router == bindparam("router"), feedback.c.decision_id.in_(_IDS))
-    .order_by(feedback.c.revision)
+    .group_by(feedback.c.decision_id, feedback.c.metric)
+    .subquery()
 )
-"""Every value of every metric of the given decisions, the newest of each metric last."""
+NEWEST_FEEDBACK = select(
+    feedback.c.decision_id, feedback.c.metric, feedback.c.revision, feedback.c.value
+).join_from(
+    _NEWEST,
+    feedback,
+    (feedback.c.router == bindparam("router"))
+    & (feedback.c.decision_id == _NEWEST.c.decision_id)
+    & (feedback.c.metric == _NEWEST.c.metric)
+    & (feedback.c.revision == _NEWEST.c.revision),
+)
+"""The newest revision of every metric of the given decisions: one metric may have thousands of revisions."""
 
 Revisions = dict[str, tuple[int, float | None]]
 """The newest revision and value of each metric of one decision; a value of None is retracted."""
@@ -46,7 +57,7 @@ def insert_feedback(
     ids = {"router": router, "ids": sorted({call.decision_id for _, call in calls})}
     logged = {row.id: row for row in connection.execute(_LOCK_DECISIONS, ids)}
     current: dict[str, Revisions] = {}
-    for row in connection.execute(FEEDBACK_VALUES, ids):
+    for row in connection.execute(NEWEST_FEEDBACK, ids):
         current.setdefault(row.decision_id, {})[row.metric] = (row.revision, row.value)
     new_values: list[dict[str, Any]] = []
     results: list[tuple[int, dict[str, Outcome] | UnknownDecision]] = []
@@ -76,13 +87,12 @@ def insert_feedback(
 
 def read_metrics(connection: Connection, router: str, ids: Sequence[str]) -> dict[str, dict[str, float]]:
     """The metrics in force of each decision that has feedback; empty where all of it was retracted."""
-    newest: dict[str, dict[str, float | None]] = {}
-    for row in connection.execute(FEEDBACK_VALUES, {"router": router, "ids": list(ids)}):
-        newest.setdefault(row.decision_id, {})[row.metric] = row.value
-    return {
-        decision_id: {metric: value for metric, value in metrics.items() if value is not None}
-        for decision_id, metrics in newest.items()
-    }
+    metrics: dict[str, dict[str, float]] = {}
+    for row in connection.execute(NEWEST_FEEDBACK, {"router": router, "ids": list(ids)}):
+        in_force = metrics.setdefault(row.decision_id, {})
+        if row.value is not None:
+            in_force[row.metric] = row.value
+    return metrics
 
 
 def _metrics_in_force(revisions: Mapping[str, tuple[int, float | None]]) -> dict[str, float]:

@@ -1,75 +1,76 @@
-"""The learner's transaction: take pending marks, record what is counted of them, publish a snapshot.
+"""The learner's transaction: the short one that takes pending marks, records what is counted and publishes.
 
-The router's row in ``routers`` is the lock. (The newest snapshot row would not do: with SKIP LOCKED a second
-learner would skip to the row before it and learn from there.)
+The router's row in ``routers`` is the lock. (The newest snapshot row would not do: a second learner that
+skips locked rows would skip to the one before it and publish from there.)
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_, update
 
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.store import arms
 from bandit_router.store.engine import INSERT, write_transaction
-from bandit_router.store.observations import iterate_observations, read_observations
-from bandit_router.store.records import Observation
-from bandit_router.store.snapshots import WarmStartRecord, read_snapshot, read_warm_start
-from bandit_router.store.tables import (
-    folded,
-    folded_confidences,
-    folded_costs,
-    folded_latencies,
-    pending,
-    routers,
-    snapshots,
-    warm_starts,
-)
-from bandit_router.types import Arm, Snapshot
+from bandit_router.store.pending_batch import Mark
+from bandit_router.store.snapshots import Head, WarmStartRecord, read_head, read_snapshot, read_warm_start
+from bandit_router.store.tables import folded, pending, routers, snapshots, warm_starts
+from bandit_router.types import Arm
 
-_CHUNK = 5_000  # ids per statement: both databases bound the number of parameters
+_T = TypeVar("_T")
 
-COUNTED_TABLES: Mapping[str, tuple[Table, str]] = {
-    "reward": (folded, "reward"),
-    "cost": (folded_costs, "root"),
-    "latency": (folded_latencies, "latency_s"),
-    "confident": (folded_confidences, "reward"),
-}
-"""By quantity: the table and the column that record the values a snapshot counts."""
+_CHUNK = 5_000  # keys per statement: both databases bound the number of parameters
+_REBUILD_ALIVE_S = 30.0  # a rebuild without a sign of life for so long is taken for dead
 
 _UPSERT = {
-    (quantity, name): (statement := into(table)).on_conflict_do_update(
-        index_elements=["router", "decision_id"],
-        set_={column: statement.excluded[column], "version": statement.excluded.version},
+    name: (statement := into(folded)).on_conflict_do_update(
+        index_elements=["router", "generation", "quantity", "decision_id"],
+        set_={"value": statement.excluded.value, "version": statement.excluded.version},
     )
-    for quantity, (table, column) in COUNTED_TABLES.items()
     for name, into in INSERT.items()
 }
+
+Changes = Mapping[str, Mapping[str, float | None]]
+"""By quantity, then by decision: the value counted now; None is a value taken out again."""
+
+
+class StaleRead(Exception):
+    """What the next state was computed from is not in force any more: read again."""
+
+
+class RebuildUnderWay(Exception):
+    """Another learner is rebuilding: wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerTransaction:
-    """The right to publish the next snapshot of one router, for the length of one transaction.
-
-    ``version`` is the newest snapshot and ``reward_weights`` are those of the rewards it counts.
-    """
+    """The right to publish the next snapshot of one router, for the length of one transaction."""
 
     connection: Connection
     router: str
-    version: int
-    reward_weights: Mapping[str, float]
+    head: Head
 
-    def snapshot(self) -> Snapshot:
+    @property
+    def version(self) -> int:
+        """The newest published version."""
+        return self.head.version
+
+    @property
+    def reward_weights(self) -> Mapping[str, float]:
+        """The weights of the rewards that are counted."""
+        return self.head.reward_weights
+
+    def snapshot(self) -> bytes:
         """The newest snapshot. Raises SnapshotCorrupt when somebody deleted it."""
-        snapshot = read_snapshot(self.connection, self.router, self.version)
-        if snapshot is None:
+        state = read_snapshot(self.connection, self.router, self.version)
+        if state is None:
             raise SnapshotCorrupt(f"snapshot {self.version} is gone; run `bandit-router rebuild`")
-        return snapshot
+        return state
 
     def read_schema_id(self) -> str:
         """The schema id of the contexts the router learned from."""
@@ -90,90 +91,152 @@ class LearnerTransaction:
         """Add an arm at run time, or give an existing one new prices, limits or capabilities."""
         arms.put_arm(self.connection, self.router, arm)
 
-    def take_pending(self, limit: int) -> list[Observation]:
-        """Delete the pending marks of up to ``limit`` decisions; the observations of those decisions.
+    def require_head(self, head: Head) -> None:
+        """Raise StaleRead unless the version and the generation computed from are still in force."""
+        if (self.head.version, self.head.generation) != (head.version, head.generation):
+            raise StaleRead
 
-        Reads after deleting: feedback that commits in between is read now and stays marked. Counting it again
-        changes nothing, because the value counted is on record.
-        """
-        oldest = select(pending.c.decision_id).where(pending.c.router == self.router)
-        ids = list(self.connection.scalars(oldest.distinct().order_by(pending.c.decision_id).limit(limit)))
-        for chunk in _chunks(ids):
-            marks = pending.c.router == self.router, pending.c.decision_id.in_(chunk)
-            self.connection.execute(delete(pending).where(*marks))
-        return [
-            observation
-            for chunk in _chunks(ids)
-            for observation in read_observations(self.connection, self.router, chunk)
-        ]
+    def take_marks(self, marks: Sequence[Mark]) -> None:
+        """Take exactly these marks away; a rebuild that is under way gets them. Raises StaleRead."""
+        rebuilding = self._rebuild_under_way()
+        taken = 0
+        for chunk in _chunks(marks):
+            columns = tuple_(pending.c.decision_id, pending.c.metric, pending.c.revision)
+            mine = pending.c.router == self.router, pending.c.rebuild.is_(None), columns.in_(chunk)
+            statement = (
+                delete(pending).where(*mine)
+                if rebuilding is None
+                else update(pending).where(*mine).values(rebuild=rebuilding)
+            )
+            taken += self.connection.execute(statement).rowcount
+        if taken != len(marks):
+            raise StaleRead
 
-    def restart_from_log(self) -> Iterator[list[Observation]]:
-        """Delete all marks and all records of what is counted, then read the whole log in pieces."""
-        for table in (pending, *(table for table, _ in COUNTED_TABLES.values())):
-            self.connection.execute(delete(table).where(table.c.router == self.router))
-        return iterate_observations(self.connection, self.router)
-
-    def record_counted(self, quantity: str, values: Mapping[str, float | None]) -> None:
-        """Record the values of one quantity that the next snapshot counts; None removes a value."""
-        table, column = COUNTED_TABLES[quantity]
+    def record_counted(self, changes: Changes, generation: int | None = None) -> None:
+        """Record what the next snapshot counts, in the generation in force or another one."""
+        generation = generation or self.head.generation
+        here = {"router": self.router, "generation": generation, "version": self.version + 1}
         rows = [
-            {"router": self.router, "decision_id": i, column: value, "version": self.version + 1}
-            for i, value in values.items()
+            here | {"quantity": quantity, "decision_id": decision_id, "value": value}
+            for quantity, values in changes.items()
+            for decision_id, value in values.items()
             if value is not None
         ]
         if rows:
-            self.connection.execute(_UPSERT[quantity, self.connection.dialect.name], rows)
-        for chunk in _chunks([i for i, value in values.items() if value is None]):
-            removed = table.c.router == self.router, table.c.decision_id.in_(chunk)
-            self.connection.execute(delete(table).where(*removed))
+            self.connection.execute(_UPSERT[self.connection.dialect.name], rows)
+        for quantity, values in changes.items():
+            for chunk in _chunks([i for i, value in values.items() if value is None]):
+                gone = folded.c.quantity == quantity, folded.c.decision_id.in_(chunk)
+                self.connection.execute(delete(folded).where(*self._rows_of(generation), *gone))
+
+    def publish(self, state: bytes, reward_weights: Mapping[str, float], *, keep: int) -> int:
+        """Make ``state`` the next snapshot and prune all but the newest ``keep``.
+
+        ``reward_weights`` are those that all the rewards it counts were made with.
+        """
+        version = self.version + 1
+        row = {"router": self.router, "version": version, "published_at": time.time(), "state": state}
+        self.connection.execute(insert(snapshots), row)
+        changed = {} if reward_weights == self.reward_weights else {"weights_since": version}
+        self._update(version=version, reward_weights=dict(reward_weights), **changed)
+        old = snapshots.c.version <= version - keep
+        self.connection.execute(delete(snapshots).where(snapshots.c.router == self.router, old))
+        return version
+
+    # -- rebuilds ---------------------------------------------------------------------------------
+
+    def begin_rebuild(self) -> int:
+        """The number of a new generation, to be built from now on. Raises RebuildUnderWay."""
+        if self._rebuild_under_way() is not None:
+            raise RebuildUnderWay
+        newest = select(func.max(folded.c.generation)).where(folded.c.router == self.router)
+        others = self.connection.scalar(newest) or 0, self.head.rebuilding or 0
+        generation = max(self.head.generation, *others) + 1
+        self._update(rebuilding=generation, rebuilding_at=time.time())
+        return generation
+
+    def require_rebuild(self, generation: int) -> None:
+        """Say that the rebuild is alive. Raises StaleRead when another one has begun or it was given up."""
+        if self.head.rebuilding != generation:
+            raise StaleRead
+        self._update(rebuilding_at=time.time())
+
+    def finish_rebuild(self, generation: int) -> None:
+        """Put the generation in force. What was folded meanwhile is pending again: it has to be compared."""
+        self._update(generation=generation, rebuilding=None, rebuilding_at=None)
+        moved = pending.c.router == self.router, pending.c.rebuild == generation
+        self.connection.execute(update(pending).where(*moved).values(rebuild=None))
+
+    def drop_generation(self, generation: int, limit: int) -> bool:
+        """Delete up to ``limit`` rows of a generation that is not in force; whether there may be more."""
+        assert generation not in (self.head.generation, self.head.rebuilding)
+        mine = self._rows_of(generation)
+        key = folded.c.quantity, folded.c.decision_id
+        keys = [tuple(row) for row in self.connection.execute(select(*key).where(*mine).limit(limit))]
+        if keys:
+            self.connection.execute(delete(folded).where(*mine, tuple_(*key).in_(keys)))
+        return len(keys) == limit
+
+    def idle_generations(self) -> list[int]:
+        """The generations that are neither in force nor being built."""
+        others = folded.c.router == self.router, folded.c.generation != self.head.generation
+        rows = self.connection.scalars(select(folded.c.generation).where(*others).distinct())
+        return [generation for generation in rows if generation != self.head.rebuilding]
+
+    def _rebuild_under_way(self) -> int | None:
+        """The generation that is being built; one that shows no sign of life is given up."""
+        at = self.head.rebuilding_at
+        if self.head.rebuilding is None or (at is not None and time.time() - at <= _REBUILD_ALIVE_S):
+            return self.head.rebuilding
+        self._drop_marks_of_rebuilds()
+        self._update(rebuilding=None, rebuilding_at=None)
+        return None
+
+    def _drop_marks_of_rebuilds(self) -> None:
+        moved = pending.c.router == self.router, pending.c.rebuild.is_not(None)
+        self.connection.execute(delete(pending).where(*moved))
+
+    # -- warm starts ------------------------------------------------------------------------------
 
     def warm_start(self) -> WarmStartRecord | None:
-        """The warm start in force; None when there is none."""
+        """The evidence from elsewhere that is in force; None when there is none."""
         return read_warm_start(self.connection, self.router)
 
     def insert_warm_start(
-        self, evidence: Snapshot | None, *, source: str, trust: float | None, now: float
+        self, evidence: bytes | None, *, source: str, trust: float | None, now: float
     ) -> None:
-        """Put another warm start in force; None takes the present one away."""
+        """Put other evidence in force, or None."""
         last = select(func.max(warm_starts.c.id)).where(warm_starts.c.router == self.router)
-        values: dict[str, Any] = {
+        row: dict[str, Any] = {
             "router": self.router,
             "id": (self.connection.scalar(last) or 0) + 1,
             "loaded_at": now,
             "source": source,
             "trust": trust,
+            "state": evidence,
         }
-        values["posterior"], values["costs"] = (None, None) if evidence is None else evidence[:2]
-        self.connection.execute(insert(warm_starts), values)
+        self.connection.execute(insert(warm_starts), row)
+        self.raise_arms_revision()
 
-    def publish(self, snapshot: Snapshot, reward_weights: Mapping[str, float], *, keep: int) -> int:
-        """Publish ``snapshot`` as the next version and prune all but the newest ``keep``; the version.
+    def raise_arms_revision(self) -> None:
+        """Have a rebuild that is under way start over: what it was begun with has changed."""
+        self._update(arms_revision=routers.c.arms_revision + 1)
 
-        ``reward_weights`` are those of all the rewards it counts.
-        """
-        version = self.version + 1
-        published = {"router": self.router, "version": version, "published_at": time.time()}
-        self.connection.execute(insert(snapshots), published | snapshot._asdict())
-        router_row = update(routers).where(routers.c.name == self.router)
-        changed = {} if reward_weights == self.reward_weights else {"weights_since": version}
-        self.connection.execute(
-            router_row.values(version=version, reward_weights=dict(reward_weights), **changed)
-        )
-        old = snapshots.c.version <= version - keep
-        self.connection.execute(delete(snapshots).where(snapshots.c.router == self.router, old))
-        return version
+    def _update(self, **values: Any) -> None:
+        self.connection.execute(update(routers).where(routers.c.name == self.router).values(**values))
+
+    def _rows_of(self, generation: int) -> tuple[Any, ...]:
+        return folded.c.router == self.router, folded.c.generation == generation
 
 
 @contextmanager
-def begin_learner_transaction(
-    engine: Engine, router: str, *, wait: bool
-) -> Iterator[LearnerTransaction | None]:
-    """Lock the router's row for a learner; None when another learner holds it and ``wait`` is false."""
+def begin_learner_transaction(engine: Engine, router: str) -> Iterator[LearnerTransaction]:
+    """The learner's transaction, once no other learner has it; rolled back by any exception in the block."""
     with write_transaction(engine) as connection:
-        head = select(routers.c.version, routers.c.reward_weights).where(routers.c.name == router)
-        locked = connection.execute(head.with_for_update(key_share=True, skip_locked=not wait)).one_or_none()
-        yield None if locked is None else LearnerTransaction(connection, router, *locked)
+        head = read_head(connection, router, lock=True)
+        assert head is not None, "a learner's router has a row"
+        yield LearnerTransaction(connection, router, head)
 
 
-def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK))
+def _chunks(items: Sequence[_T]) -> Iterable[Sequence[_T]]:
+    return (items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK))

@@ -11,21 +11,21 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, and_, func, not_, select
 
 from bandit_router.store.feedback import read_metrics
-from bandit_router.store.learner_transaction import COUNTED_TABLES
-from bandit_router.store.observations import iterate_observations
+from bandit_router.store.observations import CountedValues, iterate_observations
 from bandit_router.store.pacing_ledger import goal_from, reward_for_floor
 from bandit_router.store.records import Observation, decision_from
-from bandit_router.store.snapshots import WarmStartRecord, read_snapshot, read_warm_start
+from bandit_router.store.snapshots import Head, WarmStartRecord, read_head, read_snapshot, read_warm_start
 from bandit_router.store.tables import (
     conversations,
     decisions,
     escalations,
     feedback,
+    folded,
     pending,
     routers,
     spending,
 )
-from bandit_router.types import Decision, Floor, Reason, Snapshot
+from bandit_router.types import Decision, Floor, Reason
 
 
 class UnreadableDecision(NamedTuple):
@@ -62,11 +62,9 @@ class LogReader:
     connection: Connection
     router: str
 
-    def head(self) -> tuple[int, dict[str, float]] | None:
-        """The newest version and the weights of the rewards it counts; None when there is no such router."""
-        columns = routers.c.version, routers.c.reward_weights
-        row = self.connection.execute(select(*columns).where(routers.c.name == self.router)).one_or_none()
-        return None if row is None else (row.version, row.reward_weights)
+    def head(self) -> Head | None:
+        """What the router has published; None when there is no such router."""
+        return read_head(self.connection, self.router)
 
     def schema_id(self) -> str | None:
         """The schema id of the contexts the router learned from; None when there is no such router."""
@@ -75,8 +73,8 @@ class LogReader:
         )
         return schema_id
 
-    def snapshot(self, version: int) -> Snapshot | None:
-        """The snapshot of that version; None when it is pruned or was never published."""
+    def snapshot(self, version: int) -> bytes | None:
+        """The model state published as that version; None when it is pruned or was never published."""
         return read_snapshot(self.connection, self.router, version)
 
     def warm_start(self) -> WarmStartRecord | None:
@@ -85,16 +83,14 @@ class LogReader:
 
     def pending(self) -> set[str]:
         """The ids of decisions with feedback that no learner has counted yet."""
-        marks = select(pending.c.decision_id).where(pending.c.router == self.router).distinct()
-        return set(self.connection.scalars(marks))
+        unread = pending.c.router == self.router, pending.c.rebuild.is_(None)
+        return set(self.connection.scalars(select(pending.c.decision_id).where(*unread).distinct()))
 
-    def counted(self) -> dict[str, int]:
-        """The number of values of each quantity on record as counted."""
-        counts = {}
-        for quantity, (table, _) in COUNTED_TABLES.items():
-            rows = select(func.count()).select_from(table).where(table.c.router == self.router)
-            counts[quantity] = self.connection.scalar(rows) or 0
-        return counts
+    def counted(self, generation: int) -> dict[str, int]:
+        """The number of values of each quantity on record as counted in a generation."""
+        of_generation = folded.c.router == self.router, folded.c.generation == generation
+        counts = select(folded.c.quantity, func.count()).where(*of_generation).group_by(folded.c.quantity)
+        return {quantity: count for quantity, count in self.connection.execute(counts)}  # noqa: C416
 
     def lost_escalations(self) -> list[str]:
         """The ids of retries without an escalation, and of those an escalation names and the log lacks."""
@@ -158,9 +154,9 @@ class LogReader:
         )
         return list(self.connection.scalars(stray))
 
-    def observations(self) -> Iterator[list[Observation]]:
-        """Every decision that has feedback, in id order, in pieces."""
-        return iterate_observations(self.connection, self.router)
+    def observations(self, of: CountedValues | None = None) -> Iterator[list[Observation]]:
+        """Every decision that has feedback, in id order, in pieces, with the counted values asked for."""
+        return iterate_observations(self.connection, self.router, of)
 
     def decisions(self, size: int = 2_000) -> Iterator[Decision | UnreadableDecision]:
         """Every decision, in the order of the snapshots they were made from."""

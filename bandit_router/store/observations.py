@@ -3,26 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Select, Table, bindparam, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, select
 
 from bandit_router.store.feedback import read_metrics
 from bandit_router.store.records import Observation, unpack
-from bandit_router.store.tables import (
-    arms,
-    decisions,
-    feedback,
-    folded,
-    folded_confidences,
-    folded_costs,
-    folded_latencies,
+from bandit_router.store.tables import arms, decisions, feedback, folded
+
+_ROUTER: BindParameter[str] = bindparam("router")
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
+
+_DECISIONS: Select[Any] = (
+    select(
+        decisions.c.id,
+        decisions.c.arm,
+        decisions.c.x,
+        decisions.c.schema_id,
+        decisions.c.decided_at,
+        decisions.c.list_cost_usd,
+        decisions.c.reason,
+        arms.c.reset_at,
+    )
+    .select_from(
+        decisions.outerjoin(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))
+    )
+    .where(decisions.c.router == _ROUTER, decisions.c.id.in_(_IDS))
+    .order_by(decisions.c.id)
+)
+
+_COUNTED = select(folded.c.decision_id, folded.c.quantity, folded.c.value).where(
+    folded.c.router == _ROUTER,
+    folded.c.generation == bindparam("generation"),
+    folded.c.quantity.in_(bindparam("quantities", expanding=True)),
+    folded.c.decision_id.in_(_IDS),
 )
 
 
-def read_observations(connection: Connection, router: str, ids: Sequence[str]) -> list[Observation]:
-    """The observation of each decision, in id order: context, arm, metrics in force, values counted."""
+class CountedValues(NamedTuple):
+    """Which counted values to read: those of these quantities, in this generation of ``folded``."""
+
+    generation: int
+    quantities: tuple[str, ...]
+
+
+def read_observations(
+    connection: Connection, router: str, ids: Sequence[str], of: CountedValues | None = None
+) -> list[Observation]:
+    """The observation of each decision, in id order: context, arm, metrics in force, and values counted,
+    if ``of`` asks for them."""
     metrics = read_metrics(connection, router, ids)
+    counted = {} if of is None else _read_counted(connection, router, ids, of)
     return [
         Observation(
             decision_id=row.id,
@@ -31,67 +62,42 @@ def read_observations(connection: Connection, router: str, ids: Sequence[str]) -
             schema_id=row.schema_id,
             decided_at=row.decided_at,
             metrics=metrics.get(row.id, {}),
-            folded=row.reward,
+            counted=counted.get(row.id, {}),
             list_cost_usd=row.list_cost_usd,
-            folded_root=row.root,
             reset_at=row.reset_at,
-            folded_latency_s=row.latency_s,
             reason=row.reason,
-            folded_confident=row.confident,
         )
-        for row in connection.execute(_OBSERVATIONS, {"router": router, "ids": list(ids)})
+        for row in connection.execute(_DECISIONS, {"router": router, "ids": list(ids)})
     ]
 
 
 def iterate_observations(
-    connection: Connection, router: str, size: int = 2_000
+    connection: Connection, router: str, of: CountedValues | None = None, size: int = 2_000
 ) -> Iterator[list[Observation]]:
     """Every decision of the router that has feedback, in id order, ``size`` at a time."""
     last = ""
-    while True:
-        ids = list(
-            connection.scalars(
-                select(feedback.c.decision_id)
-                .where(feedback.c.router == router, feedback.c.decision_id > last)
-                .distinct()
-                .order_by(feedback.c.decision_id)
-                .limit(size)
-            )
-        )
-        if not ids:
-            return
+    while ids := read_ids_with_feedback(connection, router, last, size):
         last = ids[-1]
-        yield read_observations(connection, router, ids)
+        yield read_observations(connection, router, ids, of)
 
 
-def _of_decision(table: Table) -> ColumnElement[bool]:
-    return (table.c.router == decisions.c.router) & (table.c.decision_id == decisions.c.id)
-
-
-_ROUTER: BindParameter[str] = bindparam("router")
-_IDS: BindParameter[str] = bindparam("ids", expanding=True)
-_OBSERVATIONS: Select[Any] = (
-    select(
-        decisions.c.id,
-        decisions.c.arm,
-        decisions.c.x,
-        decisions.c.schema_id,
-        decisions.c.decided_at,
-        decisions.c.list_cost_usd,
-        folded.c.reward,
-        folded_costs.c.root,
-        folded_latencies.c.latency_s,
-        arms.c.reset_at,
-        decisions.c.reason,
-        folded_confidences.c.reward.label("confident"),
+def read_ids_with_feedback(connection: Connection, router: str, after: str, size: int) -> list[str]:
+    """The first ``size`` ids above ``after`` of decisions with feedback, in order."""
+    return list(
+        connection.scalars(
+            select(feedback.c.decision_id)
+            .where(feedback.c.router == router, feedback.c.decision_id > after)
+            .distinct()
+            .order_by(feedback.c.decision_id)
+            .limit(size)
+        )
     )
-    .select_from(
-        decisions.outerjoin(folded, _of_decision(folded))
-        .outerjoin(folded_costs, _of_decision(folded_costs))
-        .outerjoin(folded_latencies, _of_decision(folded_latencies))
-        .outerjoin(folded_confidences, _of_decision(folded_confidences))
-        .outerjoin(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))
-    )
-    .where(decisions.c.router == _ROUTER, decisions.c.id.in_(_IDS))
-    .order_by(decisions.c.id)
-)
+
+
+def _read_counted(
+    connection: Connection, router: str, ids: Sequence[str], of: CountedValues
+) -> dict[str, dict[str, float]]:
+    counted: dict[str, dict[str, float]] = {}
+    for row in connection.execute(_COUNTED, {"router": router, "ids": list(ids), **of._asdict()}):
+        counted.setdefault(row.decision_id, {})[row.quantity] = row.value
+    return counted

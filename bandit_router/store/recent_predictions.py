@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Subquery, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Subquery, func, select
 
-from bandit_router.store.tables import arms, decisions, feedback, folded, folded_costs, routers
+from bandit_router.store.tables import arms, decisions, feedback, folded, routers
 
 
 class PredictedReward(NamedTuple):
@@ -38,7 +38,7 @@ def read_recent_rewards(connection: Connection, router: str, last: int) -> list[
 
     Predictions of another thing are left out: of a reward with other weights, or of an arm before its reset.
     """
-    newest = _newest_counted(folded, router, last)
+    newest = _newest_counted("reward", router, last)
     last_feedback_at = select(func.max(feedback.c.received_at)).where(
         feedback.c.router == router, feedback.c.decision_id == newest.c.decision_id
     )
@@ -48,7 +48,7 @@ def read_recent_rewards(connection: Connection, router: str, last: int) -> list[
             decisions.c.arm,
             decisions.c.expected_quality,
             decisions.c.snapshot,
-            newest.c.reward,
+            newest.c.value,
             newest.c.version,
             decisions.c.decided_at,
             last_feedback_at.scalar_subquery(),
@@ -69,12 +69,12 @@ def read_recent_costs(connection: Connection, router: str, last: int) -> list[Pr
 
     A cost over 100 times its list price is counted as, and returned as, 100 times the list price.
     """
-    newest = _newest_counted(folded_costs, router, last)
+    newest = _newest_counted("cost", router, last)
     rows = connection.execute(
         select(
             decisions.c.arm,
             decisions.c.expected_cost_usd,
-            newest.c.root * newest.c.root * decisions.c.list_cost_usd,
+            newest.c.value * newest.c.value * decisions.c.list_cost_usd,
         )
         .join_from(newest, decisions, _same_decision(newest, router))
         .order_by(decisions.c.id)
@@ -82,9 +82,11 @@ def read_recent_costs(connection: Connection, router: str, last: int) -> list[Pr
     return [PredictedCost(*row) for row in rows]
 
 
-def _newest_counted(table: Table, router: str, last: int) -> Subquery:
-    """The newest ``last`` rows of a table of counted values."""
-    newest = select(table).where(table.c.router == router).order_by(table.c.decision_id.desc())
+def _newest_counted(quantity: str, router: str, last: int) -> Subquery:
+    """The newest ``last`` counted values of a quantity, in the generation in force."""
+    in_force = select(routers.c.generation).where(routers.c.name == router).scalar_subquery()
+    counted = folded.c.router == router, folded.c.generation == in_force, folded.c.quantity == quantity
+    newest = select(folded).where(*counted).order_by(folded.c.decision_id.desc())
     return newest.limit(last).subquery()
 
 

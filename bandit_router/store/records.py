@@ -15,11 +15,10 @@ ReadDecision = Callable[[str], Decision | None]
 
 
 class Observation(NamedTuple):
-    """A decision with its feedback: all the learner needs to count its reward, cost and latency.
+    """A decision with the feedback in force: all a learner needs to count its reward, cost and latency.
 
-    The ``folded`` fields are the values counted already: reward, square root of reported over list cost,
-    latency, and the reward counted with its confidence; None where nothing is counted. ``reset_at`` is the
-    time of its arm's last reset (Unix time, seconds), None without one.
+    ``counted`` is what is on record as counted already, by quantity. ``reset_at`` is the Unix time of the
+    arm's newest reset; None when it was never reset.
     """
 
     decision_id: str
@@ -28,13 +27,10 @@ class Observation(NamedTuple):
     schema_id: str
     decided_at: float
     metrics: dict[str, float]
-    folded: float | None
+    counted: dict[str, float]
     list_cost_usd: float | None = None
-    folded_root: float | None = None
     reset_at: float | None = None
-    folded_latency_s: float | None = None
     reason: str = Reason.POLICY
-    folded_confident: float | None = None
 
     @property
     def forgotten(self) -> bool:

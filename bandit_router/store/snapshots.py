@@ -1,4 +1,4 @@
-"""Published snapshots, and the warm start they begin with: read from one connection."""
+"""What a router has published: its head, its snapshots, and the warm start they begin with."""
 
 from __future__ import annotations
 
@@ -6,16 +6,34 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from bandit_router.store.tables import snapshots, warm_starts
-from bandit_router.types import Snapshot
+from bandit_router.store.tables import routers, snapshots, warm_starts
 
 
-def read_snapshot(connection: Connection, router: str, version: int) -> Snapshot | None:
-    """The snapshot of that version; None when it is pruned or was never published."""
+class Head(NamedTuple):
+    """The router's row: newest version, weights of the rewards it counts, generation of ``folded`` in force,
+    and the rebuild under way, if any. ``arms_revision`` counts changes of arms, resets and warm starts."""
+
+    version: int
+    reward_weights: dict[str, float]
+    generation: int
+    rebuilding: int | None
+    rebuilding_at: float | None
+    arms_revision: int
+
+
+def read_head(connection: Connection, router: str, *, lock: bool = False) -> Head | None:
+    """The router's head; None when there is none. With ``lock``, nobody else publishes meanwhile."""
+    columns = (routers.c[name] for name in Head._fields)
+    statement = select(*columns).where(routers.c.name == router)
+    row = connection.execute(statement.with_for_update(key_share=True) if lock else statement).one_or_none()
+    return None if row is None else Head(*row)
+
+
+def read_snapshot(connection: Connection, router: str, version: int) -> bytes | None:
+    """The model state published as that version; None when it is pruned or was never published."""
     same_version = snapshots.c.router == router, snapshots.c.version == version
-    columns = (snapshots.c[name] for name in Snapshot._fields)
-    row = connection.execute(select(*columns).where(*same_version)).one_or_none()
-    return None if row is None else Snapshot(*row)
+    state: bytes | None = connection.scalar(select(snapshots.c.state).where(*same_version))
+    return state
 
 
 class WarmStartRecord(NamedTuple):
@@ -24,13 +42,13 @@ class WarmStartRecord(NamedTuple):
     loaded_at: float
     source: str
     trust: float | None
-    evidence: Snapshot
+    evidence: bytes
 
 
 def read_warm_start(connection: Connection, router: str) -> WarmStartRecord | None:
     """The warm start in force; None when the newest record takes it away, or there is no record."""
     newest = select(warm_starts).where(warm_starts.c.router == router).order_by(warm_starts.c.id.desc())
     row = connection.execute(newest.limit(1)).one_or_none()
-    if row is None or row.posterior is None:
+    if row is None or row.state is None:
         return None
-    return WarmStartRecord(row.loaded_at, row.source, row.trust, Snapshot(row.posterior, row.costs))
+    return WarmStartRecord(row.loaded_at, row.source, row.trust, row.state)

@@ -34,8 +34,9 @@ from bandit_router.store.goal_tracker import GoalTracker
 from bandit_router.store.idempotency import has_key, read_decision_of_key
 from bandit_router.store.learner_transaction import LearnerTransaction, begin_learner_transaction
 from bandit_router.store.log_reader import LogReader
-from bandit_router.store.observations import read_observations
+from bandit_router.store.observations import read_ids_with_feedback, read_observations
 from bandit_router.store.pacing_ledger import PacingLedger, read_book, start_book
+from bandit_router.store.pending_batch import PendingBatch, read_pending_batch
 from bandit_router.store.recent_predictions import (
     PredictedCost,
     PredictedReward,
@@ -45,9 +46,9 @@ from bandit_router.store.recent_predictions import (
 from bandit_router.store.records import Observation
 from bandit_router.store.schema import ensure_schema
 from bandit_router.store.snapshots import read_snapshot
-from bandit_router.store.tables import pending, routers, snapshots
+from bandit_router.store.tables import routers, snapshots
 from bandit_router.store.write_requests import WriteRequest, WriteResult, apply_write_requests
-from bandit_router.types import Arm, Conversation, Decision, Escalation, Goal, Snapshot
+from bandit_router.types import Arm, Conversation, Decision, Escalation, Goal
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class Store:
 
     # -- the router's row and what it published ---------------------------------------------------
 
-    def create_router(self, schema_id: str, first: Snapshot, reward_weights: Mapping[str, float]) -> None:
+    def create_router(self, schema_id: str, first: bytes, reward_weights: Mapping[str, float]) -> None:
         """Create the router and its first snapshot if missing, and start the book of its goal."""
         with translate_errors(), write_transaction(self._engine) as connection:
             router_row = {
@@ -124,7 +125,7 @@ class Store:
             }
             if connection.scalar(_INSERT_ROUTER[connection.dialect.name], router_row) is not None:
                 published = {"router": self.router, "version": 1, "published_at": time.time()}
-                connection.execute(insert(snapshots), published | first._asdict())
+                connection.execute(insert(snapshots), published | {"state": first})
             if self.pacing.own_goal is not None:
                 self.pacing.book = start_book(connection, self.router, self.pacing.own_goal)
             else:  # another worker's settings may have a goal
@@ -141,7 +142,7 @@ class Store:
         row = connection.execute(select(*columns).where(routers.c.name == self.router)).one_or_none()
         return None if row is None else (row.schema_id, row.version, row.arms_revision)
 
-    def published(self) -> tuple[int, int, Snapshot, list[Arm]]:
+    def published(self) -> tuple[int, int, bytes, list[Arm]]:
         """Version, arms revision, newest snapshot and all arms, from one moment."""
         with self._reading() as connection:
             head = self._read_head(connection)
@@ -152,8 +153,8 @@ class Store:
                 raise StoreError(f"snapshot {head[1]} is gone; run `bandit-router rebuild`")
             return head[1], head[2], snapshot, arms.read_arms(connection, self.router)
 
-    def snapshot(self, version: int) -> Snapshot | None:
-        """The snapshot of that version; None when it is pruned or was never published."""
+    def snapshot(self, version: int) -> bytes | None:
+        """The model state published as that version; None when it is pruned or was never published."""
         with self._reading() as connection:
             return read_snapshot(connection, self.router, version)
 
@@ -257,7 +258,7 @@ class Store:
             return read_escalation(connection, self.router, parent, read)
 
     def observation(self, decision_id: str) -> Observation:
-        """A decision with its feedback and the values counted of it. Raises UnknownDecision."""
+        """A decision with its feedback. Raises UnknownDecision."""
         with self._reading() as connection:
             observations = read_observations(connection, self.router, [decision_id])
         if not observations:
@@ -270,12 +271,6 @@ class Store:
             rewards = read_recent_rewards(connection, self.router, last)
             return rewards, read_recent_costs(connection, self.router, last)
 
-    def has_pending(self) -> bool:
-        """Whether any feedback waits for a learner."""
-        with self._reading() as connection:
-            mark = select(pending.c.decision_id).where(pending.c.router == self.router).limit(1)
-            return connection.scalar(mark) is not None
-
     @contextmanager
     def read_log(self) -> Iterator[LogReader]:
         """Read the whole log as of one moment, while others go on writing."""
@@ -284,13 +279,25 @@ class Store:
 
     # -- learning and maintenance -----------------------------------------------------------------
 
+    def pending_batch(self, quantities: tuple[str, ...], limit: int) -> PendingBatch | None:
+        """Up to ``limit`` pending marks with all that a fold of them needs; None when nothing is pending."""
+        with self._reading() as connection:
+            return read_pending_batch(connection, self.router, quantities, limit)
+
+    def iterate_observations(self, size: int) -> Iterator[list[Observation]]:
+        """Every decision with feedback, in id order, each piece of ``size`` as of the moment it is read."""
+        ids = [""]
+        while ids:
+            with self._reading() as connection:
+                ids = read_ids_with_feedback(connection, self.router, ids[-1], size)
+                observations = read_observations(connection, self.router, ids)
+            if ids:
+                yield observations
+
     @contextmanager
-    def learner_transaction(self, *, wait: bool = False) -> Iterator[LearnerTransaction | None]:
-        """The learner's transaction; None when another learner holds it and ``wait`` is false."""
-        with (
-            translate_errors(),
-            begin_learner_transaction(self._engine, self.router, wait=wait) as transaction,
-        ):
+    def learner_transaction(self) -> Iterator[LearnerTransaction]:
+        """The learner's transaction, which every other publisher waits for: keep it short."""
+        with translate_errors(), begin_learner_transaction(self._engine, self.router) as transaction:
             yield transaction
 
     def checkpoint(self) -> None:

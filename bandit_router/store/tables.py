@@ -2,9 +2,11 @@
 
 Every table has ``router`` in its key, so that a database can be sharded by router: routers share nothing.
 
-A reward is counted in two transactions. The first inserts a feedback row and its pending mark. The second,
-the learner's, deletes the mark, records the counted reward in ``folded`` and publishes the next snapshot. So
-``folded`` always lists exactly the rewards that the newest snapshot contains.
+A reward is counted in two transactions. The first inserts a feedback row and its pending mark. A learner
+reads marks and computes the next model state without a lock; the second, short transaction takes the marks
+away, records the counted values in ``folded`` and publishes the next snapshot. So the rows of ``folded`` in
+the generation in force always list exactly the values that the newest snapshot contains. A rebuild writes a
+new generation beside the one in force, and puts it in force at its end.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0010_floors"
+SCHEMA_VERSION = "0011_generations"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -54,6 +56,9 @@ routers = Table(
     Column("reward_weights", JSON, nullable=False, comment="Metric weights of the rewards it has counted"),
     Column("arms_revision", BigInteger, nullable=False, comment="Grows with every change to its arms"),
     Column("weights_since", BigInteger, comment="First snapshot of these reward_weights; null: the first"),
+    Column("generation", BigInteger, nullable=False, server_default="1", comment="Rows of folded in force"),
+    Column("rebuilding", BigInteger, comment="Generation that is being built; null: none"),
+    Column("rebuilding_at", Double, comment="Unix time of the rebuild's last sign of life, seconds"),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
 
@@ -147,55 +152,29 @@ pending = Table(
     Column("decision_id", _ID, primary_key=True, comment="Decision of the feedback row"),
     Column("metric", String(32), primary_key=True, comment="Metric of the feedback row"),
     Column("revision", Integer, primary_key=True, comment="Revision of the feedback row"),
+    Column(
+        "rebuild",
+        BigInteger,
+        comment="Folded into the state in force; this generation still has to look. Null: not folded yet",
+    ),
     ForeignKeyConstraint(
         ["router", "decision_id", "metric", "revision"],
         ["feedback.router", "feedback.decision_id", "feedback.metric", "feedback.revision"],
     ),
-    comment="One mark per feedback row no learner has looked at; the fold deletes it",
+    comment="One mark per feedback row no learner has looked at; a fold takes it away",
 )
 
 folded = Table(
     "folded",
     metadata,
     _router(),
-    Column("decision_id", _ID, primary_key=True, comment="Decision whose reward is counted"),
-    Column("reward", Double, nullable=False, comment="The reward counted, in [0, 1]"),
-    Column("version", BigInteger, nullable=False, comment="Snapshot that first contained this reward"),
+    Column("generation", BigInteger, primary_key=True, comment="Which rebuild made it; see routers"),
+    Column("quantity", String(32), primary_key=True, comment="Name of a learned quantity, such as reward"),
+    Column("decision_id", _ID, primary_key=True, comment="Decision whose value is counted"),
+    Column("value", Double, nullable=False, comment="The value counted"),
+    Column("version", BigInteger, nullable=False, comment="Snapshot that first contained this value"),
     ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
-    comment="Exactly what the newest snapshot has counted; changed only in the fold's transaction",
-)
-
-folded_costs = Table(
-    "folded_costs",
-    metadata,
-    _router(),
-    Column("decision_id", _ID, primary_key=True, comment="Decision whose cost is counted"),
-    Column("root", Double, nullable=False, comment="Square root of reported over list cost, as counted"),
-    Column("version", BigInteger, nullable=False, comment="Snapshot that first contained this cost"),
-    ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
-    comment="Exactly the costs the newest snapshot has counted; changed only in the fold's transaction",
-)
-
-folded_latencies = Table(
-    "folded_latencies",
-    metadata,
-    _router(),
-    Column("decision_id", _ID, primary_key=True, comment="Decision whose latency is counted"),
-    Column("latency_s", Double, nullable=False, comment="The latency counted, seconds"),
-    Column("version", BigInteger, nullable=False, comment="Snapshot that first contained this latency"),
-    ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
-    comment="Exactly the latencies the newest snapshot has counted; changed only in the fold",
-)
-
-folded_confidences = Table(
-    "folded_confidences",
-    metadata,
-    _router(),
-    Column("decision_id", _ID, primary_key=True, comment="Decision whose reward is counted by confidence"),
-    Column("reward", Double, nullable=False, comment="The reward counted, in [0, 1]"),
-    Column("version", BigInteger, nullable=False, comment="Snapshot that first contained this reward"),
-    ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
-    comment="Exactly what the newest snapshot's calibrators have counted; changed only in the fold",
+    comment="Exactly what the newest snapshot counts, in the generation in force",
 )
 
 snapshots = Table(
@@ -204,12 +183,9 @@ snapshots = Table(
     _router(),
     Column("version", BigInteger, primary_key=True, comment="1, 2, 3, … per router"),
     Column("published_at", Double, nullable=False, comment="Unix time of publication, seconds"),
-    Column("posterior", LargeBinary, nullable=False, comment="bandit_router.snapshot format, checksummed"),
-    Column("costs", LargeBinary, comment="The same of costs beside list prices; null: nothing"),
-    Column("latencies", LargeBinary, comment="The same of latencies, as counts in bins; null: nothing"),
-    Column("calibrators", LargeBinary, comment="The same of rewards given a confidence; null: no cascade"),
+    Column("state", LargeBinary, nullable=False, comment="Model state in its binary form, checksummed"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
-    comment="Published posteriors; the oldest are pruned",
+    comment="Published model states; the oldest are pruned",
 )
 
 warm_starts = Table(
@@ -220,8 +196,7 @@ warm_starts = Table(
     Column("loaded_at", Double, nullable=False, comment="Unix time, seconds"),
     Column("source", Text, nullable=False, comment="Where it is from"),
     Column("trust", Double, comment="Queries it may count for; null: as many as it is of"),
-    Column("posterior", LargeBinary, comment="A snapshot that knows nothing else; null: no warm start"),
-    Column("costs", LargeBinary, comment="The same of costs beside list prices"),
+    Column("state", LargeBinary, comment="Model state that knows nothing else; null: no warm start"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="Evidence from elsewhere that counts as prior; what a rebuild from the log begins with",
 )

@@ -17,7 +17,7 @@ from bandit_router.errors import StoreError, UnknownDecision
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, pending
 from bandit_router.store.write_requests import WriteRequest
-from bandit_router.types import Arm, Decision, Outcome, Reason, Snapshot
+from bandit_router.types import Arm, Decision, Outcome, Reason
 from tests.contracts.store_keys import IDEMPOTENCY
 from tests.store.examples import OpenStore, commit, decision, fields, logged, rows, said, together
 from tests.store.examples import feedback as about
@@ -226,16 +226,14 @@ def a_new_router_is_made_once_by_many_workers(open_store: OpenStore) -> None:
     for name in ("v", "w", "x"):
         for store in stores:
             store.router = name
-        together(
-            *(lambda s=s: s.create_router("schema", Snapshot(b"first"), {"quality": 1.0}) for s in stores)
-        )
-        assert stores[0].published() == (1, 0, Snapshot(b"first"), [])
+        together(*(lambda s=s: s.create_router("schema", b"first", {"quality": 1.0}) for s in stores))
+        assert stores[0].published() == (1, 0, b"first", [])
 
 
 def a_router_that_exists_keeps_its_snapshot(open_store: OpenStore) -> None:
     store = open_store()
     before = store.published()
-    store.create_router("another schema", Snapshot(b"another posterior"), {})
+    store.create_router("another schema", b"another state", {})
     assert store.published() == before
 
 
@@ -245,8 +243,7 @@ def a_router_that_was_never_made_has_no_head(open_store: OpenStore) -> None:
     assert store.head() is None
     with pytest.raises(StoreError, match="no router 'nobody'"):
         store.published()
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is None
+    assert store.pending_batch(("reward",), 10) is None
 
 
 def arms_follow_what_is_declared_and_what_is_switched(open_store: OpenStore) -> None:
@@ -260,12 +257,10 @@ def arms_follow_what_is_declared_and_what_is_switched(open_store: OpenStore) -> 
 
     store.enable_arm("cheap", False)
     assert enabled() == ["dear"]
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
+    with store.learner_transaction() as transaction:
         transaction.put_arm(added)
     assert enabled() == ["added", "dear"]
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
+    with store.learner_transaction() as transaction:
         cheap = [arm for arm in transaction.read_arms() if arm.name == "cheap"]
         transaction.declare_arms([replace(arm, enabled=True) for arm in cheap])
     assert enabled() == ["added"]
@@ -285,8 +280,7 @@ def an_arm_is_read_back_as_it_was_put(open_store: OpenStore) -> None:
         context_window=2**31 - 1,
         capabilities=frozenset({"tools", "vision"}),
     )
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
+    with store.learner_transaction() as transaction:
         transaction.put_arm(arm)
         transaction.put_arm(arm)
     assert [a for a in store.arms() if a.name == "a"] == [arm]

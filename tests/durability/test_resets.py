@@ -49,7 +49,7 @@ def check_younger_counted_once(config: Path, said: int) -> None:
         router.learn()
         report, counts = router.verify(), router.counts()
     assert report.ok, report.problems
-    assert report.rewards_in_log == said == report.rewards_counted + report.forgotten
+    assert report.in_log["rewards"] == said == report.counted["rewards"] + report.forgotten
     with sql(load_settings(config).store.url) as connection:
         since = {row.name: row.reset_at or 0.0 for row in connection.execute(select(arms))}
         made = connection.execute(select(decisions.c.id, decisions.c.arm, decisions.c.decided_at)).all()

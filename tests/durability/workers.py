@@ -141,7 +141,7 @@ def library_that_reads_first(config: Path, meet: Barrier, pipe: Connection) -> N
         ids = sorted({payload.decision_id for payload in payloads if isinstance(payload, Feedback)})
         with read_transaction(self._engine) as connection:
             known = connection.execute(
-                feedback_log.FEEDBACK_VALUES, {"router": self.router, "ids": ids}
+                feedback_log.NEWEST_FEEDBACK, {"router": self.router, "ids": ids}
             ).all()
         if not met.issuperset(ids):
             met.update(ids)
@@ -166,7 +166,7 @@ class _Outdated:
     def execute(self, statement: Any, parameters: Any) -> Any:
         return (
             self._known
-            if statement is feedback_log.FEEDBACK_VALUES
+            if statement is feedback_log.NEWEST_FEEDBACK
             else self._connection.execute(statement, parameters)
         )
 

@@ -17,6 +17,7 @@ from bandit_router.errors import ConfigError, InvalidInput, RouterError, StoreEr
 from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.logs.schema import SCHEMA, parquet
 from bandit_router.posterior.codec import decode_posterior, encode_posterior
+from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
 from bandit_router.store.tables import routers, snapshots
 from bandit_router.types import METRICS, Decision, Reason
@@ -182,7 +183,7 @@ def test_log_json_says_what_log_it_is(url: str, tmp_path: Path) -> None:
         assert log.info["dim"] == log.posterior().dim
         snapshot = store.snapshot(version)
         assert snapshot is not None
-        assert encode_posterior(log.posterior()) == snapshot.posterior
+        assert encode_posterior(log.posterior()) == encode_posterior(decode_state(snapshot).rewards)
 
 
 def test_several_pieces_are_one_log(url: str, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_revised_or_retracted_latency_no_longer_counts(router: Router) -> None
     assert router.latency_s("large", 0.95) is None
     report = router.verify()
     assert report.ok, report.problems
-    assert (report.latencies_in_log, report.latencies_counted) == (0, 0)
+    assert (report.in_log["latencies"], report.counted["latencies"]) == (0, 0)
 
 
 def test_latencies_of_an_arm_are_quantiles_or_unknown(router: Router) -> None:

@@ -103,6 +103,6 @@ def test_while_another_learner_is_at_it_nothing_happens(postgresql_url: str) -> 
     with Router.open(settings) as router, Router.open(settings) as other:
         play(router, 150, 0.9)
         play(router, 60, 0.1)
-        with other._store.learner_transaction(wait=True):
+        with other._store.learner_transaction():
             look(router)
         assert router.counts()["large"] == 210

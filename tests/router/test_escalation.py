@@ -256,12 +256,12 @@ def test_it_learns_whose_answers_to_retry(open_on_either: OpenRouter) -> None:
     assert unsure[0].p_good < 0.55 < 0.8 < sure[0].p_good  # drawn to what the arms have in common
     report = router.verify()
     assert report.ok, report.problems
-    counted = report.confidences_counted
-    assert 400 < counted == report.confidences_in_log
+    counted = report.counted["confidences"]
+    assert 400 < counted == report.in_log["confidences"]
     router.rebuild()
     again = router.verify()
     assert again.ok, again.problems
-    assert again.confidences_counted == counted
+    assert again.counted["confidences"] == counted
 
 
 def test_a_router_that_is_switched_to_cascades_learns_from_its_log(open_router: OpenRouter) -> None:
@@ -273,9 +273,9 @@ def test_a_router_that_is_switched_to_cascades_learns_from_its_log(open_router: 
     before.close()
     off = open_router(policy=CASCADE)
     off.rebuild()
-    assert off.verify().confidences_counted == 0
+    assert off.verify().counted["confidences"] == 0
     off.close()
     on = open_router(policy=CASCADE, cascade=ON)
     report = on.verify()
     assert report.ok, report.problems
-    assert report.confidences_counted == 1
+    assert report.counted["confidences"] == 1

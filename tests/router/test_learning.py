@@ -135,7 +135,7 @@ def test_many_threads_may_share_a_router(open_on_either: OpenRouter) -> None:
     assert sum(router.counts().values()) == 160
     report = router.verify()
     assert report.ok, report.problems
-    assert (report.decisions, report.rewards_counted, report.pending) == (160, 160, 0)
+    assert (report.decisions, report.counted["rewards"], report.pending) == (160, 160, 0)
 
 
 def test_a_replay_is_answered_as_then_even_when_no_arm_is_left(router: Router) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 import uuid_utils
 from sqlalchemy import Table, func, select
 
-from bandit_router.learning.learner import Learner
+from bandit_router.learning.learner import NAMES, Learner
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import decode_state, encode_state
+from bandit_router.store.observations import CountedValues, read_observations
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import Committed, WriteRequest
 from bandit_router.types import Arm, Decision, Escalation, Feedback, Outcome, Reason
@@ -54,10 +55,9 @@ def set_up(store: Store) -> Store:
     """Make the router and its arms, as opening a Router does."""
     learner = learner_of(store)
     store.create_router(SCHEMA, encode_state(learner.empty(())), learner.weights)
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
+    with store.learner_transaction() as transaction:
         transaction.declare_arms(ARMS)
-        learner.align_with_settings(transaction)
+    learner.align_with_settings()
     return store
 
 
@@ -127,6 +127,33 @@ def rows(store: Store, table: Table) -> int:
     with store.read_log() as audit:
         count = select(func.count()).select_from(table).where(table.c.router == store.router)
         return audit.connection.scalar(count) or 0
+
+
+def fold_forgetfully(store: Store, learner: Learner) -> None:
+    """What Learner.fold does, but for the comparison with what is on record as counted."""
+    batch = store.pending_batch(NAMES, 10)
+    assert batch is not None
+    assert batch.state is not None
+    forgetful = [observation._replace(counted={}) for observation in batch.observations]
+    learner.publish_fold(batch._replace(observations=forgetful), decode_state(batch.state))
+
+
+def counted_of(store: Store, decision_id: str) -> dict[str, float]:
+    """What is on record as counted of a decision, by quantity."""
+    with store.read_log() as log:
+        head = log.head()
+        assert head is not None
+        counted = CountedValues(head.generation, NAMES)
+        (observation,) = read_observations(log.connection, store.router, [decision_id], counted)
+        return observation.counted
+
+
+def counted_rows(store: Store, quantity: str = "reward") -> int:
+    """How many values of a quantity the newest snapshot is on record to count."""
+    with store.read_log() as log:
+        head = log.head()
+        assert head is not None
+        return log.counted(head.generation).get(quantity, 0)
 
 
 def posterior_of(store: Store) -> Posterior:

@@ -14,9 +14,17 @@ from hypothesis import strategies as st
 from bandit_router.learning.audit import audit_store
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
-from bandit_router.store.tables import folded, folded_costs, folded_latencies
 from bandit_router.types import Decision
-from tests.store.examples import OpenStore, learner_of, logged, posterior_of, rows, said, version_of
+from tests.store.examples import (
+    OpenStore,
+    counted_of,
+    counted_rows,
+    learner_of,
+    logged,
+    posterior_of,
+    said,
+    version_of,
+)
 from tests.store.truth import assert_same, brute_force
 
 RESET_AT = 1_700_000_500.0
@@ -24,15 +32,11 @@ OLDER, YOUNGER = RESET_AT - 1.0, RESET_AT + 1.0
 
 
 def reset(store: Store, arm: str = "cheap", at: float = RESET_AT) -> None:
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner_of(store).reset(transaction, arm, at)
+    learner_of(store).reset(arm, at)
 
 
 def rebuild(store: Store) -> None:
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner_of(store).rebuild(transaction)
+    learner_of(store).rebuild()
 
 
 def decided(store: Store, arm: str = "cheap", at: float = OLDER, **changes: Any) -> Decision:
@@ -59,15 +63,15 @@ def test_nothing_is_left_of_what_was_learned_and_the_other_arm_keeps_its_own(sto
     reset(store)
     after = decode_state(store.published()[2])
     cheap, dear = (after.rewards.index(arm) for arm in ("cheap", "dear"))
-    for old, new in zip(before.components, after.components, strict=True):
+    for old, new in zip(before.components.values(), after.components.values(), strict=True):
         assert (new.count[cheap], new.count[dear]) == (0, 3)
         for ours, theirs in zip(new.sums, old.sums, strict=True):
             assert not ours[cheap].any()
             np.testing.assert_array_equal(ours[dear], theirs[dear])
-    assert [rows(store, table) for table in (folded, folded_costs, folded_latencies)] == [3, 3, 3]
+    assert [counted_rows(store, quantity) for quantity in ("reward", "cost", "latency")] == [3, 3, 3]
     report = audit_store(store)
     assert report.ok
-    assert (report.rewards_in_log, report.rewards_counted, report.forgotten) == (6, 3, 3)
+    assert (report.in_log["rewards"], report.counted["rewards"], report.forgotten) == (6, 3, 3)
 
 
 def test_a_reset_is_published_for_workers_to_follow(store: Store) -> None:
@@ -112,7 +116,7 @@ def test_an_earlier_reset_takes_nothing_back_and_a_later_one_forgets_more(store:
     reset(store)
     reset(store, at=OLDER)
     assert posterior_of(store).count.tolist() == [3, 0]
-    assert store.observation(taught(store)[0].id).folded is None
+    assert counted_of(store, taught(store)[0].id) == {}
     reset(store, at=YOUNGER + 1.0)
     assert posterior_of(store).count.tolist() == [0, 0]
     assert audit_store(store).ok
@@ -190,7 +194,7 @@ def _check_a_history(store: Store, data: st.DataObject) -> None:
     report = audit_store(store)
     assert report.ok, report.problems
     there = sum(value is not None for _, value in said_of.values())
-    assert report.rewards_in_log == there == report.rewards_counted + report.forgotten
+    assert report.in_log["rewards"] == there == report.counted["rewards"] + report.forgotten
 
 
 # -- the checks notice what is done wrong ---------------------------------------------------------
@@ -198,10 +202,9 @@ def _check_a_history(store: Store, data: st.DataObject) -> None:
 
 def test_a_reset_that_leaves_the_record_is_noticed(store: Store) -> None:
     taught(store)
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
+    with store.learner_transaction() as transaction:
         state = decode_state(transaction.snapshot())
-        for part in state.components:
+        for part in state.components.values():
             part.forget("cheap")
         learner_of(store).publish(transaction, state)
     assert "on record" in " ".join(audit_store(store).problems)
@@ -221,8 +224,8 @@ def test_a_fold_that_knows_of_no_reset_is_noticed(store: Store, monkeypatch: pyt
     said(store, one, quality=1.0)
     with monkeypatch.context() as broken:
         broken.setattr(
-            "bandit_router.learning.accumulate.Quantity.target",
-            lambda quantity, observation: quantity.observed(observation),
+            "bandit_router.learning.quantities.Quantity.target",
+            lambda quantity, observation, weights: quantity.value(observation, weights),
         )
         learner_of(store).fold()
     assert posterior_of(store).count.tolist() == [1, 0]

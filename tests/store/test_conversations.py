@@ -216,7 +216,7 @@ def test_an_override_says_of_the_decision_it_replaces_that_it_was_overridden(sto
     assert isinstance(new, Decision)
     assert store.observation(known.id).metrics == {"override": 1.0}
     assert [child.id for child in store.child_decisions(known.id)] == [new.id]
-    assert store.has_pending()
+    assert store.pending_batch(("reward",), 1) is not None
 
 
 def test_what_it_says_can_be_taken_back_and_is_not_said_again_by_a_retry(store: Store) -> None:

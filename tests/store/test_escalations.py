@@ -15,17 +15,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
-from bandit_router.learning.accumulate import apply_differences, make_accumulators
 from bandit_router.learning.audit import audit_store
 from bandit_router.posterior.confidence import append_confidence
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
-from bandit_router.store.tables import decisions, escalations, feedback, folded, folded_confidences, pending
+from bandit_router.store.tables import decisions, escalations, feedback, pending
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Budget, Decision, Escalation, Reason
 from tests.databases import sql
-from tests.store.examples import OpenStore, commit, decision, learner_of, logged, rows, said, set_up, together
+from tests.store.examples import (
+    OpenStore,
+    commit,
+    counted_rows,
+    decision,
+    fold_forgetfully,
+    learner_of,
+    logged,
+    rows,
+    said,
+    set_up,
+    together,
+)
 from tests.store.examples import fields as facts
 
 COST_USD = 0.01
@@ -190,9 +201,7 @@ def test_a_retry_that_nobody_asked_for_is_noticed(store: Store, url: str) -> Non
 @pytest.fixture
 def cascading(store: Store) -> Store:
     """A store whose snapshots have calibrators."""
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner_of(store, cascades=True).rebuild(transaction)
+    learner_of(store, cascades=True).rebuild()
     return store
 
 
@@ -215,7 +224,7 @@ def assert_counted_once(store: Store, told: Told) -> None:
             expected.count[k] += 1
     assert rows(store, pending) == 0
     assert live.count.tolist() == expected.count.tolist()
-    assert rows(store, folded_confidences) == expected.count.sum()
+    assert counted_rows(store, "confident_reward") == expected.count.sum()
     for ours, theirs in (
         (live.second, expected.second),
         (live.cross, expected.cross),
@@ -230,13 +239,10 @@ def assert_counted_once(store: Store, told: Told) -> None:
 def test_whatever_is_said_in_whatever_order_counts_once(cascading: Store, data: st.DataObject) -> None:
     store = cascading
     learner = learner_of(store, cascades=True)
-    with store.learner_transaction(
-        wait=True
-    ) as transaction:  # the log of the examples before is not part of this one
-        assert transaction is not None
+    with store.learner_transaction() as transaction:  # the log of the examples before is not part of this one
         for table in (pending, feedback):
             transaction.connection.execute(table.delete().where(table.c.router == store.router))
-        learner.rebuild(transaction)
+    learner.rebuild()
     told: dict[str, tuple[Decision, float, float | None]] = {}
     for retry in data.draw(st.lists(st.booleans(), min_size=1, max_size=3)):
         first, confidence = made(store), data.draw(st.floats(0.0, 1.0))
@@ -257,9 +263,7 @@ def test_whatever_is_said_in_whatever_order_counts_once(cascading: Store, data: 
             learner.fold()
     learner.fold()
     assert_counted_once(store, told)
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner.rebuild(transaction)
+    learner.rebuild()
     assert_counted_once(store, told)
 
 
@@ -276,7 +280,7 @@ def test_the_posterior_of_rewards_does_not_learn_from_retries(cascading: Store) 
         "dear": 0,
     }
     assert calibrators_of(cascading).count.tolist() == [1, 1]
-    assert rows(cascading, folded) == 1
+    assert counted_rows(cascading) == 1
     assert audit_store(cascading).ok
 
 
@@ -286,11 +290,9 @@ def test_without_cascades_nothing_is_counted_and_switching_them_on_counts_the_lo
     said(store, first, quality=0.5)
     learner_of(store).fold()
     assert decode_state(store.published()[2]).calibrators is None
-    assert rows(store, folded_confidences) == 0
+    assert counted_rows(store, "confident_reward") == 0
     assert audit_store(store).ok
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner_of(store, cascades=True).align_with_settings(transaction)
+    learner_of(store, cascades=True).align_with_settings()
     assert_counted_once(store, {first.id: (first, 0.6, 0.5)})
 
 
@@ -304,9 +306,7 @@ def test_a_reset_forgets_what_the_arms_confidence_was_worth(cascading: Store) ->
         told[first.id] = (first, 0.4, 0.5 if at > 1_700_000_005.0 else None)
     learner.fold()
     assert calibrators_of(cascading).count.tolist() == [2, 0]
-    with cascading.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner.reset(transaction, "cheap", 1_700_000_005.0)
+    learner.reset("cheap", 1_700_000_005.0)
     assert_counted_once(cascading, told)
 
 
@@ -317,15 +317,6 @@ def test_counting_without_a_look_at_the_record_is_noticed(cascading: Store) -> N
     said(cascading, first, quality=0.5)
     learner.fold()
     said(cascading, first, quality=1.0)
-    with cascading.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        state = decode_state(transaction.snapshot())
-        part = make_accumulators(state, transaction.reward_weights)[-1]
-        pending_now = transaction.take_pending(10)
-        forgetful = [seen._replace(folded_confident=None) for seen in part.select_observations(pending_now)]
-        transaction.record_counted(
-            part.quantity.name, apply_differences(part.statistics, forgetful, part.quantity, part.posterior)
-        )
-        learner.publish(transaction, state)
+    fold_forgetfully(cascading, learner)
     with pytest.raises(AssertionError):
         assert_counted_once(cascading, {first.id: (first, 0.4, 1.0)})

@@ -6,14 +6,11 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from bandit_router.learning.accumulate import apply_observations
-from bandit_router.posterior.state import decode_state, encode_state
-from bandit_router.store.learner_transaction import LearnerTransaction
 from bandit_router.store.store import Store
 from bandit_router.store.tables import feedback, pending
 from bandit_router.types import Decision
 from tests.databases import sql
-from tests.store.examples import learner_of, logged, said
+from tests.store.examples import fold_forgetfully, learner_of, logged, said
 from tests.store.truth import assert_counted_once
 
 
@@ -22,23 +19,11 @@ def test_a_learner_that_ignores_what_is_folded_is_caught(store: Store) -> None:
     truth = {known.id: (known, 1.0)}
     for value in (0.5, 1.0):
         said(store, known, quality=value)
-        with store.learner_transaction(wait=True) as transaction:
-            assert transaction is not None
-            _fold_forgetfully(transaction)
+        fold_forgetfully(store, learner_of(store))
     with pytest.raises(AssertionError):
         assert_counted_once(store, truth)
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner_of(store).rebuild(transaction)
+    learner_of(store).rebuild()
     assert_counted_once(store, truth)
-
-
-def _fold_forgetfully(transaction: LearnerTransaction) -> None:
-    """What Learner.fold does, but for the comparison with what is on record as counted."""
-    state = decode_state(transaction.snapshot())
-    taken = [seen._replace(folded=None) for seen in transaction.take_pending(10)]
-    apply_observations(transaction, state, taken, {"quality": 1.0})
-    transaction.publish(encode_state(state), transaction.reward_weights, keep=5)
 
 
 def test_two_writers_without_the_lock_are_stopped_by_the_key(store: Store, url: str) -> None:

@@ -13,9 +13,9 @@ from bandit_router.posterior.cost import compute_cost_root
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
-from bandit_router.store.tables import folded_costs, pending
+from bandit_router.store.tables import pending
 from bandit_router.types import Decision
-from tests.store.examples import learner_of, logged, rows, said
+from tests.store.examples import counted_of, counted_rows, fold_forgetfully, learner_of, logged, rows, said
 
 LISTED = 0.002
 Costs = Mapping[str, tuple[Decision, float | None]]
@@ -39,7 +39,7 @@ def assert_costs_counted_once(store: Store, truth: Costs) -> None:
             count[k] += 1
     assert rows(store, pending) == 0
     assert live.count.tolist() == count.tolist()
-    assert rows(store, folded_costs) == count.sum()
+    assert counted_rows(store, "cost") == count.sum()
     np.testing.assert_allclose(live.cross, cross, atol=1e-9)
     np.testing.assert_allclose(live.square, square, atol=1e-9)
 
@@ -68,7 +68,7 @@ def test_a_decision_of_before_costs_were_learned_is_no_trouble(store: Store) -> 
     said(store, old, quality=1.0, cost_usd=0.5)
     learner_of(store).fold()
     assert_costs_counted_once(store, {old.id: (old, 0.5)})
-    assert store.observation(old.id).folded == 1.0
+    assert counted_of(store, old.id)["reward"] == 1.0
 
 
 def test_a_rebuild_counts_the_same_costs(store: Store) -> None:
@@ -80,9 +80,7 @@ def test_a_rebuild_counts_the_same_costs(store: Store) -> None:
     learner = learner_of(store)
     learner.fold()
     live = costs_of(store)
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner.rebuild(transaction)
+    learner.rebuild()
     assert_costs_counted_once(store, truth)
     np.testing.assert_allclose(costs_of(store).cross, live.cross, atol=1e-12)
 
@@ -101,9 +99,9 @@ def test_whatever_is_said_in_whatever_order_counts_once(store: Store, data: st.D
         if data.draw(st.booleans()):
             learner.fold()
     learner.fold()
-    assert costs_of(store).count.sum() == rows(store, folded_costs)
+    assert costs_of(store).count.sum() == counted_rows(store, "cost")
     for i, (one, cost) in truth.items():
-        assert store.observation(i).folded_root == compute_cost_root(cost, one.list_cost_usd)
+        assert counted_of(store, i).get("cost") == compute_cost_root(cost, one.list_cost_usd)
 
 
 def test_counting_without_a_look_at_the_record_is_noticed(store: Store) -> None:
@@ -112,14 +110,6 @@ def test_counting_without_a_look_at_the_record_is_noticed(store: Store) -> None:
     said(store, known, cost_usd=0.001)
     learner.fold()
     said(store, known, cost_usd=0.004)
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        state = decode_state(transaction.snapshot())
-        (seen,) = transaction.take_pending(10)
-        root = compute_cost_root(0.004, LISTED)
-        assert root is not None
-        state.costs.observe(seen.arm, seen.x, root, seen.decided_at)
-        transaction.record_counted("cost", {known.id: root})
-        learner.publish(transaction, state)
+    fold_forgetfully(store, learner)
     with pytest.raises(AssertionError):
         assert_costs_counted_once(store, {known.id: (known, 0.004)})

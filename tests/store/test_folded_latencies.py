@@ -17,10 +17,21 @@ from bandit_router.learning.audit import audit_store
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
-from bandit_router.store.tables import folded_latencies, pending, snapshots
+from bandit_router.store.tables import folded, pending
 from bandit_router.types import Decision
 from tests.databases import migrate_url, sql
-from tests.store.examples import OpenStore, learner_of, logged, posterior_of, rows, said, version_of
+from tests.store.examples import (
+    OpenStore,
+    counted_of,
+    counted_rows,
+    fold_forgetfully,
+    learner_of,
+    logged,
+    posterior_of,
+    rows,
+    said,
+    version_of,
+)
 
 Truth = Mapping[str, tuple[Decision, float | None]]
 """By decision id: the decision and the latency last reported; None when nothing is in force."""
@@ -39,16 +50,16 @@ def assert_latencies_counted_once(store: Store, truth: Truth, half_life_s: float
     for decision, latency in truth.values():
         if latency is not None:
             expected.observe(decision.arm, decision.x, latency, decision.decided_at)
-        assert store.observation(decision.id).folded_latency_s == latency
+        assert counted_of(store, decision.id).get("latency") == latency
     expected.advance(live.as_of)
     assert rows(store, pending) == 0
     assert live.count.tolist() == expected.count.tolist()
-    assert rows(store, folded_latencies) == live.count.sum()
+    assert counted_rows(store, "latency") == live.count.sum()
     np.testing.assert_allclose(live.bins, expected.bins, atol=1e-9)
     if half_life_s is None:
         np.testing.assert_array_equal(live.bins, expected.bins)
     report = audit_store(store)
-    assert report.latencies_counted == report.latencies_in_log == live.count.sum()
+    assert report.counted["latencies"] == report.in_log["latencies"] == live.count.sum()
     assert not [one for one in report.problems if "PMF" not in one]
 
 
@@ -78,16 +89,14 @@ def test_rewards_costs_and_latencies_are_counted_apart(store: Store) -> None:
     said(store, two, quality=0.5)
     said(store, three, latency_s=0.25)
     learner_of(store).fold()
-    assert [part.count.sum() for part in decode_state(store.published()[2]).components] == [1, 1, 1]
+    assert [part.count.sum() for part in decode_state(store.published()[2]).components.values()] == [1, 1, 1]
     assert_latencies_counted_once(store, {one.id: (one, None), two.id: (two, None), three.id: (three, 0.25)})
 
 
 @pytest.mark.parametrize("half_life_s", [None, HALF_LIFE])
 def test_a_rebuild_counts_the_same_latencies(store: Store, half_life_s: float | None) -> None:
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner = learner_of(store, half_life_s=half_life_s)
-        learner.align_with_settings(transaction)
+    learner = learner_of(store, half_life_s=half_life_s)
+    learner.align_with_settings()
     truth: dict[str, tuple[Decision, float | None]] = {}
     for i, latency in enumerate((0.3, 2.0, 55.0, None, 1e6)):
         known = logged(store, decided_at=1_700_000_000.0 + 25.0 * ((i * 7) % 5))
@@ -98,9 +107,7 @@ def test_a_rebuild_counts_the_same_latencies(store: Store, half_life_s: float | 
     learner.fold()
     live = latencies_of(store)
     assert_latencies_counted_once(store, truth, half_life_s)
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner.rebuild(transaction)
+    learner.rebuild()
     assert_latencies_counted_once(store, truth, half_life_s)
     np.testing.assert_allclose(latencies_of(store).bins, live.bins, atol=1e-9)
 
@@ -119,9 +126,9 @@ def test_whatever_is_said_in_whatever_order_counts_once(store: Store, data: st.D
         if data.draw(st.booleans()):
             learner.fold()
     learner.fold()
-    assert latencies_of(store).count.sum() == rows(store, folded_latencies)
+    assert latencies_of(store).count.sum() == counted_rows(store, "latency")
     for i, (_, latency) in truth.items():
-        assert store.observation(i).folded_latency_s == latency
+        assert counted_of(store, i).get("latency") == latency
 
 
 def test_two_learners_count_a_latency_once(open_store: OpenStore) -> None:
@@ -141,13 +148,7 @@ def test_counting_without_a_look_at_the_record_is_noticed(store: Store) -> None:
     said(store, known, latency_s=1.0)
     learner.fold()
     said(store, known, latency_s=4.0)
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        state = decode_state(transaction.snapshot())
-        (seen,) = transaction.take_pending(10)
-        state.latencies.observe(seen.arm, seen.x, 4.0, seen.decided_at)
-        transaction.record_counted("latency", {known.id: 4.0})
-        learner.publish(transaction, state)
+    fold_forgetfully(store, learner)
     with pytest.raises(AssertionError):
         assert_latencies_counted_once(store, {known.id: (known, 4.0)})
     assert "the posterior counts 2 latencies, 1 are on record" in audit_store(store).problems
@@ -158,23 +159,21 @@ def test_a_lost_record_and_another_value_are_named(store: Store, url: str) -> No
     said(store, known, latency_s=1.0)
     learner.fold()
     with sql(url) as connection:
-        connection.execute(update(folded_latencies).values(latency_s=4.0))
+        connection.execute(update(folded).values(value=4.0))
     named = audit_store(store).problems
     assert f"decision {known.id}: counted 4, the log says 1" in named
     assert any("the posterior differs by" in one for one in named)
     with sql(url) as connection:
-        connection.execute(delete(folded_latencies))
+        connection.execute(delete(folded))
     assert "the posterior counts 1 latencies, 0 are on record" in audit_store(store).problems
 
 
 # -- snapshots and databases of before ------------------------------------------------------------
 
 
-def test_a_snapshot_of_before_latencies_were_learned_knows_nothing(store: Store, url: str) -> None:
+def test_a_snapshot_without_latencies_knows_nothing_of_them(store: Store) -> None:
     said(store, logged(store), quality=1.0)
     learner_of(store).fold()
-    with sql(url) as connection:
-        connection.execute(update(snapshots).values(latencies=None))
     assert latencies_of(store).quantile("cheap", 0.5) is None
     known = logged(store)
     said(store, known, latency_s=2.0)
@@ -186,7 +185,7 @@ def test_a_snapshot_of_before_latencies_were_learned_knows_nothing(store: Store,
 def test_a_router_that_never_hears_of_latencies_stores_none(store: Store) -> None:
     said(store, logged(store), quality=1.0)
     learner_of(store).fold()
-    assert store.published()[2].latencies is None
+    assert b'"latency"' not in store.published()[2]
 
 
 def test_latencies_reported_before_the_migration_are_learned_after_it(

@@ -13,14 +13,14 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 
 from bandit_router.errors import StoreError
-from bandit_router.learning.accumulate import apply_observations
-from bandit_router.learning.learner import Learner
-from bandit_router.posterior.state import decode_state
-from bandit_router.store.learner_transaction import LearnerTransaction
+from bandit_router.learning.learner import NAMES, Learner
+from bandit_router.posterior.state import ModelState, decode_state
+from bandit_router.store.learner_transaction import StaleRead
+from bandit_router.store.pending_batch import PendingBatch
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, routers
 from bandit_router.store.write_requests import WriteRequest
-from bandit_router.types import Decision, Outcome, Snapshot
+from bandit_router.types import Decision, Outcome
 from tests.databases import sql
 from tests.store.examples import (
     ARMS,
@@ -50,33 +50,24 @@ def url(postgresql_url: str) -> str:
     return postgresql_url
 
 
-def _finish(store: Store, transaction: LearnerTransaction) -> None:
-    """Take, count and publish, as Learner.fold does."""
-    learner = learner_of(store)
-    state = decode_state(transaction.snapshot())
-    apply_observations(transaction, state, transaction.take_pending(10), learner.weights)
-    learner.publish(transaction, state)
-
-
-def _rebuild(learner: Learner) -> None:
-    with learner.store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner.rebuild(transaction)
+def _read(store: Store) -> tuple[PendingBatch, ModelState]:
+    """What Learner.fold reads before it publishes."""
+    batch = store.pending_batch(NAMES, 10)
+    assert batch is not None
+    assert batch.state is not None
+    return batch, decode_state(batch.state)
 
 
 # -- learners -------------------------------------------------------------------------------------
 
 
-def test_a_second_learner_goes_away_while_the_first_is_at_it(open_store: OpenStore) -> None:
+def test_a_learner_goes_away_when_another_was_faster(open_store: OpenStore) -> None:
     one, other = open_store(), open_store()
-    known = logged(one)
+    known, learner = logged(one), learner_of(one)
     said(one, known, quality=0.5)
-    with one.learner_transaction() as transaction:
-        assert transaction is not None
-        with other.learner_transaction() as second:
-            assert second is None
-        assert learner_of(other).fold() is None
-        _finish(one, transaction)
+    with after_statement(one, 0, lambda: learner_of(other).fold()) as reached:
+        assert learner.fold() is None
+    assert reached
     assert learner_of(other).fold() == 0
     assert_counted_once(other, {known.id: (known, 0.5)})
 
@@ -84,46 +75,41 @@ def test_a_second_learner_goes_away_while_the_first_is_at_it(open_store: OpenSto
 def test_a_learner_of_another_router_is_not_in_the_way(open_store: OpenStore) -> None:
     one, other = open_store("r"), open_store("s")
     with one.learner_transaction() as first, other.learner_transaction() as second:
-        assert first is not None
-        assert second is not None
+        assert first.router != second.router
 
 
-def test_decisions_and_feedback_do_not_wait_for_a_fold(open_store: OpenStore) -> None:
+def test_decisions_and_feedback_do_not_wait_for_what_is_published(open_store: OpenStore) -> None:
     one, other = open_store(), open_store()
     known = logged(one)
     said(one, known, quality=0.5)
     with one.learner_transaction() as transaction:
-        assert transaction is not None
-        _finish(one, transaction)
+        learner_of(one).publish(transaction, decode_state(transaction.snapshot()))
         logged(other)
         said(other, known, quality=1.0)
     assert rows(one, decisions) == 2
 
 
-def test_a_learner_that_waits_starts_from_what_the_first_published(open_store: OpenStore, url: str) -> None:
+def test_a_learner_that_waits_sees_what_the_first_published_and_starts_over(
+    open_store: OpenStore, url: str
+) -> None:
     one, other = open_store(), open_store()
     known, later = logged(one), logged(one)
     said(one, known, quality=0.5)
-
-    def fold_after_waiting() -> int:
-        with other.learner_transaction(wait=True) as second:
-            assert second is not None
-            _finish(other, second)
-            return second.version
-
+    batch, state = _read(other)
     with ThreadPoolExecutor(1) as thread:
         with one.learner_transaction() as first:
-            assert first is not None
-            waiting = thread.submit(fold_after_waiting)
+            waiting = thread.submit(learner_of(other).publish_fold, batch, state)
             wait_until_one_waits(url)
-            _finish(one, first)
-            said(one, later, quality=1.0)
-        assert waiting.result() == first.version + 1
+            learner_of(one).publish(first, decode_state(first.snapshot()))
+        with pytest.raises(StaleRead):
+            waiting.result()
+    said(one, later, quality=1.0)
+    assert learner_of(other).fold_all(wait=True) == 2
     assert_counted_once(one, {known.id: (known, 0.5), later.id: (later, 1.0)})
 
 
 @pytest.mark.parametrize("value", [1.0, None])
-@pytest.mark.parametrize("learn", [Learner.fold, _rebuild], ids=["fold", "rebuild"])
+@pytest.mark.parametrize("learn", [Learner.fold, Learner.rebuild], ids=["fold", "rebuild"])
 def test_feedback_that_commits_after_any_statement_of_the_learner_is_counted_once(
     open_store: OpenStore, learn: Callable[[Learner], Any], value: float | None
 ) -> None:
@@ -226,8 +212,7 @@ def test_writers_and_learners_never_deadlock(url: str) -> None:
             )
             learner.fold()
             store.enable_arm("dear", bool(i % 2))
-            with store.learner_transaction(wait=True) as transaction:
-                assert transaction is not None
+            with store.learner_transaction() as transaction:
                 transaction.declare_arms(ARMS)
 
     together(*(lambda s=s, seed=seed: work(s, seed) for seed, s in enumerate(stores)))
@@ -275,7 +260,7 @@ def test_a_router_that_another_worker_is_making_is_found_made(open_store: OpenSt
     with ThreadPoolExecutor(1) as thread:
         with sql(url) as connection:
             connection.execute(insert(routers), row)
-            waiting = thread.submit(store.create_router, "mine", Snapshot(b"mine"), {})
+            waiting = thread.submit(store.create_router, "mine", b"mine", {})
             wait_until_one_waits(url)
         waiting.result()
     assert store.head() == ("theirs", 1, 0)
@@ -285,7 +270,6 @@ def test_switching_an_arm_waits_for_a_fold_that_changes_it(open_store: OpenStore
     one, other = open_store(), open_store()
     with ThreadPoolExecutor(1) as thread:
         with one.learner_transaction() as transaction:
-            assert transaction is not None
             waiting = thread.submit(other.enable_arm, "cheap", False)
             wait_until_one_waits(url)
             transaction.put_arm(ARMS[0])

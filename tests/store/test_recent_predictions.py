@@ -52,28 +52,20 @@ def test_what_is_not_counted_is_left_out(store: Store) -> None:
     said(store, store.decision(gone), quality=None)
     learner_of(store).fold()
     assert [row.reward for row in store.recent(10)[0]] == [0.4, 1.0]
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner_of(store).reset(transaction, "cheap", store_decision.decided_at + 1.0)
+    learner_of(store).reset("cheap", store_decision.decided_at + 1.0)
     assert store.recent(10) == ([], [])
 
 
 def test_predictions_of_rewards_that_were_made_otherwise_are_left_out(store: Store) -> None:
     taught(store, 0.2)
     other = learner_of(store, weights={"satisfaction": 1.0, "quality": 1.0})
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        other.align_with_settings(transaction)
+    other.align_with_settings()
     assert decode_state(store.published()[2]).rewards.count.sum() == 1  # the old one counts
     assert store.recent(10)[0] == []
     now = version_of(store)
     taught(store, 0.4, snapshot=now)
     assert [row.reward for row in store.recent(10)[0]] == [0.4]
-    with store.learner_transaction(
-        wait=True
-    ) as transaction:  # a rebuild with the same weights changes nothing of it
-        assert transaction is not None
-        other.rebuild(transaction)
+    other.rebuild()  # with the same weights, which changes nothing of it
     assert [row.reward for row in store.recent(10)[0]] == [0.4]
 
 
@@ -85,9 +77,7 @@ def test_another_router_of_the_same_database_has_its_own(open_store: OpenStore) 
 
 def test_predictions_of_an_arm_as_it_was_are_left_out_though_they_count(store: Store) -> None:
     (old,) = taught(store, 0.4)
-    with store.learner_transaction(wait=True) as transaction:
-        assert transaction is not None
-        learner_of(store).reset(transaction, "cheap", store.decision(old).decided_at)
+    learner_of(store).reset("cheap", store.decision(old).decided_at)
     now = version_of(store)
     taught(store, 0.6, snapshot=now - 1)  # a worker that has not heard of it
     assert posterior_of(store).count.sum() == 2

@@ -14,6 +14,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.engine import make_url as parsed
 
 from bandit_router.errors import ConfigError
+from bandit_router.posterior.state import decode_state
 from bandit_router.store.engine import file_lock, make_engine
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions
@@ -48,7 +49,7 @@ def test_a_checkpoint_moves_a_long_log_into_the_file(store: Store, file: Path, t
 def test_a_checkpoint_does_not_wait_for_readers(open_store: OpenStore, file: Path, tmp_path: Path) -> None:
     store, reader = open_store(), open_store()
     with reader.read_log() as audit:
-        assert not any(audit.counted().values())
+        assert not any(audit.counted(1).values())
         store.write([WriteRequest(payload=decision(x=np.arange(4_096.0))) for _ in range(160)])
         store.checkpoint()
         assert sum(1 for _ in audit.decisions()) == 0
@@ -106,18 +107,15 @@ def _decisions_without_the_log(file: Path, folder: Path) -> int:
 
 def test_a_second_learner_waits_for_the_first(open_store: OpenStore) -> None:
     one, other = open_store(), open_store()
-    said(one, logged(one), quality=0.5)
 
     def version_in_turn() -> int:
         with other.learner_transaction() as transaction:
-            assert transaction is not None
             return transaction.version
 
     with ThreadPoolExecutor(1) as thread:
         with one.learner_transaction() as transaction:
-            assert transaction is not None
             waiting = thread.submit(version_in_turn)
-            learner_of(one).rebuild(transaction)
+            learner_of(one).publish(transaction, decode_state(transaction.snapshot()))
         assert waiting.result() == transaction.version + 1 == version_of(one)
 
 

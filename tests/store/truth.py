@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from bandit_router.posterior.linear import Posterior
 from bandit_router.store.store import Store
-from bandit_router.store.tables import feedback, folded, pending
+from bandit_router.store.tables import feedback, pending
 from bandit_router.types import Decision
-from tests.store.examples import posterior_of, rows
+from tests.store.examples import counted_of, counted_rows, posterior_of, rows
 
 Truth = Mapping[str, tuple[Decision, float | None]]
 """By decision id: the decision and the quality last said of it; None when nothing is in force."""
@@ -51,7 +51,7 @@ def assert_counted_once(store: Store, truth: Truth) -> None:
     assert rows(store, pending) == 0, "feedback is waiting"
     live = posterior_of(store)
     assert_same(live, brute_force(truth, live))
-    assert rows(store, folded) == int(live.count.sum())
+    assert counted_rows(store) == int(live.count.sum())
     for decision, reward in truth.values():
-        observed = store.observation(decision.id)
-        assert observed.folded == observed.metrics.get("quality") == reward
+        assert store.observation(decision.id).metrics.get("quality") == reward
+        assert counted_of(store, decision.id).get("reward") == reward

@@ -29,10 +29,11 @@ from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.logs.schema import DICTIONARY_PATHS, SCHEMA, VECTOR_PATH, pa, parquet
 from bandit_router.evaluation.logs.screen import NAMED
 from bandit_router.evaluation.logs.tables import make_ids, tabulate_block, tabulate_decisions
-from bandit_router.posterior.codec import decode_posterior, encode_posterior
+from bandit_router.posterior.codec import encode_posterior
 from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.state import decode_state
 from bandit_router.store.log_reader import LogReader
-from bandit_router.types import Reason, Snapshot
+from bandit_router.types import Reason
 
 FORMAT = 1
 LOG_INFO = "log.json"
@@ -80,7 +81,7 @@ def export_log(
     head, schema_id = reader.head(), reader.schema_id()
     if head is None or schema_id is None:
         raise StoreError(f"there is no router {reader.router!r} in this database; check router.name")
-    version, weights = head
+    version, weights = head.version, head.reward_weights
     posterior = _decode_posterior(reader.snapshot(version))
     summary, dims = ExportSummary(), Counter[int]()
     with _new_folder(folder) as scratch:
@@ -100,10 +101,10 @@ def export_log(
     return summary
 
 
-def _decode_posterior(snapshot: Snapshot | None) -> Posterior | None:
+def _decode_posterior(state: bytes | None) -> Posterior | None:
     """None when it is damaged or missing: policies that do not learn can be evaluated all the same."""
     try:
-        return None if snapshot is None else decode_posterior(snapshot.posterior)
+        return None if state is None else decode_state(state).rewards
     except SnapshotCorrupt:
         return None
 

@@ -11,6 +11,7 @@ import numpy as np
 from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.drift_monitor import DriftMonitor
 from bandit_router.evaluation.simulation.stream import Stream
+from bandit_router.learning.quantities import empty_state
 from bandit_router.objective.pacing import (
     PacingState,
     advance_pacing,
@@ -23,7 +24,7 @@ from bandit_router.posterior.arm_priors import expected_reward_at_price, make_hy
 from bandit_router.posterior.cost import compute_cost_root, compute_cost_roots
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
-from bandit_router.posterior.state import ModelState, apply_warm_start, empty_costs, empty_latencies
+from bandit_router.posterior.state import ModelState, apply_warm_start
 from bandit_router.posterior.warm_start import WarmStartEvidence, evidence_from_labels
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import PublishedModel, Request, decide
@@ -155,7 +156,7 @@ class RouterAgent:
         self.model, self._listed = replace(self.model, arms=arms), listed
 
     def _count(self, outcome: CountedOutcome) -> None:
-        rewards, costs, latencies, _ = self.state
+        rewards, costs, latencies = self.state.rewards, self.state.costs, self.state.latencies
         arm, x, at = outcome.arm, outcome.x, float(outcome.decision)
         rewards.observe(arm, x, outcome.quality, at)
         if outcome.root is not None:
@@ -169,7 +170,7 @@ class RouterAgent:
         if drifted is None:
             return
         arm, gap = drifted
-        for component in self.state.components:
+        for component in self.state.components.values():
             component.forget(arm)
         self.outcomes = [o for o in self.outcomes if o.arm != arm or o.decision >= gap.late_since]
         for outcome in self.outcomes:
@@ -190,15 +191,15 @@ class RouterAgent:
             )
 
     def _publish(self) -> None:
-        rewards, costs, latencies, _ = self.state.copy()
+        published = self.state.copy()
         self.version += 1
         self.model = PublishedModel(
             version=self.version,
             arms_revision=0,
-            posterior=rewards,
-            costs=costs,
+            posterior=published.rewards,
+            costs=published.costs,
             arms=self.model.arms if self._listed else (),
-            latencies=latencies,
+            latencies=published.latencies,
         )
         self._next = max(len(self.counted) + 1.0, _GROWTH * len(self.counted))
 
@@ -226,7 +227,7 @@ class RouterMaker:
             half_life_s=section.half_life_s,
             hyperprior=make_hyperprior(section),
         )
-        state = ModelState(rewards, empty_costs(rewards), empty_latencies(rewards))
+        state = empty_state(rewards)
         if setting.labelled is not None:
             state = apply_warm_start(state, _evidence_of(setting.labelled), self.trust, since=0.0)
         return RouterAgent(

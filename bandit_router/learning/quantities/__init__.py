@@ -1,0 +1,35 @@
+"""Every learned quantity. A new one is a file beside these and a line in ``QUANTITIES``."""
+
+from __future__ import annotations
+
+from bandit_router.learning.quantities import confident_reward, cost, latency, reward
+from bandit_router.learning.quantities.base import Quantity
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.state import ModelState
+
+__all__ = ["QUANTITIES", "Quantity", "add_arm", "empty_state", "learned_quantities"]
+
+QUANTITIES: tuple[Quantity, ...] = (
+    reward.QUANTITY,
+    cost.QUANTITY,
+    latency.QUANTITY,
+    confident_reward.QUANTITY,
+)
+
+
+def learned_quantities(state: ModelState) -> list[Quantity]:
+    """The quantities that the state has a component of."""
+    return [quantity for quantity in QUANTITIES if quantity.name in state.components]
+
+
+def empty_state(rewards: Posterior, *, cascades: bool = False) -> ModelState:
+    """What is believed of the arms of ``rewards`` before anything is observed."""
+    return ModelState({q.name: q.empty(rewards) for q in QUANTITIES if cascades or not q.cascades_only})
+
+
+def add_arm(state: ModelState, arm: str, prior: Prior) -> ModelState:
+    """The state with one arm more, of which nothing is observed; ``prior`` is that of its rewards."""
+    return ModelState(
+        {q.name: q.add_arm(state.components[q.name], arm, prior) for q in learned_quantities(state)}
+    )

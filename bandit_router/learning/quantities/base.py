@@ -1,0 +1,47 @@
+"""What makes a quantity learnable: its value for a decision, and the sums it is counted in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.state import Component
+from bandit_router.store.records import Observation
+from bandit_router.types import FloatArray
+
+Value = Callable[[Observation, Mapping[str, float]], float | None]
+"""What an observation says of a quantity, given the reward's metric weights; None where it says nothing."""
+
+
+def own_context(observation: Observation) -> FloatArray:
+    """The context of the decision itself."""
+    return observation.x
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quantity:
+    """One learned quantity. The learner counts it, `verify` audits it, and a snapshot holds its component.
+
+    ``name`` names its rows in ``folded`` and its component; ``plural`` is for reports. ``empty`` makes the
+    component of the arms of a posterior of rewards; ``add_arm`` a component with one arm more, whose prior of
+    rewards is given. ``context`` is what the component is read at; it is asked only where there is a value.
+    ``cascades_only`` quantities are learned where cascades are on.
+    """
+
+    name: str
+    plural: str
+    value: Value
+    empty: Callable[[Posterior], Component]
+    add_arm: Callable[[Component, str, Prior], Component]
+    context: Callable[[Observation], FloatArray] = own_context
+    cascades_only: bool = False
+
+    def target(self, observation: Observation, weights: Mapping[str, float]) -> float | None:
+        """What should be counted: nothing of an arm as it was before a reset."""
+        return None if observation.forgotten else self.value(observation, weights)
+
+    def counted(self, observation: Observation) -> float | None:
+        """What is on record as counted."""
+        return observation.counted.get(self.name)

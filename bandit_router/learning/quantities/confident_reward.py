@@ -1,0 +1,38 @@
+"""The reward of an answer whose confidence is known: what the calibrators of a cascade learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bandit_router.learning.quantities.base import Quantity
+from bandit_router.objective.reward import compute_reward
+from bandit_router.posterior.confidence import append_confidence, empty_calibrators, make_calibrator_prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.state import CONFIDENT_REWARD, Component
+from bandit_router.store.records import Observation
+from bandit_router.types import CONFIDENCE, FloatArray
+
+
+def _value(observation: Observation, weights: Mapping[str, float]) -> float | None:
+    return compute_reward(observation.metrics, weights) if CONFIDENCE in observation.metrics else None
+
+
+def _context(observation: Observation) -> FloatArray:
+    return append_confidence(observation.x, observation.metrics[CONFIDENCE])
+
+
+def _add_arm(component: Component, arm: str, prior: Prior) -> Component:
+    assert isinstance(component, Posterior)
+    return component.with_arm(arm, make_calibrator_prior(prior.mean))
+
+
+QUANTITY = Quantity(
+    name=CONFIDENT_REWARD,
+    plural="confidences",
+    value=_value,
+    empty=empty_calibrators,
+    add_arm=_add_arm,
+    context=_context,
+    cascades_only=True,
+)

@@ -1,0 +1,25 @@
+"""The root of a call's cost over its list cost."""
+
+from __future__ import annotations
+
+from bandit_router.learning.quantities.base import Quantity
+from bandit_router.posterior.cost import compute_cost_root, make_cost_prior
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.state import COST, Component, empty_costs
+
+
+def _add_arm(component: Component, arm: str, _prior: Prior) -> Component:
+    assert isinstance(component, Posterior)
+    return component.with_arm(arm, make_cost_prior(component.dim))
+
+
+QUANTITY = Quantity(
+    name=COST,
+    plural="costs",
+    value=lambda observation, _: compute_cost_root(
+        observation.metrics.get("cost_usd"), observation.list_cost_usd
+    ),
+    empty=empty_costs,
+    add_arm=_add_arm,
+)

@@ -1,0 +1,22 @@
+"""The latency of a call, seconds."""
+
+from __future__ import annotations
+
+from bandit_router.learning.quantities.base import Quantity
+from bandit_router.posterior.latency import Latencies
+from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.state import LATENCY, Component, empty_latencies
+
+
+def _add_arm(component: Component, arm: str, _prior: Prior) -> Component:
+    assert isinstance(component, Latencies)
+    return component.with_arm(arm)
+
+
+QUANTITY = Quantity(
+    name=LATENCY,
+    plural="latencies",
+    value=lambda observation, _: observation.metrics.get("latency_s"),
+    empty=empty_latencies,
+    add_arm=_add_arm,
+)

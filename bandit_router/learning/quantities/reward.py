@@ -1,0 +1,32 @@
+"""The reward of a decision, made from its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bandit_router.learning.quantities.base import Quantity
+from bandit_router.objective.reward import compute_reward
+from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.state import REWARD, Component
+from bandit_router.store.records import Observation
+from bandit_router.types import Reason
+
+
+def _value(observation: Observation, weights: Mapping[str, float]) -> float | None:
+    """None for a retry: only queries that an answer was unsure of are retried, which x does not tell."""
+    return None if observation.reason == Reason.ESCALATION else compute_reward(observation.metrics, weights)
+
+
+def _add_arm(component: Component, arm: str, prior: Prior) -> Component:
+    assert isinstance(component, Posterior)
+    return component.with_arm(arm, prior)
+
+
+QUANTITY = Quantity(
+    name=REWARD,
+    plural="rewards",
+    value=_value,
+    empty=Posterior.without_evidence,
+    add_arm=_add_arm,
+)
