@@ -31,6 +31,7 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/core.py
 	$(BIN)/python benchmarks/http.py
 	$(BIN)/python benchmarks/rules.py
+	$(BIN)/python -m benchmarks.fold
 
 bench-evaluation: $(VENV)/dev.stamp # 10 million rows: 6 GiB of disk for some ten minutes
 	$(BIN)/python benchmarks/evaluation.py
