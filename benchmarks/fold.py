@@ -31,13 +31,16 @@ from typing import IO, NamedTuple
 import numpy as np
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 from bandit_router.evaluation.datasets import load_paretobandit
 from bandit_router.learning.accumulate import apply_observations
 from bandit_router.learning.learner import NAMES, Learner
 from bandit_router.posterior.state import decode_state, encode_state
 from bandit_router.router import Router
-from bandit_router.server.app import create_app
+from bandit_router.server.api import FAST_ENDPOINTS
+from bandit_router.server.app import create_api
+from bandit_router.server.fast_path import FastPath
 from bandit_router.settings import Settings, load_settings
 from bandit_router.settings.templates import read_template
 from bandit_router.store.engine import make_engine
@@ -66,16 +69,16 @@ class Figures(NamedTuple):
 def serve(config: Path, port: int, under_lock: bool) -> None:
     """One worker that learns when told to, by a line on standard input: fold or rebuild."""
     if under_lock:
-        Learner.fold_all = fold_under_lock  # type: ignore[method-assign]
-        Learner.rebuild = rebuild_under_lock  # type: ignore[method-assign]
-    app = create_app(load_settings(config))
-    threading.Thread(target=_obey, args=(app,), daemon=True).start()
-    uvicorn.run(app, port=port, log_level="warning", access_log=False)
+        Learner.fold_all = fold_under_lock  # type: ignore[method-assign, assignment]
+        Learner.rebuild = rebuild_under_lock  # type: ignore[method-assign, assignment]
+    api = create_api(load_settings(config))
+    threading.Thread(target=_obey, args=(api,), daemon=True).start()
+    uvicorn.run(FastPath(api, FAST_ENDPOINTS), port=port, log_level="warning", access_log=False)
 
 
-def _obey(app: object) -> None:
+def _obey(api: FastAPI) -> None:
     for line in sys.stdin:
-        router: Router = app.state.router  # type: ignore[attr-defined]
+        router: Router = api.state.router
         began = time.perf_counter()
         counted = router.learn() if line.strip() == "fold" else router.rebuild()
         print(f"{counted} {time.perf_counter() - began:.2f}", flush=True)
@@ -182,7 +185,7 @@ def decide_all(settings: Settings, queries: list[str], n: int) -> list[str]:
                 prepared, digest = router.prepare(queries[i % len(queries)])
                 batch.append(router.decide(prepared, digest))
             router._store.write(batch)
-            router._store.pacing.remove_in_flight(batch)
+            router._store.pacing.remove_in_flight([item.decision for item in batch])
             ids += [item.payload.id for item in batch]  # type: ignore[union-attr]
     return ids
 

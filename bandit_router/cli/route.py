@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -10,47 +12,46 @@ from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import print_json, print_line
 from bandit_router.router import Router
 from bandit_router.router.explain import build_route_answer
+from bandit_router.router.options import CONTEXT_AND_KEY, describe_options
 from bandit_router.types import Arm, Decision
 
 
+def _with_route_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with a command-line option for every option of a route call, in place of ``**options``."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[_command_line_type(kind), typer.Option(help=description)],
+        )
+        for name, (kind, description) in describe_options().items()
+        if name not in CONTEXT_AND_KEY
+    ]
+    command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
+    return command
+
+
+def _command_line_type(kind: Any) -> Any:
+    """A repeatable option for a list of names, else the type itself."""
+    kinds = [kind, *get_args(kind)]
+    return list[str] | None if any(getattr(k, "__args__", None) == (str,) for k in kinds) else kind
+
+
+@_with_route_options
 def route(
     query: Annotated[str, typer.Argument(help="The query to route.")],
     config: ConfigOption = DEFAULT_CONFIG,
-    user_tier: Annotated[str | None, typer.Option(help="The user's tier.")] = None,
-    cost_weight: Annotated[
-        float | None, typer.Option(help="Reward you would give up to save one dollar, 1/USD.")
-    ] = None,
-    deadline_s: Annotated[float | None, typer.Option(help="Seconds within which to answer.")] = None,
-    deadline_level: Annotated[
-        float | None, typer.Option(help="How often to answer in time, between 0 and 1.")
-    ] = None,
     as_json: JsonOption = False,
-    conversation: Annotated[
-        str | None, typer.Option(help="Id of the conversation that the query belongs to.")
-    ] = None,
-    workflow: Annotated[
-        str | None, typer.Option(help="Name of the workflow that the query is a step of.")
-    ] = None,
-    override: Annotated[str | None, typer.Option(help="The arm to use, whatever the policy says.")] = None,
-    instead_of: Annotated[
-        str | None, typer.Option(help="Id of the decision whose answer this one replaces.")
-    ] = None,
-    forbid: Annotated[list[str] | None, typer.Option(help="An arm not to use; repeatable.")] = None,
+    **options: Any,
 ) -> None:
     """Choose a model for one query and log the decision."""
     with Router.open(config) as router:
-        decision = router.route(
-            query,
-            user_tier=user_tier,
-            cost_weight=cost_weight,
-            conversation=conversation,
-            workflow=workflow,
-            override=override,
-            instead_of=instead_of,
-            forbid=forbid or (),
-            deadline_s=deadline_s,
-            deadline_level=deadline_level,
-        )
+        given = {name: value for name, value in options.items() if value}
+        decision = router.route(query, **given)
         _print_decision(decision, router.arm(decision.arm), as_json)
 
 

@@ -21,8 +21,9 @@ from bandit_router.router.background import BackgroundLoop
 from bandit_router.router.bootstrap import Components, build_components
 from bandit_router.router.conversations import load_conversation, with_conversation
 from bandit_router.router.feedback import make_feedback
+from bandit_router.router.options import RouteOptions
 from bandit_router.router.published_model import load_published_model, refresh_published_model
-from bandit_router.router.request import RouteOptions, make_request
+from bandit_router.router.request import make_request
 from bandit_router.routing.decide import PublishedModel, Request, decide
 from bandit_router.settings import Settings, load_settings
 from bandit_router.store.conversations import ConversationClaim

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from bandit_router.cascade.retry import make_retry_signals
 from bandit_router.errors import InvalidInput
 from bandit_router.features import Pipeline, estimate_input_tokens, read_query
 from bandit_router.objective.pacing import PacingState, affordable_usd, compute_cost_weight
 from bandit_router.router.conversations import expiry_cutoff
+from bandit_router.router.options import RouteOptions, given_options
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import Request
 from bandit_router.routing.eligibility import Limits
@@ -28,41 +29,6 @@ from bandit_router.validation import (
     check_text,
     hash_request,
 )
-
-
-class RouteOptions(TypedDict, total=False):
-    """The options of :meth:`Router.route` besides the query; all may be left out."""
-
-    features: Sequence[float] | FloatArray | None
-    """Your own context instead of a query: d − 1 numbers, the bias is added."""
-    user_tier: str | None
-    """Tier of the user; "premium" and "free" are features."""
-    cost_weight: float | None
-    """Reward given up to save one dollar, 1/USD; the router's own, or its goal's, by default."""
-    max_cost_usd: float | None
-    """Most that the call may be expected to cost, USD."""
-    min_quality: float | None
-    """Least expected reward of a model; the router's by default. The best arm is never left out."""
-    require: Sequence[str]
-    """Capabilities the model must have."""
-    arms: Sequence[str] | None
-    """The only arms acceptable, by name."""
-    conversation: str | None
-    """Your id of the conversation, which keeps its arm unless ``conversations.sticky`` is off."""
-    idempotency_key: str | None
-    """The same key with the same request returns the same decision."""
-    forbid: Sequence[str]
-    """Arms that are not acceptable, by name."""
-    override: str | None
-    """The arm to use, by name, whatever the policy, a workflow or the conversation would choose."""
-    instead_of: str | None
-    """With ``override``: the decision whose answer was not good enough. It gets the feedback override = 1."""
-    workflow: str | None
-    """One of the workflows of the settings, which pins the arm."""
-    deadline_s: float | None
-    """Seconds within which the call is to be answered."""
-    deadline_level: float | None
-    """The share of calls that must meet the deadline, in (0, 1); the router's own by default."""
 
 
 def make_request(
@@ -113,7 +79,7 @@ def make_request(
         parent=options.get("instead_of"),
         since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
     )
-    return request, hash_request(request.idempotency_key, "route", query, options)
+    return request, hash_request(request.idempotency_key, "route", query, given_options(options))
 
 
 def _check_options(options: RouteOptions) -> None:

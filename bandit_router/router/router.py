@@ -18,7 +18,7 @@ from bandit_router.posterior.warm_start import WarmStartEvidence, check_evidence
 from bandit_router.router.core import RouterCore
 from bandit_router.router.escalation import load_chain, prepare_escalation
 from bandit_router.router.explain import Explanation, explain_decision, recompute_scores
-from bandit_router.router.request import RouteOptions
+from bandit_router.router.options import RouteOptions
 from bandit_router.settings.arms import check_arm
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Arm, Decision, Escalation, Outcome, Scores

@@ -117,24 +117,11 @@ def add_endpoints(app: FastAPI) -> None:
 async def route(request: Request) -> Response:
     body = await read_body(request, RouteBody)
     router: Router = request.app.state.router
-    prepared, digest = router.prepare(
-        body.query if body.messages is None else body.messages,
-        features=body.features,
-        user_tier=body.user_tier,
-        cost_weight=body.cost_weight,
-        max_cost_usd=body.max_cost_usd,
-        min_quality=body.min_quality,
-        require=body.require,
-        arms=body.arms,
-        conversation=body.conversation,
-        idempotency_key=request.headers.get("idempotency-key"),
-        forbid=body.forbid,
-        override=body.override,
-        instead_of=body.instead_of,
-        workflow=body.workflow,
-        deadline_s=body.deadline_s,
-        deadline_level=body.deadline_level,
-    )
+    query = body.query if body.messages is None else body.messages
+    options = body.options()
+    if (key := request.headers.get("idempotency-key")) is not None:
+        options["idempotency_key"] = key
+    prepared, digest = router.prepare(query, **options)
     if prepared.since is not None:  # reading its conversation must not block the event loop
         prepared = await run_in_threadpool(router.recall, prepared)
     decision = await request.app.state.batcher.commit(router.decide(prepared, digest))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -21,8 +21,23 @@ from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
 _GC_THRESHOLD = 50_000
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application; its router opens when the server starts and closes when it stops."""
+Middleware = Callable[[ASGIApp], ASGIApp]
+"""Wraps an application: what it returns sees every request before the application does."""
+
+
+def create_app(settings: Settings, middleware: Sequence[Middleware] = ()) -> ASGIApp:
+    """The whole application; its router opens when the server starts and closes when it stops.
+
+    ``middleware`` stands around all of it, the first outermost: no path goes past it.
+    """
+    app: ASGIApp = FastPath(create_api(settings), api.FAST_ENDPOINTS)
+    for wrap in reversed(middleware):
+        app = wrap(app)
+    return app
+
+
+def create_api(settings: Settings) -> FastAPI:
+    """The endpoints with their OpenAPI; :func:`create_app` puts the fast path in front of them."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -45,8 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 def from_environment() -> ASGIApp:
     """The application of the file that BANDIT_ROUTER_CONFIG names; each uvicorn worker calls this."""
-    app = create_app(load_settings(os.environ.get(CONFIG_VARIABLE, "router.toml")))
-    return FastPath(app, api.FAST_ENDPOINTS)
+    return create_app(load_settings(os.environ.get(CONFIG_VARIABLE, "router.toml")))
 
 
 def _freeze_garbage_collector() -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
+from bandit_router.router.options import CONTEXT_AND_KEY, RouteOptions, describe_options
 from bandit_router.types import CONFIDENCE, METRICS, Outcome, Reason
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
-class RouteBody(BaseModel):
+class RouteQuery(BaseModel):
     """A query to route: exactly one of query, messages and features."""
 
     model_config = _STRICT | ConfigDict(
@@ -30,29 +31,26 @@ class RouteBody(BaseModel):
     query: str | None = Field(None, description="The text of the query.")
     messages: list[dict[str, Any]] | None = Field(None, description="Chat messages: role and content.")
     features: list[float] | None = Field(None, description="Your own context: d − 1 numbers, no bias.")
-    user_tier: str | None = Field(None, description="Tier of the user, such as premium or free.")
-    cost_weight: float | None = Field(None, description="Reward given up to save one dollar, 1/USD.")
-    max_cost_usd: float | None = Field(None, description="Most the call may be expected to cost, USD.")
-    min_quality: float | None = Field(
-        None, description="Reward a model must be expected to reach; the best is never left out."
-    )
-    require: list[str] = Field(default_factory=list, description="Capabilities the model must have.")
-    arms: list[str] | None = Field(None, description="The only arms acceptable.")
-    conversation: str | None = Field(None, description="Your id of the conversation, which keeps its arm.")
-    forbid: list[str] = Field(default_factory=list, description="Arms that are not acceptable.")
-    override: str | None = Field(None, description="The arm to use, whatever the policy would choose.")
-    instead_of: str | None = Field(
-        None, description="With override: the decision whose answer was not good enough."
-    )
-    workflow: str | None = Field(None, description="Workflow of the request, which pins the arm.")
-    deadline_s: float | None = Field(None, description="Seconds within which the call is to be answered.")
-    deadline_level: float | None = Field(None, description="Share of calls to meet it, in (0, 1).")
 
     @model_validator(mode="after")
-    def _one_source(self) -> RouteBody:
+    def _one_source(self) -> Self:
         if sum(source is not None for source in (self.query, self.messages, self.features)) != 1:
             raise ValueError("send exactly one of query, messages and features")
         return self
+
+    def options(self) -> RouteOptions:
+        """The options that the body has, as :meth:`Router.route` takes them."""
+        sent = self.model_fields_set - {"query", "messages"}
+        return cast(RouteOptions, {name: getattr(self, name) for name in sent})
+
+
+_OPTIONS: dict[str, Any] = {
+    name: (kind, Field(None if type(None) in get_args(kind) else (), description=description))
+    for name, (kind, description) in describe_options().items()
+    if name not in CONTEXT_AND_KEY
+}
+RouteBody = create_model("RouteBody", __base__=RouteQuery, __doc__=RouteQuery.__doc__, **_OPTIONS)
+"""The query with every option of a route call."""
 
 
 class RouteAnswer(BaseModel):

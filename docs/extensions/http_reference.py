@@ -8,7 +8,7 @@ from typing import Any
 
 from json_schema import Schema, describe_type, list_entry, name_of
 
-from bandit_router.server.app import create_app
+from bandit_router.server.app import create_api
 from bandit_router.settings import make_settings
 
 _ARM = {"name": "small", "input_usd_per_mtok": 0.15, "output_usd_per_mtok": 0.60}
@@ -16,7 +16,7 @@ _ARM = {"name": "small", "input_usd_per_mtok": 0.15, "output_usd_per_mtok": 0.60
 
 def http_markdown() -> str:
     """A section for each endpoint, then one for each schema that an answer refers to."""
-    document = create_app(make_settings({"arms": [_ARM]})).openapi()
+    document = create_api(make_settings({"arms": [_ARM]})).openapi()
     schemas: dict[str, Schema] = document.get("components", {}).get("schemas", {})
     endpoints = [
         _endpoint(method, path, operation, schemas)

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 import bandit_router
 from bandit_router import Router
 from bandit_router.router import RouteOptions
+from bandit_router.router.options import describe_options
 
 METHODS = (
     *("open", "close", "route", "escalate", "chain", "feedback", "learn", "rebuild", "warm_start", "verify"),
@@ -26,13 +27,18 @@ def router_markdown() -> str:
             "```{eval-rst}",
             f".. autoclass:: bandit_router.Router()\n   :members: {', '.join((*METHODS, *PROPERTIES))}\n",
             *(
-                f".. autoclass:: {kind.__module__}.{kind.__qualname__}()"
-                + ("\n   :members:\n   :undoc-members:\n" if kind is RouteOptions else "\n")
+                f".. autoclass:: {kind.__module__}.{kind.__qualname__}()\n"
+                + (_options_list() if kind is RouteOptions else "")
                 for kind in types
             ),
             "```",
         ]
     )
+
+
+def _options_list() -> str:
+    options = describe_options().items()
+    return "\n" + "".join(f"   * ``{name}``: {description}\n" for name, (_, description) in options)
 
 
 def _types_in_signatures() -> Iterator[type]:

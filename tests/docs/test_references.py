@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bandit_router.server.app import create_app
+from bandit_router.server.app import create_api
 from bandit_router.settings import Settings, make_settings
 from tests.docs.code_blocks import ROOT
 from tests.services import SMALL
@@ -42,7 +42,7 @@ def test_the_variables_it_names_are_read(extension: Any, monkeypatch: pytest.Mon
 @at("http_reference")
 def test_every_endpoint_is_in_the_http_reference(extension: Any) -> None:
     text = extension.http_markdown()
-    paths = create_app(make_settings({"arms": [SMALL]})).openapi()["paths"]
+    paths = create_api(make_settings({"arms": [SMALL]})).openapi()["paths"]
     endpoints = [f"`{method.upper()} {path}`" for path, methods in paths.items() for method in methods]
     assert [endpoint for endpoint in endpoints if endpoint not in text] == []
 

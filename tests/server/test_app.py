@@ -10,9 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bandit_router.server.api import FAST_ENDPOINTS
-from bandit_router.server.app import create_app
+from bandit_router.server.app import Middleware, create_api, create_app
 from bandit_router.server.fast_path import FastPath
 from bandit_router.settings import load_settings
 from tests.server.conftest import assert_problem
@@ -46,7 +49,7 @@ def answers(tmp_path: Path, collector: None) -> tuple[list[httpx.Response], list
     """What the app answers to REQUESTS, without and with the shortcut in front of it."""
 
     async def ask() -> tuple[list[httpx.Response], list[httpx.Response]]:
-        app = create_app(load_settings(write_settings(tmp_path)))
+        app = create_api(load_settings(write_settings(tmp_path)))
         async with app.router.lifespan_context(app):
             return await _answers(app), await _answers(FastPath(app, FAST_ENDPOINTS))
 
@@ -80,3 +83,48 @@ def test_both_ways_answer_every_kind_of_request(
 ) -> None:
     expected = [200, 422, 400, 422, 404, 405, 404, 422, 200, 404]
     assert [[answer.status_code for answer in some] for some in answers] == [expected, expected]
+
+
+def test_middleware_sees_every_path_and_method(tmp_path: Path) -> None:
+    settings = load_settings(write_settings(tmp_path))
+    paths = [route.path for route in create_api(settings).routes if isinstance(route, Route)]
+    assert {"/v1/route", "/v1/feedback", "/healthz", "/docs", "/openapi.json"} <= set(paths)
+    app = create_app(settings, middleware=[deny_all])
+
+    async def ask() -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+            return [
+                (await client.request(method, path.replace("{decision_id}", "x"))).status_code
+                for path in [*paths, "/v1/nowhere"]
+                for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+            ]
+
+    assert set(asyncio.run(ask())) == {401}
+
+
+def test_the_first_middleware_is_the_outermost(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def note(name: str) -> Middleware:
+        def wrap(app: ASGIApp) -> ASGIApp:
+            async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+                order.append(name)
+                await app(scope, receive, send)
+
+            return noted
+
+        return wrap
+
+    app = create_app(load_settings(write_settings(tmp_path)), middleware=[note("a"), note("b"), deny_all])
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+            await client.post("/v1/route")
+
+    asyncio.run(ask())
+    assert order == ["a", "b"]
+
+
+def deny_all(_app: ASGIApp) -> ASGIApp:
+    """What an authentication that lets nobody in does."""
+    return PlainTextResponse("who are you?", status_code=401)

@@ -1,0 +1,81 @@
+"""The options of a route call, defined once: the library, the HTTP body and the command line read them here.
+
+A new option is one line in :class:`RouteOptions`, and the line that uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypedDict, get_type_hints
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from bandit_router.types import FloatArray
+
+
+def _option(description: str) -> Any:
+    return Field(description=description)
+
+
+class RouteOptions(TypedDict, total=False):
+    """The options of :meth:`Router.route` besides the query; all may be left out."""
+
+    features: Annotated[
+        Sequence[float] | FloatArray | None,
+        _option("Your own context instead of a query: d − 1 numbers, the bias is added."),
+    ]
+    idempotency_key: Annotated[
+        str | None, _option("The same key with the same request returns the same decision.")
+    ]
+    user_tier: Annotated[str | None, _option('Tier of the user; "premium" and "free" are features.')]
+    cost_weight: Annotated[
+        float | None,
+        _option("Reward given up to save one dollar, 1/USD; the router's own, or its goal's, by default."),
+    ]
+    max_cost_usd: Annotated[float | None, _option("Most that the call may be expected to cost, USD.")]
+    min_quality: Annotated[
+        float | None,
+        _option("Least expected reward of a model; the router's by default. The best is never left out."),
+    ]
+    require: Annotated[Sequence[str], _option("Capabilities the model must have.")]
+    arms: Annotated[Sequence[str] | None, _option("The only arms acceptable, by name.")]
+    conversation: Annotated[
+        str | None,
+        _option("Your id of the conversation, which keeps its arm unless conversations.sticky is off."),
+    ]
+    forbid: Annotated[Sequence[str], _option("Arms that are not acceptable, by name.")]
+    override: Annotated[
+        str | None,
+        _option("The arm to use, by name, whatever the policy, a workflow or the conversation would choose."),
+    ]
+    instead_of: Annotated[
+        str | None,
+        _option(
+            "With override: the decision whose answer was not good enough. It gets the feedback override = 1."
+        ),
+    ]
+    workflow: Annotated[str | None, _option("One of the workflows of the settings, which pins the arm.")]
+    deadline_s: Annotated[float | None, _option("Seconds within which the call is to be answered.")]
+    deadline_level: Annotated[
+        float | None,
+        _option("The share of calls that must meet the deadline, in (0, 1); the router's by default."),
+    ]
+
+
+CONTEXT_AND_KEY = ("features", "idempotency_key")
+"""Options that each way in takes in its own form: HTTP as a field of the query and as a header."""
+
+
+def describe_options() -> dict[str, tuple[Any, str]]:
+    """Type and description of every option, by name."""
+    described = {}
+    for name, hint in get_type_hints(RouteOptions, include_extras=True).items():
+        field: FieldInfo = hint.__metadata__[0]
+        described[name] = (hint.__origin__, str(field.description))
+    return described
+
+
+def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that say something: a None is as good as an option left out."""
+    return {name: value for name, value in options.items() if value is not None}
