@@ -88,7 +88,7 @@ class Learner:
         while (batch := self.store.pending_batch(NAMES, self.batch)) is not None:
             state = _decode_batch_state(batch.state, batch.head.version)
             if state is None:
-                self.rebuild()
+                self._try_rebuild()
                 continue
             try:
                 self.publish_fold(batch, state)
@@ -117,19 +117,27 @@ class Learner:
 
         Waits for another rebuild that is under way.
         """
-        while True:
-            try:
-                counted = self._rebuild()
-            except RebuildUnderWay:
-                time.sleep(_POLL_S)
-            except StaleRead:
-                log.warning("arms, resets or a warm start changed during a rebuild: starting over")
-            else:
-                self._delete_idle_generations()
-                return counted
+        while (counted := self._try_rebuild()) is None:
+            pass
+        return counted
 
-    def _rebuild(self) -> int:
-        """Raises StaleRead when what it began with is not in force any more."""
+    def _try_rebuild(self) -> int | None:
+        """Rebuild once. None when another rebuild is under way, or what this one began with has changed."""
+        try:
+            counted = self._rebuild()
+        except RebuildUnderWay:
+            time.sleep(_POLL_S)
+            return None
+        except StaleRead:  # it was taken for dead
+            return None
+        if counted is None:
+            log.warning("arms, resets or a warm start changed during a rebuild: starting over")
+        else:
+            self._delete_idle_generations()
+        return counted
+
+    def _rebuild(self) -> int | None:
+        """None when what it began with is not in force any more. Raises RebuildUnderWay or StaleRead."""
         with self.store.learner_transaction() as transaction:
             generation = transaction.begin_rebuild()
             state, arms_revision = self._empty_state(transaction), transaction.head.arms_revision
@@ -143,7 +151,8 @@ class Learner:
         with self.store.learner_transaction() as transaction:
             transaction.require_rebuild(generation)
             if transaction.head.arms_revision != arms_revision:
-                raise StaleRead
+                transaction.give_up_rebuild()
+                return None
             transaction.finish_rebuild(generation)
             transaction.publish(encode_state(state), self.weights, keep=self.keep_snapshots)
         return counted
@@ -204,13 +213,20 @@ class Learner:
             return drifted
 
     def align_with_settings(self) -> None:
-        """Make the newest snapshot fit the settings and the arms; publish only when it does not."""
+        """Publish a state that fits the settings and the arms, unless the newest one does.
+
+        Of workers that start together one rebuilds, and the others wait for it.
+        """
+        while not self._add_missing_arms():
+            self._try_rebuild()
+
+    def _add_missing_arms(self) -> bool:
+        """Give the arms that the newest state lacks their priors; False when it does not fit the settings."""
         with self.store.learner_transaction() as transaction:
             state = self._read_fitting_state(transaction)
             if state is not None:
                 self.add_arms(transaction, state, transaction.read_arms())
-        if state is None:
-            self.rebuild()
+        return state is not None
 
     def _read_fitting_state(self, transaction: LearnerTransaction) -> ModelState | None:
         """The newest state; None when it does not fit the settings, so that the log has to be read again."""

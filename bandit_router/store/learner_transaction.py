@@ -183,18 +183,19 @@ class LearnerTransaction:
         rows = self.connection.scalars(select(folded.c.generation).where(*others).distinct())
         return [generation for generation in rows if generation != self.head.rebuilding]
 
+    def give_up_rebuild(self) -> None:
+        """End the rebuild under way: nothing of it is in force, and its marks are folded already."""
+        moved = pending.c.router == self.router, pending.c.rebuild.is_not(None)
+        self.connection.execute(delete(pending).where(*moved))
+        self._update(rebuilding=None, rebuilding_at=None)
+
     def _rebuild_under_way(self) -> int | None:
-        """The generation that is being built; one that shows no sign of life is given up."""
+        """The generation that is being built; a rebuild without a sign of life is given up."""
         at = self.head.rebuilding_at
         if self.head.rebuilding is None or (at is not None and time.time() - at <= _REBUILD_ALIVE_S):
             return self.head.rebuilding
-        self._drop_marks_of_rebuilds()
-        self._update(rebuilding=None, rebuilding_at=None)
+        self.give_up_rebuild()
         return None
-
-    def _drop_marks_of_rebuilds(self) -> None:
-        moved = pending.c.router == self.router, pending.c.rebuild.is_not(None)
-        self.connection.execute(delete(pending).where(*moved))
 
     # -- warm starts ------------------------------------------------------------------------------
 

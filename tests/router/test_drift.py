@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,6 +14,7 @@ from bandit_router.router import Router
 from tests.router.conftest import OpenRouter, settings_of
 from tests.router.test_calibration import play
 from tests.router.test_warm_start import labels
+from tests.store.forced import wait_until_one_waits
 
 
 def look(router: Router) -> None:
@@ -97,12 +99,13 @@ def test_an_arm_that_does_as_expected_is_left_alone(
     assert router.counts()["large"] == 150
 
 
-def test_while_another_learner_is_at_it_nothing_happens(postgresql_url: str) -> None:
-    # PostgreSQL only: SQLite has one writer, for which everyone waits
+def test_a_reset_waits_for_its_turn(postgresql_url: str) -> None:
     settings = settings_of(postgresql_url)
-    with Router.open(settings) as router, Router.open(settings) as other:
-        play(router, 150, 0.9)
-        play(router, 60, 0.1)
+    with Router.open(settings) as router, Router.open(settings) as other, ThreadPoolExecutor(1) as thread:
+        drift(router)
         with other._store.learner_transaction():
-            look(router)
-        assert router.counts()["large"] == 210
+            waiting = thread.submit(look, router)
+            wait_until_one_waits(postgresql_url)
+            assert router.counts()["large"] == 360
+        waiting.result()
+        assert router.counts()["large"] < 100
