@@ -180,10 +180,8 @@ def decide_all(settings: Settings, queries: list[str], n: int) -> list[str]:
     ids: list[str] = []
     with Router.open(settings) as router:
         while len(ids) < n:
-            batch = []
-            for i in range(len(ids), min(n, len(ids) + _BATCH)):
-                prepared, digest = router.prepare(queries[i % len(queries)])
-                batch.append(router.decide(prepared, digest))
+            some = range(len(ids), min(n, len(ids) + _BATCH))
+            batch = [router._begin(queries[i % len(queries)], {}) for i in some]
             router._store.write(batch)
             router._store.pacing.remove_in_flight([item.decision for item in batch])
             ids += [item.payload.id for item in batch]  # type: ignore[union-attr]

@@ -111,13 +111,13 @@ def play_month(policy: Mapping[str, Any], queries: Sequence[Query]) -> Bill:
 
 
 def _serve(router: Router, queries: Sequence[Query]) -> None:
-    decided = _commit(router, (router.decide(*router.prepare(query.text)) for query in queries))
+    decided = _commit(router, (router._begin(query.text, {}) for query in queries))
     puts = []
     for query, decision in zip(queries, decided, strict=True):
         assert isinstance(decision, Decision)
         quality = float(decision.arm == "large" or not query.is_complex)
         metrics = {"cost_usd": COST_USD[decision.arm], "quality": quality}
-        puts.append(router.prepare_feedback(decision.id, metrics))
+        puts.append(router._begin_feedback(decision.id, metrics))
     _commit(router, iter(puts))
 
 
@@ -126,7 +126,7 @@ def _commit(router: Router, puts: Iterator[WriteRequest]) -> list[Committed]:
     waiting: list[Future[Committed | RouterError]] = []
     for put in puts:
         waiting.append(Future())
-        router.submit(put, waiting[-1].set_result)
+        router._submit(put, waiting[-1].set_result)
     answers = [future.result() for future in waiting]
     for answer in answers:
         if isinstance(answer, RouterError):

@@ -50,7 +50,7 @@ def route(
 ) -> None:
     """Choose a model for one query and log the decision."""
     with Router.open(config) as router:
-        given = {name: value for name, value in options.items() if value}
+        given = {name: value for name, value in options.items() if value not in (None, [])}
         decision = router.route(query, **given)
         _print_decision(decision, router.arm(decision.arm), as_json)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandit_router.errors import SnapshotCorrupt
+from bandit_router.learning import stored_warm_start
 from bandit_router.learning.accumulate import apply_observations, recount
 from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most_drifted_arm
 from bandit_router.learning.quantities import QUANTITIES, add_arm, empty_state, learned_quantities
@@ -27,7 +28,6 @@ from bandit_router.posterior.state import (
     COST,
     REWARD,
     ModelState,
-    align_warm_start,
     apply_warm_start,
     decode_state,
     encode_state,
@@ -160,7 +160,7 @@ class Learner:
     def _empty_state(self, transaction: LearnerTransaction) -> ModelState:
         """What is believed of the arms before anything is observed, with the warm start that is in force."""
         state = self.empty(transaction.read_arms())
-        _apply_warm_start(transaction, state)
+        stored_warm_start.put_behind_state(transaction, state)
         return state
 
     def _delete_idle_generations(self) -> None:
@@ -189,14 +189,14 @@ class Learner:
     def _reset(self, transaction: LearnerTransaction, arm: str, at: float) -> bool:
         """False when the newest snapshot is unusable, so that only the record knows of the reset."""
         kept = record_arm_reset(transaction, arm, at, NAMES)
-        _remove_arm_from_warm_start(transaction, arm, at)
+        stored_warm_start.remove_arm(transaction, arm, at)
         state = _read_newest_state(transaction)
         if state is None:
             return False
         for quantity in learned_quantities(state):
             state.components[quantity.name].forget(arm)
             recount(state, kept, quantity)
-        _apply_warm_start(transaction, state)
+        stored_warm_start.put_behind_state(transaction, state)
         self.publish(transaction, state)
         return True
 
@@ -297,29 +297,6 @@ class Learner:
                 np.array_equal(p.precision, m) for p, m in zip(priors, posterior.prior_precision, strict=True)
             )
         )
-
-
-def _apply_warm_start(transaction: LearnerTransaction, state: ModelState) -> None:
-    """Put the evidence from elsewhere that is in force behind what is learned."""
-    warm = transaction.warm_start()
-    if warm is not None:
-        evidence = decode_state(warm.evidence)
-        state.rewards.warm, state.costs.warm = align_warm_start(evidence, state.rewards.arms)
-
-
-def _remove_arm_from_warm_start(transaction: LearnerTransaction, arm: str, at: float) -> None:
-    """Leave the arm out of the evidence from elsewhere, if that was loaded before ``at`` (Unix time)."""
-    warm = transaction.warm_start()
-    if warm is None or warm.loaded_at >= at:
-        return
-    evidence = decode_state(warm.evidence)
-    if arm not in evidence.rewards:
-        return
-    for component in evidence.components.values():
-        component.forget(arm)
-    transaction.insert_warm_start(
-        encode_state(evidence), source=warm.source, trust=warm.trust, now=warm.loaded_at
-    )
 
 
 def _read_newest_state(transaction: LearnerTransaction) -> ModelState | None:

@@ -151,5 +151,7 @@ def _unpack_components(blob: bytes) -> dict[str, bytes]:
     except (struct.error, KeyError, TypeError, ValueError) as error:
         raise SnapshotCorrupt(f"the snapshot is malformed: {error!r}; run `bandit-router rebuild`") from error
     if start != len(blob):
-        raise SnapshotCorrupt("the snapshot has bytes that no component accounts for; rebuild it")
+        raise SnapshotCorrupt(
+            f"the snapshot has {len(blob)} bytes, its header says {start}; run `bandit-router rebuild`"
+        )
     return blobs

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
 import numpy as np
 import uuid_utils
@@ -94,10 +94,23 @@ class RouterCore:
 
     # -- decisions --------------------------------------------------------------------------------
 
-    def prepare(
-        self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
+    def _begin(self, query: str | Sequence[Mapping[str, Any]] | None, options: RouteOptions) -> WriteRequest:
+        """Choose an arm now; the decision takes effect when the write request is committed.
+
+        Reads the database for a conversation, and for a retry that has no eligible arm any more.
+        Raises what :meth:`Router.route` raises before it commits.
+        """
+        request, digest = self._prepare(query, options)
+        request = self._recall(request)
+        try:
+            return self._choose(request, digest)
+        except NoEligibleArm:
+            return self._replay(request, digest)
+
+    def _prepare(
+        self, query: str | Sequence[Mapping[str, Any]] | None, options: RouteOptions
     ) -> tuple[Request, str]:
-        """Check the arguments of :meth:`Router.route`: a request, and the digest that identifies it."""
+        """Check the arguments of a route call: a request, and the digest that identifies it."""
         now = time.time()
         return make_request(
             query,
@@ -110,38 +123,39 @@ class RouterCore:
             now=now,
         )
 
-    def recall(self, request: Request) -> Request:
+    def _recall(self, request: Request) -> Request:
         """The request with its conversation; reads the database if the conversation is to keep its arm."""
         return load_conversation(request, self._store, self.settings.conversations)
 
-    def decide(self, request: Request, digest: str) -> WriteRequest:
-        """Choose an arm now; the decision takes effect when the write request is committed.
-
-        Raises NoEligibleArm or RouterClosed.
-        """
+    def _choose(self, request: Request, digest: str) -> WriteRequest:
+        """Draw an arm, and count the decision as in flight. Raises NoEligibleArm or RouterClosed."""
         if self._closed:
             raise RouterClosed
         published, id, now = self._published, str(uuid_utils.uuid7()), time.time()
+        decision = self._decide(published, request, id, now)
         claim = None
-        try:
-            decision = self._decide(published, request, id, now)
-            if request.since is not None:
-                section = self.settings.conversations
-                claim = ConversationClaim(
-                    expiry_cutoff=request.since,
-                    expected_choice=request.kept and request.kept.conversation.choice,
-                    redecide=lambda conversation: self._decide(
-                        published, with_conversation(request, conversation, section), id, now
-                    ),
-                )
-        except NoEligibleArm:
-            key = request.idempotency_key
-            earlier = None if key is None else self._store.decision_of_key(key)
-            if earlier is None:  # else it is a retry, which gets the answer of then
-                raise
-            decision = earlier
+        if request.since is not None:
+            section = self.settings.conversations
+            claim = ConversationClaim(
+                expiry_cutoff=request.since,
+                expected_choice=request.kept and request.kept.conversation.choice,
+                redecide=lambda conversation: self._decide(
+                    published, with_conversation(request, conversation, section), id, now
+                ),
+            )
         self._store.pacing.add_in_flight(decision)
         return WriteRequest(payload=decision, digest=digest, claim=claim)
+
+    def _replay(self, request: Request, digest: str) -> WriteRequest:
+        """The decision that the first request with this key got; it is committed, and not in flight.
+
+        For a request without an eligible arm. Reads the database; raises NoEligibleArm when there is none.
+        """
+        key = request.idempotency_key
+        earlier = None if key is None else self._store.decision_of_key(key)
+        if earlier is None:
+            return self._choose(request, digest)
+        return WriteRequest(payload=earlier, digest=digest)
 
     def _decide(self, published: PublishedModel, request: Request, id: str, now: float) -> Decision:
         schema_id = self.pipeline.schema_id
@@ -150,7 +164,7 @@ class RouterCore:
 
     # -- feedback and writes ----------------------------------------------------------------------
 
-    def prepare_feedback(
+    def _begin_feedback(
         self,
         decision_id: str | None,
         metrics: Mapping[str, float | None],
@@ -172,7 +186,7 @@ class RouterCore:
             now=time.time(),
         )
 
-    def submit(self, request: WriteRequest, done: Done) -> None:
+    def _submit(self, request: WriteRequest, done: Done) -> None:
         """Queue a write; ``done`` gets the result on the writer's thread, once it is committed or refused.
 
         Raises Overloaded or RouterClosed.

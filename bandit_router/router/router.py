@@ -45,8 +45,7 @@ class Router(RouterCore):
 
         Raises InvalidInput, NoEligibleArm, IdempotencyConflict, Overloaded or StoreError.
         """
-        request, digest = self.prepare(query, **options)
-        decision = self._writer.write(self.decide(self.recall(request), digest))
+        decision = self._writer.write(self._begin(query, options))
         assert isinstance(decision, Decision)
         return decision
 
@@ -76,6 +75,8 @@ class Router(RouterCore):
         )
         if isinstance(prepared, Escalation):
             return prepared
+        if prepared.decision.arm not in self._published.posterior:
+            self.refresh()  # another worker added an arm since
         with self._rng_lock:
             id = str(uuid_utils.uuid7())
             escalation = escalate(self._published, prepared, self.rule, id=id, now=now, rng=self._rng)
@@ -114,7 +115,7 @@ class Router(RouterCore):
         Raises InvalidInput, UnknownDecision, UnknownConversation, IdempotencyConflict, Overloaded or
         StoreError.
         """
-        request = self.prepare_feedback(decision_id, metrics, idempotency_key, conversation=conversation)
+        request = self._begin_feedback(decision_id, metrics, idempotency_key, conversation=conversation)
         outcomes = self._writer.write(request)
         assert isinstance(outcomes, dict)
         return outcomes

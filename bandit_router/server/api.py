@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 
-from bandit_router.errors import InvalidInput
 from bandit_router.learning.drift import CalibrationReport
 from bandit_router.objective.pacing import GoalStatus
-from bandit_router.router import Router
+from bandit_router.router import AsyncRouter
 from bandit_router.router.explain import build_route_answer
 from bandit_router.server.body import read_body
 from bandit_router.server.fast_path import Endpoint
@@ -30,7 +27,6 @@ from bandit_router.server.schemas import (
     RouteAnswer,
     RouteBody,
 )
-from bandit_router.types import Arm, Decision, Feedback
 
 _PROBLEM: dict[str, Any] = {
     "content": {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
@@ -116,43 +112,34 @@ def add_endpoints(app: FastAPI) -> None:
 
 async def route(request: Request) -> Response:
     body = await read_body(request, RouteBody)
-    router: Router = request.app.state.router
+    router: AsyncRouter = request.app.state.router
     query = body.query if body.messages is None else body.messages
     options = body.options()
     if (key := request.headers.get("idempotency-key")) is not None:
         options["idempotency_key"] = key
-    prepared, digest = router.prepare(query, **options)
-    if prepared.since is not None:  # reading its conversation must not block the event loop
-        prepared = await run_in_threadpool(router.recall, prepared)
-    decision = await request.app.state.batcher.commit(router.decide(prepared, digest))
-    return _json_response(build_route_answer(decision, _find_arm(router, decision)))
+    decision = await router.route(query, **options)
+    return _json_response(build_route_answer(decision, await router.arm(decision.arm)))
 
 
 async def feedback(request: Request) -> Response:
     body = await read_body(request, FeedbackBody)
-    router: Router = request.app.state.router
+    router: AsyncRouter = request.app.state.router
     key = request.headers.get("idempotency-key")
-    if body.conversation is None:
-        prepared = router.prepare_feedback(body.decision_id, body.metrics, key)
-    else:  # it reads the database
-        prepare = partial(router.prepare_feedback, conversation=body.conversation)
-        prepared = await run_in_threadpool(prepare, body.decision_id, body.metrics, key)
-    outcomes = await request.app.state.batcher.commit(prepared)
-    assert isinstance(prepared.payload, Feedback)
-    return _json_response({"decision_id": prepared.payload.decision_id, "outcomes": outcomes})
+    decision_id, outcomes = await router.feedback_on(body.decision_id, body.metrics, body.conversation, key)
+    return _json_response({"decision_id": decision_id, "outcomes": outcomes})
 
 
-def decision(request: Request, decision_id: str) -> DecisionAnswer:
-    router: Router = request.app.state.router
-    return DecisionAnswer(**router.explain(decision_id).facts())
+async def decision(request: Request, decision_id: str) -> DecisionAnswer:
+    router: AsyncRouter = request.app.state.router
+    return DecisionAnswer(**(await router.explain(decision_id)).facts())
 
 
 async def escalate(request: Request, decision_id: str) -> Response:
     body = await read_body(request, EscalateBody)
-    router: Router = request.app.state.router
-    judge = partial(router.escalate, decision_id, confidence=body.confidence, deadline_s=body.deadline_s)
-    escalation = await run_in_threadpool(judge)
+    router: AsyncRouter = request.app.state.router
+    escalation = await router.escalate(decision_id, confidence=body.confidence, deadline_s=body.deadline_s)
     retry = escalation.decision
+    answer = None if retry is None else build_route_answer(retry, await router.arm(retry.arm))
     return _json_response(
         {
             "decision_id": escalation.parent,
@@ -162,15 +149,14 @@ async def escalate(request: Request, decision_id: str) -> Response:
             "p_retry_good": escalation.p_retry_good,
             "propensity": escalation.propensity,
             "why": escalation.why,
-            "retry": retry
-            and {**build_route_answer(retry, _find_arm(router, retry)), "parent": retry.parent},
+            "retry": retry and answer and {**answer, "parent": retry.parent},
         }
     )
 
 
-def chain(request: Request, decision_id: str) -> ChainAnswer:
-    router: Router = request.app.state.router
-    calls, expected_cost_usd, cost_usd, latency_s = router.chain(decision_id)
+async def chain(request: Request, decision_id: str) -> ChainAnswer:
+    router: AsyncRouter = request.app.state.router
+    calls, expected_cost_usd, cost_usd, latency_s = await router.chain(decision_id)
     return ChainAnswer(
         decision_ids=[call.id for call in calls],
         expected_cost_usd=expected_cost_usd,
@@ -179,8 +165,8 @@ def chain(request: Request, decision_id: str) -> ChainAnswer:
     )
 
 
-def arms(request: Request) -> list[ArmAnswer]:
-    router: Router = request.app.state.router
+async def arms(request: Request) -> list[ArmAnswer]:
+    router: AsyncRouter = request.app.state.router
     counts = router.counts()
     return [
         ArmAnswer(
@@ -201,32 +187,23 @@ def arms(request: Request) -> list[ArmAnswer]:
     ]
 
 
-def calibration(request: Request, last: int = 2000) -> CalibrationReport:
-    router: Router = request.app.state.router
-    return router.calibration(last)
+async def calibration(request: Request, last: int = 2000) -> CalibrationReport:
+    router: AsyncRouter = request.app.state.router
+    return await router.calibration(last)
 
 
-def budget(request: Request) -> GoalStatus:
-    router: Router = request.app.state.router
-    return router.budget()
+async def budget(request: Request) -> GoalStatus:
+    router: AsyncRouter = request.app.state.router
+    return await router.budget()
 
 
 async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-def readyz(request: Request) -> dict[str, str]:
-    request.app.state.router.ping()
+async def readyz(request: Request) -> dict[str, str]:
+    await request.app.state.router.ping()
     return {"status": "ready"}
-
-
-def _find_arm(router: Router, decision: Decision) -> Arm:
-    """The arm of a decision; another worker may have added it since the last refresh."""
-    try:
-        return router.arm(decision.arm)
-    except InvalidInput:
-        router.refresh()
-        return router.arm(decision.arm)
 
 
 def _json_response(content: Any) -> Response:

@@ -12,9 +12,8 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
 
-from bandit_router.router import Router
+from bandit_router.router import AsyncRouter
 from bandit_router.server import api, problems
-from bandit_router.server.commit_batcher import CommitBatcher
 from bandit_router.server.fast_path import FastPath
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
 
@@ -41,10 +40,11 @@ def create_api(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with threadpool_limits(1, "blas"), Router.open(settings) as router:
-            app.state.router, app.state.batcher = router, CommitBatcher(router)
-            _freeze_garbage_collector()
-            yield
+        with threadpool_limits(1, "blas"):
+            async with AsyncRouter.open(settings) as router:
+                app.state.router = router
+                _freeze_garbage_collector()
+                yield
 
     app = FastAPI(
         title="bandit-router",

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bandit_router.posterior.codec import decode_posterior, encode_posterior
+from bandit_router.posterior.state import decode_state, encode_state
 from bandit_router.router import Router
 from tests.cli.conftest import Run
 from tests.cli.tampering import QUIET, newest, problems, tamper
@@ -140,13 +140,13 @@ IN_FEEDBACK = {
     "a value": (f"UPDATE feedback SET value = 0.625 WHERE decision_id = {FIRST}", "the log says 0.625"),
     "a retraction": (f"UPDATE feedback SET value = NULL WHERE decision_id = {FIRST}", "the log says nothing"),
     "a missing row": (f"DELETE FROM feedback WHERE decision_id = {FIRST}", "the posterior differs by inf"),
-    "a counted reward": (f"UPDATE folded SET reward = 0.625 WHERE decision_id = {FIRST}", "counted 0.625"),
+    "a counted reward": (f"UPDATE folded SET value = 0.625 WHERE decision_id = {FIRST}", "counted 0.625"),
     "a forgotten reward": (
         f"DELETE FROM folded WHERE decision_id = {FIRST}",
         "counts 13 rewards, 12 are on record",
     ),
     "an invented reward": (
-        "INSERT INTO folded SELECT router, max(id), 1.0, 3 FROM decisions",
+        "INSERT INTO folded SELECT router, 1, 'reward', max(id), 1.0, 3 FROM decisions",
         "counts 13 rewards, 14 are on record",
     ),
     "an older snapshot": ("UPDATE routers SET version = version - 1", "counts 12 rewards, 13 are on record"),
@@ -170,9 +170,9 @@ def test_a_lost_pending_mark_is_named(call: Run, database: Path) -> None:
 
 
 def test_a_snapshot_of_logged_decisions_that_is_damaged_is_named(call: Run, database: Path) -> None:
-    damaged = "UPDATE snapshots SET posterior = CAST(substr(posterior, 1, 500) AS BLOB) WHERE version = 3"
+    damaged = "UPDATE snapshots SET state = CAST(substr(state, 1, 500) AS BLOB) WHERE version = 3"
     tamper(database, damaged)
-    assert "snapshot 3: the snapshot fails its checksum" in problems(call("verify"))
+    assert "snapshot 3: the snapshot has 500 bytes, its header says" in problems(call("verify"))
 
 
 Change = Callable[[Path], None]
@@ -181,17 +181,17 @@ Change = Callable[[Path], None]
 def change_sums(database: Path) -> None:
     """Give the newest snapshot other sums, with a checksum that is right."""
     with closing(sqlite3.connect(database)) as connection, connection:
-        version, blob = connection.execute("SELECT max(version), posterior FROM snapshots").fetchone()
-        posterior = decode_posterior(blob)
-        posterior.cross[0, 0] += 0.5
-        update = "UPDATE snapshots SET posterior = ? WHERE version = ?"
-        connection.execute(update, (encode_posterior(posterior), version))
+        version, blob = connection.execute("SELECT max(version), state FROM snapshots").fetchone()
+        state = decode_state(blob)
+        state.rewards.cross[0, 0] += 0.5
+        update = "UPDATE snapshots SET state = ? WHERE version = ?"
+        connection.execute(update, (encode_state(state), version))
 
 
 def damage(database: Path) -> None:
     """Flip bytes of the newest snapshot."""
     newest_one = "version = (SELECT max(version) FROM snapshots)"
-    tamper(database, f"UPDATE snapshots SET posterior = x'00' WHERE {newest_one}")
+    tamper(database, f"UPDATE snapshots SET state = x'00' WHERE {newest_one}")
 
 
 def lose(database: Path) -> None:
@@ -246,7 +246,7 @@ def test_other_reward_weights_are_learned_anew(call: Run, database: Path) -> Non
     call("arms", "list")  # as any command that opens the router
     assert call("verify").out.endswith("verify: ok\n")
     with closing(sqlite3.connect(database)) as connection:
-        query = "SELECT reward FROM folded WHERE decision_id = ?"
+        query = "SELECT value FROM folded WHERE quantity = 'reward' AND decision_id = ?"
         assert connection.execute(query, (decision,)).fetchone() == (0.5,)
 
 

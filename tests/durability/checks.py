@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 from bandit_router.router import Router
 from bandit_router.settings import load_settings
 from bandit_router.store.records import decision_from
-from bandit_router.store.tables import decisions, feedback, folded, pending
+from bandit_router.store.tables import decisions, feedback, folded, pending, routers
 from tests.databases import sql
 from tests.durability.helpers import Told, eventually, plain, quality
 
@@ -53,11 +53,13 @@ class Log:
 def read_log(url: str) -> Log:
     """Everything, past our own reading of it."""
     rows = select(feedback.c.decision_id, feedback.c.revision, feedback.c.value)
+    in_force = (folded.c.router == routers.c.name) & (folded.c.generation == routers.c.generation)
+    rewards = select(folded).join_from(folded, routers, in_force).where(folded.c.quantity == "reward")
     with sql(url) as connection:
         return Log(
             decisions={row.id: plain(decision_from(row)) for row in connection.execute(select(decisions))},
             feedback=[(row.decision_id, row.revision, row.value) for row in connection.execute(rows)],
-            folded=[(row.decision_id, row.reward) for row in connection.execute(select(folded))],
+            folded=[(row.decision_id, row.value) for row in connection.execute(rewards)],
             pending=connection.scalar(select(func.count()).select_from(pending)) or 0,
         )
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 from sqlalchemy import event
 
 from bandit_router.errors import UnknownDecision
+from bandit_router.learning.learner import NAMES
+from bandit_router.posterior.state import decode_state
 from bandit_router.router import Router
 from bandit_router.settings import load_settings
 from bandit_router.store.engine import make_engine, write_transaction
@@ -67,18 +70,22 @@ def test_a_learner_adds_to_what_another_published_while_it_waited(
     check_counted_once(quiet, ledger)
 
 
-def test_a_learner_that_reads_before_it_locks_overwrites_and_fails_the_check(
+def test_a_learner_that_does_not_check_what_it_read_overwrites_and_fails_the_check(
     open_router: OpenRouter, quiet: Path, rng: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other, ledger = open_router(), open_router(), Ledger()
-    read_before = other._store.published()[2]
     say_something(one, ledger, rng)
     one.learn()
     say_something(one, ledger, rng)
+    batch = other._store.pending_batch(NAMES, 10)
+    assert batch is not None
+    assert batch.state is not None
+    later = batch._replace(marks=batch.marks[5:], observations=batch.observations[5:])
+    assert replace(one._learner, batch=5).fold() == 5
     with monkeypatch.context() as broken:
-        broken.setattr(LearnerTransaction, "snapshot", lambda _fold: read_before)
-        other.learn()
-    with pytest.raises(AssertionError, match="the posterior counts 10 rewards, 20 are on record"):
+        broken.setattr(LearnerTransaction, "require_head", lambda *_: None)
+        other._learner.publish_fold(later, decode_state(batch.state))
+    with pytest.raises(AssertionError, match="the posterior counts 15 rewards, 20 are on record"):
         check_counted_once(quiet, ledger)
 
 
@@ -116,7 +123,7 @@ def test_after_learn_a_router_counts_all_that_was_acknowledged_whoever_learns(
 @pytest.mark.parametrize("act", [Router.learn, Router.rebuild], ids=["fold", "rebuild"])
 def test_a_revision_counts_at_whichever_moment_of_a_fold_it_commits(
     act: Callable[[Router], int], postgresql_url: str, tmp_path: Path, rng: random.Random
-) -> None:  # PostgreSQL only: a SQLite file is locked while a fold lasts
+) -> None:  # PostgreSQL only: a SQLite file is locked while a learner publishes
     config = write_config(tmp_path, postgresql_url, interval_s=3600)
     ledger = Ledger()
     with Router.open(config) as one, Router.open(config) as other:
@@ -126,7 +133,6 @@ def test_a_revision_counts_at_whichever_moment_of_a_fold_it_commits(
 
             def revise(decision_id: str = revised) -> None:
                 other.feedback(decision_id, quality=quality(decision_id, 2))
-                other._learner.fold()  # which leaves it alone while the other is at it
 
             with _before_statement(one, moment, revise) as statements:
                 act(one)
@@ -164,7 +170,7 @@ def test_a_decision_that_commits_after_younger_ones_were_folded_still_counts(
     open_router: OpenRouter, quiet: Path, rng: random.Random
 ) -> None:
     router, ledger = open_router(), Ledger()
-    old = router.decide(*router.prepare(features=context(rng)))
+    old = router._begin(None, {"features": context(rng)})
     assert isinstance(old.payload, Decision)
     say_something(router, ledger, rng)
     assert router.learn() == 10
@@ -180,10 +186,10 @@ def test_a_fold_that_runs_before_a_decision_is_visible_leaves_it_to_the_next(
     open_router: OpenRouter, quiet: Path, rng: random.Random
 ) -> None:
     router, ledger = open_router(), Ledger()
-    decided = router.decide(*router.prepare(features=context(rng)))
+    decided = router._begin(None, {"features": context(rng)})
     assert isinstance(decided.payload, Decision)
     decision_id, value = decided.payload.id, quality(decided.payload.id, 1)
-    said = router.prepare_feedback(decision_id, {"quality": value})
+    said = router._begin_feedback(decision_id, {"quality": value})
     with _uncommitted(quiet, [decided, said]):
         assert router.learn() == 0
         assert sum(router.counts().values()) == 0
@@ -212,7 +218,7 @@ def test_feedback_that_overtakes_its_decision_is_refused_and_counts_when_sent_ag
     config = write_config(tmp_path, postgresql_url, interval_s=0.01)
     ledger = Ledger()
     with Router.open(config) as router:
-        decided = router.decide(*router.prepare(features=context(rng)))
+        decided = router._begin(None, {"features": context(rng)})
         assert isinstance(decided.payload, Decision)
         decision_id, value = decided.payload.id, quality(decided.payload.id, 1)
         with _uncommitted(config, [decided]), pytest.raises(UnknownDecision):

@@ -133,10 +133,10 @@ def test_what_the_queue_took_is_written_and_what_it_refused_is_overloaded(
     answers: SimpleQueue[object] = SimpleQueue()
     taken = 0
     with Router.open(config) as router:
-        request = router.prepare(features=[1.0, 0.0, 0.0, 0.0])
+        request = router._prepare(None, {"features": [1.0, 0.0, 0.0, 0.0]})
         with writes_held_up(url), suppress(Overloaded):
             while taken < 2_000:  # the writer, held up, takes only what is there when it begins
-                router.submit(router.decide(*request), answers.put)
+                router._submit(router._choose(*request), answers.put)
                 taken += 1
     assert 20 <= taken < 2_000
     for _ in range(taken):

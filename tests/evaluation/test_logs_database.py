@@ -222,7 +222,7 @@ def test_a_log_without_a_usable_snapshot_is_exported_without(
 ) -> None:
     ids = play(url, 12)
     with sql(url) as connection:
-        connection.execute(snapshots.delete() if blob is None else snapshots.update().values(posterior=blob))
+        connection.execute(snapshots.delete() if blob is None else snapshots.update().values(state=blob))
     export_of(url, tmp_path / "log")
     with open_log(tmp_path / "log") as log:
         assert_equal(read_all(log), row_by_row(url, ids, log.arms))

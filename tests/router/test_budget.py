@@ -270,7 +270,7 @@ def test_decisions_on_their_way_to_a_commit_count_already(open_router: OpenRoute
     router = open_router(budget={"usd_per_request": 0.0005}, policy={"name": "uniform"})
     requests, dear = [], 0
     for i in range(40):
-        requests.append(router.decide(*router.prepare(f"query {i}")))
+        requests.append(router._begin(f"query {i}", {}))
         assert isinstance(requests[-1].payload, Decision)
         dear += requests[-1].payload.arm == "large"
     assert 0 < dear <= 6, "the dear arm costs six times the budget of a request"
@@ -286,7 +286,7 @@ def test_decisions_on_their_way_to_a_commit_count_already(open_router: OpenRoute
 
 def test_a_decision_that_is_never_written_is_forgotten(open_router: OpenRouter) -> None:
     router = open_router(budget=SECTION)
-    request = router.decide(*router.prepare("a"))
+    request = router._begin("a", {})
     assert router._store.pacing.state.requests == 1
     router._writer.close()
     with pytest.raises(RouterClosed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from bandit_router.errors import UnknownConversation
-from bandit_router.router import Router
+from bandit_router.router import RouteOptions, Router
 from bandit_router.store import conversations as rows
 from bandit_router.store import write_requests
 from bandit_router.store.conversations import apply_claims
@@ -268,8 +268,8 @@ def test_feedback_is_about_one_thing(router: Router, about: dict[str, str]) -> N
 
 def put_of(router: Router, conversation: str, **options: Any) -> WriteRequest:
     """A decision on its way to a commit."""
-    request, digest = router.prepare("Why?", conversation=conversation, **options)
-    return router.decide(router.recall(request), digest)
+    request, digest = router._prepare("Why?", cast(RouteOptions, {"conversation": conversation, **options}))
+    return router._choose(router._recall(request), digest)
 
 
 _STEPS = st.one_of(

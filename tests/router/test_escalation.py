@@ -76,7 +76,7 @@ def test_what_a_caller_sends_again_is_what_was_sent_byte_for_byte(router: Router
     first = router.route(MESSAGES)
     retry = retry_of(router.escalate(first.id, confidence=0.2))
     assert json.dumps(MESSAGES, ensure_ascii=False).encode() == before
-    anew, _ = router.prepare(MESSAGES)
+    anew, _ = router._prepare(MESSAGES, {})
     assert first.x.tobytes() == retry.x.tobytes() == anew.x.tobytes()
     with pytest.raises(TypeError):
         router.escalate(first.id, confidence=0.2, answer="an endofunctor")  # type: ignore[call-arg]

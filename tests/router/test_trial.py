@@ -65,7 +65,7 @@ def test_verify_notices_a_pmf_without_the_trial_its_policy_names(open_router: Op
     teach(router)
     router.put_arm(NEW)
     assert isinstance(router.policy, Trial)
-    decided = router.decide(*router.prepare("query"))
+    decided = router._begin("query", {})
     assert isinstance(decided.payload, Decision)
     claim = replace(decided.payload, policy=replace(router.policy, share=0.01).spec)
     router._writer.write(replace(decided, payload=claim))

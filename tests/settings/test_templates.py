@@ -42,7 +42,7 @@ COMMON: dict[str, Any] = {
     },
     "reward": {"weights": {"quality": 1.0}},
     "store": {"url": "sqlite:///router.db", "queue_size": 10_000, "keep_snapshots": 1000},
-    "learner": {"interval_s": 1.0, "batch": 10_000},
+    "learner": {"interval_s": 1.0, "batch": 500},
     "conversations": {"sticky": True, "ttl_s": 86_400, "promote_gain": 0.05},
     "server": {"host": "127.0.0.1", "port": 8080, "workers": 1},
 }

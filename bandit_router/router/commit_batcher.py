@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from bandit_router.errors import RouterError
-from bandit_router.router import Router
 from bandit_router.store.write_requests import WriteRequest, WriteResult
+from bandit_router.store.writer import Done
 
 
 class CommitBatcher:
@@ -18,8 +19,8 @@ class CommitBatcher:
     lock with every request still being worked on.
     """
 
-    def __init__(self, router: Router) -> None:
-        self._router = router
+    def __init__(self, submit: Callable[[WriteRequest, Done], None]) -> None:
+        self._submit = submit
         self._waiting: list[tuple[WriteRequest, asyncio.Future[WriteResult]]] = []
 
     async def commit(self, request: WriteRequest) -> Any:
@@ -38,7 +39,7 @@ class CommitBatcher:
         waiting, self._waiting = self._waiting, []
         for request, future in waiting:
             try:
-                self._router.submit(request, partial(_set_result_from_writer, loop, future))
+                self._submit(request, partial(_set_result_from_writer, loop, future))
             except RouterError as error:
                 _set_result(future, error)
 

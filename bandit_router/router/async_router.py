@@ -1,0 +1,159 @@
+"""The router's face for asyncio: the event loop never waits for the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+
+import numpy as np
+
+from bandit_router.errors import InvalidInput, NoEligibleArm
+from bandit_router.router.commit_batcher import CommitBatcher
+from bandit_router.router.options import RouteOptions
+from bandit_router.router.router import Router
+from bandit_router.settings import Settings
+from bandit_router.types import Arm, Decision, Feedback, Outcome
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _in_thread(
+    method: Callable[Concatenate[Router, P], T],
+) -> Callable[Concatenate[AsyncRouter, P], Coroutine[Any, Any, T]]:
+    """The method of :class:`Router`, run in a thread, for what reads or writes the database and is rare."""
+
+    @wraps(method)
+    async def call(self: AsyncRouter, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(method, self._router, *args, **kwargs)
+
+    return call
+
+
+class AsyncRouter:
+    """A :class:`Router` whose methods are coroutines. Use as an asynchronous context manager::
+
+        async with AsyncRouter.open("router.toml") as router:
+            decision = await router.route("Why is the sky blue?")
+
+    Writes of one pass of the event loop are committed together. A call that is cancelled may still commit.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._batcher = CommitBatcher(router._submit)
+
+    @classmethod
+    def open(cls, settings: Settings | str | Path, *, rng: np.random.Generator | None = None) -> Self:
+        """As :meth:`Router.open`, which it blocks for."""
+        return cls(Router.open(settings, rng=rng))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def route(
+        self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
+    ) -> Decision:
+        """As :meth:`Router.route`."""
+        router = self._router
+        request, digest = router._prepare(query, options)
+        if request.since is not None:
+            request = await asyncio.to_thread(router._recall, request)
+        try:
+            write = router._choose(request, digest)
+        except NoEligibleArm:
+            write = await asyncio.to_thread(router._replay, request, digest)
+        decision = await self._batcher.commit(write)
+        assert isinstance(decision, Decision)
+        return decision
+
+    async def feedback(
+        self,
+        decision_id: str | None = None,
+        *,
+        conversation: str | None = None,
+        idempotency_key: str | None = None,
+        **metrics: float | None,
+    ) -> dict[str, Outcome]:
+        """As :meth:`Router.feedback`."""
+        _, outcomes = await self.feedback_on(decision_id, metrics, conversation, idempotency_key)
+        return outcomes
+
+    async def feedback_on(
+        self,
+        decision_id: str | None,
+        metrics: Mapping[str, float | None],
+        conversation: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> tuple[str, dict[str, Outcome]]:
+        """The same with the metrics by name, and the decision that they were recorded on."""
+        begin = self._router._begin_feedback
+        if conversation is None:
+            write = begin(decision_id, metrics, idempotency_key)
+        else:
+            write = await asyncio.to_thread(
+                lambda: begin(decision_id, metrics, idempotency_key, conversation=conversation)
+            )
+        outcomes = await self._batcher.commit(write)
+        assert isinstance(write.payload, Feedback)
+        assert isinstance(outcomes, dict)
+        return write.payload.decision_id, outcomes
+
+    async def arm(self, name: str) -> Arm:
+        """The arm of that name, which another worker may just have added. Raises InvalidInput."""
+        try:
+            return self._router.arm(name)
+        except InvalidInput:
+            await self.refresh()
+            return self._router.arm(name)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings it was opened with."""
+        return self._router.settings
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Every arm, enabled or not, as of the last refresh."""
+        return self._router.arms
+
+    @property
+    def snapshot(self) -> int:
+        """Version of the snapshot in use."""
+        return self._router.snapshot
+
+    def counts(self) -> dict[str, int]:
+        """As :meth:`Router.counts`."""
+        return self._router.counts()
+
+    def latency_s(self, arm: str, q: float) -> float | None:
+        """As :meth:`Router.latency_s`."""
+        return self._router.latency_s(arm, q)
+
+    close = _in_thread(Router.close)
+    escalate = _in_thread(Router.escalate)
+    chain = _in_thread(Router.chain)
+    learn = _in_thread(Router.learn)
+    rebuild = _in_thread(Router.rebuild)
+    warm_start = _in_thread(Router.warm_start)
+    verify = _in_thread(Router.verify)
+    decision = _in_thread(Router.decision)
+    scores = _in_thread(Router.scores)
+    explain = _in_thread(Router.explain)
+    metrics = _in_thread(Router.metrics)
+    calibration = _in_thread(Router.calibration)
+    budget = _in_thread(Router.budget)
+    put_arm = _in_thread(Router.put_arm)
+    enable_arm = _in_thread(Router.enable_arm)
+    reset_arm = _in_thread(Router.reset_arm)
+    ping = _in_thread(Router.ping)
+    refresh = _in_thread(Router.refresh)
