@@ -78,7 +78,7 @@ def serve(config: Path, port: int, under_lock: bool) -> None:
 
 def _obey(api: FastAPI) -> None:
     for line in sys.stdin:
-        router: Router = api.state.router
+        router: Router = api.state.router._router
         began = time.perf_counter()
         counted = router.learn() if line.strip() == "fold" else router.rebuild()
         print(f"{counted} {time.perf_counter() - began:.2f}", flush=True)
@@ -145,10 +145,10 @@ def p99_during(process: subprocess.Popen[str], word: str, port: int, requests: l
     """The p99 while the server does what it is told, measured in short loads until it is done."""
     assert process.stdin is not None
     assert process.stdout is not None
-    done = threading.Event()
+    done, answers = threading.Event(), list[str]()
 
     def wait(stdout: IO[str]) -> None:
-        stdout.readline()
+        answers.append(stdout.readline())
         done.set()
 
     waiting = threading.Thread(target=wait, args=(process.stdout,))
@@ -159,6 +159,8 @@ def p99_during(process: subprocess.Popen[str], word: str, port: int, requests: l
     while not done.is_set():
         latencies += uvloop.run(load(port, requests, n, 0.25))[1]
     waiting.join()
+    counted, seconds = answers[0].split()
+    print(f"  {word} of {counted} rewards in {seconds} s", file=sys.stderr, flush=True)
     return float(np.percentile(latencies, 99)) * 1e3
 
 
