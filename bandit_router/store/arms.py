@@ -34,7 +34,7 @@ def declare_arms(connection: Connection, router: str, declared: Sequence[Arm]) -
     names = [arm.name for arm in declared]
     undeclared = update(arms).where(of_router, arms.c.runtime.is_(False), arms.c.name.not_in(names))
     connection.execute(undeclared.values(declared=False))
-    _raise_arms_revision(connection, router)
+    raise_arms_revision(connection, router)
 
 
 def put_arm(connection: Connection, router: str, arm: Arm) -> None:
@@ -47,17 +47,17 @@ def put_arm(connection: Connection, router: str, arm: Arm) -> None:
     changed = connection.execute(update(arms).where(*same_arm).values(values | {"enabled": arms.c.enabled}))
     if changed.rowcount == 0:
         connection.execute(insert(arms), values | {"enabled": arm.enabled})
-    _raise_arms_revision(connection, router)
+    raise_arms_revision(connection, router)
 
 
 def enable_arm(connection: Connection, router: str, name: str, enabled: bool) -> None:
     """Switch an arm on or off."""
-    _raise_arms_revision(connection, router)  # first: a learner, too, locks the router's row before its arms
+    raise_arms_revision(connection, router)  # first: a learner, too, locks the router's row before its arms
     same_arm = arms.c.router == router, arms.c.name == name
     connection.execute(update(arms).where(*same_arm).values(enabled=enabled))
 
 
-def _raise_arms_revision(connection: Connection, router: str) -> None:
+def raise_arms_revision(connection: Connection, router: str) -> None:
     """Tell every worker to read the arms again."""
     router_row = update(routers).where(routers.c.name == router)
     connection.execute(router_row.values(arms_revision=routers.c.arms_revision + 1))

@@ -149,27 +149,25 @@ class LearnerTransaction:
         """The number of a new generation, to be built from now on. Raises RebuildUnderWay."""
         if self._rebuild_under_way() is not None:
             raise RebuildUnderWay
-        newest = select(func.max(folded.c.generation)).where(folded.c.router == self.router)
-        others = self.connection.scalar(newest) or 0, self.head.rebuilding or 0
-        generation = max(self.head.generation, *others) + 1
+        generation = max(self.head.generation, self.head.rebuilding or 0) + 1
         self._update(rebuilding=generation, rebuilding_at=time.time())
         return generation
 
     def require_rebuild(self, generation: int) -> None:
         """Say that the rebuild is alive. Raises StaleRead when another one has begun or it was given up."""
-        if self.head.rebuilding != generation:
+        if self._building() != generation:
             raise StaleRead
         self._update(rebuilding_at=time.time())
 
     def finish_rebuild(self, generation: int) -> None:
         """Put the generation in force. What was folded meanwhile is pending again: it has to be compared."""
-        self._update(generation=generation, rebuilding=None, rebuilding_at=None)
+        self._update(generation=generation, rebuilding_at=None)
         moved = pending.c.router == self.router, pending.c.rebuild == generation
         self.connection.execute(update(pending).where(*moved).values(rebuild=None))
 
     def drop_generation(self, generation: int, limit: int) -> bool:
         """Delete up to ``limit`` rows of a generation that is not in force; whether there may be more."""
-        assert generation not in (self.head.generation, self.head.rebuilding)
+        assert generation not in (self.head.generation, self._building())
         mine = self._rows_of(generation)
         key = folded.c.quantity, folded.c.decision_id
         keys = [tuple(row) for row in self.connection.execute(select(*key).where(*mine).limit(limit))]
@@ -181,21 +179,28 @@ class LearnerTransaction:
         """The generations that are neither in force nor being built."""
         others = folded.c.router == self.router, folded.c.generation != self.head.generation
         rows = self.connection.scalars(select(folded.c.generation).where(*others).distinct())
-        return [generation for generation in rows if generation != self.head.rebuilding]
+        return [generation for generation in rows if generation != self._building()]
 
     def give_up_rebuild(self) -> None:
-        """End the rebuild under way: nothing of it is in force, and its marks are folded already."""
+        """End the rebuild under way: nothing of it is in force, and its marks are folded already.
+
+        Its number stays on record and is never given again, so that it cannot come back to life.
+        """
         moved = pending.c.router == self.router, pending.c.rebuild.is_not(None)
         self.connection.execute(delete(pending).where(*moved))
-        self._update(rebuilding=None, rebuilding_at=None)
+        self._update(rebuilding_at=None)
 
     def _rebuild_under_way(self) -> int | None:
         """The generation that is being built; a rebuild without a sign of life is given up."""
         at = self.head.rebuilding_at
-        if self.head.rebuilding is None or (at is not None and time.time() - at <= _REBUILD_ALIVE_S):
-            return self.head.rebuilding
-        self.give_up_rebuild()
-        return None
+        if at is not None and time.time() - at > _REBUILD_ALIVE_S:
+            self.give_up_rebuild()
+            return None
+        return self._building()
+
+    def _building(self) -> int | None:
+        """The generation that is being built, dead or alive."""
+        return None if self.head.rebuilding_at is None else self.head.rebuilding
 
     # -- warm starts ------------------------------------------------------------------------------
 
@@ -221,7 +226,7 @@ class LearnerTransaction:
 
     def raise_arms_revision(self) -> None:
         """Have a rebuild that is under way start over: what it was begun with has changed."""
-        self._update(arms_revision=routers.c.arms_revision + 1)
+        arms.raise_arms_revision(self.connection, self.router)
 
     def _update(self, **values: Any) -> None:
         self.connection.execute(update(routers).where(routers.c.name == self.router).values(**values))

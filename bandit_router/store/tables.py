@@ -57,8 +57,8 @@ routers = Table(
     Column("arms_revision", BigInteger, nullable=False, comment="Grows with every change to its arms"),
     Column("weights_since", BigInteger, comment="First snapshot of these reward_weights; null: the first"),
     Column("generation", BigInteger, nullable=False, server_default="1", comment="Rows of folded in force"),
-    Column("rebuilding", BigInteger, comment="Generation that is being built; null: none"),
-    Column("rebuilding_at", Double, comment="Unix time of the rebuild's last sign of life, seconds"),
+    Column("rebuilding", BigInteger, comment="Newest generation that a rebuild was begun for"),
+    Column("rebuilding_at", Double, comment="Unix time of its last sign of life; null: it is over"),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
 

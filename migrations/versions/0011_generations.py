@@ -47,7 +47,7 @@ def upgrade() -> None:
             "rebuilding",
             sa.BigInteger(),
             nullable=True,
-            comment="Generation that is being built; null: none",
+            comment="Newest generation that a rebuild was begun for",
         ),
     )
     op.add_column(
@@ -56,7 +56,7 @@ def upgrade() -> None:
             "rebuilding_at",
             sa.Double(),
             nullable=True,
-            comment="Unix time of the rebuild's last sign of life, seconds",
+            comment="Unix time of its last sign of life; null: it is over",
         ),
     )
     op.add_column(

@@ -209,6 +209,22 @@ def test_a_second_rebuild_waits_for_the_first(open_store: OpenStore) -> None:
     assert_counted_once(other, truth)
 
 
+def test_a_rebuild_that_was_given_up_does_not_come_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.learner_transaction() as transaction:
+        dead = transaction.begin_rebuild()
+    monkeypatch.setattr(learner_transaction, "_REBUILD_ALIVE_S", -1.0)
+    with store.learner_transaction() as transaction:
+        transaction.take_marks([])  # as a fold does, which gives up the dead
+    with store.learner_transaction() as transaction, pytest.raises(StaleRead):
+        transaction.require_rebuild(dead)
+    with store.learner_transaction() as transaction:
+        assert transaction.begin_rebuild() > dead
+    with store.learner_transaction() as transaction, pytest.raises(StaleRead):
+        transaction.require_rebuild(dead)
+
+
 class between_transactions:  # noqa: N801
     """Make ``call`` right before the store's n-th learner's transaction in the block, from 0."""
 
