@@ -21,7 +21,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -48,7 +47,7 @@ from bandit_router.store.pending_batch import read_pending_batch
 from bandit_router.store.schema import migrate
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Feedback
-from benchmarks.http import load, pin, request
+from benchmarks.http import load, pin, request, wait_until_ready
 
 BAR = 5.0
 _BATCH = 500
@@ -123,12 +122,7 @@ def serving(config: Path, port: int, cores: set[int], under_lock: bool) -> Itera
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     pin(process.pid, cores)
     try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz").close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        wait_until_ready(port)
         yield process
     finally:
         process.terminate()

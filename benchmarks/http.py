@@ -75,6 +75,17 @@ def pin(process: int, cores: set[int]) -> None:
         os.sched_setaffinity(process, cores)
 
 
+def wait_until_ready(port: int) -> None:
+    """Return once the server on this port answers; RuntimeError after half a minute."""
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz").close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"the server on port {port} did not become ready")
+
+
 @contextmanager
 def serving(command: list[str], environment: dict[str, str], servers: set[int]) -> Iterator[int]:
     """A server process on a free loopback port and the cores ``servers``, ready when the block starts."""
@@ -83,14 +94,7 @@ def serving(command: list[str], environment: dict[str, str], servers: set[int]) 
     process = subprocess.Popen([*command, "--port", str(port)], env=os.environ | environment)
     pin(process.pid, servers)
     try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz").close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        else:
-            raise RuntimeError(f"{command} did not become ready")
+        wait_until_ready(port)
         yield port
     finally:
         process.terminate()

@@ -71,7 +71,10 @@ class AsyncRouter:
         try:
             write = router._choose(request, digest)
         except NoEligibleArm:
-            write = await asyncio.to_thread(router._replay, request, digest)
+            replay = await asyncio.to_thread(router._find_replay, request, digest)
+            if replay is None:
+                raise
+            write = replay
         decision = await self._batcher.commit(write)
         assert isinstance(decision, Decision)
         return decision

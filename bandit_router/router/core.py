@@ -105,7 +105,10 @@ class RouterCore:
         try:
             return self._choose(request, digest)
         except NoEligibleArm:
-            return self._replay(request, digest)
+            replay = self._find_replay(request, digest)
+            if replay is None:
+                raise
+            return replay
 
     def _prepare(
         self, query: str | Sequence[Mapping[str, Any]] | None, options: RouteOptions
@@ -146,16 +149,14 @@ class RouterCore:
         self._store.pacing.add_in_flight(decision)
         return WriteRequest(payload=decision, digest=digest, claim=claim)
 
-    def _replay(self, request: Request, digest: str) -> WriteRequest:
-        """The decision that the first request with this key got; it is committed, and not in flight.
+    def _find_replay(self, request: Request, digest: str) -> WriteRequest | None:
+        """The decision that the first request with this key got, which is not in flight; None without one.
 
-        For a request without an eligible arm. Reads the database; raises NoEligibleArm when there is none.
+        For a request without an eligible arm. Reads the database if there is a key.
         """
         key = request.idempotency_key
         earlier = None if key is None else self._store.decision_of_key(key)
-        if earlier is None:
-            return self._choose(request, digest)
-        return WriteRequest(payload=earlier, digest=digest)
+        return None if earlier is None else WriteRequest(payload=earlier, digest=digest)
 
     def _decide(self, published: PublishedModel, request: Request, id: str, now: float) -> Decision:
         schema_id = self.pipeline.schema_id

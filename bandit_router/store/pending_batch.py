@@ -11,6 +11,8 @@ from bandit_router.store.records import Observation
 from bandit_router.store.snapshots import Head, read_head, read_snapshot
 from bandit_router.store.tables import pending
 
+_CHUNK = 5_000  # ids per statement: both databases bound the number of parameters
+
 Mark = tuple[str, str, int]
 """One row of ``pending``: decision, metric and revision."""
 
@@ -51,6 +53,3 @@ def read_pending_batch(
         for observation in read_observations(connection, router, ids[i : i + _CHUNK], counted)
     ]
     return PendingBatch(head, read_snapshot(connection, router, head.version), marks, observations)
-
-
-_CHUNK = 5_000  # ids per statement: both databases bound the number of parameters
