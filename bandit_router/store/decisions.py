@@ -31,7 +31,7 @@ def insert_decisions(connection: Connection, router: str, new_decisions: Sequenc
     return set(connection.scalars(_INSERT_DECISIONS[connection.dialect.name], rows))
 
 
-def select_logged_ids(connection: Connection, router: str, ids: Collection[str | None]) -> set[str]:
+def select_logged_ids(connection: Connection, router: str, ids: Collection[str]) -> set[str]:
     """Those of the ids that are in the log."""
     return set(connection.scalars(_EXISTING_DECISIONS, {"router": router, "ids": list(ids)}))
 

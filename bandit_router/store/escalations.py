@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -25,19 +25,21 @@ _ESCALATIONS_OF = select(escalations).where(
 
 
 def insert_escalations(
-    connection: Connection, router: str, requested: Mapping[int, Escalation], read: ReadDecision
-) -> tuple[dict[int, Escalation], list[tuple[int, Escalation]]]:
-    """Insert the first escalation of each answer; the one in force for every request, and the new ones.
+    connection: Connection, router: str, requested: Sequence[Escalation], read: ReadDecision
+) -> tuple[dict[str, Escalation], list[Escalation]]:
+    """Insert the first escalation of each answer; the one in force for every parent, and the new ones.
 
     The caller inserts the retries of the new ones in the same transaction.
     """
-    first = {request.parent: (i, request) for i, request in reversed(list(requested.items()))}
-    rows = [_escalation_row(router, first[parent][1]) for parent in sorted(first)]
-    inserted = sorted(connection.scalars(_INSERT[connection.dialect.name], rows))
-    earlier = _read_escalations(connection, router, sorted(first.keys() - set(inserted)), read)
-    in_force = {parent: first[parent][1] for parent in inserted} | earlier
-    new = [first[parent] for parent in inserted]
-    return {i: in_force[request.parent] for i, request in requested.items()}, new
+    first: dict[str, Escalation] = {}
+    for escalation in requested:
+        first.setdefault(escalation.parent, escalation)
+    parents = sorted(first)
+    rows = [_escalation_row(router, first[parent]) for parent in parents]
+    inserted = set(connection.scalars(_INSERT[connection.dialect.name], rows))
+    new = [first[parent] for parent in parents if parent in inserted]
+    earlier = _read_escalations(connection, router, sorted(first.keys() - inserted), read)
+    return {escalation.parent: escalation for escalation in new} | earlier, new
 
 
 def read_escalation(

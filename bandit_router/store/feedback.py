@@ -47,23 +47,22 @@ Revisions = dict[str, tuple[int, float | None]]
 
 
 def insert_feedback(
-    connection: Connection, router: str, calls: Sequence[tuple[int, Feedback]], ledger: PacingLedger
-) -> list[tuple[int, dict[str, Outcome] | UnknownDecision]]:
+    connection: Connection, router: str, calls: Sequence[Feedback], ledger: PacingLedger
+) -> list[dict[str, Outcome] | UnknownDecision]:
     """Insert the values that differ from those in force, with their pending marks; the outcome of each call.
 
-    ``calls`` are numbered, and so are the outcomes. The decisions are locked first, so that two transactions
-    never give one metric the same revision.
+    The decisions are locked first, so that two transactions never give one metric the same revision.
     """
-    ids = {"router": router, "ids": sorted({call.decision_id for _, call in calls})}
+    ids = {"router": router, "ids": sorted({call.decision_id for call in calls})}
     logged = {row.id: row for row in connection.execute(_LOCK_DECISIONS, ids)}
     current: dict[str, Revisions] = {}
     for row in connection.execute(NEWEST_FEEDBACK, ids):
         current.setdefault(row.decision_id, {})[row.metric] = (row.revision, row.value)
     new_values: list[dict[str, Any]] = []
-    results: list[tuple[int, dict[str, Outcome] | UnknownDecision]] = []
-    for i, call in calls:
+    results: list[dict[str, Outcome] | UnknownDecision] = []
+    for call in calls:
         if call.decision_id not in logged:
-            results.append((i, UnknownDecision(call.decision_id)))
+            results.append(UnknownDecision(call.decision_id))
             continue
         outcomes, revisions = {}, current.setdefault(call.decision_id, {})
         before = _metrics_in_force(revisions)
@@ -77,7 +76,7 @@ def insert_feedback(
         after = _metrics_in_force(revisions)
         if after != before:
             ledger.correct(Correction(*logged[call.decision_id][1:], before, after))
-        results.append((i, outcomes))
+        results.append(outcomes)
     if new_values:
         connection.execute(insert(feedback), new_values)
         keys = ("router", "decision_id", "metric", "revision")

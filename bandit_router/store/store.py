@@ -47,7 +47,7 @@ from bandit_router.store.records import Observation
 from bandit_router.store.schema import ensure_schema
 from bandit_router.store.snapshots import read_snapshot
 from bandit_router.store.tables import routers, snapshots
-from bandit_router.store.write_requests import WriteRequest, WriteResult, apply_write_requests
+from bandit_router.store.write_requests import WriteBatch, WriteRequest, WriteResult
 from bandit_router.types import Arm, Conversation, Decision, Escalation, Goal
 
 log = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ class Store:
     def _write_once(self, batch: Sequence[WriteRequest]) -> list[WriteResult]:
         ledger, book = PacingLedger(), None
         with write_transaction(self._engine) as connection:
-            results = apply_write_requests(connection, self.router, batch, ledger)
+            results = WriteBatch(connection, self.router, batch, ledger).apply()
             if self.pacing.book is not None:  # skip the extra statement when no goal is booked
                 book = ledger.close(connection, self.router, time.time())
         self.pacing.book = book or self.pacing.book

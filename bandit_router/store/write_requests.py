@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -48,80 +48,156 @@ Committed = Decision | dict[str, Outcome] | Escalation
 WriteResult = Committed | RouterError
 """The result that a caller gets, or the error to raise."""
 
-Numbered = Sequence[tuple[int, WriteRequest]]
-"""Write requests with their place in the batch."""
+_Payload = TypeVar("_Payload", Decision, Feedback, Escalation)
 
 
-def apply_write_requests(
-    connection: Connection, router: str, batch: Sequence[WriteRequest], ledger: PacingLedger | None = None
-) -> list[WriteResult]:
-    """Apply the whole batch in the connection's transaction; an answer or an error for each request.
+@dataclass(slots=True, eq=False)
+class _Write:
+    """One request of a batch on its way to its answer.
 
-    A request whose idempotency key was used before gets the answer of then and changes nothing. ``ledger``
-    collects every decision inserted and every change of a decision's metrics.
+    ``original`` is the first write of the batch with the same new key, where that is another one.
     """
-    ledger = ledger or PacingLedger()
-    answers: list[WriteResult | None] = [None] * len(batch)
-    first = _answer_repeated_keys(connection, router, batch, answers)
-    fresh = [
-        (i, request)
-        for i, request in enumerate(batch)
-        if answers[i] is None and first.get(request.idempotency_key, i) == i
-    ]
-    new_decisions = _settle_decisions(connection, router, fresh, answers)
-    escalations, new_escalations = _settle_escalations(connection, router, fresh)
-    calls = [(i, request.payload) for i, request in fresh if isinstance(request.payload, Feedback)]
-    calls += [(i, call) for i, new in new_escalations for call in confidence_feedback(new)]
-    retries = [(i, new.decision) for i, new in new_escalations if new.decision is not None]
-    unique: dict[str, tuple[int, Decision]] = {}  # by id: a decision submitted twice is booked once
-    for i, decision in [*new_decisions.items(), *retries]:
-        unique.setdefault(decision.id, (i, decision))
-    if unique:
-        inserted = insert_decisions(connection, router, [decision for _, decision in unique.values()])
-        added = [(i, decision) for i, decision in unique.values() if decision.id in inserted]
-        ledger.book([decision for _, decision in added])
-        calls += [(i, _override_feedback(decision)) for i, decision in added if _is_replacement(decision)]
-    settled: dict[int, Committed] = {**new_decisions, **escalations}
-    for i, committed in settled.items():
-        answers[i] = committed
-    if calls:
-        for i, answer in insert_feedback(connection, router, calls, ledger):
-            answers[i] = settled.get(i, answer)
-    _insert_fresh_keys(connection, router, fresh, answers)
-    return [
-        answers[first[request.idempotency_key]] if answer is None else answer  # type: ignore[misc]
-        for request, answer in zip(batch, answers, strict=True)
-    ]
+
+    request: WriteRequest
+    answer: WriteResult | None = None
+    original: _Write | None = None
 
 
-def _settle_decisions(
-    connection: Connection, router: str, requests: Numbered, answers: list[WriteResult | None]
-) -> dict[int, Decision]:
-    """The decisions to insert, as their conversations call for; a replacement of nothing is refused."""
-    settled = {i: request.payload for i, request in requests if isinstance(request.payload, Decision)}
-    claims = [(i, request.claim) for i, request in requests if request.claim is not None]
-    if claims:
-        logged = partial(read_decision, connection, router)
-        claimed = apply_claims(connection, router, [(settled[i], claim) for i, claim in claims], logged)
-        settled |= {i: decision for (i, _), decision in zip(claims, claimed, strict=True)}
-    replaced = {i: decision.parent for i, decision in settled.items() if _is_replacement(decision)}
-    if replaced:
-        existing = select_logged_ids(connection, router, replaced.values())
-        for i, parent in replaced.items():
-            if parent not in existing:
-                answers[i] = UnknownDecision(str(parent))
-                del settled[i]
-    return settled
+class WriteBatch:
+    """A batch of write requests, applied in the connection's transaction.
 
+    ``ledger`` collects every decision inserted and every change of a decision's metrics.
+    """
 
-def _settle_escalations(
-    connection: Connection, router: str, requests: Numbered
-) -> tuple[Mapping[int, Escalation], list[tuple[int, Escalation]]]:
-    """The escalation in force for each request, and the escalations that are new."""
-    requested = {i: request.payload for i, request in requests if isinstance(request.payload, Escalation)}
-    if not requested:
-        return {}, []
-    return insert_escalations(connection, router, requested, partial(read_decision, connection, router))
+    def __init__(
+        self,
+        connection: Connection,
+        router: str,
+        requests: Sequence[WriteRequest],
+        ledger: PacingLedger | None = None,
+    ) -> None:
+        self._connection = connection
+        self._router = router
+        self._ledger = ledger or PacingLedger()
+        self._writes = [_Write(request) for request in requests]
+        self._fresh: list[_Write] = []
+        self._new_escalations: list[Escalation] = []
+        self._new_decisions: list[Decision] = []
+
+    def apply(self) -> list[WriteResult]:
+        """Apply the whole batch; an answer or an error for each request, in order.
+
+        A request whose idempotency key was used before gets the answer of then and changes nothing. The
+        order of the steps is the order of their locks.
+        """
+        self._answer_repeated_keys()
+        self._settle_decisions()
+        self._refuse_lost_replacements()
+        self._settle_escalations()
+        self._insert_decisions()
+        self._insert_feedback()
+        self._insert_keys()
+        self._answer_duplicates()
+        return [write.answer for write in self._writes]  # type: ignore[misc]  # every write has one by now
+
+    def _answer_repeated_keys(self) -> None:
+        """Answer the keys used before, and find the duplicates of new ones; the rest is fresh."""
+        keyed = [(key, write) for write in self._writes if (key := write.request.idempotency_key) is not None]
+        stored = read_keys(self._connection, self._router, [key for key, _ in keyed]) if keyed else {}
+        originals: dict[str, _Write] = {}
+        for key, write in keyed:
+            earlier = stored.get(key) or originals.setdefault(key, write).request
+            if earlier.digest != write.request.digest:
+                write.answer = IdempotencyConflict(key)
+            elif key in stored:
+                write.answer = restore_answer(self._connection, self._router, stored[key].answer)
+            elif originals[key] is not write:
+                write.original = originals[key]
+        self._fresh = [write for write in self._writes if write.answer is None and write.original is None]
+
+    def _settle_decisions(self) -> None:
+        """Answer each request for a decision with the one that its conversation calls for."""
+        claimed = []
+        for write, decision in self._select_fresh(Decision):
+            write.answer = decision
+            if write.request.claim is not None:
+                claimed.append((write, (decision, write.request.claim)))
+        if claimed:
+            claims = [claim for _, claim in claimed]
+            settled = apply_claims(self._connection, self._router, claims, self._read_decision)
+            for (write, _), decision in zip(claimed, settled, strict=True):
+                write.answer = decision
+
+    def _refuse_lost_replacements(self) -> None:
+        """Refuse each replacement of a decision that is not in the log."""
+        replaced = [
+            (write, str(write.answer.parent))
+            for write in self._fresh
+            if isinstance(write.answer, Decision) and _is_replacement(write.answer)
+        ]
+        if replaced:
+            logged = select_logged_ids(self._connection, self._router, [parent for _, parent in replaced])
+            for write, parent in replaced:
+                if parent not in logged:
+                    write.answer = UnknownDecision(parent)
+
+    def _settle_escalations(self) -> None:
+        """Answer each request for an escalation with the one in force."""
+        requested = self._select_fresh(Escalation)
+        if requested:
+            in_force, self._new_escalations = insert_escalations(
+                self._connection, self._router, [request for _, request in requested], self._read_decision
+            )
+            for write, request in requested:
+                write.answer = in_force[request.parent]
+
+    def _insert_decisions(self) -> None:
+        """Insert and book the decisions and the retries that are not in the log; each id once."""
+        settled = [write.answer for write in self._fresh if isinstance(write.answer, Decision)]
+        retries = [new.decision for new in self._new_escalations if new.decision is not None]
+        unique: dict[str, Decision] = {}
+        for decision in [*settled, *retries]:
+            unique.setdefault(decision.id, decision)
+        if unique:
+            inserted = insert_decisions(self._connection, self._router, list(unique.values()))
+            self._new_decisions = [decision for decision in unique.values() if decision.id in inserted]
+            self._ledger.book(self._new_decisions)
+
+    def _insert_feedback(self) -> None:
+        """Insert what callers report, the confidences judged, and what replacements say of their parents."""
+        reports = self._select_fresh(Feedback)
+        calls = [call for _, call in reports]
+        calls += [call for new in self._new_escalations for call in confidence_feedback(new)]
+        calls += [_override_feedback(new) for new in self._new_decisions if _is_replacement(new)]
+        if calls:
+            outcomes = insert_feedback(self._connection, self._router, calls, self._ledger)
+            for (write, _), outcome in zip(reports, outcomes, strict=False):  # reports come first
+                write.answer = outcome
+
+    def _insert_keys(self) -> None:
+        """Store the keys of the requests that were answered; a refused request may be sent again."""
+        answers = [
+            (key, write.request.digest, write.answer)
+            for write in self._fresh
+            if (key := write.request.idempotency_key) is not None
+            and isinstance(write.answer, Decision | dict)
+        ]
+        insert_keys(self._connection, self._router, answers)
+
+    def _answer_duplicates(self) -> None:
+        """Give each duplicate within the batch the answer of its original."""
+        for write in self._writes:
+            if write.original is not None:
+                write.answer = write.original.answer
+
+    def _select_fresh(self, kind: type[_Payload]) -> list[tuple[_Write, _Payload]]:
+        """The fresh writes with a payload of this kind, and the payload of each."""
+        return [
+            (write, payload) for write in self._fresh if isinstance(payload := write.request.payload, kind)
+        ]
+
+    def _read_decision(self, decision_id: str) -> Decision | None:
+        return read_decision(self._connection, self._router, decision_id)
 
 
 def _is_replacement(decision: Decision) -> bool:
@@ -133,38 +209,4 @@ def _override_feedback(decision: Decision) -> Feedback:
     """Feedback on the parent: its answer was overridden."""
     return Feedback(
         decision_id=str(decision.parent), metrics={"override": 1.0}, received_at=decision.decided_at
-    )
-
-
-def _answer_repeated_keys(
-    connection: Connection, router: str, batch: Sequence[WriteRequest], answers: list[WriteResult | None]
-) -> dict[str | None, int]:
-    """Answer the keys used before; the first index of every key that is new."""
-    keyed = [(i, key) for i, request in enumerate(batch) if (key := request.idempotency_key) is not None]
-    if not keyed:
-        return {}
-    stored = read_keys(connection, router, [key for _, key in keyed])
-    first: dict[str | None, int] = {}
-    for i, key in keyed:
-        digest = stored[key].digest if key in stored else batch[first.setdefault(key, i)].digest
-        if digest != batch[i].digest:
-            answers[i] = IdempotencyConflict(key)
-        elif key in stored:
-            answers[i] = restore_answer(connection, router, stored[key].answer)
-    return first
-
-
-def _insert_fresh_keys(
-    connection: Connection, router: str, requests: Numbered, answers: Sequence[WriteResult | None]
-) -> None:
-    """Store the keys of the requests that were answered; a refused request may be sent again."""
-    insert_keys(
-        connection,
-        router,
-        [
-            (key, request.digest, answer)
-            for i, request in requests
-            if (key := request.idempotency_key) is not None
-            and isinstance(answer := answers[i], Decision | dict)
-        ],
     )

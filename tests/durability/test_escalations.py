@@ -65,10 +65,10 @@ def test_libraries_that_look_first_and_then_write_are_caught(
     """Negative control: without the key, whoever read that nobody had asked makes a retry of its own."""
 
     def look_first(
-        connection: Any, router: str, asked: Mapping[int, Escalation], read: Any
-    ) -> tuple[dict[int, Escalation], list[tuple[int, Escalation]]]:
+        connection: Any, router: str, asked: Sequence[Escalation], read: Any
+    ) -> tuple[dict[str, Escalation], list[Escalation]]:
         insert_escalations(connection, router, asked, read)
-        return dict(asked), list(asked.items())
+        return {one.parent: one for one in asked}, list(asked)
 
     monkeypatch.setattr(write_requests, "insert_escalations", look_first)
     with _libraries(config) as (judges, firsts):

@@ -21,7 +21,7 @@ from bandit_router.router import Router
 from bandit_router.settings import load_settings
 from bandit_router.store.engine import make_engine, write_transaction
 from bandit_router.store.learner_transaction import LearnerTransaction
-from bandit_router.store.write_requests import WriteRequest, apply_write_requests
+from bandit_router.store.write_requests import WriteBatch, WriteRequest
 from bandit_router.types import Decision
 from tests.durability.checks import Ledger, check_counted_once
 from tests.durability.helpers import context, quality, write_config
@@ -206,7 +206,7 @@ def _uncommitted(config: Path, requests: list[WriteRequest]) -> Iterator[None]:
     engine = make_engine(settings.store.url)
     try:
         with write_transaction(engine) as connection:
-            apply_write_requests(connection, settings.router.name, requests)
+            WriteBatch(connection, settings.router.name, requests).apply()
             yield
     finally:
         engine.dispose()

@@ -25,7 +25,7 @@ from bandit_router.store.engine import read_transaction, write_transaction
 from bandit_router.store.pacing_ledger import PacingLedger
 from bandit_router.store.store import Store
 from bandit_router.store.tables import spending
-from bandit_router.store.write_requests import Committed, WriteRequest, WriteResult, apply_write_requests
+from bandit_router.store.write_requests import Committed, WriteBatch, WriteRequest, WriteResult
 from bandit_router.store.writer import Writer
 from bandit_router.types import Feedback
 from tests.durability.helpers import Acknowledgements, converse, plain
@@ -147,7 +147,7 @@ def library_that_reads_first(config: Path, meet: Barrier, pipe: Connection) -> N
             met.update(ids)
             meet.wait()
         with write_transaction(self._engine) as connection:
-            return apply_write_requests(_Outdated(connection, known), self.router, batch)  # type: ignore[arg-type]
+            return WriteBatch(_Outdated(connection, known), self.router, batch).apply()  # type: ignore[arg-type]
 
     Store._write_once = write_once  # type: ignore[method-assign]
     library(config, pipe)
@@ -184,7 +184,7 @@ def library_that_books_by_what_it_read(config: Path, meet: Barrier, pipe: Connec
         meet.wait()
         ledger = PacingLedger()
         with write_transaction(self._engine) as connection:
-            answers = apply_write_requests(connection, self.router, batch, ledger)
+            answers = WriteBatch(connection, self.router, batch, ledger).apply()
             ledger.close(_OutdatedBook(connection, known), self.router, time.time())  # type: ignore[arg-type]
         return answers
 

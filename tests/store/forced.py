@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 
 from bandit_router.store.engine import make_engine
 from bandit_router.store.store import Store
-from bandit_router.store.write_requests import WriteRequest, apply_write_requests
+from bandit_router.store.write_requests import WriteBatch, WriteRequest
 from tests.databases import sql
 
 _PATIENCE = 3_000  # polls of 10 ms
@@ -36,7 +36,7 @@ def uncommitted(
         with engine.connect() as connection:
 
             def write(what: WriteRequest) -> None:
-                apply_write_requests(connection, "r", [what])
+                WriteBatch(connection, "r", [what]).apply()
 
             write(request)
             yield write
