@@ -2,14 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from bandit_router.errors import UnknownConversation
-from bandit_router.routing.decide import Request
+from bandit_router.policies import Policy
+from bandit_router.routing.decide import PublishedModel, Request, decide
 from bandit_router.routing.precedence import StickyConversation
 from bandit_router.settings.routing import ConversationsSection
+from bandit_router.store.conversations import ConversationClaim
 from bandit_router.store.store import Store
-from bandit_router.types import Conversation
+from bandit_router.types import Conversation, Decision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestDecider:
+    """All that a request is decided from, so that it can be decided again if its conversation changed.
+
+    ``id`` and ``now``, Unix time, are those of the decision. ``rng`` may be shared between threads: numpy
+    locks every draw.
+    """
+
+    published: PublishedModel
+    policy: Policy
+    schema_id: str
+    section: ConversationsSection
+    request: Request
+    id: str
+    now: float
+    rng: np.random.Generator
+
+    def decide(self) -> Decision:
+        """Draw an arm. Raises NoEligibleArm or InvalidInput."""
+        return decide(
+            self.published,
+            self.policy,
+            self.schema_id,
+            self.request,
+            id=self.id,
+            now=self.now,
+            rng=self.rng,
+        )
+
+    def decide_again(self, conversation: Conversation | None) -> Decision:
+        """The decision with the same id, given the conversation as it is; None to begin it."""
+        request = with_conversation(self.request, conversation, self.section)
+        return replace(self, request=request).decide()
+
+
+def make_claim(decider: RequestDecider) -> ConversationClaim | None:
+    """The claim of the request on its conversation; None when no conversation is to keep its arm."""
+    request = decider.request
+    if request.since is None:
+        return None
+    choice = None if request.kept is None else request.kept.conversation.choice
+    return ConversationClaim(expiry_cutoff=request.since, expected_choice=choice, decider=decider)
 
 
 def expiry_cutoff(section: ConversationsSection, now: float) -> float | None:

@@ -19,18 +19,17 @@ from bandit_router.learning.drift import NEWEST, CalibrationReport, calibrate
 from bandit_router.learning.drift_watch import DriftWatch
 from bandit_router.router.background import BackgroundLoop
 from bandit_router.router.bootstrap import Components, build_components
-from bandit_router.router.conversations import load_conversation, with_conversation
+from bandit_router.router.conversations import RequestDecider, load_conversation, make_claim
 from bandit_router.router.feedback import make_feedback
 from bandit_router.router.options import RouteOptions
 from bandit_router.router.published_model import load_published_model, refresh_published_model
 from bandit_router.router.request import make_request
-from bandit_router.routing.decide import PublishedModel, Request, decide
+from bandit_router.routing.decide import Request
 from bandit_router.settings import Settings, load_settings
-from bandit_router.store.conversations import ConversationClaim
 from bandit_router.store.learner_transaction import LearnerTransaction
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.store.writer import Done, Writer
-from bandit_router.types import Arm, Decision
+from bandit_router.types import Arm
 from bandit_router.validation import check_last
 
 
@@ -49,7 +48,6 @@ class RouterCore:
         self._store = components.store
         self._learner = components.learner
         self._rng = rng
-        self._rng_lock = threading.Lock()
         self._refreshing = threading.Lock()
         self._published = load_published_model(self._store)
         self._writer = Writer(self._store, self.settings.store.queue_size)
@@ -134,20 +132,19 @@ class RouterCore:
         """Draw an arm, and count the decision as in flight. Raises NoEligibleArm or RouterClosed."""
         if self._closed:
             raise RouterClosed
-        published, id, now = self._published, str(uuid_utils.uuid7()), time.time()
-        decision = self._decide(published, request, id, now)
-        claim = None
-        if request.since is not None:
-            section = self.settings.conversations
-            claim = ConversationClaim(
-                expiry_cutoff=request.since,
-                expected_choice=request.kept and request.kept.conversation.choice,
-                redecide=lambda conversation: self._decide(
-                    published, with_conversation(request, conversation, section), id, now
-                ),
-            )
+        decider = RequestDecider(
+            published=self._published,
+            policy=self.policy,
+            schema_id=self.pipeline.schema_id,
+            section=self.settings.conversations,
+            request=request,
+            id=str(uuid_utils.uuid7()),
+            now=time.time(),
+            rng=self._rng,
+        )
+        decision = decider.decide()
         self._store.pacing.add_in_flight(decision)
-        return WriteRequest(payload=decision, digest=digest, claim=claim)
+        return WriteRequest(payload=decision, digest=digest, claim=make_claim(decider))
 
     def _find_replay(self, request: Request, digest: str) -> WriteRequest | None:
         """The decision that the first request with this key got, which is not in flight; None without one.
@@ -157,11 +154,6 @@ class RouterCore:
         key = request.idempotency_key
         earlier = None if key is None else self._store.decision_of_key(key)
         return None if earlier is None else WriteRequest(payload=earlier, digest=digest)
-
-    def _decide(self, published: PublishedModel, request: Request, id: str, now: float) -> Decision:
-        schema_id = self.pipeline.schema_id
-        with self._rng_lock:
-            return decide(published, self.policy, schema_id, request, id=id, now=now, rng=self._rng)
 
     # -- feedback and writes ----------------------------------------------------------------------
 

@@ -77,9 +77,8 @@ class Router(RouterCore):
             return prepared
         if prepared.decision.arm not in self._published.posterior:
             self.refresh()  # another worker added an arm since
-        with self._rng_lock:
-            id = str(uuid_utils.uuid7())
-            escalation = escalate(self._published, prepared, self.rule, id=id, now=now, rng=self._rng)
+        id = str(uuid_utils.uuid7())
+        escalation = escalate(self._published, prepared, self.rule, id=id, now=now, rng=self._rng)
         if escalation.decision is not None:
             self._store.pacing.add_in_flight(escalation.decision)
         committed = self._writer.write(WriteRequest(payload=escalation))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, bindparam, select
 
@@ -16,18 +16,24 @@ from bandit_router.types import Conversation, Decision, Reason
 _FIELDS = [field.name for field in fields(Conversation)]
 
 
+class Decider(Protocol):
+    """Decides a request again when another worker's choice of its conversation's arm came first."""
+
+    def decide_again(self, conversation: Conversation | None) -> Decision:
+        """The decision with the same id, given the conversation as it is; None to begin it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConversationClaim:
     """The assumptions of a decision about its conversation, checked in the transaction that commits it.
 
     ``expected_choice`` is the choice it read, None when it would begin the conversation. A conversation last
-    seen before ``expiry_cutoff``, Unix time, has expired. ``redecide`` decides again, with the same id, given
-    the conversation as it really is.
+    seen before ``expiry_cutoff``, Unix time, has expired.
     """
 
     expiry_cutoff: float
     expected_choice: str | None
-    redecide: Callable[[Conversation | None], Decision]
+    decider: Decider
 
 
 _CLAIM = {
@@ -83,7 +89,7 @@ def apply_claims(
         holds = (conversation and conversation.choice) == claim.expected_choice
         committed = None if holds else logged(decision.id)
         if committed is None:  # else it was committed before, and only its answer was lost
-            decision = decision if holds else claim.redecide(conversation)
+            decision = decision if holds else claim.decider.decide_again(conversation)
             current[id] = _conversation_after(conversation, decision)
         settled.append(committed or decision)
     changes = [_conversation_row(router, state) for _, state in sorted(current.items()) if state is not None]

@@ -24,14 +24,21 @@ from tests.store.forced import deadlocks, uncommitted, wait_until_one_waits
 def step(conversation: str = "c", *, known: Conversation | None = None, **changes: Any) -> WriteRequest:
     """A decision for "cheap" that begins a conversation, or goes by what is known of it."""
     made = decision(**({"conversation": conversation} | changes))
-
-    def redecide(standing: Conversation | None) -> Decision:
-        return made if standing is None else dataclasses.replace(made, **sticky(standing.arm))
-
     choice = None if known is None else known.choice
-    return WriteRequest(
-        payload=made, claim=ConversationClaim(expiry_cutoff=0.0, expected_choice=choice, redecide=redecide)
-    )
+    claim = ConversationClaim(expiry_cutoff=0.0, expected_choice=choice, decider=Keeping(made))
+    return WriteRequest(payload=made, claim=claim)
+
+
+@dataclasses.dataclass(frozen=True)
+class Keeping:
+    """Decides again for the arm of the conversation."""
+
+    made: Decision
+
+    def decide_again(self, conversation: Conversation | None) -> Decision:
+        return (
+            self.made if conversation is None else dataclasses.replace(self.made, **sticky(conversation.arm))
+        )
 
 
 def sticky(arm: str) -> dict[str, Any]:
@@ -105,9 +112,9 @@ def test_a_commit_whose_answer_was_lost_is_answered_with_what_was_committed(stor
     promotion = promoted(standing(store))
     (third,) = write(store, promotion)
     before = standing(store), rows(store, decisions)
-    redecide = write(store, began, joined, promotion)
-    assert [one.id for one in redecide] == [first.id, second.id, third.id]
-    assert [(one.arm, one.reason) for one in redecide] == [
+    again = write(store, began, joined, promotion)
+    assert [one.id for one in again] == [first.id, second.id, third.id]
+    assert [(one.arm, one.reason) for one in again] == [
         ("cheap", Reason.POLICY),
         ("cheap", Reason.STICKY),
         ("dear", Reason.PROMOTION),
@@ -221,10 +228,10 @@ def test_an_override_says_of_the_decision_it_replaces_that_it_was_overridden(sto
 
 def test_what_it_says_can_be_taken_back_and_is_not_said_again_by_a_retry(store: Store) -> None:
     known = logged(store)
-    redecide = override(known.id)
-    commit(store, redecide)
+    again = override(known.id)
+    commit(store, again)
     commit(store, feedback(known, override=None))
-    commit(store, redecide)
+    commit(store, again)
     assert store.observation(known.id).metrics == {}
     assert rows(store, feedback_table) == 2
 
