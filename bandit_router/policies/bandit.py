@@ -22,16 +22,17 @@ class LinUCB(Policy):
     recommendation, Algorithm 1, with a floor.
     """
 
+    name = "linucb"
     alpha: float = 1.0
     epsilon: float = _EPSILON
 
     def __post_init__(self) -> None:
-        check_parameter("linucb", "alpha", self.alpha, 0.0, 1e6)
-        check_parameter("linucb", "epsilon", self.epsilon, 0.0, 1.0)
+        check_parameter(self.name, "alpha", self.alpha, 0.0, 1e6)
+        check_parameter(self.name, "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
     def spec(self) -> str:
-        return f"linucb:alpha={float(self.alpha)!r},epsilon={float(self.epsilon)!r}"
+        return f"{self.name}:alpha={float(self.alpha)!r},epsilon={float(self.epsilon)!r}"
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
@@ -46,16 +47,17 @@ class Thompson(Policy):
     for arms with independent posteriors, with a floor.
     """
 
+    name = "thompson"
     v: float = 1.0
     epsilon: float = _EPSILON
 
     def __post_init__(self) -> None:
-        check_parameter("thompson", "v", self.v, 0.0, 1e6)
-        check_parameter("thompson", "epsilon", self.epsilon, 0.0, 1.0)
+        check_parameter(self.name, "v", self.v, 0.0, 1e6)
+        check_parameter(self.name, "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
     def spec(self) -> str:
-        return f"thompson:v={float(self.v)!r},epsilon={float(self.epsilon)!r}"
+        return f"{self.name}:v={float(self.v)!r},epsilon={float(self.epsilon)!r}"
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
@@ -73,19 +75,20 @@ class Tempered(Policy):
     policies, because its price, ε times the regret of the uniform policy, is paid for ever.
     """
 
+    name = "tempered"
     least: float = 0.5
     slope: float = 5.0
     epsilon: float = 0.005
 
     def __post_init__(self) -> None:
-        check_parameter("tempered", "least", self.least, 0.0, 1e6)
-        check_parameter("tempered", "slope", self.slope, 0.0, 1e6)
-        check_parameter("tempered", "epsilon", self.epsilon, 0.0, 1.0)
+        check_parameter(self.name, "least", self.least, 0.0, 1e6)
+        check_parameter(self.name, "slope", self.slope, 0.0, 1e6)
+        check_parameter(self.name, "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
     def spec(self) -> str:
         least, slope, epsilon = float(self.least), float(self.slope), float(self.epsilon)
-        return f"tempered:least={least!r},slope={slope!r},epsilon={epsilon!r}"
+        return f"{self.name}:least={least!r},slope={slope!r},epsilon={epsilon!r}"
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
@@ -97,14 +100,15 @@ class Tempered(Policy):
 class EpsilonGreedy(Policy):
     """1 − ε on the argmax of u (ties split evenly), ε spread over the eligible arms."""
 
+    name = "epsilon-greedy"
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:
-        check_parameter("epsilon-greedy", "epsilon", self.epsilon, 0.0, 1.0)
+        check_parameter(self.name, "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
     def spec(self) -> str:
-        return f"epsilon-greedy:epsilon={float(self.epsilon)!r}"
+        return f"{self.name}:epsilon={float(self.epsilon)!r}"
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
@@ -115,11 +119,12 @@ class EpsilonGreedy(Policy):
 class Uniform(Policy):
     """1/k on every eligible arm: the best log to evaluate other policies from."""
 
+    name = "uniform"
     learns = False
 
     @property
     def spec(self) -> str:
-        return "uniform"
+        return self.name
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
@@ -130,21 +135,22 @@ class Uniform(Policy):
 class Fixed(Policy):
     """1 − ε on one named arm; uniform if that arm is not eligible."""
 
+    name = "fixed"
     learns = False
     arm: str
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
-        check_spec_name("fixed", "arm", self.arm, ",=")  # a log may have names that settings may not
-        check_parameter("fixed", "epsilon", self.epsilon, 0.0, 1.0)
+        check_spec_name(self.name, "arm", self.arm, ",=")  # a log may have names that settings may not
+        check_parameter(self.name, "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def arms(self) -> tuple[str, ...]:
         return (self.arm,)
 
     @property
     def spec(self) -> str:
-        return f"fixed:{self.arm},epsilon={float(self.epsilon)!r}"
+        return f"{self.name}:{self.arm},epsilon={float(self.epsilon)!r}"
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,12 +20,15 @@ from bandit_router.types import TIER, FloatArray, Reason, Scores, Signals
 class Policy(ABC):
     """Maps the scores of the eligible arms to probabilities; every policy inherits from it.
 
-    A policy overrides the defaults that do not fit it: ``learns`` says whether the probabilities depend on
-    the posterior, ``names`` lists the arms in its parameters, which must exist, ``reads`` the signals that it
-    reads, and :meth:`reason` and :meth:`verdict` are logged and shown.
+    ``name`` is what settings and specs call it. A policy overrides the defaults that do not fit it:
+    ``learns`` says whether the probabilities depend on the posterior, ``arms`` lists the arms in its
+    parameters, which must exist, ``reads`` the signals that it reads, and :meth:`reason` and :meth:`verdict`
+    are logged and shown.
     """
 
     __slots__ = ()
+
+    name: ClassVar[str]
 
     @property
     @abstractmethod
@@ -43,7 +47,7 @@ class Policy(ABC):
         return True
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def arms(self) -> tuple[str, ...]:
         return ()
 
     @property

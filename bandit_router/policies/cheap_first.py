@@ -17,22 +17,23 @@ class CheapFirst(Policy):
     come: see :mod:`bandit_router.cascade.escalation`.
     """
 
+    name = "cascade"
     learns = False
     cheap: str
     expensive: str
     epsilon: float = 0.02
 
     def __post_init__(self) -> None:
-        check_two_arms("cascade", self.cheap, self.expensive)
-        check_parameter("cascade", "epsilon", self.epsilon, 0.0, 1.0)
+        check_two_arms(self.name, self.cheap, self.expensive)
+        check_parameter(self.name, "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def arms(self) -> tuple[str, ...]:
         return self.cheap, self.expensive
 
     @property
     def spec(self) -> str:
-        return f"cascade:cheap={self.cheap},expensive={self.expensive},epsilon={float(self.epsilon)!r}"
+        return f"{self.name}:cheap={self.cheap},expensive={self.expensive},epsilon={float(self.epsilon)!r}"
 
     def pmf(self, scores: Scores) -> list[float]:
-        return first_eligible_pmf(self.names, scores, self.epsilon)
+        return first_eligible_pmf(self.arms, scores, self.epsilon)

@@ -18,6 +18,7 @@ class ClassifierPolicy(Policy):
     arm; a router does not open without a classifier, and no log that lacks the probability is evaluated.
     """
 
+    name = "classifier"
     learns = False
     reads = (P_COMPLEX,)
 
@@ -27,20 +28,20 @@ class ClassifierPolicy(Policy):
     epsilon: float = 0.02
 
     def __post_init__(self) -> None:
-        check_two_arms("classifier", self.cheap, self.expensive)
-        check_parameter("classifier", "threshold", self.threshold, 0.0, 1.0)
-        check_parameter("classifier", "epsilon", self.epsilon, 0.0, 1.0)
+        check_two_arms(self.name, self.cheap, self.expensive)
+        check_parameter(self.name, "threshold", self.threshold, 0.0, 1.0)
+        check_parameter(self.name, "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def arms(self) -> tuple[str, ...]:
         return self.cheap, self.expensive
 
     @property
     def spec(self) -> str:
         arms = f"cheap={self.cheap},expensive={self.expensive}"
-        return f"classifier:{arms},threshold={float(self.threshold)!r},epsilon={float(self.epsilon)!r}"
+        return f"{self.name}:{arms},threshold={float(self.threshold)!r},epsilon={float(self.epsilon)!r}"
 
     def pmf(self, scores: Scores) -> list[float]:
         p = scores.signals.get(P_COMPLEX)
         is_complex = isinstance(p, float | int) and p > self.threshold
-        return first_eligible_pmf(self.names[::-1] if is_complex else self.names, scores, self.epsilon)
+        return first_eligible_pmf(self.arms[::-1] if is_complex else self.arms, scores, self.epsilon)

@@ -28,6 +28,7 @@ class Heuristic(Policy):
     then to a uniform choice.
     """
 
+    name = "heuristic"
     learns = False
     reads = (COMPLEXITY,)
 
@@ -38,20 +39,20 @@ class Heuristic(Policy):
     epsilon: float = 0.02
 
     def __post_init__(self) -> None:
-        check_two_arms("heuristic", self.cheap, self.expensive)
-        check_parameter("heuristic", "low", self.low, 0.0, 1.0)
-        check_parameter("heuristic", "high", self.high, self.low, 1.0)
-        check_parameter("heuristic", "epsilon", self.epsilon, 0.0, 1.0)
+        check_two_arms(self.name, self.cheap, self.expensive)
+        check_parameter(self.name, "low", self.low, 0.0, 1.0)
+        check_parameter(self.name, "high", self.high, self.low, 1.0)
+        check_parameter(self.name, "epsilon", self.epsilon, 0.0, 1.0)
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def arms(self) -> tuple[str, ...]:
         return self.cheap, self.expensive
 
     @property
     def spec(self) -> str:
         low, high, epsilon = float(self.low), float(self.high), float(self.epsilon)
         arms = f"cheap={self.cheap},expensive={self.expensive}"
-        return f"heuristic:{arms},low={low!r},high={high!r},epsilon={epsilon!r}"
+        return f"{self.name}:{arms},low={low!r},high={high!r},epsilon={epsilon!r}"
 
     def verdict(self, signals: Signals) -> Verdict:
         score = signals.get(COMPLEXITY)
@@ -64,4 +65,4 @@ class Heuristic(Policy):
 
     def pmf(self, scores: Scores) -> list[float]:
         is_complex = self.verdict(scores.signals) is Verdict.COMPLEX
-        return first_eligible_pmf(self.names[::-1] if is_complex else self.names, scores, self.epsilon)
+        return first_eligible_pmf(self.arms[::-1] if is_complex else self.arms, scores, self.epsilon)

@@ -1,4 +1,4 @@
-"""The registry of policies, made by name and parameters or parsed from a spec; a new one adds a line."""
+"""Policies by name: made from parameters, or parsed from a spec."""
 
 from __future__ import annotations
 
@@ -8,27 +8,18 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from bandit_router.errors import ConfigError, InvalidInput
-from bandit_router.policies.bandit import EpsilonGreedy, Fixed, LinUCB, Tempered, Thompson, Uniform
+from bandit_router.policies import registered
 from bandit_router.policies.base import Policy
-from bandit_router.policies.cheap_first import CheapFirst
-from bandit_router.policies.classifier import ClassifierPolicy
-from bandit_router.policies.heuristic import Heuristic
 from bandit_router.policies.spec import parse_parameters
-from bandit_router.policies.tier import Tier, Tiers
+from bandit_router.policies.tier import Tiers
 from bandit_router.policies.trial import Trial
 
 POLICIES: Mapping[str, Callable[..., Policy]] = {
-    "tempered": Tempered,
-    "thompson": Thompson,
-    "linucb": LinUCB,
-    "epsilon-greedy": EpsilonGreedy,
-    "uniform": Uniform,
-    "fixed": Fixed,
-    "heuristic": Heuristic,
-    "tier": Tier,
-    "classifier": ClassifierPolicy,
-    "cascade": CheapFirst,
+    policy.name: policy
+    for policy in vars(registered).values()
+    if isinstance(policy, type) and issubclass(policy, Policy)
 }
+"""Every registered policy, by its name."""
 
 _TRIAL = re.compile(
     r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)(?:,beside=(?P<beside>[0-9]+))?"
@@ -87,7 +78,7 @@ def _parse_trial(spec: str) -> Trial:
 def check_named_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:
     """Raise InvalidInput for a policy that names an unknown arm, since it would play another one instead."""
     for name, policy in policies.items():
-        if unknown := [arm for arm in policy.names if arm not in arms]:
+        if unknown := [arm for arm in policy.arms if arm not in arms]:
             allowed = ", ".join(arms)
             if unknown[0] in POLICIES:
                 allowed += f"; the policy of that name is written [{unknown[0]}]"

@@ -28,6 +28,7 @@ class Tier(Policy):
     so its decisions have the reason ``tier``.
     """
 
+    name = "tier"
     tiers: Tiers
 
     def __post_init__(self) -> None:
@@ -35,23 +36,23 @@ class Tier(Policy):
             fix = "say what users of other tiers get, such as else=[tempered]"
             raise InvalidInput("policy tier: else", "is missing", fix)
         for tier, target in self.tiers.items():
-            check_spec_name("tier", "name of a tier", tier)
+            check_spec_name(self.name, "name of a tier", tier)
             if isinstance(target, str):
-                check_spec_name("tier", tier, target)
+                check_spec_name(self.name, tier, target)
 
     @cached_property
     def spec(self) -> str:
         parts = (f"{k}={v if isinstance(v, str) else f'[{v.spec}]'}" for k, v in self.tiers.items())
-        return f"tier:{','.join(parts)}"
+        return f"{self.name}:{','.join(parts)}"
 
     @cached_property
     def learns(self) -> bool:
         return any(policy.learns for policy in self._policies)
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
+    def arms(self) -> tuple[str, ...]:
         arms = [target for target in self.tiers.values() if isinstance(target, str)]
-        return tuple(dict.fromkeys([*arms, *(arm for policy in self._policies for arm in policy.names)]))
+        return tuple(dict.fromkeys([*arms, *(arm for policy in self._policies for arm in policy.arms)]))
 
     @cached_property
     def reads(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ class Trial(Policy):
     established, the PMF is the policy's.
     """
 
+    name = "trial"
     policy: Policy
     share: float
     rewards: int
@@ -37,10 +38,10 @@ class Trial(Policy):
     spec: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_parameter("trial", "share", self.share, 0.001, 1.0)
-        check_parameter("trial", "rewards", self.rewards, 0, 1e9)
-        check_parameter("trial", "beside", self.beside, 0, 1e9)
-        own = f"trial:share={float(self.share)!r},rewards={self.rewards:d}"
+        check_parameter(self.name, "share", self.share, 0.001, 1.0)
+        check_parameter(self.name, "rewards", self.rewards, 0, 1e9)
+        check_parameter(self.name, "beside", self.beside, 0, 1e9)
+        own = f"{self.name}:share={float(self.share)!r},rewards={self.rewards:d}"
         beside = f",beside={self.beside:d}" if self.beside else ""
         object.__setattr__(self, "spec", f"{own}{beside}|{self.policy.spec}")
 
@@ -49,8 +50,8 @@ class Trial(Policy):
         return self.policy.learns
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return self.policy.names
+    def arms(self) -> tuple[str, ...]:
+        return self.policy.arms
 
     @property
     def reads(self) -> tuple[str, ...]:

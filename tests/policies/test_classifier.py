@@ -50,7 +50,7 @@ def test_a_query_without_the_signal_is_cheap() -> None:
 def test_what_it_says_of_itself() -> None:
     assert parse_policy("classifier:cheap=a0,expensive=a1,epsilon=0.03") == POLICY
     assert POLICY.spec == "classifier:cheap=a0,expensive=a1,threshold=0.7,epsilon=0.03"
-    assert (POLICY.names, POLICY.reads, POLICY.learns) == (("a0", "a1"), ("p_complex",), False)
+    assert (POLICY.arms, POLICY.reads, POLICY.learns) == (("a0", "a1"), ("p_complex",), False)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_the_floor_is_spread_over_all() -> None:
 
 def test_it_says_what_it_goes_by() -> None:
     assert not POLICY.learns
-    assert POLICY.names == ("a0", "a2")
+    assert POLICY.arms == ("a0", "a2")
     assert POLICY.reads == ("complexity",)
     assert POLICY.reason(make_scores([0.5], [0.1])) is Reason.POLICY
 

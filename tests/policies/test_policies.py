@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bandit_router import policies as package
 from bandit_router.policies import POLICIES, Policy, Trial, make_policy
 from bandit_router.policies.bandit import EpsilonGreedy
 from bandit_router.types import Scores
 from tests.contracts import policy as contract
 from tests.contracts.policy import NEEDS, ORDINARY, make_scores, some_scores
+from tests.packages import values_in
 
 EPSILONS = (0.0, 0.02, 0.5, 1.0)
 
@@ -41,7 +43,12 @@ def spec_of(policy: Policy) -> str:
 
 
 policies = pytest.mark.parametrize("policy", every_policy(), ids=spec_of)
-tie_breakers = pytest.mark.parametrize("policy", [p for p in every_policy() if not p.names], ids=spec_of)
+tie_breakers = pytest.mark.parametrize("policy", [p for p in every_policy() if not p.arms], ids=spec_of)
+
+
+def test_every_policy_of_the_package_is_registered_but_the_trial_of_another() -> None:
+    written = {value for value in values_in(package) if isinstance(value, type) and issubclass(value, Policy)}
+    assert written - {Policy, Trial} == set(POLICIES.values())
 
 
 # -- the contract ----------------------------------------------------------------------------------

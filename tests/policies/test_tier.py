@@ -56,7 +56,7 @@ def test_tiers_may_be_nested_and_say_what_all_of_them_go_by() -> None:
     spec = "tier:team=[tier:x=a1,else=[heuristic:cheap=a0,expensive=a2]],else=a0"
     policy = parse_policy(spec)
     check_spec(policy)
-    assert policy.names == ("a0", "a1", "a2")
+    assert policy.arms == ("a0", "a1", "a2")
     assert policy.reads == ("tier", "complexity")
     assert list_computed_signals(policy) == ("complexity",)
     assert not policy.learns

@@ -1,8 +1,8 @@
-"""Every learned quantity. A new one is a file beside these and a line in ``QUANTITIES``."""
+"""Every learned quantity. A new one is a file beside these and an import line in ``registered``."""
 
 from __future__ import annotations
 
-from bandit_router.learning.quantities import confident_reward, cost, latency, reward
+from bandit_router.learning.quantities import registered
 from bandit_router.learning.quantities.base import Quantity
 from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
@@ -10,11 +10,8 @@ from bandit_router.posterior.state import ModelState
 
 __all__ = ["QUANTITIES", "Quantity", "add_arm", "empty_state", "learned_quantities"]
 
-QUANTITIES: tuple[Quantity, ...] = (
-    reward.QUANTITY,
-    cost.QUANTITY,
-    latency.QUANTITY,
-    confident_reward.QUANTITY,
+QUANTITIES: tuple[Quantity, ...] = tuple(
+    quantity for quantity in vars(registered).values() if isinstance(quantity, Quantity)
 )
 
 
