@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bandit_router.cli.option_values import (
-    check_report_path,
-    check_weight,
-    parse_policies,
-    read_classifier,
-)
+from bandit_router.cli.option_values import check_weight, parse_policies, read_classifier
 from bandit_router.cli.options import (
     ClassifierOption,
     ClusterOption,
@@ -54,7 +49,8 @@ def evaluate(
         str | None, typer.Option(help="The estimator whose figures to show; by default the log decides.")
     ] = None,
     cost_weight: Annotated[
-        float | None, typer.Option(help="Cost weight λ, 1/USD; by default as logged.")
+        float | None,
+        typer.Option(callback=check_weight, help="Cost weight λ, 1/USD; by default as logged."),
     ] = None,
     router: RouterOption = "default",
     replay: Annotated[
@@ -82,8 +78,6 @@ def evaluate(
     if estimator is not None and estimator not in ESTIMATORS:
         problem = f"{estimator!r} is not an estimator"
         raise InvalidInput("estimator", problem, f"use one of {', '.join(ESTIMATORS)}")
-    check_weight("cost_weight", cost_weight)
-    check_report_path(report)
     policies = parse_policies(policy or [])
     learners = {name: target for name, target in policies.items() if target.learns}
     replayed: dict[str, list[ReplayResult]] = {}

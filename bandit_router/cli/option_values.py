@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import typer
+
 from bandit_router.cli.output import print_warning
 from bandit_router.errors import InvalidInput
 from bandit_router.policies import Policy, parse_policy
@@ -16,16 +18,17 @@ LARGEST_WEIGHT = 1e9
 _EXAMPLES = {"columns": "text=prompt,model=llm", "arms": "gpt-4o=large,gpt-4o-mini=small"}
 
 
-def check_weight(field: str, value: float | None) -> None:
-    """Raise InvalidInput unless the weight is None or in [0, LARGEST_WEIGHT]; nan is refused."""
+def check_weight(option: typer.CallbackParam, value: float | None) -> float | None:
+    """The weight. Raises InvalidInput unless it is None or in [0, LARGEST_WEIGHT]; nan is refused."""
     if value is not None and not 0.0 <= value <= LARGEST_WEIGHT:
-        raise InvalidInput(field, f"is {value:g}", f"give a number in [0, {LARGEST_WEIGHT:g}]")
+        raise InvalidInput(str(option.name), f"is {value:g}", f"give a number in [0, {LARGEST_WEIGHT:g}]")
+    return value
 
 
-def check_report_path(path: Path | None) -> None:
-    """Raise InvalidInput unless a report page can be written there; None asks for no page."""
+def check_report_path(path: Path | None) -> Path | None:
+    """The path. Raises InvalidInput unless a report page can be written there; None asks for no page."""
     if path is None:
-        return
+        return None
     folder = path.parent
     if path.is_dir():
         raise InvalidInput("report", f"{path} is a folder", "name a file in it")
@@ -33,6 +36,7 @@ def check_report_path(path: Path | None) -> None:
         raise InvalidInput("report", f"{folder} is not a folder", "create it, or name a file in another")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise InvalidInput("report", f"{path} cannot be written", "name another file")
+    return path
 
 
 def parse_columns(text: str | None) -> dict[str, str] | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bandit_router.cli.option_values import check_report_path
 from bandit_router.settings import CONFIG_VARIABLE
 
 DEFAULT_CONFIG = Path("router.toml")
@@ -34,7 +35,9 @@ PolicyOption = Annotated[
 ClassifierOption = Annotated[
     Path | None, typer.Option(help="A file that `train-classifier` wrote, to ask about every query.")
 ]
-ReportOption = Annotated[Path | None, typer.Option(help="Write one HTML page that works offline.")]
+ReportOption = Annotated[
+    Path | None, typer.Option(callback=check_report_path, help="Write one HTML page that works offline.")
+]
 JobsOption = Annotated[int, typer.Option(help="Processes to work with; -1 means one per core.")]
 ClusterOption = Annotated[
     str | None, typer.Option(help="Work on this Dask scheduler instead: tcp://host:8786.")

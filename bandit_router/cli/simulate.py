@@ -10,7 +10,6 @@ import typer
 from bandit_router.cli.dataset_queries import read_queries
 from bandit_router.cli.option_values import (
     LARGEST_WEIGHT,
-    check_report_path,
     check_weight,
     parse_columns,
     parse_policies,
@@ -46,11 +45,14 @@ def simulate(
     queries: Annotated[
         int | None, typer.Option(min=1, help="Number of queries in each order; all by default.")
     ] = None,
-    cost_weight: Annotated[float | None, typer.Option(help="Cost weight λ, 1/USD.")] = None,
+    cost_weight: Annotated[
+        float | None, typer.Option(callback=check_weight, help="Cost weight λ, 1/USD.")
+    ] = None,
     trade: Annotated[
         float,
         typer.Option(
-            help="Reward given up to save the mean cost of the dearest model: λ without a --cost-weight."
+            callback=check_weight,
+            help="Reward given up to save the mean cost of the dearest model: λ without a --cost-weight.",
         ),
     ] = 0.1,
     usd_per_request: Annotated[
@@ -94,10 +96,7 @@ def simulate(
     from bandit_router.evaluation.simulation.events import parse_event
     from bandit_router.evaluation.simulation.router_agent import RouterMaker
 
-    check_weight("cost_weight", cost_weight)
-    check_weight("trade", trade)
     goal = _make_goal(usd_per_request, mean_quality)
-    check_report_path(report)
     events = tuple(parse_event(text) for text in event or [])
     channel = Channel(delay=delay, missing=missing, duplicated=duplicated)
     policies = parse_policies(policy or ["tempered"])

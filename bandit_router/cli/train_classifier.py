@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bandit_router.cli.dataset_queries import read_queries
-from bandit_router.cli.option_values import check_report_path, parse_columns
+from bandit_router.cli.option_values import parse_columns
 from bandit_router.cli.options import (
     DEFAULT_CONFIG,
     ColumnsOption,
@@ -72,7 +72,6 @@ def train_classifier(
 
     if target.exists() and not force:
         raise RouterError(f"{target} already exists; use --force to replace it")
-    check_report_path(report)
     pair = ModelPair(cheap=cheap, expensive=expensive)
     objective = ThresholdTarget(quality=quality, usd_per_request=usd_per_request)
     if data is not None and log is None:
