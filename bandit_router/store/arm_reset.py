@@ -28,9 +28,9 @@ def record_arm_reset(
         at = before
     transaction.raise_arms_revision()
     of_arm = select(decisions.c.id).where(decisions.c.router == router, decisions.c.arm == arm)
+    older, younger = of_arm.where(decisions.c.decided_at < at), of_arm.where(decisions.c.decided_at >= at)
     in_force = folded.c.router == router, folded.c.generation == transaction.head.generation
-    older = of_arm.where(decisions.c.decided_at < at)
     connection.execute(delete(folded).where(*in_force, folded.c.decision_id.in_(older)))
-    counted = select(folded.c.decision_id).where(*in_force, folded.c.decision_id.in_(of_arm)).distinct()
-    kept = sorted(connection.scalars(counted))
+    learned = folded.c.quantity.in_(quantities), folded.c.decision_id.in_(younger)
+    kept = sorted(connection.scalars(select(folded.c.decision_id).where(*in_force, *learned).distinct()))
     return read_observations(connection, router, kept, CountedValues(transaction.head.generation, quantities))
