@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version as package_version
+from typing import Annotated
 
 import typer
 from threadpoolctl import threadpool_limits
@@ -27,12 +29,11 @@ from bandit_router.cli import (
     verify,
     warm_start,
 )
-from bandit_router.cli.output import print_error
+from bandit_router.cli.command import App
+from bandit_router.cli.output import print_error, print_line
 from bandit_router.errors import RouterError
 
-app = typer.Typer(
-    help="A learned LLM router: picks a model per query, logs why, learns from feedback.",
-    no_args_is_help=True,
+app = App(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="markdown",  # the default takes [brackets] in a help text for markup, and drops them
@@ -58,6 +59,25 @@ for command in (
     app.command()(command)
 app.add_typer(arms.app, name="arms")
 app.add_typer(rules.app, name="rules")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print_line(f"bandit-router {package_version('bandit-router')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", metavar="", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """A learned LLM router: picks a model per query, logs why, learns from feedback."""
 
 
 def main() -> None:

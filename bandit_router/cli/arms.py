@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from bandit_router.cli.command import App
 from bandit_router.cli.connect import open_quiet_router
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import console, print_json
@@ -16,7 +17,7 @@ from bandit_router.types import Arm
 
 ArmName = Annotated[str, typer.Argument(help="Name of the arm.")]
 
-app = typer.Typer(no_args_is_help=True, help="List arms; add, switch or reset them while workers run.")
+app = App(help="List arms; add, switch or reset them while workers run.")
 
 
 @app.command("list")

@@ -27,5 +27,6 @@ def init(
         path.write_text(read_template(template), encoding="utf-8")
     except OSError as error:
         raise RouterError(f"{path} cannot be written: {error.strerror}") from error
-    next_command = "train-classifier --help" if template is Template.CLASSIFIER else "serve"
-    print_line(f"wrote {path}; next: bandit-router {next_command}")
+    training = "bandit-router train-classifier --data labelled.csv, then "
+    before = training if template is Template.CLASSIFIER else ""
+    print_line(f"wrote {path}; next: {before}bandit-router serve")

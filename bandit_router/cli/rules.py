@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.table import Table
 
+from bandit_router.cli.command import App
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import console, print_json, print_line
 from bandit_router.policies import make_policy
@@ -19,7 +20,7 @@ from bandit_router.settings.rules import RuleSection
 from bandit_router.signals.rules import COMPLEXITY, FIRED, default_rules, make_rules
 from bandit_router.types import Query
 
-app = typer.Typer(no_args_is_help=True, help="Try the rules of the heuristic policy.")
+app = App(help="Try the rules of the heuristic policy.")
 
 _CHARS_SHOWN = 60
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,9 +19,10 @@ from bandit_router.cli.options import (
     LogOption,
     RouterOption,
 )
-from bandit_router.cli.output import print_json, print_line
+from bandit_router.cli.output import print_json, print_line, print_warning
 from bandit_router.errors import InvalidInput
 from bandit_router.router import Router
+from bandit_router.types import Arm
 
 if TYPE_CHECKING:
     from bandit_router.posterior.warm_start import WarmStartEvidence
@@ -34,10 +36,16 @@ def warm_start(
     ] = None,
     router: RouterOption = "default",
     trust: Annotated[
-        float | None, typer.Option(help="Most queries the warm start may count for; by default all it has.")
+        float | None, typer.Option(help="Most queries it may count for, at most all that it is of.")
     ] = None,
     arms: Annotated[
-        str | None, typer.Option(help="The arm of each model in the source: gpt-4o=large,gpt-4o-mini=small.")
+        str | None,
+        typer.Option(
+            help=(
+                "The arm of each model in the source: gpt-4o=large,gpt-4o-mini=small. "
+                "By default the arm of that name, else the arm with that model."
+            )
+        ),
     ] = None,
     columns: ColumnsOption = None,
     clear: Annotated[bool, typer.Option("--clear", metavar="", help="Remove the warm start.")] = False,
@@ -49,8 +57,8 @@ def warm_start(
         raise InvalidInput(
             "source", "is not exactly one", "give one of --data, --log, --snapshot and --clear"
         )
-    model_arms = parse_pairs("arms", arms) or {}
     with open_quiet_router(config) as target:
+        model_arms = _map_models(target.arms) | (parse_pairs("arms", arms) or {})
         evidence: WarmStartEvidence | None = None
         if data is not None:
             evidence = _evidence_of_labels(target, data, model_arms, parse_columns(columns))
@@ -64,6 +72,16 @@ def warm_start(
     _print_warm_start(evidence, trust, version, as_json)
 
 
+def _map_models(arms: Sequence[Arm]) -> dict[str, str]:
+    """The arm of each model that the settings name for one arm alone, with and without its provider."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for arm in arms:
+        names[arm.model].add(arm.name)
+        names[f"{arm.provider}/{arm.model}"].add(arm.name)
+    taken = {arm.name for arm in arms}
+    return {model: min(of) for model, of in names.items() if len(of) == 1 and model not in taken}
+
+
 def _print_warm_start(
     evidence: WarmStartEvidence | None, trust: float | None, version: int, as_json: bool
 ) -> None:
@@ -75,6 +93,8 @@ def _print_warm_start(
     else:
         queries = evidence.queries if trust is None else min(evidence.queries, trust)
         print_line(f"warm start from {evidence.source}, trusted for {queries:g} queries: snapshot {version}")
+        if trust is not None and trust > evidence.queries:
+            print_warning(f"--trust {trust:g} is more than the {evidence.queries:g} queries that it is of")
 
 
 def _evidence_of_labels(

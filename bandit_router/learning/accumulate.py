@@ -59,8 +59,10 @@ def why_unlearnable(
     reference = component if isinstance(component, Posterior) else state.rewards
     if observation.arm not in reference:
         return f"arm {observation.arm!r} is not in the posterior"
-    if observation.schema_id != reference.schema_id or x.size != reference.dim:
+    if observation.schema_id != reference.schema_id:
         return f"its context is of schema {observation.schema_id}, the posterior of {reference.schema_id}"
+    if x.size != reference.dim:
+        return f"its context has {x.size} numbers, the posterior's have {reference.dim}"
     with np.errstate(over="ignore", invalid="ignore"):
         square = float(np.square(x).sum())
     if not (math.isfinite(square) and math.isfinite(observation.decided_at)):

@@ -173,6 +173,21 @@ class Learner:
                 with self.store.learner_transaction() as transaction:
                     more = transaction.drop_generation(generation, _DELETED_ROWS)
 
+    def delete_damaged_snapshots(self) -> None:
+        """Delete every snapshot that cannot be read, and log which."""
+        damaged = [version for version in self.store.snapshot_versions() if self._is_damaged(version)]
+        if damaged:
+            with self.store.learner_transaction() as transaction:
+                transaction.delete_snapshots(damaged)
+            log.warning("deleted damaged snapshots: %s", ", ".join(map(str, damaged)))
+
+    def _is_damaged(self, version: int) -> bool:
+        state = self.store.snapshot(version)
+        try:
+            return state is not None and not decode_state(state).components
+        except SnapshotCorrupt:
+            return True
+
     # -- arms and warm starts ---------------------------------------------------------------------
 
     def reset(self, arm: str, at: float) -> None:

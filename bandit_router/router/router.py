@@ -22,7 +22,7 @@ from bandit_router.router.options import RouteOptions
 from bandit_router.settings.arms import check_arm
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Arm, Decision, Escalation, Outcome, Scores
-from bandit_router.validation import check_id, check_trust
+from bandit_router.validation import check_id, check_number, check_trust
 
 __all__ = ["RouteOptions", "Router"]
 
@@ -129,8 +129,12 @@ class Router(RouterCore):
         return folded
 
     def rebuild(self) -> int:
-        """Rebuild the posterior from nothing but the log; how many rewards it counts."""
+        """Rebuild the posterior from nothing but the log; how many rewards it counts.
+
+        Older snapshots that are damaged are deleted: nothing can be read from them any more.
+        """
         counted = self._learner.rebuild()
+        self._learner.delete_damaged_snapshots()
         self.refresh()
         return counted
 
@@ -181,8 +185,9 @@ class Router(RouterCore):
     def latency_s(self, arm: str, q: float) -> float | None:
         """The q-quantile of the arm's latencies, seconds, within 2.5%; None when none was reported.
 
-        Raises InvalidInput for an unknown arm.
+        Raises InvalidInput for an unknown arm, or a q outside [0, 1].
         """
+        check_number("q", q, 0.5, most=1.0)
         return self._published.latencies.quantile(self.arm(arm).name, q)
 
     # -- arms -------------------------------------------------------------------------------------

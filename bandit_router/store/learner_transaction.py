@@ -143,6 +143,12 @@ class LearnerTransaction:
         self.connection.execute(delete(snapshots).where(snapshots.c.router == self.router, old))
         return version
 
+    def delete_snapshots(self, versions: Sequence[int]) -> None:
+        """Delete these snapshots, but never the newest."""
+        for chunk in _chunks([version for version in versions if version != self.version]):
+            mine = snapshots.c.router == self.router, snapshots.c.version.in_(chunk)
+            self.connection.execute(delete(snapshots).where(*mine))
+
     # -- rebuilds ---------------------------------------------------------------------------------
 
     def begin_rebuild(self) -> int:

@@ -158,6 +158,12 @@ class Store:
         with self._reading() as connection:
             return read_snapshot(connection, self.router, version)
 
+    def snapshot_versions(self) -> list[int]:
+        """The versions of all snapshots that are kept, oldest first."""
+        with self._reading() as connection:
+            kept = select(snapshots.c.version).where(snapshots.c.router == self.router)
+            return list(connection.scalars(kept.order_by(snapshots.c.version)))
+
     def goal_status(self) -> GoalStatus:
         """How the goal stands now, for all workers together. Raises NoBudget when none is booked."""
         with self._reading() as connection:

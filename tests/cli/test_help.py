@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -37,6 +38,9 @@ def test_brackets_in_a_help_text_are_printed(call: Run) -> None:
 
 
 def test_a_flag_is_shown_without_a_type(call: Run) -> None:
-    lines = call("verify", "--help").out.splitlines()
-    [json_line] = [line for line in lines if "--json" in line]
-    assert "<bool>" not in json_line
+    for words in (("verify",), ("arms", "list"), ("arms",), ()):
+        assert "<bool>" not in call(*words, "--help").out
+
+
+def test_the_version_is_that_of_the_package(call: Run) -> None:
+    assert call("--version").out == f"bandit-router {version('bandit-router')}\n"

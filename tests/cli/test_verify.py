@@ -173,6 +173,8 @@ def test_a_snapshot_of_logged_decisions_that_is_damaged_is_named(call: Run, data
     damaged = "UPDATE snapshots SET state = CAST(substr(state, 1, 500) AS BLOB) WHERE version = 3"
     tamper(database, damaged)
     assert "snapshot 3: the snapshot has 500 bytes, its header says" in problems(call("verify"))
+    assert call("rebuild").code == 0  # which the error advises
+    assert call("verify").out.endswith("verify: ok\n")
 
 
 Change = Callable[[Path], None]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.services import write_settings
 
 LABELS = "query_id,text,model,quality,cost_usd\n" + "".join(
     f"{i},question {i},{model},{quality},{usd}\n"
@@ -43,6 +44,22 @@ def test_from_labels(run: Run, call: Run, labels: str) -> None:
     assert "by these rewards, the warm start is evidence of these models" in call("calibration").out
     assert json.loads(call("calibration", "--json").out)["warm_start"] == "these models"
     assert run("verify").code == 0
+
+
+def test_a_trust_that_is_more_than_there_is_is_said(call: Run, labels: str) -> None:
+    ran = call("warm-start", "--data", labels, *ARMS, "--trust", "80")
+    assert "trusted for 50 queries" in ran.out
+    assert ran.err == "--trust 80 is more than the 50 queries that it is of\n"
+
+
+def test_models_are_known_by_the_settings(call: Run, tmp_path: Path) -> None:
+    models = {"small": "gpt-4o-mini", "large": "gpt-4o"}
+    prices = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0}
+    arms = [{"name": name, "provider": "openai", "model": model, **prices} for name, model in models.items()]
+    write_settings(tmp_path, arms=tuple(arms))
+    (tmp_path / "labels.csv").write_text(LABELS.replace("gpt-4o,", "openai/gpt-4o,"), encoding="utf-8")
+    assert call("warm-start", "--data", "labels.csv").code == 0
+    assert large(call) > 0.95
 
 
 @pytest.mark.usefixtures("config")

@@ -122,3 +122,9 @@ def test_wrong_deadlines_are_named(router: Router, options: dict[str, Any], fiel
 def test_a_wrong_level_in_the_settings_is_named(open_router: OpenRouter, level: float) -> None:
     with pytest.raises(ConfigError, match=r"router\.deadline_level"):
         open_router(router={"deadline_level": level})
+
+
+@pytest.mark.parametrize("q", [math.nan, -0.1, 2.0])
+def test_a_quantile_outside_of_0_and_1_is_refused(router: Router, q: float) -> None:
+    with pytest.raises(InvalidInput, match=r"^q: is out of range; give a number in \[0, 1\]"):
+        router.latency_s("large", q)
