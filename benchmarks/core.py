@@ -37,8 +37,9 @@ from threadpoolctl import threadpool_limits
 
 from bandit_router.policies import Policy, sample
 from bandit_router.policies.bandit import LinUCB, Thompson
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.online import OnlinePosterior
 from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.routing.decide import score_arms
 from bandit_router.types import FloatArray
 
@@ -110,19 +111,19 @@ def make_stream(d: int, k: int) -> Stream:
 def ours(policy: Policy, stream: Stream) -> Contender:
     d = stream.x.shape[1]
     priors = {arm: Prior(mean=np.zeros(d), precision=np.ones(d)) for arm in stream.arms}
-    posterior = Posterior.empty(priors, schema_id="benchmark", noise_variance=1.0)
-    posterior.solve()
+    statistics = SufficientStatistics.empty(priors, schema_id="benchmark", noise_variance=1.0)
+    online = OnlinePosterior(statistics)
     arms, x, costs, rng = stream.arms, list(stream.x), [0.0] * len(stream.arms), np.random.default_rng(0)
 
     def decide(i: int) -> int:
-        return sample(policy.pmf(score_arms(posterior, arms, x[i], costs, 0.0)), rng)
+        return sample(policy.pmf(score_arms(online.posterior, arms, x[i], costs, 0.0)), rng)
 
     def update(i: int) -> None:
-        posterior.observe(stream.actions[i], x[i], stream.rewards[i])
+        online.observe(stream.actions[i], x[i], stream.rewards[i])
 
     for i in range(WARM_UP):
         update(i)
-    return Contender(decide=decide, update=update, theta=posterior.theta.copy())
+    return Contender(decide=decide, update=update, theta=online.posterior.predict_many(np.eye(d))[0].T)
 
 
 def mabwiser(learning: object, stream: Stream) -> Contender:

@@ -44,8 +44,10 @@ from bandit_router.evaluation.simulation.stream import Stream, make_stream
 from bandit_router.policies import sample
 from bandit_router.policies.cheap_first import CheapFirst
 from bandit_router.posterior.arm_priors import make_hyperprior, make_level_prior
+from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.confidence import append_confidence, empty_calibrators
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.online import next_solve
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import FloatArray, IntArray
 from simulations import show
@@ -53,7 +55,6 @@ from simulations.streams import cost_weight, stream_of
 
 EXPENSIVE = "gpt-4o"
 CHEAP = ("Meta-Llama-3.1-8B-Instruct", "claude-3-haiku-20240307")
-_GROWTH = 1.05
 _DRAWS = 1000
 _LEVEL = 95
 _SHARES = (0.2, 0.5)
@@ -109,8 +110,9 @@ def rank_by_raw_confidence(pair: Pair, weight: float, rng: np.random.Generator) 
 def learn_text_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
     """Rank by the difference in expected quality given the query, learned from all outcomes."""
     del weight, rng
-    posterior = _rewards(pair.stream)
-    _observe_all(posterior, pair.stream, pair.stream.x)
+    rewards = _rewards(pair.stream)
+    _observe_all(rewards, pair.stream, pair.stream.x)
+    posterior = rewards.solve()
     return lambda rest: _difference(posterior, rest.stream.x)
 
 
@@ -118,7 +120,8 @@ def learn_text_online(pair: Pair, weight: float, rng: np.random.Generator) -> Sc
     """Rank by that difference, learned by a router that draws one of the two models for each query."""
     agent = RouterMaker("uniform")(Setting.of(pair.stream, weight, rng))
     play_stream(pair.stream, agent, Channel(), rng)
-    return lambda rest: _difference(agent.state.rewards, rest.stream.x)
+    posterior = agent.state.rewards.solve()
+    return lambda rest: _difference(posterior, rest.stream.x)
 
 
 def learn_cascade_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
@@ -126,7 +129,8 @@ def learn_cascade_with_all(pair: Pair, weight: float, rng: np.random.Generator) 
     del weight, rng
     calibrators = empty_calibrators(_rewards(pair.stream))
     _observe_all(calibrators, pair.stream, _contexts(pair))
-    return lambda rest: _difference(calibrators, _contexts(rest))
+    posterior = calibrators.solve()
+    return lambda rest: _difference(posterior, _contexts(rest))
 
 
 def learn_cascade_online(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
@@ -155,7 +159,7 @@ def _play_cascade(pair: Pair, weight: float, rng: np.random.Generator, *, strict
     calibrators = empty_calibrators(_rewards(stream))
     cheap, expensive = stream.arms
     first, rule = CheapFirst(cheap=cheap, expensive=expensive), EscalationRule(expensive=expensive)
-    published, learned, due = calibrators.copy(), 0, 1.0
+    published, learned, due = calibrators.solve(), 0, 1.0
     for t in range(len(stream)):
         if rng.random() < first.epsilon / 2:  # went to the expensive model at once: no confidence to learn by
             continue
@@ -168,13 +172,14 @@ def _play_cascade(pair: Pair, weight: float, rng: np.random.Generator, *, strict
             calibrators.observe(stream.arms[k], z[t], float(stream.quality[t, k]))
             learned += 1
         if learned >= due:
-            published, due = calibrators.copy(), max(learned + 1.0, _GROWTH * learned)
-    return lambda rest: _difference(calibrators, _contexts(rest))
+            published, due = calibrators.solve(), next_solve(learned)
+    posterior = calibrators.solve()
+    return lambda rest: _difference(posterior, _contexts(rest))
 
 
-def _rewards(stream: Stream) -> Posterior:
+def _rewards(stream: Stream) -> SufficientStatistics:
     section = PosteriorSection()
-    return Posterior.empty(
+    return SufficientStatistics.empty(
         dict.fromkeys(stream.arms, make_level_prior(section, stream.x.shape[1])),
         schema_id="simulation",
         noise_variance=section.noise_std**2,
@@ -182,9 +187,9 @@ def _rewards(stream: Stream) -> Posterior:
     )
 
 
-def _observe_all(posterior: Posterior, stream: Stream, contexts: FloatArray) -> None:
+def _observe_all(statistics: SufficientStatistics, stream: Stream, contexts: FloatArray) -> None:
     for k, arm in enumerate(stream.arms):
-        posterior.observe_many(arm, contexts, stream.quality[:, k], np.zeros(len(stream)))
+        statistics.observe_many(arm, contexts, stream.quality[:, k], np.zeros(len(stream)))
 
 
 def _contexts(pair: Pair) -> FloatArray:

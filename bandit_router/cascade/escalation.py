@@ -19,8 +19,8 @@ import numpy as np
 from bandit_router.cascade.escalation_rule import EscalationRule
 from bandit_router.cascade.retry import AnsweredDecision, explain_no_retry, make_retry_decision
 from bandit_router.policies import sample
-from bandit_router.posterior.confidence import append_confidence, empty_calibrators
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.base import Posterior
+from bandit_router.posterior.confidence import append_confidence
 from bandit_router.routing.decide import PublishedModel, score_arms
 from bandit_router.types import Decision, Escalation, FloatArray, Scores
 
@@ -36,11 +36,11 @@ def escalate(
 ) -> Escalation:
     """Decide whether to keep the answer or to retry, and say why; ``id`` is that of a retry's decision."""
     first = answered.decision
-    calibrators = view.calibrators or empty_calibrators(view.posterior)
+    assert view.state.calibrators is not None, "the published model is that of a router with a cascade"
     excluded = explain_no_retry(view, answered, rule.expensive)
     costs = dict(zip(first.eligible, first.expected_costs_usd, strict=True))
     scores = score_keep_and_retry(
-        calibrators,
+        view.state.calibrators,
         (first.arm, rule.expensive),
         first.x,
         answered.confidence,

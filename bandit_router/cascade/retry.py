@@ -50,7 +50,9 @@ def explain_no_retry(view: PublishedModel, answered: AnsweredDecision, expensive
     if arm is None:
         return f"{expensive}: disabled"
     late = (
-        None if answered.deadline is None else _explain_lateness(view.latencies, expensive, answered.deadline)
+        None
+        if answered.deadline is None
+        else _explain_lateness(view.state.latencies, expensive, answered.deadline)
     )
     if late is not None:
         return f"{expensive}: {late}"

@@ -85,7 +85,7 @@ def evaluate(
     with workers(jobs, cluster), open_log(log, router) as opened:
         pieces = opened.pieces if classifier is None else _classified_pieces(opened, classifier)
         estimator = estimator or default_estimator(opened)
-        prior = opened.posterior() if learners else None
+        prior = opened.statistics() if learners else None
         with progress_bar("evaluating", evaluation.PASSES * len(pieces), quiet=as_json) as step:
             result = evaluation.evaluate(
                 pieces,

@@ -113,4 +113,4 @@ def _evidence_of_log(log: str, router: str, model_arms: Mapping[str, str]) -> Wa
     from bandit_router.evaluation.warm_start import evidence_from_log
 
     with open_log(log, router) as opened:
-        return evidence_from_log(opened, opened.posterior(), model_arms)
+        return evidence_from_log(opened, opened.statistics(), model_arms)

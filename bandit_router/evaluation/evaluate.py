@@ -24,7 +24,7 @@ from bandit_router.evaluation.estimators.sums import Largest
 from bandit_router.evaluation.gate import refuse_estimates
 from bandit_router.evaluation.parallel import sum_pieces
 from bandit_router.evaluation.targets import (
-    FoldPosteriors,
+    FoldStatistics,
     add_missing_arms,
     believe,
     group_by_eligible,
@@ -33,7 +33,8 @@ from bandit_router.evaluation.targets import (
 )
 from bandit_router.policies import Policy, check_named_arms
 from bandit_router.policies.bandit import Fixed, Uniform
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.base import Posterior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.types import FloatArray
 
 PASSES = 3
@@ -48,7 +49,7 @@ def evaluate(
     policies: Mapping[str, Policy],
     *,
     rows: int,
-    prior: Posterior | None,
+    prior: SufficientStatistics | None,
     estimators: Sequence[str] = tuple(ESTIMATORS),
     headline: str = "dr",
     cost_weight: float | None = None,
@@ -56,7 +57,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate policies on a log of ``rows`` rows, beside the logged policy, fixed models and baselines.
 
-    ``prior`` is the router's posterior before any reward, which learning policies start from; None when
+    ``prior`` has the router's arms and their priors, which learning policies start from; None when
     there are none. ``cost_weight`` replaces the logged one, 1/USD. The query-blind baselines match the costs
     that the estimator ``headline`` gives. :func:`bandit_router.evaluation.parallel.workers` spreads the work.
 
@@ -107,7 +108,7 @@ def _is_always_shown(policy: Policy) -> bool:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _LogPass:
     log: LogSums
-    folds: FoldPosteriors | None
+    folds: FoldStatistics | None
     cost_weight: float
     extremes: Largest
 
@@ -126,7 +127,7 @@ class _LogPass:
         return float(largest) if largest == smallest else None
 
 
-def _run_log_pass(needs: set[Grouping], prior: Posterior | None, piece: BlockSource) -> _LogPass:
+def _run_log_pass(needs: set[Grouping], prior: SufficientStatistics | None, piece: BlockSource) -> _LogPass:
     block = piece.read()
     return _LogPass(
         log=prepare(block, needs),

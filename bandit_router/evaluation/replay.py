@@ -41,15 +41,12 @@ from bandit_router.evaluation.gate import ESS, Refusal
 from bandit_router.evaluation.parallel import run_tasks
 from bandit_router.evaluation.targets import add_missing_arms
 from bandit_router.policies import Policy
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.online import OnlinePosterior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.routing.decide import score_arms
 from bandit_router.types import FloatArray, IntArray
 
 _REWARD = OUTCOMES.index("reward")
-
-_GROWTH = 1.05
-"""A hierarchical posterior takes milliseconds to solve, so it is republished only when its rewards have grown
-by this factor, as the router in simulation does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +113,7 @@ def log_refusals(evaluation: Evaluation) -> list[Refusal]:
 def replay(
     blocks: Iterable[Block],
     policy: Policy,
-    prior: Posterior,
+    prior: SufficientStatistics,
     *,
     survey: LogSurvey,
     rng: np.random.Generator,
@@ -137,7 +134,8 @@ def replay(
         raise InvalidInput(
             "bound", f"is {survey.bound:g}", "log with a floor (epsilon > 0) to replay a policy"
         )
-    learner = _Learner(policy, add_missing_arms(prior.without_evidence(), survey.arms), cost_weight)
+    learned = OnlinePosterior(add_missing_arms(prior.without_evidence(), survey.arms))
+    learner = _Learner(policy, learned, cost_weight)
     retained, rows = _Retained(survey), 0
     for block in blocks:
         rows += len(block)
@@ -148,7 +146,7 @@ def replay(
 def replay_policies(
     pieces: Sequence[BlockSource],
     policies: Mapping[str, Policy],
-    prior: Posterior | None,
+    prior: SufficientStatistics | None,
     *,
     seeds: int,
     cost_weight: float | None = None,
@@ -179,7 +177,7 @@ def replay_policies(
 def _replay_pieces(
     pieces: Sequence[BlockSource],
     policy: Policy,
-    prior: Posterior,
+    prior: SufficientStatistics,
     survey: LogSurvey,
     seed: int,
     cost_weight: float | None,
@@ -195,18 +193,11 @@ def _replay_pieces(
 
 @dataclass(slots=True)
 class _Learner:
-    """A policy, the posterior it has ``learned``, and the ``published`` one it decides by, which may lag."""
+    """A policy and the posterior that it decides by and learns."""
 
     policy: Policy
-    learned: Posterior
+    learned: OnlinePosterior
     cost_weight: float | None
-    published: Posterior = field(init=False)
-    _counted: int = field(init=False, default=0)
-    _next: float = field(init=False, default=1.0)
-
-    def __post_init__(self) -> None:
-        # Independent arms follow each reward by a rank-one step, so they need no publishing.
-        self.published = self.learned if self.learned.hyperprior is None else self.learned.copy()
 
     def ratio(self, block: Block, i: int) -> float:
         """π(a|x) / e(a|x) at the logged action of row i."""
@@ -215,20 +206,16 @@ class _Learner:
         names = [block.arms[j] for j in k]
         costs = block.expected_cost_usd[i, k].tolist()
         pmf = self.policy.pmf(
-            score_arms(self.published, names, block.x[i], costs, weight, block.signals_at(i))
+            score_arms(self.learned.posterior, names, block.x[i], costs, weight, block.signals_at(i))
         )
         return pmf[int(np.searchsorted(k, block.action[i]))] / float(block.propensity[i])
 
     def learn(self, block: Block, i: int) -> None:
         """Count the reward of row i, if it has one."""
         reward = float(block.outcomes[i, _REWARD])
-        if math.isnan(reward):
-            return
-        self.learned.observe(block.arms[block.action[i]], block.x[i], reward, at=float(block.decided_at[i]))
-        self._counted += 1
-        if self.published is not self.learned and self._counted >= self._next:
-            self.published = self.learned.copy()
-            self._next = max(self._counted + 1.0, _GROWTH * self._counted)
+        if not math.isnan(reward):
+            arm, at = block.arms[block.action[i]], float(block.decided_at[i])
+            self.learned.observe(arm, block.x[i], reward, at)
 
 
 def _retain(block: Block, learner: _Learner, bound: float, rng: np.random.Generator) -> IntArray:

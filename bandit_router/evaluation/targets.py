@@ -21,8 +21,9 @@ from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.splits import FOLDS
 from bandit_router.policies import Policy, list_computed_signals
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import BoolArray, FloatArray, IntArray, Scores
 
@@ -51,25 +52,24 @@ def is_blind(policy: Policy) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldPosteriors:
-    """The posterior of the rewards of each fold; they add up in any order."""
+class FoldStatistics:
+    """The statistics of the rewards of each fold; they add up in any order."""
 
-    folds: tuple[Posterior, ...]
+    folds: tuple[SufficientStatistics, ...]
 
-    def __add__(self, other: FoldPosteriors) -> FoldPosteriors:
-        return FoldPosteriors(tuple(a.merge(b) for a, b in zip(self.folds, other.folds, strict=True)))
+    def __add__(self, other: FoldStatistics) -> FoldStatistics:
+        return FoldStatistics(tuple(a.merge(b) for a, b in zip(self.folds, other.folds, strict=True)))
 
     def held_out(self) -> tuple[Posterior, ...]:
-        """For each fold the posterior of all others, solved."""
+        """For each fold the posterior of all others."""
         posteriors = []
         for f in range(FOLDS):
-            others = [posterior for g, posterior in enumerate(self.folds) if g != f]
-            posteriors.append(reduce(Posterior.merge, others[1:], others[0]))
-            posteriors[-1].solve()
+            others = [statistics for g, statistics in enumerate(self.folds) if g != f]
+            posteriors.append(reduce(SufficientStatistics.merge, others).solve())
         return tuple(posteriors)
 
 
-def add_missing_arms(prior: Posterior, arms: Sequence[str]) -> Posterior:
+def add_missing_arms(prior: SufficientStatistics, arms: Sequence[str]) -> SufficientStatistics:
     """The prior with every arm of a log in it. A missing arm gets the prior of the first.
 
     Raises InvalidInput when the prior has no arm.
@@ -83,8 +83,8 @@ def add_missing_arms(prior: Posterior, arms: Sequence[str]) -> Posterior:
     return prior
 
 
-def learn_folds(block: Block, prior: Posterior) -> FoldPosteriors:
-    """Count the rewards of a block, each in its fold. ``prior`` is a posterior without evidence."""
+def learn_folds(block: Block, prior: SufficientStatistics) -> FoldStatistics:
+    """Count the rewards of a block, each in its fold. ``prior`` is without evidence."""
     folds = tuple(prior.without_evidence() for _ in range(FOLDS))
     reward = block.outcomes[:, _REWARD]
     cell = block.fold * len(block.arms) + block.action
@@ -93,7 +93,7 @@ def learn_folds(block: Block, prior: Posterior) -> FoldPosteriors:
             arm = block.arms[block.action[rows[0]]]
             at = block.decided_at[rows]
             folds[block.fold[rows[0]]].observe_many(arm, block.x[rows], reward[rows], at)
-    return FoldPosteriors(folds)
+    return FoldStatistics(folds)
 
 
 class Beliefs(NamedTuple):

@@ -13,9 +13,9 @@ from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import Log
 from bandit_router.features import Pipeline, estimate_input_tokens, read_query
 from bandit_router.posterior.cost import compute_cost_roots
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.regression_sums import RegressionSums, add_sums
 from bandit_router.posterior.state import decode_state, empty_costs
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStartEvidence, evidence_from_labels
 from bandit_router.store.store import Store
 from bandit_router.types import Arm, FloatArray
@@ -52,11 +52,12 @@ def evidence_from_dataset(
 
 
 def evidence_from_log(
-    log: Log, prior: Posterior, names: Mapping[str, str] | None = None
+    log: Log, prior: SufficientStatistics, names: Mapping[str, str] | None = None
 ) -> WarmStartEvidence:
     """Evidence of the rewards and costs in a log. Costs count only beside a list price.
 
-    ``prior`` is a posterior of the log's router; ``names`` maps arms of the log to arms of the new router.
+    ``prior`` has the arms and priors of the log's router; ``names`` maps arms of the log to arms of the
+    new router.
     """
     rewards = prior.without_evidence()
     rewards.warm = None
@@ -64,14 +65,14 @@ def evidence_from_log(
     for block in (piece.read() for piece in log.pieces):
         _count_values(rewards, block, block.outcomes[:, _REWARD])
         _count_values(costs, block, compute_cost_roots(block.outcomes[:, _COST], block.list_costs()))
-    return _evidence_of_posteriors(rewards, costs, names, f"the log of router {log.info['router']}")
+    return _evidence_of_statistics(rewards, costs, names, f"the log of router {log.info['router']}")
 
 
-def _count_values(posterior: Posterior, block: Block, values: FloatArray) -> None:
+def _count_values(statistics: SufficientStatistics, block: Block, values: FloatArray) -> None:
     """Count the values (n,) that are not NaN, each for the arm that was chosen."""
     for k, arm in enumerate(block.arms):
         rows = ~np.isnan(values) & (block.action == k)
-        posterior.observe_many(arm, block.x[rows], values[rows], block.decided_at[rows])
+        statistics.observe_many(arm, block.x[rows], values[rows], block.decided_at[rows])
 
 
 def evidence_from_router(url: str, router: str, names: Mapping[str, str] | None = None) -> WarmStartEvidence:
@@ -82,11 +83,11 @@ def evidence_from_router(url: str, router: str, names: Mapping[str, str] | None 
     if snapshot is None:
         raise StoreError(f"there is no router {router!r} with a snapshot in this database")
     learned = decode_state(snapshot)
-    return _evidence_of_posteriors(learned.rewards, learned.costs, names, f"what router {router} has learned")
+    return _evidence_of_statistics(learned.rewards, learned.costs, names, f"what router {router} has learned")
 
 
-def _evidence_of_posteriors(
-    rewards: Posterior, costs: Posterior, names: Mapping[str, str] | None, source: str
+def _evidence_of_statistics(
+    rewards: SufficientStatistics, costs: SufficientStatistics, names: Mapping[str, str] | None, source: str
 ) -> WarmStartEvidence:
     of_rewards, of_costs = _sums_with_warm_start(rewards), _sums_with_warm_start(costs)
     return WarmStartEvidence(
@@ -100,7 +101,6 @@ def _evidence_of_posteriors(
     )
 
 
-def _sums_with_warm_start(posterior: Posterior) -> RegressionSums:
-    own = RegressionSums(posterior.second, posterior.cross, posterior.square, posterior.second[:, 0, 0])
-    warm = posterior.warm
-    return own if warm is None else add_sums(own, warm.scale_to(posterior.as_of, posterior.half_life_s))
+def _sums_with_warm_start(statistics: SufficientStatistics) -> RegressionSums:
+    own, warm = statistics.regression_sums, statistics.warm_sums
+    return own if warm is None else add_sums(own, warm)

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from bandit_router.learning.quantities import Quantity, learned_quantities
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import Component, ModelState
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.records import Observation
 from bandit_router.types import FloatArray
 
@@ -56,7 +56,7 @@ def why_unlearnable(
 ) -> str | None:
     """Why this quantity cannot be learned at ``x`` from this observation; None when it can."""
     component = state.components[quantity.name]
-    reference = component if isinstance(component, Posterior) else state.rewards
+    reference = component if isinstance(component, SufficientStatistics) else state.rewards
     if observation.arm not in reference:
         return f"arm {observation.arm!r} is not in the posterior"
     if observation.schema_id != reference.schema_id:

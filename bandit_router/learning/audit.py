@@ -12,7 +12,7 @@ from bandit_router.errors import RouterError, SnapshotCorrupt
 from bandit_router.learning.accumulate import recount, why_unlearnable
 from bandit_router.learning.quantities import QUANTITIES, Quantity
 from bandit_router.policies import parse_policy
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.state import REWARD, Component, ModelState, align_warm_start, decode_state
 from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.routing.decide import score_arms
@@ -167,7 +167,7 @@ def _audit_sums(
 
 
 def _audit_warm_start(log: LogReader, live: ModelState, report: AuditReport) -> None:
-    """The warm start of the posteriors is the one on record."""
+    """The warm start of the live state is the one on record."""
     record = log.warm_start()
     on_record: tuple[WarmStart | None, WarmStart | None] = None, None
     try:
@@ -176,8 +176,8 @@ def _audit_warm_start(log: LogReader, live: ModelState, report: AuditReport) -> 
     except SnapshotCorrupt as error:
         report.fail(f"the warm start on record: {error}")
         return
-    for posterior, warm in zip((live.rewards, live.costs), on_record, strict=True):
-        if posterior.warm is not warm and (warm is None or not warm.equals(posterior.warm)):
+    for statistics, warm in zip((live.rewards, live.costs), on_record, strict=True):
+        if statistics.warm is not warm and (warm is None or not warm.equals(statistics.warm)):
             report.fail(
                 "the posterior has another warm start than the one on record; run `bandit-router rebuild`"
             )
@@ -205,11 +205,11 @@ def _audit_pmfs(log: LogReader, report: AuditReport) -> None:
         if isinstance(decision, UnreadableDecision):
             report.fail(f"decision {decision.id}: cannot be read: {decision.why}")
             continue
-        if decision.snapshot != version:
-            version = decision.snapshot
-            state = _decode_snapshot(log, version, report)
-            posterior = None if state is None else state.rewards
         try:
+            if decision.snapshot != version:
+                version, posterior = decision.snapshot, None
+                state = _decode_snapshot(log, version, report)
+                posterior = None if state is None else state.rewards.solve()
             _audit_pmf(decision, posterior, report)
         except (RouterError, LookupError, TypeError, ValueError) as error:
             report.fail(f"decision {decision.id}: its PMF cannot be recomputed: {error!r}")

@@ -22,7 +22,6 @@ from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most
 from bandit_router.learning.quantities import QUANTITIES, add_arm, empty_state, learned_quantities
 from bandit_router.posterior.arm_priors import make_arm_prior, make_hyperprior
 from bandit_router.posterior.hierarchical_system import Hyperprior
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import (
     COST,
@@ -32,6 +31,7 @@ from bandit_router.posterior.state import (
     decode_state,
     encode_state,
 )
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStartEvidence
 from bandit_router.settings import Settings
 from bandit_router.store.arm_reset import record_arm_reset
@@ -218,8 +218,8 @@ class Learner:
     def reset_drifted(self) -> tuple[str, RewardGap] | None:
         """Reset the arm that drifted most, to what is certainly new, if one did; which, and how far."""
         with self.store.learner_transaction() as transaction:
-            posterior = decode_state(transaction.snapshot()).rewards
-            counts = dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
+            rewards = decode_state(transaction.snapshot()).rewards
+            counts = dict(zip(rewards.arms, rewards.count.tolist(), strict=True))
             rows = read_recent_rewards(transaction.connection, transaction.router, NEWEST)
             drifted = find_most_drifted_arm(calibrate(rows, [], counts))
             if drifted is not None:
@@ -285,7 +285,7 @@ class Learner:
 
     def empty(self, arms: Iterable[Arm]) -> ModelState:
         """What is believed of these arms before anything was seen."""
-        rewards = Posterior.empty(
+        rewards = SufficientStatistics.empty(
             {arm.name: self.priors(arm) for arm in arms},
             schema_id=self.schema_id,
             noise_variance=self.noise_variance,
@@ -299,17 +299,18 @@ class Learner:
         """Publish what was learned, all of it from rewards made with the weights on record."""
         return transaction.publish(encode_state(state), transaction.reward_weights, keep=self.keep_snapshots)
 
-    def _matches_settings(self, posterior: Posterior, arms: Iterable[Arm]) -> bool:
+    def _matches_settings(self, statistics: SufficientStatistics, arms: Iterable[Arm]) -> bool:
         known = {arm.name: self.priors(arm) for arm in arms}
-        priors = [known[arm] for arm in posterior.arms]
+        priors = [known[arm] for arm in statistics.arms]
         return (
-            posterior.noise_variance == self.noise_variance
-            and posterior.half_life_s == self.half_life_s
-            and posterior.hyperprior == self.hyperprior
-            and posterior.dim == self.dim
-            and all(np.array_equal(p.mean, m) for p, m in zip(priors, posterior.prior_mean, strict=True))
+            statistics.noise_variance == self.noise_variance
+            and statistics.half_life_s == self.half_life_s
+            and statistics.hyperprior == self.hyperprior
+            and statistics.dim == self.dim
+            and all(np.array_equal(p.mean, m) for p, m in zip(priors, statistics.prior_mean, strict=True))
             and all(
-                np.array_equal(p.precision, m) for p, m in zip(priors, posterior.prior_precision, strict=True)
+                np.array_equal(p.precision, m)
+                for p, m in zip(priors, statistics.prior_precision, strict=True)
             )
         )
 

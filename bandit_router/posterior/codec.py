@@ -1,12 +1,12 @@
-"""Codec: the binary form of posteriors and latencies, versioned and checksummed, without pickle.
+"""Codec: the binary form of sufficient statistics and latencies, versioned and checksummed, without pickle.
 
     magic | u16 format | u32 header length | header | arrays | SHA-256 of all before it
 
-Little-endian throughout. The header is JSON with sorted keys; the arrays are float64. A posterior (magic
-"BRPS") has prior means (K, d), prior precisions (K, d), m (K, d), then the lower triangle of S, row by row,
+Little-endian throughout. The header is JSON with sorted keys; the arrays are float64. Statistics (magic
+"BRPS") have prior means (K, d), prior precisions (K, d), m (K, d), then the lower triangle of S, row by row,
 for each arm (K, d(d+1)/2), then Σ w r² (K,), and after a warm start its m, triangles, Σ w r² and Σ w (K,).
-Its format 1 had neither Σ w r² nor a hyperprior, format 2 no warm start; both are still read. Latencies
-(magic "BRLS") have their bins (K, B). Equal posteriors have equal bytes.
+Their format 1 had neither Σ w r² nor a hyperprior, format 2 no warm start; both are still read. Latencies
+(magic "BRLS") have their bins (K, B). Equal statistics have equal bytes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import numpy as np
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.latency import BINS, Latencies
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.regression_sums import RegressionSums
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.types import FloatArray
 
@@ -41,35 +41,35 @@ _Header = dict[str, Any]
 _T = TypeVar("_T")
 
 
-def encode_posterior(posterior: Posterior) -> bytes:
-    """Serialise the sums and the prior, without the prediction derived from them."""
+def encode_statistics(statistics: SufficientStatistics) -> bytes:
+    """Serialise the sums and the prior."""
     header = {
-        "arms": posterior.arms,
-        "as_of": posterior.as_of if math.isfinite(posterior.as_of) else None,
-        "count": posterior.count.tolist(),
-        "dim": posterior.dim,
-        "half_life_s": posterior.half_life_s,
-        "hyperprior": posterior.hyperprior and asdict(posterior.hyperprior),
-        "noise_variance": posterior.noise_variance,
-        "schema_id": posterior.schema_id,
-        "warm": posterior.warm and {"weight": posterior.warm.weight, "since": posterior.warm.since},
+        "arms": statistics.arms,
+        "as_of": statistics.as_of if math.isfinite(statistics.as_of) else None,
+        "count": statistics.count.tolist(),
+        "dim": statistics.dim,
+        "half_life_s": statistics.half_life_s,
+        "hyperprior": statistics.hyperprior and asdict(statistics.hyperprior),
+        "noise_variance": statistics.noise_variance,
+        "schema_id": statistics.schema_id,
+        "warm": statistics.warm and {"weight": statistics.warm.weight, "since": statistics.warm.since},
     }
     arrays: list[FloatArray] = [
-        posterior.prior_mean,
-        posterior.prior_precision,
-        posterior.cross,
-        _pack_triangles(posterior.second),
-        posterior.square,
+        statistics.prior_mean,
+        statistics.prior_precision,
+        statistics.cross,
+        _pack_triangles(statistics.second),
+        statistics.square,
     ]
-    if posterior.warm is not None:
-        second, cross, square, weight = posterior.warm.sums
+    if statistics.warm is not None:
+        second, cross, square, weight = statistics.warm.sums
         arrays += [cross, _pack_triangles(second), square, weight]
     return _write_blob(MAGIC, FORMAT, header, arrays)
 
 
-def decode_posterior(blob: bytes) -> Posterior:
-    """The posterior that :func:`encode_posterior` was given. Raises SnapshotCorrupt."""
-    return _read_blob(blob, MAGIC, _READABLE, _assemble_posterior)
+def decode_statistics(blob: bytes) -> SufficientStatistics:
+    """The statistics that :func:`encode_statistics` was given. Raises SnapshotCorrupt."""
+    return _read_blob(blob, MAGIC, _READABLE, _assemble_statistics)
 
 
 def encode_latencies(latencies: Latencies) -> bytes:
@@ -88,9 +88,14 @@ def decode_latencies(blob: bytes) -> Latencies:
     return _read_blob(blob, _LATENCIES, (_LATENCIES_FORMAT,), _assemble_latencies)
 
 
-def decode_component(blob: bytes) -> Posterior | Latencies:
-    """The posterior or the latencies that were encoded. Raises SnapshotCorrupt."""
-    return decode_latencies(blob) if blob.startswith(_LATENCIES) else decode_posterior(blob)
+def encode_component(component: SufficientStatistics | Latencies) -> bytes:
+    """Serialise statistics or latencies."""
+    return encode_latencies(component) if isinstance(component, Latencies) else encode_statistics(component)
+
+
+def decode_component(blob: bytes) -> SufficientStatistics | Latencies:
+    """The statistics or the latencies that were encoded. Raises SnapshotCorrupt."""
+    return decode_latencies(blob) if blob.startswith(_LATENCIES) else decode_statistics(blob)
 
 
 def _write_blob(magic: bytes, version: int, header: _Header, arrays: Sequence[FloatArray]) -> bytes:
@@ -137,7 +142,7 @@ def _unpack_triangles(triangles: FloatArray, dim: int) -> FloatArray:
     return second
 
 
-def _assemble_posterior(version: int, header: _Header, numbers: FloatArray) -> Posterior:
+def _assemble_statistics(version: int, header: _Header, numbers: FloatArray) -> SufficientStatistics:
     k, d = len(header["arms"]), header["dim"]
     triangle = d * (d + 1) // 2
     shapes = [(k, d), (k, d), (k, d), (k, triangle), (k,), (k, d), (k, triangle), (k,), (k,)]
@@ -148,7 +153,7 @@ def _assemble_posterior(version: int, header: _Header, numbers: FloatArray) -> P
         raise ValueError("there are more numbers than the header accounts for")
     read = [part.reshape(shape).copy() for part, shape in zip(parts, wanted, strict=True)]
     prior_mean, prior_precision, cross, packed, *more = read
-    return Posterior(
+    return SufficientStatistics(
         arms=tuple(header["arms"]),
         schema_id=header["schema_id"],
         noise_variance=header["noise_variance"],

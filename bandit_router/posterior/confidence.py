@@ -18,8 +18,8 @@ import math
 import numpy as np
 
 from bandit_router.posterior.hierarchical_system import Hyperprior
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.types import FloatArray
 
 CONFIDENCE_FEATURES = 2
@@ -45,9 +45,9 @@ def append_confidence(x: FloatArray, confidence: float) -> FloatArray:
     return np.concatenate([x, [confidence, math.log(c / (1.0 - c)) / _SCALE]])
 
 
-def empty_calibrators(rewards: Posterior) -> Posterior:
+def empty_calibrators(rewards: SufficientStatistics) -> SufficientStatistics:
     """Calibrators of the same arms without evidence; they expect what is expected of the rewards."""
-    return Posterior.empty(
+    return SufficientStatistics.empty(
         {
             arm: make_calibrator_prior(mean)
             for arm, mean in zip(rewards.arms, rewards.prior_mean, strict=True)

@@ -16,8 +16,8 @@ import math
 
 import numpy as np
 
+from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.hierarchical_system import Hyperprior
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.types import FloatArray
 

@@ -22,11 +22,13 @@ given θ_0, the same for every query. √(φᵀC_aφ) would send unusual queries
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import softmax
 
+from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.directions import find_directions
 from bandit_router.posterior.hierarchical_system import (
     Hyperprior,
@@ -66,6 +68,20 @@ class Solution(NamedTuple):
         """The expected outcome of every arm at x (d,), (K,)."""
         mean: FloatArray = self.theta.dot(self.transform.dot(x))
         return mean
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class HierarchicalPosterior(Posterior):
+    """The solved hierarchy as a posterior; the width is that of an arm's level, the same at every x."""
+
+    solution: Solution
+
+    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self.solution.mean(x), self.solution.width
+
+    def predict_many(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        mean = x @ self.solution.transform.T @ self.solution.theta.T
+        return mean, np.broadcast_to(self.solution.width, mean.shape)
 
 
 def solve_hierarchy(

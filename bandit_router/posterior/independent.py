@@ -1,15 +1,58 @@
-"""Independent arms: the mean and covariance of one arm, by Cholesky factorisation or by a rank-one update."""
+"""Independent arms: a mean and a covariance for each, by Cholesky factorisation or by a rank-one update.
+
+From the sums S_a and m_a of :mod:`bandit_router.posterior.sufficient_statistics` and the prior
+``θ_a ~ N(μ_a, diag(λ_a)⁻¹)`` (Bishop, Pattern Recognition and Machine Learning, eq. 3.50–3.59)::
+
+    P_a = diag(λ_a) + S_a/σ²,    θ̂_a = P_a⁻¹(λ_a μ_a + m_a/σ²),    std_a(x) = √(xᵀ P_a⁻¹ x)
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from bandit_router.types import FloatArray
+from bandit_router.posterior.base import Posterior
+from bandit_router.types import BoolArray, FloatArray
 
 _HALF_READ_DIM = 128  # from here on reading one triangle (symv) beats one big gemv over both
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class IndependentPosterior(Posterior):
+    """θ̂ (K, d) and its covariance P⁻¹ (K, d, d); the width is the standard deviation of θ_a·x."""
+
+    theta: FloatArray
+    covariance: FloatArray
+
+    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        mean = self.theta.dot(x)
+        variance = compute_quadratic_forms(self.covariance, x)
+        np.maximum(variance, 0.0, out=variance)
+        return mean, np.sqrt(variance, out=variance)
+
+    def predict_many(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        variance = np.stack([np.einsum("nd,nd->n", x @ c, x) for c in self.covariance], axis=1)
+        return x @ self.theta.T, np.sqrt(np.maximum(variance, 0.0))
+
+
+def solve_arms(
+    second: FloatArray,
+    cross: FloatArray,
+    prior_mean: FloatArray,
+    prior_precision: FloatArray,
+    noise_variance: float,
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """θ̂ (K, d), covariance (K, d, d), and which arms have unusable sums (K,) and so keep their prior."""
+    theta, covariance = prior_mean.copy(), np.zeros_like(second)
+    unusable = np.zeros(len(theta), dtype=np.bool_)
+    for k, (mean, precision) in enumerate(zip(prior_mean, prior_precision, strict=True)):
+        solved = solve_arm(second[k], cross[k], mean, precision, noise_variance)
+        unusable[k] = solved is None
+        theta[k], covariance[k] = (mean, np.diag(1.0 / precision)) if solved is None else solved
+    return theta, covariance, unusable
 
 
 def has_finite_square(x: FloatArray) -> bool:

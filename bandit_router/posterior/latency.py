@@ -6,8 +6,8 @@ which is within α of everything in the bin: so is every quantile. Below SMALLES
 
 No library's sketch serves here, because feedback is revised and retracted, and a rebuild must equal the live
 sums exactly: ddsketch, Apache DataSketches and t-digest cannot subtract, and some merge bins depending on the
-order of their input. Fixed bins are sums, like those of :mod:`bandit_router.posterior.linear`, and decay
-alike.
+order of their input. Fixed bins are sums, and decay, like those of
+:mod:`bandit_router.posterior.sufficient_statistics`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _ROUNDING = 1e-9  # of a share
 class Latencies:
     """The latencies of K arms. ``bins`` (K, BINS) are their weights, ``count`` (K,) how many there are.
 
-    Mutable, like a posterior: the learner owns one, adds to it and publishes it. Latencies do not depend on
-    the query: methods accept a context, as a posterior's do, and ignore it.
+    Mutable, like sufficient statistics: the learner owns them, adds to them and publishes a copy. Latencies
+    do not depend on the query: methods accept a context, as those of statistics do, and ignore it.
     """
 
     arms: tuple[str, ...]

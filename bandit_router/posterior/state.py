@@ -14,17 +14,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.posterior.codec import decode_component, encode_latencies, encode_posterior
+from bandit_router.posterior.base import Posterior
+from bandit_router.posterior.codec import decode_component, encode_component
 from bandit_router.posterior.cost import COST_HYPERPRIOR, make_cost_prior
 from bandit_router.posterior.latency import Latencies
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.regression_sums import align_sums
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStart, WarmStartEvidence
 
 REWARD, COST, LATENCY, CONFIDENT_REWARD = "reward", "cost", "latency", "confident_reward"
 """Names of the components that decisions read."""
 
-Component = Posterior | Latencies
+Component = SufficientStatistics | Latencies
 
 _MAGIC, _FORMAT = b"BRMS", 1
 _PREFIX = struct.Struct("<4sHI")
@@ -37,14 +38,14 @@ class ModelState:
     components: Mapping[str, Component]
 
     @property
-    def rewards(self) -> Posterior:
-        """The posterior of rewards."""
-        return self._posterior(REWARD)
+    def rewards(self) -> SufficientStatistics:
+        """The statistics of rewards."""
+        return self._statistics(REWARD)
 
     @property
-    def costs(self) -> Posterior:
-        """The posterior of the roots of reported over list cost."""
-        return self._posterior(COST)
+    def costs(self) -> SufficientStatistics:
+        """The statistics of the roots of reported over list cost."""
+        return self._statistics(COST)
 
     @property
     def latencies(self) -> Latencies:
@@ -54,14 +55,23 @@ class ModelState:
         return latencies
 
     @property
-    def calibrators(self) -> Posterior | None:
-        """The posterior of rewards given a confidence; None where no cascade is on."""
-        return self._posterior(CONFIDENT_REWARD) if CONFIDENT_REWARD in self.components else None
+    def calibrators(self) -> SufficientStatistics | None:
+        """The statistics of rewards given a confidence; None where no cascade is on."""
+        return self._statistics(CONFIDENT_REWARD) if CONFIDENT_REWARD in self.components else None
 
-    def _posterior(self, name: str) -> Posterior:
-        posterior = self.components[name]
-        assert isinstance(posterior, Posterior)
-        return posterior
+    def _statistics(self, name: str) -> SufficientStatistics:
+        statistics = self.components[name]
+        assert isinstance(statistics, SufficientStatistics)
+        return statistics
+
+    def solve(self) -> SolvedState:
+        """What decisions read of this state; it does not change with it."""
+        return SolvedState(
+            rewards=self.rewards.solve(),
+            costs=self.costs.solve(),
+            latencies=self.latencies.copy(),
+            calibrators=None if self.calibrators is None else self.calibrators.solve(),
+        )
 
     def copy(self) -> ModelState:
         """The same, to be changed apart."""
@@ -72,9 +82,23 @@ class ModelState:
         return ModelState({name: c.without_evidence() for name, c in self.components.items()})
 
 
-def empty_costs(rewards: Posterior) -> Posterior:
-    """The posterior of cost roots of the same arms, without evidence."""
-    return Posterior.empty(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SolvedState:
+    """A model state as decisions read it: the posteriors of its quantities, and its latencies.
+
+    ``costs`` is of the roots of reported over list cost; ``calibrators``, of rewards given a confidence, is
+    None where no cascade is on.
+    """
+
+    rewards: Posterior
+    costs: Posterior
+    latencies: Latencies
+    calibrators: Posterior | None = None
+
+
+def empty_costs(rewards: SufficientStatistics) -> SufficientStatistics:
+    """The statistics of cost roots of the same arms, without evidence."""
+    return SufficientStatistics.empty(
         dict.fromkeys(rewards.arms, make_cost_prior(rewards.dim)),
         schema_id=rewards.schema_id,
         noise_variance=COST_HYPERPRIOR.noise_std**2,
@@ -84,7 +108,7 @@ def empty_costs(rewards: Posterior) -> Posterior:
     )
 
 
-def empty_latencies(rewards: Posterior) -> Latencies:
+def empty_latencies(rewards: SufficientStatistics) -> Latencies:
     """The latencies of the same arms, without evidence."""
     return Latencies.empty(rewards.arms, rewards.half_life_s)
 
@@ -111,9 +135,9 @@ def align_warm_start(source: ModelState, arms: Sequence[str]) -> tuple[WarmStart
 def encode_state(state: ModelState) -> bytes:
     """The binary form of a model state; latencies of which none was timed are left out."""
     blobs = {
-        name: encode_posterior(component) if isinstance(component, Posterior) else encode_latencies(component)
+        name: encode_component(component)
         for name, component in state.components.items()
-        if isinstance(component, Posterior) or component.count.any()
+        if isinstance(component, SufficientStatistics) or component.count.any()
     }
     return pack_components(blobs)
 
@@ -128,7 +152,7 @@ def decode_state(blob: bytes) -> ModelState:
     """The state that :func:`encode_state` was given. Raises SnapshotCorrupt."""
     components = {name: decode_component(part) for name, part in _unpack_components(blob).items()}
     rewards = components.get(REWARD)
-    if not isinstance(rewards, Posterior):
+    if not isinstance(rewards, SufficientStatistics):
         raise SnapshotCorrupt("the snapshot has no posterior of rewards; run `bandit-router rebuild`")
     components.setdefault(COST, empty_costs(rewards))
     components.setdefault(LATENCY, empty_latencies(rewards))

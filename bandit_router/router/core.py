@@ -49,7 +49,7 @@ class RouterCore:
         self._learner = components.learner
         self._rng = rng
         self._refreshing = threading.Lock()
-        self._published = load_published_model(self._store)
+        self._published = load_published_model(self._store, cascades=self.settings.cascade.enabled)
         self._writer = Writer(self._store, self.settings.store.queue_size)
         self._drift_watch = DriftWatch(self._learner, resets=self.settings.posterior.on_drift == "reset")
         self._closed = False
@@ -208,8 +208,8 @@ class RouterCore:
 
     def counts(self) -> dict[str, int]:
         """The number of rewards that the posterior in use counts, by arm."""
-        posterior = self._published.posterior
-        return dict(zip(posterior.arms, posterior.count.tolist(), strict=True))
+        rewards = self._published.state.rewards
+        return dict(zip(rewards.arms, rewards.count.tolist(), strict=True))
 
     def calibration(self, last: int = NEWEST) -> CalibrationReport:
         """The newest ``last`` rewards and costs against the expected ones, and the arms that drifted.
@@ -218,7 +218,7 @@ class RouterCore:
         """
         check_last(last)
         report = calibrate(*self._store.recent(last), self.counts())
-        return replace(report, warm_start=self._published.posterior.warm_start_verdict)
+        return replace(report, warm_start=self._published.state.rewards.warm_start_verdict)
 
     # -- maintenance ------------------------------------------------------------------------------
 
@@ -230,7 +230,9 @@ class RouterCore:
     def refresh(self) -> None:
         """Load the newest snapshot and arms, if there are newer ones."""
         with self._refreshing:  # a slow thread must not replace a newer model by an older one
-            self._published = refresh_published_model(self._store, self._published)
+            self._published = refresh_published_model(
+                self._store, self._published, cascades=self.settings.cascade.enabled
+            )
 
     @contextmanager
     def _learner_transaction(self) -> Iterator[LearnerTransaction]:

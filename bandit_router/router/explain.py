@@ -127,7 +127,7 @@ def recompute_scores(store: Store, decision: Decision) -> Scores | None:
     if snapshot is None:
         return None
     return score_arms(
-        decode_state(snapshot).rewards,
+        decode_state(snapshot).rewards.solve(),
         decision.eligible,
         decision.x,
         decision.expected_costs_usd,

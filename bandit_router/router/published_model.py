@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from bandit_router.posterior.state import decode_state
+from bandit_router.posterior.confidence import empty_calibrators
+from bandit_router.posterior.state import CONFIDENT_REWARD, ModelState, decode_state
 from bandit_router.routing.decide import PublishedModel
 from bandit_router.store.store import Store
 
 
-def load_published_model(store: Store) -> PublishedModel:
-    """The newest snapshot and arms, its posteriors solved. Raises SnapshotCorrupt or StoreError."""
+def load_published_model(store: Store, *, cascades: bool) -> PublishedModel:
+    """The newest snapshot, solved, and its arms. Raises SnapshotCorrupt or StoreError.
+
+    With ``cascades`` it has calibrators, also while the newest snapshot is of a worker without cascades.
+    """
     version, arms_revision, snapshot, arms = store.published()
     state = decode_state(snapshot)
-    for posterior in (state.rewards, state.costs, state.calibrators):
-        if posterior is not None:
-            posterior.solve()
+    if cascades and state.calibrators is None:
+        state = ModelState({**state.components, CONFIDENT_REWARD: empty_calibrators(state.rewards)})
     return PublishedModel(
         version=version,
         arms_revision=arms_revision,
-        posterior=state.rewards,
-        costs=state.costs,
+        state=state.solve(),
         arms=tuple(arm for arm in arms if arm.name in state.rewards),
-        latencies=state.latencies,
-        calibrators=state.calibrators,
     )
 
 
-def refresh_published_model(store: Store, published: PublishedModel) -> PublishedModel:
+def refresh_published_model(store: Store, published: PublishedModel, *, cascades: bool) -> PublishedModel:
     """The newest snapshot and arms; ``published`` itself when it is the newest."""
     head = store.head()
     if head is None or head[1:] == (published.version, published.arms_revision):
         return published
-    return load_published_model(store)
+    return load_published_model(store, cascades=cascades)

@@ -75,7 +75,7 @@ class Router(RouterCore):
         )
         if isinstance(prepared, Escalation):
             return prepared
-        if prepared.decision.arm not in self._published.posterior:
+        if prepared.decision.arm not in self._published.state.rewards:
             self.refresh()  # another worker added an arm since
         id = str(uuid_utils.uuid7())
         escalation = escalate(self._published, prepared, self.rule, id=id, now=now, rng=self._rng)
@@ -188,7 +188,7 @@ class Router(RouterCore):
         Raises InvalidInput for an unknown arm, or a q outside [0, 1].
         """
         check_number("q", q, 0.5, most=1.0)
-        return self._published.latencies.quantile(self.arm(arm).name, q)
+        return self._published.state.latencies.quantile(self.arm(arm).name, q)
 
     # -- arms -------------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from bandit_router.policies import Policy, sample, select_arms
 from bandit_router.policies.pmf import one_hot_pmf
+from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.cost import predict_cost_ratios, predict_high_cost_ratios
-from bandit_router.posterior.latency import Latencies
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.state import SolvedState
 from bandit_router.routing.eligibility import Limits, exclude_low_quality, filter_arms
 from bandit_router.routing.precedence import StickyConversation, apply_precedence
 from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
@@ -40,19 +40,12 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedModel:
-    """The model a worker decides with until the next refresh: one snapshot, solved, and its arms.
-
-    ``costs``, ``latencies`` and ``calibrators`` have the arms of ``posterior``; ``calibrators`` are None if
-    no cascade is on.
-    """
+    """The model a worker decides with until the next refresh: one snapshot, solved, and its arms."""
 
     version: int
     arms_revision: int
-    posterior: Posterior
-    costs: Posterior
+    state: SolvedState
     arms: tuple[Arm, ...]
-    latencies: Latencies
-    calibrators: Posterior | None = None
 
 
 def score_arms(
@@ -76,14 +69,14 @@ def score_arms(
 
 def predict_costs(view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
     """Expected cost of a call of each arm at x (d,), USD, from its list cost."""
-    return _multiply_list_costs(view.costs, predict_cost_ratios(view.costs, x), listed_usd)
+    return _multiply_list_costs(view.state.costs, predict_cost_ratios(view.state.costs, x), listed_usd)
 
 
 def predict_high_costs(
     view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]
 ) -> dict[str, float]:
     """The cost, USD, that a call of each arm at x (d,) exceeds rarely, from its list cost."""
-    return _multiply_list_costs(view.costs, predict_high_cost_ratios(view.costs, x), listed_usd)
+    return _multiply_list_costs(view.state.costs, predict_high_cost_ratios(view.state.costs, x), listed_usd)
 
 
 def _multiply_list_costs(
@@ -110,10 +103,10 @@ def decide(
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
     expected = predict_costs(view, request.x, listed)
     high = predict_high_costs(view, request.x, listed) if request.limits.affordable_usd < math.inf else None
-    arms, excluded = filter_arms(view.arms, request.limits, expected, view.latencies, high)
+    arms, excluded = filter_arms(view.arms, request.limits, expected, view.state.latencies, high)
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]
-    scores = score_arms(view.posterior, names, request.x, costs, request.cost_weight, request.signals)
+    scores = score_arms(view.state.rewards, names, request.x, costs, request.cost_weight, request.signals)
     if request.limits.min_quality > 0.0 and request.limits.pin is None:
         below = exclude_low_quality(scores, request.limits.min_quality)
         scores = select_arms(scores, [k for k, arm in enumerate(scores.arms) if arm not in below])

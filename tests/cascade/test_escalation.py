@@ -19,9 +19,18 @@ from bandit_router.cascade.retry import AnsweredDecision, explain_no_retry, rema
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies import Policy, parse_policy
 from bandit_router.policies.cheap_first import CheapFirst
+from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.confidence import append_confidence, empty_calibrators
-from bandit_router.posterior.linear import Posterior
-from bandit_router.posterior.state import empty_latencies
+from bandit_router.posterior.state import (
+    CONFIDENT_REWARD,
+    COST,
+    LATENCY,
+    REWARD,
+    Component,
+    ModelState,
+    empty_latencies,
+)
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import PublishedModel
 from bandit_router.settings import Settings, make_settings
@@ -32,22 +41,31 @@ from tests.store.examples import ARMS, DIM, SCHEMA, decision, learner_of
 RULE = EscalationRule(expensive="dear", epsilon=0.1)
 
 
-def view(**changes: Any) -> PublishedModel:
-    rewards = Posterior.empty(
+def empty_state() -> ModelState:
+    """What a worker with a cascade has learned of the arms: nothing yet."""
+    rewards = SufficientStatistics.empty(
         {arm.name: learner_of(None).priors(arm) for arm in ARMS},  # type: ignore[arg-type]
         schema_id=SCHEMA,
         noise_variance=0.25,
     )
-    usual: dict[str, Any] = {
-        "version": 7,
-        "arms_revision": 0,
-        "posterior": rewards,
-        "costs": rewards,
-        "arms": ARMS,
-        "latencies": empty_latencies(rewards),
-        "calibrators": empty_calibrators(rewards),
+    components: dict[str, Component] = {
+        REWARD: rewards,
+        COST: rewards,
+        LATENCY: empty_latencies(rewards),
+        CONFIDENT_REWARD: empty_calibrators(rewards),
     }
-    return PublishedModel(**(usual | changes))
+    return ModelState(components)
+
+
+def view(state: ModelState | None = None, arms: tuple[Arm, ...] = ARMS) -> PublishedModel:
+    """The published model of a state, by default of one that has seen nothing."""
+    return PublishedModel(version=7, arms_revision=0, state=(state or empty_state()).solve(), arms=arms)
+
+
+def calibrators_of(model: PublishedModel) -> Posterior:
+    """The solved calibrators of a published model that has them."""
+    assert model.state.calibrators is not None
+    return model.state.calibrators
 
 
 def asked(
@@ -96,7 +114,7 @@ def test_by_utility_a_retry_is_as_probable_as_it_is_the_better_of_the_two(
 
 
 def test_the_first_call_is_paid_for_and_the_retry_is_not() -> None:
-    scores = score_keep_and_retry(view().calibrators, ("cheap", "dear"), np.ones(DIM), 0.5, 0.01, 20.0)  # type: ignore[arg-type]
+    scores = score_keep_and_retry(calibrators_of(view()), ("cheap", "dear"), np.ones(DIM), 0.5, 0.01, 20.0)
     assert scores.cost_usd.tolist() == [0.0, 0.01]
     np.testing.assert_allclose(scores.utility, scores.mean - [0.0, 0.2])
 
@@ -111,17 +129,17 @@ def test_what_is_drawn_comes_as_often_as_it_says() -> None:
 
 
 def test_a_retry_that_paid_off_before_becomes_the_rule_where_confidence_is_low() -> None:
-    taught, rng = view(), np.random.default_rng(1)
-    assert taught.calibrators is not None
+    state, rng = empty_state(), np.random.default_rng(1)
+    assert state.calibrators is not None
     for _ in range(600):
         x = np.array([1.0, *rng.standard_normal(DIM - 1)])
         c = float(rng.random())
-        taught.calibrators.observe("cheap", append_confidence(x, c), float(rng.random() < c))
-        taught.calibrators.observe("dear", append_confidence(x, c), float(rng.random() < 0.9))
-    now = EscalationRule(expensive="dear", epsilon=0.0)
+        state.calibrators.observe("cheap", append_confidence(x, c), float(rng.random() < c))
+        state.calibrators.observe("dear", append_confidence(x, c), float(rng.random() < 0.9))
+    taught, now = view(state), EscalationRule(expensive="dear", epsilon=0.0)
     low, high = (
         now.pmf(
-            score_keep_and_retry(taught.calibrators, ("cheap", "dear"), np.eye(DIM)[0], c, 0.005, 20.0), c
+            score_keep_and_retry(calibrators_of(taught), ("cheap", "dear"), np.eye(DIM)[0], c, 0.005, 20.0), c
         )
         for c in (0.2, 0.98)
     )
@@ -221,11 +239,11 @@ def test_there_is_no_retry_past_a_deadline(
 @pytest.mark.parametrize(("left_s", "may"), [(1.0, False), (3.0, True)])
 def test_there_is_no_retry_that_would_miss_the_deadline(left_s: float, may: bool) -> None:
     """Four calls of five on the expensive arm take 2 s, the fifth 0.5 s; 80% in time are asked for."""
-    timed = view()
+    state = empty_state()
     for latency_s in (0.5, 2.0, 2.0, 2.0, 2.0):
-        timed.latencies.observe("dear", np.ones(DIM), latency_s)
+        state.latencies.observe("dear", np.ones(DIM), latency_s)
     answered = AnsweredDecision(decision=decision(), confidence=0.1, deadline=Deadline(left_s, 0.8))
-    found = explain_no_retry(timed, answered, "dear")
+    found = explain_no_retry(view(state), answered, "dear")
     says = "dear: 20.0% of its calls took at most the 1 s that are left, deadline_level is 0.8"
     assert found == (None if may else says)
 

@@ -22,7 +22,7 @@ from tests.evaluation.worlds import ARMED, ARMS, SPECS
 @pytest.fixture
 def log(tmp_path: Path) -> str:
     """A folder with a log of 600 rows."""
-    write_log(tmp_path / "log", [signalled(a_block(cost_weight=20.0))], posterior=a_prior())
+    write_log(tmp_path / "log", [signalled(a_block(cost_weight=20.0))], statistics=a_prior())
     return str(tmp_path / "log")
 
 
@@ -94,7 +94,7 @@ def test_the_table_and_the_page_are_written(call: Run, log: str, data: str, tmp_
 
 def test_refused_figures_are_hidden_unless_forced(call: Run, tmp_path: Path) -> None:
     block = a_block(n=40)
-    write_log(tmp_path / "short", [block], posterior=a_prior())
+    write_log(tmp_path / "short", [block], statistics=a_prior())
     asked = "evaluate", "--log", str(tmp_path / "short"), "--policy", "thompson", "--jobs", "1"
     shy, bold = call(*asked), call(*asked, "--force")
     assert "refused" in shy.out
@@ -199,7 +199,7 @@ def test_a_replay_that_fails_loses_nothing_else(call: Run, tmp_path: Path) -> No
     block = a_block()
     block.logged[5] = np.eye(4)[block.action[5]]  # without a floor there is no replay
     block.propensity[5] = 1.0
-    write_log(tmp_path / "floorless", [block], posterior=a_prior())
+    write_log(tmp_path / "floorless", [block], statistics=a_prior())
     asked = "evaluate", "--log", str(tmp_path / "floorless"), "-p", "thompson", "--replay", "1", "--jobs", "1"
     done = call(*asked, "--report", "page.html")
     assert "bound: " in done.error
@@ -221,7 +221,7 @@ def test_rows_left_out_are_in_the_json_and_on_the_page(call: Run, tmp_path: Path
     block = a_block()
     ids = make_ids(block)
     ids[7] = ids[6]
-    write_log(tmp_path / "log", [block], ids=[ids], posterior=a_prior())
+    write_log(tmp_path / "log", [block], ids=[ids], statistics=a_prior())
     asked = "evaluate", "--log", "log", "-p", "thompson", "--replay", "2", "--report", "page.html"
     assert as_json(call, *asked)["left_out"] == {"the id of a row before": {"count": 1, "first": [ids[6]]}}
     page = (tmp_path / "page.html").read_text("utf-8")

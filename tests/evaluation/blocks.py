@@ -10,7 +10,7 @@ import numpy as np
 from bandit_router.evaluation.block import Block, TargetBlock
 from bandit_router.evaluation.splits import FOLDS
 from bandit_router.posterior.arm_priors import make_level_prior
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.settings.learning import PosteriorSection
 from tests.evaluation.worlds import ARMS, always, make_world, softmax
 
@@ -61,7 +61,7 @@ def signalled(block: Block) -> Block:
     return replace(block, signals=tuple(made))
 
 
-def a_prior(dim: int = 3) -> Posterior:
+def a_prior(dim: int = 3) -> SufficientStatistics:
     """What the router of these logs believed before any reward."""
     prior = make_level_prior(PosteriorSection(weight_std=0.3), dim)
-    return Posterior.empty(dict.fromkeys(ARMS, prior), schema_id="test", noise_variance=0.09)
+    return SufficientStatistics.empty(dict.fromkeys(ARMS, prior), schema_id="test", noise_variance=0.09)

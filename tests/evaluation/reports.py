@@ -16,7 +16,7 @@ from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Contender, Plan, Simulation, simulate
 from bandit_router.policies import parse_policy
 from bandit_router.posterior.arm_priors import make_level_prior
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.settings.learning import PosteriorSection
 from tests.evaluation.blocks import a_block, split
 from tests.evaluation.simulation.streams import a_stream
@@ -44,7 +44,7 @@ def an_evaluation(
         if outcome in missing:
             block.outcomes[:, m] = np.nan
     prior = make_level_prior(PosteriorSection(weight_std=0.3), block.x.shape[1])
-    posterior = Posterior.empty(dict.fromkeys(arms, prior), schema_id="test", noise_variance=0.09)
+    posterior = SufficientStatistics.empty(dict.fromkeys(arms, prior), schema_id="test", noise_variance=0.09)
     names = {
         "thompson": "thompson",
         "linucb:alpha=0.5": NASTY_POLICY if arms == NASTY else "linucb:alpha=0.5",

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from bandit_router.errors import ConfigError, InvalidInput, RouterError, StoreError
 from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.logs.schema import SCHEMA, parquet
-from bandit_router.posterior.codec import decode_posterior, encode_posterior
+from bandit_router.posterior.codec import decode_statistics, encode_statistics
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
 from bandit_router.store.tables import routers, snapshots
@@ -69,7 +69,7 @@ def test_a_url_and_a_folder_give_the_same_bits(url: str, tmp_path: Path) -> None
     export_of(url, tmp_path / "log", rows_per_group=7)
     with open_log(tmp_path / "log") as one, open_log(url) as other:
         assert_equal(read_all(one), read_all(other))
-        assert encode_posterior(one.posterior()) == encode_posterior(other.posterior())
+        assert encode_statistics(one.statistics()) == encode_statistics(other.statistics())
         scratch = other.folder
         assert scratch.exists()
     assert not scratch.exists()
@@ -179,11 +179,11 @@ def test_log_json_says_what_log_it_is(url: str, tmp_path: Path) -> None:
         assert log.info["router"] == "default"
         assert (log.info["schema_id"], log.info["snapshot"]) == (schema_id, version)
         assert log.info["reward_weights"] == WEIGHTS
-        assert log.info["arms"] == list(log.posterior().arms)
-        assert log.info["dim"] == log.posterior().dim
+        assert log.info["arms"] == list(log.statistics().arms)
+        assert log.info["dim"] == log.statistics().dim
         snapshot = store.snapshot(version)
         assert snapshot is not None
-        assert encode_posterior(log.posterior()) == encode_posterior(decode_state(snapshot).rewards)
+        assert encode_statistics(log.statistics()) == encode_statistics(decode_state(snapshot).rewards)
 
 
 def test_several_pieces_are_one_log(url: str, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_an_empty_log_is_exported_and_read(url: str, tmp_path: Path) -> None:
     assert export_of(url, tmp_path / "log").rows == 0
     with open_log(tmp_path / "log") as log:
         assert (log.rows, log.pieces, log.arms, log.left_out) == (0, (), (), {})
-        assert log.info["dim"] == log.posterior().dim
+        assert log.info["dim"] == log.statistics().dim
 
 
 @pytest.mark.parametrize("blob", [b"nonsense", None])
@@ -227,7 +227,7 @@ def test_a_log_without_a_usable_snapshot_is_exported_without(
     with open_log(tmp_path / "log") as log:
         assert_equal(read_all(log), row_by_row(url, ids, log.arms))
         with pytest.raises(ConfigError, match="learned policies cannot be scored"):
-            log.posterior()
+            log.statistics()
 
 
 def test_a_router_that_is_not_there_is_an_error(url: str, tmp_path: Path) -> None:
@@ -313,4 +313,4 @@ def test_another_router_of_the_same_database_is_not_exported(url: str, tmp_path:
     assert json.loads((tmp_path / "log" / "log.json").read_text())["router"] == "other"
     assert not (tmp_path / "log" / "posterior.bin").exists()
     export_of(url, tmp_path / "mine")
-    assert decode_posterior((tmp_path / "mine" / "posterior.bin").read_bytes()).count.sum() > 0
+    assert decode_statistics((tmp_path / "mine" / "posterior.bin").read_bytes()).count.sum() > 0

@@ -24,9 +24,9 @@ from bandit_router.evaluation.logs.schema import pa, parquet
 from bandit_router.evaluation.logs.tables import make_ids, tabulate_block
 from bandit_router.evaluation.logs.write import write_log
 from bandit_router.evaluation.splits import FOLDS, assign_folds
-from bandit_router.posterior.codec import encode_posterior
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.codec import encode_statistics
 from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from tests.evaluation.blocks import a_block, signalled, split
 from tests.evaluation.logs import assert_equal, read_all
 
@@ -38,10 +38,11 @@ def known(block: Block) -> Block:
     return replace(block, order=np.arange(len(block)), fold=assign_folds(make_ids(block)))
 
 
-def posterior_of(block: Block) -> Posterior:
+def statistics_of(block: Block) -> SufficientStatistics:
     d = block.x.shape[1]
     prior = Prior(mean=np.zeros(d), precision=np.ones(d))
-    return Posterior.empty(dict.fromkeys(block.arms, prior), schema_id="synthetic", noise_variance=1.0)
+    priors = dict.fromkeys(block.arms, prior)
+    return SufficientStatistics.empty(priors, schema_id="synthetic", noise_variance=1.0)
 
 
 @st.composite
@@ -119,14 +120,14 @@ def test_ids_made_up_spread_evenly_over_the_folds() -> None:
 
 def test_a_posterior_goes_with_the_log(tmp_path: Path) -> None:
     block = a_block()
-    posterior = posterior_of(block)
-    write_log(tmp_path / "log", [block], posterior=posterior, router="mine", reward_weights={"error": 1.0})
+    statistics = statistics_of(block)
+    write_log(tmp_path / "log", [block], statistics=statistics, router="mine", reward_weights={"error": 1.0})
     with open_log(tmp_path / "log") as log:
-        assert encode_posterior(log.posterior()) == encode_posterior(posterior)
+        assert encode_statistics(log.statistics()) == encode_statistics(statistics)
         assert (log.info["router"], log.info["reward_weights"]) == ("mine", {"error": 1.0})
     (tmp_path / "log" / "posterior.bin").write_bytes(b"nonsense")
     with open_log(tmp_path / "log") as log, pytest.raises(SnapshotCorrupt, match="checksum"):
-        log.posterior()
+        log.statistics()
 
 
 def test_blocks_of_different_logs_are_refused(tmp_path: Path) -> None:

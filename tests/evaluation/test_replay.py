@@ -26,8 +26,9 @@ from bandit_router.policies.bandit import Fixed, LinUCB, Uniform
 from bandit_router.posterior.arm_priors import make_hyperprior, make_level_prior
 from bandit_router.posterior.hierarchical import Solution, solve_hierarchy
 from bandit_router.posterior.hierarchical_system import Hyperprior
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.online import OnlinePosterior
 from bandit_router.posterior.regression_sums import RegressionSums
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.routing.decide import score_arms
 from bandit_router.settings.learning import PosteriorSection
 from bandit_router.types import FloatArray, Scores
@@ -50,21 +51,21 @@ def live(world: World, runs: int) -> Live:
     """The policy learns in the world itself: the truth that a replay has to find."""
     earned = []
     for seed in range(runs):
-        rng, posterior, total = np.random.default_rng([1, seed]), a_prior(), 0.0
+        rng, learned, total = np.random.default_rng([1, seed]), OnlinePosterior(a_prior()), 0.0
         for _ in range(FIRST):
             c = rng.integers(len(world.contexts), size=1)
             x = world.contexts[c[0]]
-            scores = score_arms(posterior, ARMS, x, [0.0] * len(ARMS), 0.0)
+            scores = score_arms(learned.posterior, ARMS, x, [0.0] * len(ARMS), 0.0)
             action = sample(POLICY.pmf(scores), rng)
             reward = float(world.outcomes(rng, c, np.array([action]))[0, 0])
-            posterior.observe(ARMS[action], x, reward)
+            learned.observe(ARMS[action], x, reward)
             total += reward
         earned.append(total / FIRST)
     return Live(float(np.mean(earned)), float(np.std(earned) / np.sqrt(runs)))
 
 
 def played(
-    block: Block, policy: Policy = POLICY, seed: int = 0, prior: Posterior | None = None
+    block: Block, policy: Policy = POLICY, seed: int = 0, prior: SufficientStatistics | None = None
 ) -> ReplayResult:
     """One replay of a whole log."""
     rng = np.random.default_rng(seed)
@@ -274,10 +275,10 @@ def test_propensities_below_the_logged_pmf_do_not_stop_a_replay() -> None:
 # -- the posterior --------------------------------------------------------------------------------
 
 
-def prior_of(*arms: str) -> Posterior:
+def prior_of(*arms: str) -> SufficientStatistics:
     """A prior of these arms."""
     prior = make_level_prior(PosteriorSection(weight_std=0.3), 3)
-    return Posterior.empty(dict.fromkeys(arms, prior), schema_id="test", noise_variance=0.09)
+    return SufficientStatistics.empty(dict.fromkeys(arms, prior), schema_id="test", noise_variance=0.09)
 
 
 @dataclass(frozen=True)
@@ -307,7 +308,7 @@ def test_an_arm_that_the_posterior_does_not_know_starts_from_the_prior() -> None
     known, unknown = (played(block, prior=prior_of(*arms)) for arms in (ARMS, ARMS[:2]))
     assert known.figures == unknown.figures
     assert known.shares.tolist() == unknown.shares.tolist()
-    nobody = Posterior.empty({}, schema_id="test", noise_variance=0.09, dim=3)
+    nobody = SufficientStatistics.empty({}, schema_id="test", noise_variance=0.09, dim=3)
     with pytest.raises(InvalidInput, match="posterior of no arm"):
         played(block, prior=nobody)
 
@@ -329,7 +330,7 @@ def test_a_hierarchy_is_solved_when_it_knows_a_twentieth_more(monkeypatch: pytes
         solved.append(float(sums.weight.sum()))
         return solve_hierarchy(sums, prior_mean, hyper, warm)
 
-    monkeypatch.setattr("bandit_router.posterior.linear.solve_hierarchy", counted)
+    monkeypatch.setattr("bandit_router.posterior.sufficient_statistics.solve_hierarchy", counted)
     prior = prior_of(*ARMS)
     prior.hyperprior = make_hyperprior(PosteriorSection(model="hierarchical"))
     found = played(a_block(n=3000, uniform=True), prior=prior)

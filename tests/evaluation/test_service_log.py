@@ -76,7 +76,7 @@ def learned_truth(folder: Path, data: Dataset) -> FloatArray:
     """What LEARNED, scored by cross-fitted posteriors of the log, takes (QUERIES, K)."""
     with open_log(folder) as log:
         blocks = [piece.read() for piece in log.pieces]
-        prior = log.posterior().without_evidence()
+        prior = log.statistics().without_evidence()
         folds = reduce(operator.add, (learn_folds(block, prior) for block in blocks))
         pmf = [target_pmf(b, parse_policy(LEARNED), believe(b, folds.held_out())) for b in blocks]
         assert log.arms == tuple(sorted(data.models))

@@ -21,7 +21,8 @@ from bandit_router.evaluation.targets import (
     target_pmf,
 )
 from bandit_router.policies import parse_policy
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.base import Posterior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.routing.decide import score_arms
 from tests.evaluation.blocks import a_block, a_prior, signalled, split
 from tests.evaluation.worlds import ARMED, ARMS, SPECS
@@ -38,12 +39,12 @@ def some_away(block: Block) -> Block:
 
 def held_out_by_hand(block: Block, fold: int) -> Posterior:
     """The posterior of all other folds, one reward after another."""
-    posterior = a_prior().without_evidence()
+    statistics = a_prior().without_evidence()
     for i in np.flatnonzero(block.fold != fold):
         if not np.isnan(block.outcomes[i, 0]):
             arm = block.arms[block.action[i]]
-            posterior.observe(arm, block.x[i], float(block.outcomes[i, 0]), float(block.decided_at[i]))
-    return posterior
+            statistics.observe(arm, block.x[i], float(block.outcomes[i, 0]), float(block.decided_at[i]))
+    return statistics.solve()
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
@@ -119,8 +120,8 @@ def test_an_arm_that_the_posterior_has_not_heard_of_is_like_its_first() -> None:
     known = add_missing_arms(a_prior(), (*ARMS, "new"))
     assert known.arms == (*ARMS, "new")
     x = np.array([1.0, 0.3, -0.2])
-    mean, std = known.predict(x)
+    mean, std = known.solve().predict(x)
     assert (mean[-1], std[-1]) == (mean[0], std[0])
-    nobody = Posterior.empty({}, schema_id="test", noise_variance=0.1, dim=3)
+    nobody = SufficientStatistics.empty({}, schema_id="test", noise_variance=0.1, dim=3)
     with pytest.raises(InvalidInput, match="posterior of no arm"):
         add_missing_arms(nobody, ("new",))

@@ -72,7 +72,7 @@ def test_a_log_tells_what_its_router_has_learned(make_url_of_log: str, tmp_path:
     export_of(url, tmp_path / "log")
     for source in (url, tmp_path / "log"):
         with open_log(source) as log:
-            found = evidence_from_log(log, log.posterior(), {"small": "tiny"})
+            found = evidence_from_log(log, log.statistics(), {"small": "tiny"})
         assert sorted(found.arms) == sorted(a.replace("small", "tiny") for a in learned.arms)
         order = [found.arms.index(arm.replace("small", "tiny")) for arm in learned.arms]
         for mine, theirs in zip(
@@ -89,7 +89,7 @@ def test_a_log_without_list_prices_tells_nothing_of_costs(make_url_of_log: str, 
     (file,) = (tmp_path / "log").rglob("*.parquet")
     parquet.write_table(parquet.read_table(file).drop_columns(["list_cost_usd"]), file)
     with open_log(tmp_path / "log") as log:
-        found = evidence_from_log(log, log.posterior())
+        found = evidence_from_log(log, log.statistics())
     assert found.rewards.weight.sum() > 10
     assert not any(part.any() for part in found.costs)
 

@@ -14,30 +14,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.posterior.codec import FORMAT, MAGIC, decode_posterior, encode_posterior
+from bandit_router.posterior.codec import FORMAT, MAGIC, decode_statistics, encode_statistics
 from bandit_router.posterior.hierarchical_system import Hyperprior
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.regression_sums import RegressionSums
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStart
 
 
-def example(seed: int = 1, arms: int = 2, dim: int = 3, half_life_s: float | None = 20.0) -> Posterior:
-    """A posterior with uneven priors that has seen a few weighted rewards."""
+def example(
+    seed: int = 1, arms: int = 2, dim: int = 3, half_life_s: float | None = 20.0
+) -> SufficientStatistics:
+    """Statistics of a few weighted rewards, with uneven priors."""
     rng = np.random.default_rng(seed)
     priors = {
         f"arm-{k}": Prior(mean=rng.normal(size=dim), precision=rng.random(dim) + 0.1) for k in range(arms)
     }
-    posterior = Posterior.empty(
+    statistics = SufficientStatistics.empty(
         priors, schema_id="text-3·é", noise_variance=rng.random() + 0.01, half_life_s=half_life_s, dim=dim
     )
     for arm in priors:
         for _ in range(5):
-            posterior.observe(arm, rng.normal(size=dim), rng.random(), rng.random() * 100)
-    return posterior
+            statistics.observe(arm, rng.normal(size=dim), rng.random(), rng.random() * 100)
+    return statistics
 
 
-BLOB = encode_posterior(example())
+BLOB = encode_statistics(example())
 
 
 def sign(content: bytes) -> bytes:
@@ -45,7 +47,7 @@ def sign(content: bytes) -> bytes:
     return content + hashlib.sha256(content).digest()
 
 
-posteriors = st.builds(
+all_statistics = st.builds(
     example,
     seed=st.integers(0, 1000),
     arms=st.integers(0, 4),
@@ -54,70 +56,72 @@ posteriors = st.builds(
 )
 
 
-@given(posterior=posteriors)
-def test_decoding_gives_back_what_was_encoded(posterior: Posterior) -> None:
-    again = decode_posterior(encode_posterior(posterior))
+@given(statistics=all_statistics)
+def test_decoding_gives_back_what_was_encoded(statistics: SufficientStatistics) -> None:
+    again = decode_statistics(encode_statistics(statistics))
     for name in ("arms", "schema_id", "noise_variance", "half_life_s", "as_of"):
-        assert getattr(again, name) == getattr(posterior, name)
+        assert getattr(again, name) == getattr(statistics, name)
     for name in ("prior_mean", "prior_precision", "cross", "count"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(posterior, name))
-    np.testing.assert_array_equal(np.tril(again.second), np.tril(posterior.second))
+        np.testing.assert_array_equal(getattr(again, name), getattr(statistics, name))
+    np.testing.assert_array_equal(np.tril(again.second), np.tril(statistics.second))
     np.testing.assert_array_equal(again.second, again.second.transpose(0, 2, 1))
 
 
-@given(posterior=posteriors)
-def test_encoding_what_was_decoded_gives_the_same_bytes(posterior: Posterior) -> None:
-    blob = encode_posterior(posterior)
-    assert encode_posterior(decode_posterior(blob)) == blob
+@given(statistics=all_statistics)
+def test_encoding_what_was_decoded_gives_the_same_bytes(statistics: SufficientStatistics) -> None:
+    blob = encode_statistics(statistics)
+    assert encode_statistics(decode_statistics(blob)) == blob
 
 
-@given(posterior=posteriors)
-def test_a_decoded_posterior_predicts_as_the_solved_original(posterior: Posterior) -> None:
-    posterior.solve()
-    probe = np.linspace(-1.0, 1.0, posterior.dim)
+@given(statistics=all_statistics)
+def test_a_decoded_posterior_predicts_as_the_solved_original(statistics: SufficientStatistics) -> None:
+    probe = np.linspace(-1.0, 1.0, statistics.dim)
     np.testing.assert_array_equal(
-        decode_posterior(encode_posterior(posterior)).predict(probe), posterior.predict(probe)
+        decode_statistics(encode_statistics(statistics)).solve().predict(probe),
+        statistics.solve().predict(probe),
     )
 
 
 def test_a_decoded_posterior_can_be_added_to() -> None:
-    original, again = example(), decode_posterior(BLOB)
-    for posterior in (original, again):
-        posterior.observe("arm-0", np.ones(3), 1.0, 200.0)
-    assert encode_posterior(again) == encode_posterior(original)
+    original, again = example(), decode_statistics(BLOB)
+    for statistics in (original, again):
+        statistics.observe("arm-0", np.ones(3), 1.0, 200.0)
+    assert encode_statistics(again) == encode_statistics(original)
 
 
 def test_a_posterior_that_never_saw_an_event_keeps_its_open_clock() -> None:
     priors = {"a": Prior(mean=np.zeros(2), precision=np.ones(2))}
-    posterior = Posterior.empty(priors, schema_id="s1", noise_variance=0.1)
-    assert decode_posterior(encode_posterior(posterior)).as_of == -math.inf
+    statistics = SufficientStatistics.empty(priors, schema_id="s1", noise_variance=0.1)
+    assert decode_statistics(encode_statistics(statistics)).as_of == -math.inf
 
 
 def test_a_posterior_without_arms_survives_with_its_dimension() -> None:
-    again = decode_posterior(encode_posterior(Posterior.empty({}, schema_id="s1", noise_variance=0.1, dim=7)))
+    again = decode_statistics(
+        encode_statistics(SufficientStatistics.empty({}, schema_id="s1", noise_variance=0.1, dim=7))
+    )
     assert (again.arms, again.dim) == ((), 7)
 
 
 def test_unusable_sums_survive_so_that_quarantine_can_see_them() -> None:
-    posterior = example()
-    posterior.cross[0, 0] = math.nan
-    assert math.isnan(decode_posterior(encode_posterior(posterior)).cross[0, 0])
+    statistics = example()
+    statistics.cross[0, 0] = math.nan
+    assert math.isnan(decode_statistics(encode_statistics(statistics)).cross[0, 0])
 
 
 # -- the layout ------------------------------------------------------------------------------------
 
 
 def test_the_layout_is_the_documented_one() -> None:
-    posterior = example()
+    statistics = example()
     magic, version, length = struct.unpack_from("<4sHI", BLOB)
     assert (magic, version) == (b"BRPS", 3)
     header = json.loads(BLOB[10 : 10 + length])
     assert header["arms"] == ["arm-0", "arm-1"]
     assert header["count"] == [5, 5]
     numbers = np.frombuffer(BLOB[10 + length : -32], "<f8")
-    triangles = [second[i, j] for second in posterior.second for i in range(3) for j in range(i + 1)]
-    before = posterior.prior_mean, posterior.prior_precision, posterior.cross
-    parts = *before, np.array(triangles), posterior.square
+    triangles = [second[i, j] for second in statistics.second for i in range(3) for j in range(i + 1)]
+    before = statistics.prior_mean, statistics.prior_precision, statistics.cross
+    parts = *before, np.array(triangles), statistics.square
     np.testing.assert_array_equal(numbers, np.concatenate([part.ravel() for part in parts]))
     assert hashlib.sha256(BLOB[:-32]).digest() == BLOB[-32:]
 
@@ -138,43 +142,43 @@ _FORMAT_2 = base64.b64decode(
 )
 
 
-def a_small_posterior() -> Posterior:
+def small_statistics() -> SufficientStatistics:
     priors = {"a": Prior(mean=np.array([0.5, 0.0]), precision=np.array([4.0, 25.0]))}
-    posterior = Posterior.empty(priors, schema_id="s1", noise_variance=0.25, half_life_s=60.0)
-    posterior.observe("a", np.array([1.0, -2.0]), 0.75, 8.0)
-    return posterior
+    statistics = SufficientStatistics.empty(priors, schema_id="s1", noise_variance=0.25, half_life_s=60.0)
+    statistics.observe("a", np.array([1.0, -2.0]), 0.75, 8.0)
+    return statistics
 
 
 def test_format_1_is_still_read() -> None:
     """A database that an earlier version wrote must stay verifiable."""
-    old, same = decode_posterior(_FORMAT_1), a_small_posterior()
+    old, same = decode_statistics(_FORMAT_1), small_statistics()
     assert old.hyperprior is None
     for name in ("prior_mean", "prior_precision", "second", "cross", "count"):
         np.testing.assert_array_equal(getattr(old, name), getattr(same, name))
-    assert old.predict(np.array([1.0, 1.0])) == same.predict(np.array([1.0, 1.0]))
+    assert old.solve().predict(np.array([1.0, 1.0])) == same.solve().predict(np.array([1.0, 1.0]))
     assert (old.as_of, old.half_life_s, old.noise_variance) == (8.0, 60.0, 0.25)
 
 
 def test_format_2_is_still_read() -> None:
-    old, same = decode_posterior(_FORMAT_2), a_small_posterior()
+    old, same = decode_statistics(_FORMAT_2), small_statistics()
     assert old.warm is None
-    assert encode_posterior(old) == encode_posterior(same)
+    assert encode_statistics(old) == encode_statistics(same)
 
 
 def test_format_3_stays_what_it_is() -> None:
     assert FORMAT == 3
-    digest = hashlib.sha256(encode_posterior(a_small_posterior())).hexdigest()
+    digest = hashlib.sha256(encode_statistics(small_statistics())).hexdigest()
     assert digest == "0b2e1bd2ee2c2642468d7ce1ec9c50bcb0c3138538105475a8f910f6cdccd3d8"
 
 
 def test_a_warm_start_survives() -> None:
-    posterior, other = a_small_posterior(), a_small_posterior()
+    statistics, other = small_statistics(), small_statistics()
     sums = RegressionSums(other.second, other.cross, other.square, other.second[:, 0, 0])
-    posterior.warm = WarmStart(sums, 0.5, 1e9)
-    again = decode_posterior(encode_posterior(posterior))
-    assert posterior.warm.equals(again.warm)
-    np.testing.assert_array_equal(again.predict(np.ones(2)), posterior.predict(np.ones(2)))
-    assert not np.array_equal(again.predict(np.ones(2)), other.predict(np.ones(2)))
+    statistics.warm = WarmStart(sums, 0.5, 1e9)
+    again = decode_statistics(encode_statistics(statistics))
+    assert statistics.warm.equals(again.warm)
+    np.testing.assert_array_equal(again.solve().predict(np.ones(2)), statistics.solve().predict(np.ones(2)))
+    assert not np.array_equal(again.solve().predict(np.ones(2)), other.solve().predict(np.ones(2)))
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -187,16 +191,17 @@ def test_a_hyperprior_survives(known: bool) -> None:
         noise_std=0.4,
         arm_variance_known=known,
     )
-    posterior = Posterior.empty(
+    statistics = SufficientStatistics.empty(
         dict.fromkeys("ab", Prior(mean=np.array([0.5, 0.0]), precision=np.ones(2))),
         schema_id="s1",
         noise_variance=0.16,
         hyperprior=hyperprior,
     )
-    posterior.observe("b", np.array([1.0, -2.0]), 0.75)
-    again = decode_posterior(encode_posterior(posterior))
+    statistics.observe("b", np.array([1.0, -2.0]), 0.75)
+    again = decode_statistics(encode_statistics(statistics))
     assert again.hyperprior == hyperprior
-    for mine, theirs in zip(posterior.predict(np.ones(2)), again.predict(np.ones(2)), strict=True):
+    predictions = (s.solve().predict(np.ones(2)) for s in (statistics, again))
+    for mine, theirs in zip(*predictions, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -208,18 +213,18 @@ def test_a_changed_byte_anywhere_is_corruption(position: int, flip: int) -> None
     blob = bytearray(BLOB)
     blob[position] ^= flip
     with pytest.raises(SnapshotCorrupt):
-        decode_posterior(bytes(blob))
+        decode_statistics(bytes(blob))
 
 
 @given(length=st.integers(0, len(BLOB) - 1))
 def test_a_truncated_snapshot_is_corruption(length: int) -> None:
     with pytest.raises(SnapshotCorrupt):
-        decode_posterior(BLOB[:length])
+        decode_statistics(BLOB[:length])
 
 
 def test_a_snapshot_with_bytes_added_is_corruption() -> None:
     with pytest.raises(SnapshotCorrupt):
-        decode_posterior(BLOB + b"\0")
+        decode_statistics(BLOB + b"\0")
 
 
 def test_another_format_version_is_refused_and_named() -> None:
@@ -228,12 +233,12 @@ def test_another_format_version_is_refused_and_named() -> None:
     with pytest.raises(
         SnapshotCorrupt, match=r"format b'BRPS' 4, this package reads b'BRPS' \(1, 2, 3\).*rebuild"
     ):
-        decode_posterior(sign(bytes(content)))
+        decode_statistics(sign(bytes(content)))
 
 
 def test_another_magic_is_refused_and_named() -> None:
     with pytest.raises(SnapshotCorrupt, match="ABCD"):
-        decode_posterior(sign(b"ABCD" + BLOB[4:-32]))
+        decode_statistics(sign(b"ABCD" + BLOB[4:-32]))
 
 
 class Bomb:
@@ -248,9 +253,9 @@ def test_a_signed_pickle_is_refused_and_never_run() -> None:
     with pytest.raises(SystemExit):
         pickle.loads(bomb)
     with pytest.raises(SnapshotCorrupt):
-        decode_posterior(sign(bomb))
+        decode_statistics(sign(bomb))
     with pytest.raises(SnapshotCorrupt):
-        decode_posterior(sign(struct.pack("<4sHI", MAGIC, FORMAT, len(bomb)) + bomb))
+        decode_statistics(sign(struct.pack("<4sHI", MAGIC, FORMAT, len(bomb)) + bomb))
 
 
 def faulty(numbers: int = 2 * (3 * 3 + 6 + 1), **changes: Any) -> bytes:
@@ -261,7 +266,7 @@ def faulty(numbers: int = 2 * (3 * 3 + 6 + 1), **changes: Any) -> bytes:
 
 
 def test_a_signed_snapshot_is_read_when_header_and_numbers_agree() -> None:
-    assert decode_posterior(faulty()).arms == ("arm-0", "arm-1")
+    assert decode_statistics(faulty()).arms == ("arm-0", "arm-1")
 
 
 @pytest.mark.parametrize(
@@ -284,4 +289,4 @@ def test_a_signed_snapshot_is_read_when_header_and_numbers_agree() -> None:
 )
 def test_a_signed_snapshot_that_makes_no_sense_is_corruption(blob: bytes) -> None:
     with pytest.raises(SnapshotCorrupt, match="rebuild"):
-        decode_posterior(blob)
+        decode_statistics(blob)

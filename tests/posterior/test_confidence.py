@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from bandit_router.posterior.arm_priors import make_hyperprior, make_level_prior
 from bandit_router.posterior.confidence import CONFIDENCE_FEATURES, append_confidence, empty_calibrators
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.settings.learning import PosteriorSection
 
 DIM = 4
 
 
-def rewards(mean: float = 0.7) -> Posterior:
+def rewards(mean: float = 0.7) -> SufficientStatistics:
     section = PosteriorSection(prior_mean=mean)
-    return Posterior.empty(
+    return SufficientStatistics.empty(
         dict.fromkeys(("cheap", "dear"), make_level_prior(section, DIM)),
         schema_id="s",
         noise_variance=section.noise_std**2,
@@ -43,8 +43,9 @@ def test_before_any_feedback_a_confidence_says_nothing_and_the_rewards_prior_cou
     blank = empty_calibrators(rewards(0.6))
     assert blank.arms == ("cheap", "dear")
     assert blank.half_life_s == 30.0
+    posterior = blank.solve()
     for confidence in (0.0, 0.5, 1.0):
-        mean, std = blank.predict(append_confidence(np.ones(DIM), confidence))
+        mean, std = posterior.predict(append_confidence(np.ones(DIM), confidence))
         assert mean == pytest.approx([0.6, 0.6])
         assert (std > 0).all()
 
@@ -59,6 +60,7 @@ def test_an_overconfident_model_is_calibrated_whatever_the_scale_of_x(scale: flo
     good = (rng.random(c.size) < 2 * c - 1).astype(float)
     z = np.array([append_confidence(*row) for row in zip(x, c.tolist(), strict=True)])
     calibrators.observe_many("cheap", z, good, np.zeros(c.size))
+    posterior = calibrators.solve()
     for confidence in (0.72, 0.8, 0.9, 0.97):
-        mean, _ = calibrators.predict(append_confidence(np.eye(DIM)[0], confidence))
+        mean, _ = posterior.predict(append_confidence(np.eye(DIM)[0], confidence))
         assert mean[0] == pytest.approx(2 * confidence - 1, abs=0.06)  # the curve of z bends a little

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from bandit_router.errors import InvalidInput, SnapshotCorrupt
 from bandit_router.posterior.codec import (
     decode_latencies,
-    decode_posterior,
+    decode_statistics,
     encode_latencies,
-    encode_posterior,
+    encode_statistics,
 )
 from bandit_router.posterior.latency import ACCURACY, BINS, GAMMA, SMALLEST_S, Latencies
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.types import METRICS, FloatArray
 
 ARMS = ("a", "b")
@@ -175,7 +175,7 @@ def test_revising_equals_having_seen_the_new_latency_and_can_be_reverted(
 def test_forgetting_is_that_of_the_posterior(log: list[Timed], later: float) -> None:
     """The weight of an arm's latencies is what the posterior's S has for a context of ones."""
     prior = Prior(mean=np.zeros(1), precision=np.ones(1))
-    posterior = Posterior.empty(
+    posterior = SufficientStatistics.empty(
         dict.fromkeys(ARMS, prior), schema_id="s", noise_variance=1.0, half_life_s=20.0
     )
     latencies = fold(log, 20.0)
@@ -246,10 +246,10 @@ def test_a_changed_byte_anywhere_is_corruption(position: int, flip: int) -> None
 
 
 def test_a_posterior_is_not_taken_for_latencies_nor_the_other_way_round() -> None:
-    posterior = encode_posterior(Posterior.empty({}, schema_id="s", noise_variance=1.0, dim=1))
+    posterior = encode_statistics(SufficientStatistics.empty({}, schema_id="s", noise_variance=1.0, dim=1))
     wrong: tuple[tuple[Callable[[bytes], object], bytes], ...] = (
         (decode_latencies, posterior),
-        (decode_posterior, BLOB),
+        (decode_statistics, BLOB),
     )
     for read, blob in wrong:
         with pytest.raises(SnapshotCorrupt, match="this package reads"):

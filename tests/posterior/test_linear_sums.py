@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bandit_router.errors import InvalidInput
-from bandit_router.posterior.codec import encode_posterior
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.codec import encode_statistics
+from bandit_router.posterior.online import OnlinePosterior
 from bandit_router.posterior.prior import Prior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from tests.oracles import Row, regress_rows
 
 ARMS = ("a", "b")
@@ -29,36 +30,38 @@ rows = st.builds(Row, arm=st.sampled_from(ARMS), x=contexts, reward=rewards, at=
 logs = st.lists(rows, max_size=8)
 
 
-def empty(half_life_s: float | None) -> Posterior:
+def empty(half_life_s: float | None) -> SufficientStatistics:
     priors = dict.fromkeys(ARMS, PRIOR)
-    return Posterior.empty(priors, schema_id="s1", noise_variance=NOISE, half_life_s=half_life_s)
+    return SufficientStatistics.empty(priors, schema_id="s1", noise_variance=NOISE, half_life_s=half_life_s)
 
 
-def fold(seen: Iterable[Row], half_life_s: float | None) -> Posterior:
-    posterior = empty(half_life_s)
+def fold(seen: Iterable[Row], half_life_s: float | None) -> SufficientStatistics:
+    statistics = empty(half_life_s)
     for row in seen:
-        posterior.observe(*row)
-    return posterior
+        statistics.observe(*row)
+    return statistics
 
 
-def assert_same(posterior: Posterior, other: Posterior) -> None:
+def assert_same(statistics: SufficientStatistics, other: SufficientStatistics) -> None:
     """Equal counts; equal sums and predictions to 1e-9, all as of the same moment."""
-    now = max(posterior.as_of, other.as_of)
-    posterior.advance(now)
+    now = max(statistics.as_of, other.as_of)
+    statistics.advance(now)
     other.advance(now)
-    np.testing.assert_array_equal(posterior.count, other.count)
-    np.testing.assert_allclose(posterior.second, other.second, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(posterior.cross, other.cross, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(statistics.count, other.count)
+    np.testing.assert_allclose(statistics.second, other.second, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(statistics.cross, other.cross, rtol=1e-9, atol=1e-9)
+    one, two = statistics.solve(), other.solve()
     for probe in PROBES:
-        np.testing.assert_allclose(posterior.predict(probe), other.predict(probe), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(one.predict(probe), two.predict(probe), rtol=1e-9, atol=1e-9)
 
 
 @half_lives
 @given(log=logs)
 def test_the_posterior_is_weighted_regression_on_the_log(log: list[Row], half_life_s: float | None) -> None:
-    posterior = fold(log, half_life_s)
+    statistics = fold(log, half_life_s)
     now = max((row.at for row in log), default=0.0)
-    posterior.advance(now)
+    statistics.advance(now)
+    posterior = statistics.solve()
     for probe in PROBES:
         mean, std = posterior.predict(probe)
         for k, arm in enumerate(ARMS):
@@ -79,15 +82,30 @@ def test_any_order_of_the_log_gives_the_same_posterior(
 
 @half_lives
 @given(log=logs, asked=st.lists(st.booleans(), min_size=8, max_size=8))
-def test_predicting_along_the_way_changes_nothing(
+def test_solving_along_the_way_changes_nothing(
     log: list[Row], asked: list[bool], half_life_s: float | None
 ) -> None:
     live = empty(half_life_s)
-    for row, predicts in zip(log, asked, strict=False):
-        if predicts:
-            live.predict(PROBES[0])
+    for row, solves in zip(log, asked, strict=False):
+        if solves:
+            live.solve()
         live.observe(*row)
     assert_same(live, fold(log, half_life_s))
+
+
+@half_lives
+@given(log=logs)
+def test_an_online_posterior_is_at_every_step_the_one_that_is_solved(
+    log: list[Row], half_life_s: float | None
+) -> None:
+    online = OnlinePosterior(empty(half_life_s))
+    for row in log:
+        online.observe(*row)
+        solved = online.statistics.solve()
+        for probe in PROBES:
+            np.testing.assert_allclose(
+                online.posterior.predict(probe), solved.predict(probe), rtol=1e-9, atol=1e-9
+            )
 
 
 @half_lives
@@ -118,9 +136,9 @@ def test_any_split_over_workers_merges_to_the_same_posterior(
 @half_lives
 @given(log=logs, row=rows)
 def test_retracting_undoes_observing(log: list[Row], row: Row, half_life_s: float | None) -> None:
-    posterior = fold([*log, row], half_life_s)
-    posterior.retract(*row)
-    assert_same(posterior, fold(log, half_life_s))
+    statistics = fold([*log, row], half_life_s)
+    statistics.retract(*row)
+    assert_same(statistics, fold(log, half_life_s))
 
 
 @half_lives
@@ -128,9 +146,9 @@ def test_retracting_undoes_observing(log: list[Row], row: Row, half_life_s: floa
 def test_revising_equals_having_seen_the_new_reward(
     log: list[Row], row: Row, new: float, half_life_s: float | None
 ) -> None:
-    posterior = fold([row, *log], half_life_s)
-    posterior.revise(row.arm, row.x, row.reward, new, row.at)
-    assert_same(posterior, fold([row._replace(reward=new), *log], half_life_s))
+    statistics = fold([row, *log], half_life_s)
+    statistics.revise(row.arm, row.x, row.reward, new, row.at)
+    assert_same(statistics, fold([row._replace(reward=new), *log], half_life_s))
 
 
 @half_lives
@@ -138,10 +156,10 @@ def test_revising_equals_having_seen_the_new_reward(
 def test_revising_and_reverting_changes_nothing(
     log: list[Row], row: Row, new: float, half_life_s: float | None
 ) -> None:
-    posterior = fold([row, *log], half_life_s)
-    posterior.revise(row.arm, row.x, row.reward, new, row.at)
-    posterior.revise(row.arm, row.x, new, row.reward, row.at)
-    assert_same(posterior, fold([row, *log], half_life_s))
+    statistics = fold([row, *log], half_life_s)
+    statistics.revise(row.arm, row.x, row.reward, new, row.at)
+    statistics.revise(row.arm, row.x, new, row.reward, row.at)
+    assert_same(statistics, fold([row, *log], half_life_s))
 
 
 def test_the_same_reward_observed_twice_counts_twice() -> None:
@@ -156,9 +174,9 @@ def test_the_same_reward_observed_twice_counts_twice() -> None:
 
 def test_merging_leaves_both_parts_alone() -> None:
     one, two = fold([Row("a", np.ones(3), 1.0, 5.0)], 20.0), fold([Row("b", np.ones(3), 0.0, 90.0)], 20.0)
-    before = encode_posterior(one), encode_posterior(two)
+    before = encode_statistics(one), encode_statistics(two)
     one.merge(two)
-    assert (encode_posterior(one), encode_posterior(two)) == before
+    assert (encode_statistics(one), encode_statistics(two)) == before
 
 
 @pytest.mark.parametrize("changed", ["arms", "schema_id", "noise_variance", "half_life_s", "prior"])
@@ -170,7 +188,7 @@ def test_only_posteriors_of_one_kind_merge(changed: str) -> None:
         priors["b"] = Prior(mean=PRIOR.mean + 0.1, precision=PRIOR.precision)
     if changed in others:
         settings[changed] = others[changed]
-    other = Posterior.empty(priors, **settings)  # type: ignore[arg-type]
+    other = SufficientStatistics.empty(priors, **settings)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="merge like with like"):
         empty(20.0).merge(other)
 
@@ -184,47 +202,48 @@ PRIOR_STD = np.sqrt(PROBES**2 @ (1 / PRIOR.precision))
 def test_no_width_outgrows_the_prior_however_long_the_wait(
     log: list[Row], half_life_s: float, elapsed: float
 ) -> None:
-    posterior = fold(log, half_life_s)
-    posterior.advance(100.0 + elapsed)
+    statistics = fold(log, half_life_s)
+    statistics.advance(100.0 + elapsed)
+    posterior = statistics.solve()
     for probe, bound in zip(PROBES, PRIOR_STD, strict=True):
         assert (posterior.predict(probe)[1] <= bound * (1 + 1e-9)).all()
 
 
 def test_a_direction_that_is_never_seen_again_returns_to_the_prior() -> None:
-    posterior = empty(10.0)
-    posterior.observe("a", PROBES[1], 1.0, 0.0)
+    statistics = empty(10.0)
+    statistics.observe("a", PROBES[1], 1.0, 0.0)
     widths = []
     for second in range(1, 1001):
-        posterior.observe("a", PROBES[0], 1.0, float(second))
-        widths.append(posterior.predict(PROBES[1])[1][0])
+        statistics.observe("a", PROBES[0], 1.0, float(second))
+        widths.append(statistics.solve().predict(PROBES[1])[1][0])
     assert max(widths) <= PRIOR_STD[1] * (1 + 1e-9)
     assert widths[0] < widths[10] < widths[100]
-    mean, std = posterior.predict(PROBES[1])
+    mean, std = statistics.solve().predict(PROBES[1])
     assert mean[0] == pytest.approx(PRIOR.mean[1], rel=1e-9)
     assert std[0] == pytest.approx(PRIOR_STD[1], rel=1e-9)
 
 
 def test_evidence_counts_half_after_one_half_life() -> None:
-    posterior = fold([Row("a", PROBES[0], 1.0, 0.0)], 20.0)
-    posterior.advance(20.0)
-    assert posterior.second[0, 0, 0] == 0.5
-    assert posterior.cross[0, 0] == 0.5
+    statistics = fold([Row("a", PROBES[0], 1.0, 0.0)], 20.0)
+    statistics.advance(20.0)
+    assert statistics.second[0, 0, 0] == 0.5
+    assert statistics.cross[0, 0] == 0.5
 
 
 def test_the_reference_time_is_the_newest_event_of_a_batch() -> None:
-    posterior = empty(20.0)
-    posterior.observe_many("a", PROBES[:3], np.ones(3), np.array([5.0, 70.0, 30.0]))
-    assert posterior.as_of == 70.0
+    statistics = empty(20.0)
+    statistics.observe_many("a", PROBES[:3], np.ones(3), np.array([5.0, 70.0, 30.0]))
+    assert statistics.as_of == 70.0
 
 
 def test_the_reference_time_never_moves_back() -> None:
-    posterior = fold([Row("a", PROBES[0], 1.0, 50.0)], 20.0)
-    before = encode_posterior(posterior)
-    posterior.advance(10.0)
-    assert encode_posterior(posterior) == before
+    statistics = fold([Row("a", PROBES[0], 1.0, 50.0)], 20.0)
+    before = encode_statistics(statistics)
+    statistics.advance(10.0)
+    assert encode_statistics(statistics) == before
 
 
 def test_without_a_half_life_evidence_keeps_its_weight() -> None:
-    posterior = fold([Row("a", PROBES[0], 1.0, 0.0)], None)
-    posterior.advance(1e12)
-    assert posterior.second[0, 0, 0] == 1.0
+    statistics = fold([Row("a", PROBES[0], 1.0, 0.0)], None)
+    statistics.advance(1e12)
+    assert statistics.second[0, 0, 0] == 1.0

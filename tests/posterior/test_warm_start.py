@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandit_router.posterior.hierarchical_system import Hyperprior
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.regression_sums import RegressionSums, align_sums
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStart, WarmStartEvidence, evidence_from_labels
 from bandit_router.types import FloatArray
 
 HYPER = Hyperprior(level_std=0.3, arm_std=0.15, common_variance=0.02, arm_variance=0.005, noise_std=0.3)
 
 
-def posterior_of(arms: tuple[str, ...], hyperprior: Hyperprior | None, dim: int = 3) -> Posterior:
+def statistics_of(arms: tuple[str, ...], hyperprior: Hyperprior | None, dim: int = 3) -> SufficientStatistics:
     prior = Prior(mean=np.full(dim, 0.5), precision=np.full(dim, 2.0))
-    return Posterior.empty(
+    return SufficientStatistics.empty(
         dict.fromkeys(arms, prior), schema_id="s", noise_variance=0.09, hyperprior=hyperprior
     )
 
@@ -43,7 +43,7 @@ def test_labelled_queries_are_the_sums_of_every_arm_on_every_query() -> None:
     x, reward, root = labels(1)
     found = evidence_from_labels(("a", "b", "c"), "s", x, reward, root, "labels")
     for k, arm in enumerate(found.arms):
-        alone = posterior_of(("a", "b", "c"), None)
+        alone = statistics_of(("a", "b", "c"), None)
         alone.observe_many(arm, x, reward[:, k], np.zeros(len(x)))
         np.testing.assert_allclose(found.rewards.second[k], alone.second[k])
         np.testing.assert_allclose(found.rewards.cross[k], alone.cross[k])
@@ -99,35 +99,35 @@ def test_a_warm_start_predicts_as_if_its_rows_had_been_seen(
 ) -> None:
     arms, x = ("a", "b", "c"), labels(seed)[0][0]
     sums = evidence(seed).rewards
-    warm, seen = posterior_of(arms, hyper), posterior_of(arms, hyper)
+    warm, seen = statistics_of(arms, hyper), statistics_of(arms, hyper)
     warm.warm = WarmStart(sums, weight, 0.0)
     seen.second, seen.cross, seen.square = (weight * part for part in sums[:3])
-    for mine, theirs in zip(warm.predict(x), seen.predict(x), strict=True):
+    for mine, theirs in zip(warm.solve().predict(x), seen.solve().predict(x), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-9)
     assert warm.count.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("hyper", [None, HYPER])
 def test_a_warm_start_stays_through_copies_and_new_arms(hyper: Hyperprior | None) -> None:
-    posterior = posterior_of(("a", "b"), hyper)
-    posterior.warm = WarmStart(evidence(arms=("a", "b")).rewards, 1.0, 0.0)
-    posterior.observe("b", np.array([1.0, 0.5, 0.5]), 0.25, 5.0)
+    statistics = statistics_of(("a", "b"), hyper)
+    statistics.warm = WarmStart(evidence(arms=("a", "b")).rewards, 1.0, 0.0)
+    statistics.observe("b", np.array([1.0, 0.5, 0.5]), 0.25, 5.0)
     x = np.array([1.0, -0.5, 2.0])
-    before = posterior.predict(x)[0]
-    assert posterior.copy().predict(x)[0].tolist() == before.tolist()
-    blank = posterior.without_evidence()
-    assert posterior.warm.equals(blank.warm)
-    more = posterior.with_arm("c", Prior(mean=np.full(3, 0.5), precision=np.full(3, 2.0)))
+    before = statistics.solve().predict(x)[0]
+    assert statistics.copy().solve().predict(x)[0].tolist() == before.tolist()
+    blank = statistics.without_evidence()
+    assert statistics.warm.equals(blank.warm)
+    more = statistics.with_arm("c", Prior(mean=np.full(3, 0.5), precision=np.full(3, 2.0)))
     assert more.warm is not None
     np.testing.assert_array_equal(more.warm.sums.cross[2], 0.0)
     if hyper is None:
-        np.testing.assert_allclose(more.predict(x)[0][:2], before)
-    merged = posterior.merge(posterior.without_evidence())
-    np.testing.assert_allclose(merged.predict(x)[0], before)
+        np.testing.assert_allclose(more.solve().predict(x)[0][:2], before)
+    merged = statistics.merge(statistics.without_evidence())
+    np.testing.assert_allclose(merged.solve().predict(x)[0], before)
 
 
 def test_posteriors_of_different_warm_starts_do_not_merge() -> None:
-    one, other = posterior_of(("a", "b"), HYPER), posterior_of(("a", "b"), HYPER)
+    one, other = statistics_of(("a", "b"), HYPER), statistics_of(("a", "b"), HYPER)
     one.warm = WarmStart(evidence(arms=("a", "b")).rewards, 1.0, 0.0)
     with pytest.raises(ValueError, match="merge like with like"):
         one.merge(other)

@@ -279,3 +279,16 @@ def test_a_router_that_is_switched_to_cascades_learns_from_its_log(open_router: 
     report = on.verify()
     assert report.ok, report.problems
     assert report.counted["confidences"] == 1
+
+
+def test_a_cascade_goes_on_while_the_newest_snapshot_is_of_a_worker_without_one(
+    open_on_either: OpenRouter,
+) -> None:
+    cascading = open_on_either(policy=CASCADE, cascade=ALWAYS)
+    first = cascading.route("a")
+    open_on_either(policy=CASCADE).rebuild()
+    cascading.refresh()
+    assert cascading.snapshot > first.snapshot
+    escalation = cascading.escalate(first, confidence=0.75)
+    assert not escalation.accepted
+    assert escalation.p_good == pytest.approx(cascading.settings.posterior.prior_mean, abs=1e-6)

@@ -123,7 +123,7 @@ def estimates(url: str, *specs: str) -> dict[str, tuple[float, float]]:
             log.arms,
             {spec: parse_policy(spec) for spec in specs},
             rows=log.rows,
-            prior=log.posterior(),
+            prior=log.statistics(),
             estimators=("snips",),
             headline="snips",
         )

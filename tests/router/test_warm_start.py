@@ -67,12 +67,13 @@ def test_calibration_says_what_a_warm_start_turned_out_to_be_of(open_on_either: 
     assert router.calibration().warm_start is None
     router.warm_start(labels(router))
     assert router.calibration().warm_start is WarmStartVerdict.SAME
-    assert min(router._published.posterior.reward_counts) >= 60
+    assert min(router._published.state.rewards.reward_counts) >= 60
     for i in range(30):  # "large" was labelled as good
         router.feedback(router.route(f"query {i}", arms=["large"]).id, quality=0.1)
     router.learn()
     assert router.calibration().warm_start is not WarmStartVerdict.SAME
-    assert router._published.posterior.reward_counts.tolist() == [30, 0]  # so that "small" is on trial again
+    counts = router._published.state.rewards.reward_counts
+    assert counts.tolist() == [30, 0]  # so that "small" is on trial again
     assert router.verify().ok, router.verify().problems
 
 

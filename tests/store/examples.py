@@ -13,9 +13,9 @@ import uuid_utils
 from sqlalchemy import Table, func, select
 
 from bandit_router.learning.learner import NAMES, Learner
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import decode_state, encode_state
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.observations import CountedValues, read_observations
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import Committed, WriteRequest
@@ -156,7 +156,7 @@ def counted_rows(store: Store, quantity: str = "reward") -> int:
         return log.counted(head.generation).get(quantity, 0)
 
 
-def posterior_of(store: Store) -> Posterior:
+def posterior_of(store: Store) -> SufficientStatistics:
     """The newest published posterior of rewards."""
     return decode_state(store.published()[2]).rewards
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bandit_router.learning.audit import audit_store
 from bandit_router.posterior.state import decode_state
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.store import Store
 from bandit_router.types import Decision
 from tests.store.examples import (
@@ -213,7 +214,7 @@ def test_a_reset_that_leaves_the_record_is_noticed(store: Store) -> None:
 def test_a_reset_that_leaves_the_sums_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     taught(store)
     with monkeypatch.context() as broken:
-        broken.setattr("bandit_router.posterior.linear.Posterior.forget", lambda *_: None)
+        broken.setattr(SufficientStatistics, "forget", lambda *_: None)
         reset(store)
     assert not audit_store(store).ok
 

@@ -17,8 +17,8 @@ from sqlalchemy import insert, select, text
 
 from bandit_router.learning.audit import audit_store
 from bandit_router.posterior.confidence import append_confidence
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import decode_state
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, escalations, feedback, pending
 from bandit_router.store.write_requests import WriteRequest
@@ -205,7 +205,7 @@ def cascading(store: Store) -> Store:
     return store
 
 
-def calibrators_of(store: Store) -> Posterior:
+def calibrators_of(store: Store) -> SufficientStatistics:
     found = decode_state(store.published()[2]).calibrators
     assert found is not None
     return found

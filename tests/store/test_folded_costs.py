@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bandit_router.posterior.cost import compute_cost_root
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.state import decode_state
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.store import Store
 from bandit_router.store.tables import pending
 from bandit_router.types import Decision
@@ -22,7 +22,7 @@ Costs = Mapping[str, tuple[Decision, float | None]]
 """By decision id: the decision and the cost last reported; None when nothing is in force."""
 
 
-def costs_of(store: Store) -> Posterior:
+def costs_of(store: Store) -> SufficientStatistics:
     return decode_state(store.published()[2]).costs
 
 

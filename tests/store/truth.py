@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from sqlalchemy import select
 
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.store import Store
 from bandit_router.store.tables import feedback, pending
 from bandit_router.types import Decision
@@ -17,7 +17,7 @@ Truth = Mapping[str, tuple[Decision, float | None]]
 """By decision id: the decision and the quality last said of it; None when nothing is in force."""
 
 
-def brute_force(truth: Truth, like: Posterior) -> Posterior:
+def brute_force(truth: Truth, like: SufficientStatistics) -> SufficientStatistics:
     """S = Σ w x xᵀ, m = Σ w r x and n, term by term, as of the same moment as ``like``."""
     second, cross, count = np.zeros_like(like.second), np.zeros_like(like.cross), np.zeros_like(like.count)
     for decision, reward in truth.values():
@@ -33,7 +33,7 @@ def brute_force(truth: Truth, like: Posterior) -> Posterior:
     return expected
 
 
-def assert_same(live: Posterior, expected: Posterior) -> None:
+def assert_same(live: SufficientStatistics, expected: SufficientStatistics) -> None:
     """Equal counts, sums equal within 1e-9 of their largest entry."""
     assert live.count.tolist() == expected.count.tolist()
     for ours, theirs in ((live.second, expected.second), (live.cross, expected.cross)):

@@ -37,8 +37,8 @@ from bandit_router.evaluation.logs.schema import (
 from bandit_router.evaluation.logs.screen import NAMED, LeftOut, Screened, add_left_out, screen_rows
 from bandit_router.evaluation.logs.write import FORMAT, LOG_INFO, POSTERIOR, export_log
 from bandit_router.evaluation.splits import assign_folds
-from bandit_router.posterior.codec import decode_posterior
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.codec import decode_statistics
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.store import Store
 
 _INFO = {"format": int, "router": str, "schema_id": str, "dim": int, "arms": list, "reward_weights": dict}
@@ -59,10 +59,10 @@ class Log:
     left_out: Mapping[str, LeftOut]
     info: Mapping[str, Any]
 
-    def posterior(self) -> Posterior:
-        """The newest posterior at the time of the export. Raises ConfigError when there is none."""
+    def statistics(self) -> SufficientStatistics:
+        """The newest statistics of rewards at the time of the export. Raises ConfigError without them."""
         try:
-            return decode_posterior((self.folder / POSTERIOR).read_bytes())
+            return decode_statistics((self.folder / POSTERIOR).read_bytes())
         except FileNotFoundError:
             raise ConfigError(
                 f"{self.folder}: has no {POSTERIOR}, without which learned policies cannot be scored; "

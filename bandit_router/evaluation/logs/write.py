@@ -3,7 +3,7 @@
 A log's folder holds::
 
     day=2026-01-31/part-00000.parquet   the rows of one UTC day, in order of time
-    posterior.bin                       the newest posterior, in bandit_router.posterior.codec format
+    posterior.bin                       the newest statistics of rewards (bandit_router.posterior.codec)
     log.json                            the router, its feature pipeline, and the number of rows
 """
 
@@ -29,9 +29,9 @@ from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.logs.schema import DICTIONARY_PATHS, SCHEMA, VECTOR_PATH, pa, parquet
 from bandit_router.evaluation.logs.screen import NAMED
 from bandit_router.evaluation.logs.tables import make_ids, tabulate_block, tabulate_decisions
-from bandit_router.posterior.codec import encode_posterior
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.codec import encode_statistics
 from bandit_router.posterior.state import decode_state
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.log_reader import LogReader
 from bandit_router.types import Reason
 
@@ -82,7 +82,7 @@ def export_log(
     if head is None or schema_id is None:
         raise StoreError(f"there is no router {reader.router!r} in this database; check router.name")
     version, weights = head.version, head.reward_weights
-    posterior = _decode_posterior(reader.snapshot(version))
+    statistics = _decode_statistics(reader.snapshot(version))
     summary, dims = ExportSummary(), Counter[int]()
     with _new_folder(folder) as scratch:
         tables = _decision_tables(reader, weights, schema_id, summary, dims)
@@ -90,18 +90,18 @@ def export_log(
         _write_info(
             scratch,
             summary,
-            posterior,
+            statistics,
             router=reader.router,
             schema_id=schema_id,
-            dim=posterior.dim if posterior else max(dims, key=dims.__getitem__, default=0),
-            arms=list(posterior.arms) if posterior else [],
+            dim=statistics.dim if statistics else max(dims, key=dims.__getitem__, default=0),
+            arms=list(statistics.arms) if statistics else [],
             reward_weights=dict(weights),
             snapshot=version,
         )
     return summary
 
 
-def _decode_posterior(state: bytes | None) -> Posterior | None:
+def _decode_statistics(state: bytes | None) -> SufficientStatistics | None:
     """None when it is damaged or missing: policies that do not learn can be evaluated all the same."""
     try:
         return None if state is None else decode_state(state).rewards
@@ -137,7 +137,7 @@ def write_log(
     *,
     schema_id: str = "synthetic",
     ids: Iterable[Sequence[str]] | None = None,
-    posterior: Posterior | None = None,
+    statistics: SufficientStatistics | None = None,
     reward_weights: Mapping[str, float] | None = None,
     router: str = "default",
     rows_per_group: int = ROWS_PER_GROUP,
@@ -165,15 +165,15 @@ def write_log(
         ((arms, dim),) = shapes or {((), 0)}
         weights = dict(reward_weights or {"quality": 1.0})
         identity = {"router": router, "schema_id": schema_id, "dim": dim, "arms": list(arms)}
-        _write_info(scratch, summary, posterior, **identity, reward_weights=weights, snapshot=1)
+        _write_info(scratch, summary, statistics, **identity, reward_weights=weights, snapshot=1)
     return summary
 
 
 def _write_info(
-    folder: Path, summary: ExportSummary, posterior: Posterior | None, **identity: object
+    folder: Path, summary: ExportSummary, statistics: SufficientStatistics | None, **identity: object
 ) -> None:
-    if posterior is not None:
-        (folder / POSTERIOR).write_bytes(encode_posterior(posterior))
+    if statistics is not None:
+        (folder / POSTERIOR).write_bytes(encode_statistics(statistics))
     counts = {
         "format": FORMAT,
         "exported_at": time.time(),

@@ -22,9 +22,10 @@ from bandit_router.objective.pacing import (
 from bandit_router.policies import Policy, parse_policy, reserve_trial_share
 from bandit_router.posterior.arm_priors import expected_reward_at_price, make_hyperprior, make_level_prior
 from bandit_router.posterior.cost import compute_cost_root, compute_cost_roots
-from bandit_router.posterior.linear import Posterior
+from bandit_router.posterior.online import next_solve
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import ModelState, apply_warm_start
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStartEvidence, evidence_from_labels
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import PublishedModel, Request, decide
@@ -33,7 +34,6 @@ from bandit_router.settings.learning import PosteriorSection
 from bandit_router.settings.policy import TrialSection
 from bandit_router.types import Arm, BoolArray, Decision, FloatArray, Goal, Signals
 
-_GROWTH = 1.05
 _SCHEMA = "simulation"
 
 
@@ -191,17 +191,14 @@ class RouterAgent:
             )
 
     def _publish(self) -> None:
-        published = self.state.copy()
         self.version += 1
         self.model = PublishedModel(
             version=self.version,
             arms_revision=0,
-            posterior=published.rewards,
-            costs=published.costs,
+            state=self.state.solve(),
             arms=self.model.arms if self._listed else (),
-            latencies=published.latencies,
         )
-        self._next = max(len(self.counted) + 1.0, _GROWTH * len(self.counted))
+        self._next = next_solve(len(self.counted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +217,7 @@ class RouterMaker:
 
     def __call__(self, setting: Setting) -> RouterAgent:
         section = self.posterior
-        rewards = Posterior.empty(
+        rewards = SufficientStatistics.empty(
             _make_priors(section, setting),
             schema_id=_SCHEMA,
             noise_variance=section.noise_std**2,

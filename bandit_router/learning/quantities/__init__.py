@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bandit_router.learning.quantities import registered
 from bandit_router.learning.quantities.base import Quantity
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import ModelState
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 
 __all__ = ["QUANTITIES", "Quantity", "add_arm", "empty_state", "learned_quantities"]
 
@@ -20,7 +20,7 @@ def learned_quantities(state: ModelState) -> list[Quantity]:
     return [quantity for quantity in QUANTITIES if quantity.name in state.components]
 
 
-def empty_state(rewards: Posterior, *, cascades: bool = False) -> ModelState:
+def empty_state(rewards: SufficientStatistics, *, cascades: bool = False) -> ModelState:
     """What is believed of the arms of ``rewards`` before anything is observed."""
     return ModelState({q.name: q.empty(rewards) for q in QUANTITIES if cascades or not q.cascades_only})
 

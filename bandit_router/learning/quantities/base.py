@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import Component
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.records import Observation
 from bandit_router.types import FloatArray
 
@@ -25,7 +25,7 @@ class Quantity:
     """One learned quantity. The learner counts it, `verify` audits it, and a snapshot holds its component.
 
     ``name`` names its rows in ``folded`` and its component; ``plural`` is for reports. ``empty`` makes the
-    component of the arms of a posterior of rewards; ``add_arm`` a component with one arm more, whose prior of
+    component of the arms of the rewards; ``add_arm`` a component with one arm more, whose prior of
     rewards is given. ``context`` is what the component is read at; it is asked only where there is a value.
     ``cascades_only`` quantities are learned where cascades are on.
     """
@@ -33,7 +33,7 @@ class Quantity:
     name: str
     plural: str
     value: Value
-    empty: Callable[[Posterior], Component]
+    empty: Callable[[SufficientStatistics], Component]
     add_arm: Callable[[Component, str, Prior], Component]
     context: Callable[[Observation], FloatArray] = own_context
     cascades_only: bool = False

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from bandit_router.learning.quantities.base import Quantity
 from bandit_router.objective.reward import compute_reward
 from bandit_router.posterior.confidence import append_confidence, empty_calibrators, make_calibrator_prior
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import CONFIDENT_REWARD, Component
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.records import Observation
 from bandit_router.types import CONFIDENCE, FloatArray
 
@@ -23,7 +23,7 @@ def _context(observation: Observation) -> FloatArray:
 
 
 def _add_arm(component: Component, arm: str, prior: Prior) -> Component:
-    assert isinstance(component, Posterior)
+    assert isinstance(component, SufficientStatistics)
     return component.with_arm(arm, make_calibrator_prior(prior.mean))
 
 

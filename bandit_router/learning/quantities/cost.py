@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bandit_router.learning.quantities.base import Quantity
 from bandit_router.posterior.cost import compute_cost_root, make_cost_prior
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import COST, Component, empty_costs
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 
 
 def _add_arm(component: Component, arm: str, _prior: Prior) -> Component:
-    assert isinstance(component, Posterior)
+    assert isinstance(component, SufficientStatistics)
     return component.with_arm(arm, make_cost_prior(component.dim))
 
 

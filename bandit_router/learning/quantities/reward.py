@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from bandit_router.learning.quantities.base import Quantity
 from bandit_router.objective.reward import compute_reward
-from bandit_router.posterior.linear import Posterior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import REWARD, Component
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.records import Observation
 from bandit_router.types import Reason
 
@@ -19,7 +19,7 @@ def _value(observation: Observation, weights: Mapping[str, float]) -> float | No
 
 
 def _add_arm(component: Component, arm: str, prior: Prior) -> Component:
-    assert isinstance(component, Posterior)
+    assert isinstance(component, SufficientStatistics)
     return component.with_arm(arm, prior)
 
 
@@ -27,6 +27,6 @@ QUANTITY = Quantity(
     name=REWARD,
     plural="rewards",
     value=_value,
-    empty=Posterior.without_evidence,
+    empty=SufficientStatistics.without_evidence,
     add_arm=_add_arm,
 )
