@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 from bandit_router.objective.pacing import PacingState, advance_pacing_to
@@ -20,6 +21,18 @@ class GoalTracker:
         self.own_goal = own_goal
         self.book = None if own_goal is None else PacingBook(own_goal, PacingState())
         self._in_flight: dict[str, Decision] = {}  # by id, until their commit ends
+        self._replacing = threading.Lock()
+
+    def put_committed_book(self, book: PacingBook) -> None:
+        """Take over the book that this worker has just committed."""
+        with self._replacing:
+            self.book = book
+
+    def put_read_book(self, book: PacingBook, before: PacingBook | None) -> None:
+        """Take over a book that was read, unless one was committed since ``before`` was the newest."""
+        with self._replacing:
+            if self.book is before:
+                self.book = book
 
     @property
     def goal(self) -> Goal | None:

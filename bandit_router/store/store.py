@@ -132,10 +132,16 @@ class Store:
                 self.pacing.book = read_book(connection, self.router)
 
     def head(self) -> tuple[str, int, int] | None:
-        """Schema id, newest version and arms revision; None when there is no such router."""
+        """Schema id, newest version and arms revision; None when there is no such router.
+
+        Also reads how the goal stands.
+        """
+        before = self.pacing.book
         with self._reading() as connection:
-            self.pacing.book = read_book(connection, self.router) or self.pacing.book
-            return self._read_head(connection)
+            book, head = read_book(connection, self.router), self._read_head(connection)
+        if book is not None:
+            self.pacing.put_read_book(book, before)
+        return head
 
     def _read_head(self, connection: Connection) -> tuple[str, int, int] | None:
         columns = routers.c.schema_id, routers.c.version, routers.c.arms_revision
@@ -224,7 +230,8 @@ class Store:
             results = WriteBatch(connection, self.router, batch, ledger).apply()
             if self.pacing.book is not None:  # skip the extra statement when no goal is booked
                 book = ledger.close(connection, self.router, time.time())
-        self.pacing.book = book or self.pacing.book
+        if book is not None:
+            self.pacing.put_committed_book(book)
         return results
 
     # -- reading the log --------------------------------------------------------------------------
