@@ -139,7 +139,8 @@ class Decision:
     """One logged choice. ``eligible``, ``pmf`` and ``expected_costs_usd`` share one order.
 
     ``list_cost_usd`` is the action's cost by the price list, before the learned correction.
-    ``signals`` are those of the query, ``excluded`` says why other arms were not eligible.
+    ``signals`` are those of the query, ``excluded`` says why other arms were not eligible. ``claimed_at`` is
+    the time that the clock of the host claimed, None if that was right.
     """
 
     id: str
@@ -164,16 +165,21 @@ class Decision:
     query: str | None = None
     signals: Signals = field(default_factory=dict)
     excluded: Mapping[str, str] = field(default_factory=dict)
+    claimed_at: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Feedback:
-    """Metrics attached to a decision; a value of None retracts that metric."""
+    """Metrics attached to a decision; a value of None retracts that metric.
+
+    ``claimed_at`` is what a wrong clock said instead of ``received_at``.
+    """
 
     decision_id: str
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     received_at: float
     idempotency_key: str | None = None
+    claimed_at: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,7 +203,8 @@ class Escalation:
     """The outcome for the answer of the decision ``parent``: accepted, or retried by ``decision``.
 
     ``p_good`` is the expected reward of that answer given the ``confidence`` in it, ``p_retry_good`` that of
-    a retry, None if no retry was possible; ``propensity`` is the probability of the outcome.
+    a retry, None if no retry was possible; ``propensity`` is the probability of the outcome. ``claimed_at``
+    is what a wrong clock said instead of ``asked_at``.
     """
 
     parent: str
@@ -209,6 +216,7 @@ class Escalation:
     snapshot: int
     why: str
     decision: Decision | None = None
+    claimed_at: float | None = None
 
     @property
     def accepted(self) -> bool:

@@ -37,6 +37,10 @@ def _print_calibration(report: CalibrationReport) -> None:
     console.print(table)
     if report.warm_start is not None:
         print_line(f"by these rewards, the warm start is evidence of {report.warm_start}")
+    if report.clamped_stamps:
+        print_line(f"{report.clamped_stamps} times in the log were clamped, because a clock was wrong")
+    for mark in report.ahead_of_now:
+        print_line(f"{mark} lies ahead of now, because a clock was fast", style="red")
     for name in report.alarms:
         n, reward, expected, difference, z = _reward_cells(report.arms[name].widest)
         figures = f"{reward} on its newest {n} rewards, expected {expected}: {difference}, z = {z}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bandit_router.router import Router
 from bandit_router.settings import Settings, load_settings
+from bandit_router.store.clock import Clock
 from bandit_router.store.store import Store
 
 
@@ -24,5 +25,6 @@ def open_quiet_router(config: Path) -> Iterator[Router]:
 def open_existing_store(config: Path) -> Iterator[Store]:
     """The database of a settings file, as it is: nothing is created, and no edited goal begins anew."""
     settings = load_settings(config)
-    with closing(Store.open(settings.store.url, settings.router.name, create=False)) as store:
+    url, name, clock = settings.store.url, settings.router.name, Clock(settings.store.clock_tolerance_s)
+    with closing(Store.open(url, name, create=False, clock=clock)) as store:
         yield store

@@ -21,6 +21,7 @@ from bandit_router.store.log_reader import LogReader, UnreadableDecision
 from bandit_router.store.observations import CountedValues
 from bandit_router.store.records import Observation
 from bandit_router.store.snapshots import Head
+from bandit_router.store.stamps_ahead import count_clamped_stamps, count_stamps_ahead, find_marks_ahead
 from bandit_router.store.store import Store
 from bandit_router.types import Decision, FloatArray, Reason
 
@@ -29,6 +30,7 @@ _SUM_TOLERANCE = 1e-12
 _PMF_TOLERANCE = 1e-9
 _SPENT_TOLERANCE = 1e-9
 _MOST_PROBLEMS = 20
+_REPAIR = "`bandit-router rebuild` or any worker clamps it, once the clock is right"
 
 _DRAWN = (Reason.POLICY, Reason.TIER)
 """Reasons of decisions that their policy made."""
@@ -55,6 +57,7 @@ class AuditReport:
     earned_in_log: float = 0.0
     earned_booked: float = 0.0
     forgotten: int = 0
+    clamped_stamps: int = 0
     problems: list[str] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
@@ -98,6 +101,7 @@ def audit_store(store: Store) -> AuditReport:
             )
         _audit_pmfs(log, report)
         _audit_spending(log, report)
+        _audit_stamps(log, store.clock.latest(), report)
         for conversation in log.stray_conversations():
             report.fail(f"conversation {conversation!r}: its choice is not the decision that chose its arm")
         for decision_id in log.lost_escalations():
@@ -258,6 +262,15 @@ def _audit_spending(log: LogReader, report: AuditReport) -> None:
         report.fail(f"the goal has booked {booked.spent_usd!r} USD, the log says {logged.spent_usd!r}")
     if not abs(booked.earned - logged.earned) <= _SPENT_TOLERANCE * logged.moved:
         report.fail(f"the goal has booked rewards of {booked.earned!r}, the log says {logged.earned!r}")
+
+
+def _audit_stamps(log: LogReader, latest: float, report: AuditReport) -> None:
+    """No time in the log is after ``latest``, Unix time: that would hold learning or spending up."""
+    report.clamped_stamps = count_clamped_stamps(log.connection, log.router)
+    for column, ahead in count_stamps_ahead(log.connection, log.router, latest).items():
+        report.fail(f"{ahead} times in {column} lie ahead of now: a clock was fast; {_REPAIR}")
+    for mark in find_marks_ahead(log.connection, log.router, latest):
+        report.fail(f"{mark} lies ahead of now: a clock was fast; {_REPAIR}")
 
 
 def _decode_snapshot(log: LogReader, version: int, report: AuditReport) -> ModelState | None:

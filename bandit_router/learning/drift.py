@@ -98,13 +98,17 @@ class ArmCalibration:
 class CalibrationReport:
     """All arms together, each by name, and the names of those whose alarm is on.
 
-    ``warm_start`` is the verdict of the rewards on the warm start, None without one.
+    ``warm_start`` is the verdict of the rewards on the warm start, None without one. ``clamped_stamps`` is
+    the number of times in the log that are not what a wrong clock claimed; ``ahead_of_now`` names what still
+    lies ahead and holds learning or spending up.
     """
 
     total: ArmCalibration
     arms: dict[str, ArmCalibration]
     alarms: tuple[str, ...]
     warm_start: WarmStartVerdict | None = None
+    clamped_stamps: int = 0
+    ahead_of_now: tuple[str, ...] = ()
 
 
 class Residuals(NamedTuple):

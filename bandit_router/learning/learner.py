@@ -88,7 +88,7 @@ class Learner:
         while (batch := self.store.pending_batch(NAMES, self.batch)) is not None:
             state = _decode_batch_state(batch.state, batch.head.version)
             if state is None:
-                self._try_rebuild()
+                self.try_rebuild()
                 continue
             try:
                 self.publish_fold(batch, state)
@@ -117,11 +117,11 @@ class Learner:
 
         Waits for another rebuild that is under way.
         """
-        while (counted := self._try_rebuild()) is None:
+        while (counted := self.try_rebuild()) is None:
             pass
         return counted
 
-    def _try_rebuild(self) -> int | None:
+    def try_rebuild(self) -> int | None:
         """Rebuild once. None when another rebuild is under way, or what this one began with has changed."""
         try:
             counted = self._rebuild()
@@ -190,20 +190,23 @@ class Learner:
 
     # -- arms and warm starts ---------------------------------------------------------------------
 
-    def reset(self, arm: str, at: float) -> None:
+    def reset(self, arm: str, at: float, claimed_at: float | None = None) -> None:
         """Publish a state that knows nothing of what ``arm`` did before ``at`` (Unix time).
 
         Its younger rewards are counted anew rather than the older ones subtracted: nothing is left of these.
-        What is known from elsewhere goes, too, unless it was loaded since.
+        What is known from elsewhere goes, too, unless it was loaded since. ``claimed_at`` is what a wrong
+        clock said instead.
         """
         with self.store.learner_transaction() as transaction:
-            usable = self._reset(transaction, arm, at)
+            usable = self._reset(transaction, arm, at, claimed_at)
         if not usable:
             self.rebuild()
 
-    def _reset(self, transaction: LearnerTransaction, arm: str, at: float) -> bool:
+    def _reset(
+        self, transaction: LearnerTransaction, arm: str, at: float, claimed_at: float | None = None
+    ) -> bool:
         """False when the newest snapshot is unusable, so that only the record knows of the reset."""
-        kept = record_arm_reset(transaction, arm, at, NAMES)
+        kept = record_arm_reset(transaction, arm, at, NAMES, claimed_at)
         stored_warm_start.remove_arm(transaction, arm, at)
         state = _read_newest_state(transaction)
         if state is None:
@@ -220,7 +223,8 @@ class Learner:
         with self.store.learner_transaction() as transaction:
             rewards = decode_state(transaction.snapshot()).rewards
             counts = dict(zip(rewards.arms, rewards.count.tolist(), strict=True))
-            rows = read_recent_rewards(transaction.connection, transaction.router, NEWEST)
+            latest = self.store.clock.latest()
+            rows = read_recent_rewards(transaction.connection, transaction.router, NEWEST, latest)
             drifted = find_most_drifted_arm(calibrate(rows, [], counts))
             if drifted is not None:
                 arm, gap = drifted
@@ -233,7 +237,7 @@ class Learner:
         Of workers that start together one rebuilds, and the others wait for it.
         """
         while not self._add_missing_arms():
-            self._try_rebuild()
+            self.try_rebuild()
 
     def _add_missing_arms(self) -> bool:
         """Give the arms that the newest state lacks their priors; False when it does not fit the settings."""

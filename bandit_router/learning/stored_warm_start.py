@@ -1,4 +1,4 @@
-"""The warm start on record: put it behind a model state, and take an arm out of it."""
+"""The warm start on record: put it behind a model state, take an arm out of it, clamp its time."""
 
 from __future__ import annotations
 
@@ -27,3 +27,15 @@ def remove_arm(transaction: LearnerTransaction, arm: str, at: float) -> None:
     transaction.insert_warm_start(
         encode_state(evidence), source=warm.source, trust=warm.trust, now=warm.loaded_at
     )
+
+
+def clamp(transaction: LearnerTransaction, now: float, latest: float) -> int:
+    """Load the evidence in force again at ``now`` if it was loaded after ``latest``, Unix times; 1 if so."""
+    warm = transaction.warm_start()
+    if warm is None or warm.loaded_at <= latest:
+        return 0
+    evidence = decode_state(warm.evidence)
+    for posterior in (evidence.rewards, evidence.costs):
+        posterior.warm = posterior.warm and posterior.warm._replace(since=now)
+    transaction.insert_warm_start(encode_state(evidence), source=warm.source, trust=warm.trust, now=now)
+    return 1

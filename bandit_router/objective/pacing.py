@@ -112,6 +112,20 @@ def advance_pacing_to(pace: PacingState, goal: Goal | None, now: float) -> Pacin
     return advance_pacing(pace, goal, requests=0, spent_usd=0.0, now=now)
 
 
+def rewind_pacing(pace: PacingState, goal: Goal, now: float, *, since: float) -> PacingState:
+    """The state without the time after ``now`` that a wrong clock ran ahead; Unix times, seconds.
+
+    ``since`` is when the goal was set. What a day's budget grew by meanwhile is taken back, first from what
+    was forgone: at most a day's worth of it is left.
+    """
+    rewound = replace(pace, as_of=now)
+    if not (isinstance(goal, Budget) and goal.per == "day"):
+        return rewound
+    granted = goal.usd * max(0.0, pace.as_of - max(now, since)) / _DAY_S
+    forgone = pace.forgone_usd - min(pace.forgone_usd, granted)
+    return replace(rewound, allowance_usd=pace.allowance_usd - granted, forgone_usd=forgone)
+
+
 def _forgo_unused_allowance(pace: PacingState, budget: Budget) -> PacingState:
     saved = _MOST_REQUESTS * budget.usd if budget.per == "request" else budget.usd
     unused = pace.allowance_usd - pace.forgone_usd - pace.spent_usd - saved

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from bandit_router.cascade.escalation_rule import EscalationRule, make_escalation_rule
@@ -20,6 +21,7 @@ from bandit_router.posterior.state import encode_state
 from bandit_router.routing.precedence import check_workflows
 from bandit_router.settings import Settings
 from bandit_router.signals import Signaller, make_signallers
+from bandit_router.store.clock import Clock
 from bandit_router.store.store import Store
 from bandit_router.types import Arm
 
@@ -36,7 +38,7 @@ class Components(NamedTuple):
     rule: EscalationRule | None
 
 
-def build_components(settings: Settings) -> Components:
+def build_components(settings: Settings, host_time: Callable[[], float] = time.time) -> Components:
     """The components of a router, on its database, which is created when it is an empty SQLite file.
 
     Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
@@ -44,7 +46,8 @@ def build_components(settings: Settings) -> Components:
     policy = make_policy(settings.policy.name, settings.policy.parameters)
     pipeline = build_pipeline(**settings.features.model_dump())
     signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, list_computed_signals(policy))
-    store = Store.open(settings.store.url, settings.router.name, settings.goal())
+    clock = Clock(settings.store.clock_tolerance_s, host_time)
+    store = Store.open(settings.store.url, settings.router.name, settings.goal(), clock=clock)
     try:
         learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
         apply_settings(store, learner, [section.arm() for section in settings.arms])

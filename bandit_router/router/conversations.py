@@ -11,6 +11,7 @@ from bandit_router.policies import Policy
 from bandit_router.routing.decide import PublishedModel, Request, decide
 from bandit_router.routing.precedence import StickyConversation
 from bandit_router.settings.routing import ConversationsSection
+from bandit_router.store.clock import Stamp
 from bandit_router.store.conversations import ConversationClaim
 from bandit_router.store.store import Store
 from bandit_router.types import Conversation, Decision
@@ -20,7 +21,7 @@ from bandit_router.types import Conversation, Decision
 class RequestDecider:
     """All that a request is decided from, so that it can be decided again if its conversation changed.
 
-    ``id`` and ``now``, Unix time, are those of the decision. ``rng`` may be shared between threads: numpy
+    ``id`` and ``stamp`` are those of the decision. ``rng`` may be shared between threads: numpy
     locks every draw.
     """
 
@@ -30,20 +31,22 @@ class RequestDecider:
     section: ConversationsSection
     request: Request
     id: str
-    now: float
+    stamp: Stamp
     rng: np.random.Generator
 
     def decide(self) -> Decision:
         """Draw an arm. Raises NoEligibleArm or InvalidInput."""
-        return decide(
+        decision = decide(
             self.published,
             self.policy,
             self.schema_id,
             self.request,
             id=self.id,
-            now=self.now,
+            now=self.stamp.at,
             rng=self.rng,
         )
+        claimed_at = self.stamp.claimed_at
+        return decision if claimed_at is None else replace(decision, claimed_at=claimed_at)
 
     def decide_again(self, conversation: Conversation | None) -> Decision:
         """The decision with the same id, given the conversation as it is; None to begin it."""

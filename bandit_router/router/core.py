@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import uuid_utils
 
 from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, StoreError
+from bandit_router.learning.clock_repair import repair_stamps_ahead
 from bandit_router.learning.drift import NEWEST, CalibrationReport, calibrate
 from bandit_router.learning.drift_watch import DriftWatch
 from bandit_router.router.background import BackgroundLoop
@@ -22,7 +22,10 @@ from bandit_router.router.bootstrap import Components, build_components
 from bandit_router.router.conversations import RequestDecider, load_conversation, make_claim
 from bandit_router.router.feedback import make_feedback
 from bandit_router.router.options import RouteOptions
-from bandit_router.router.published_model import load_published_model, refresh_published_model
+from bandit_router.router.published_model import (
+    load_published_model,
+    refresh_published_model,
+)
 from bandit_router.router.request import make_request
 from bandit_router.routing.decide import Request
 from bandit_router.settings import Settings, load_settings
@@ -50,23 +53,31 @@ class RouterCore:
         self._rng = rng
         self._refreshing = threading.Lock()
         self._published = load_published_model(self._store, cascades=self.settings.cascade.enabled)
+        self._repair_stamps_ahead()
         self._writer = Writer(self._store, self.settings.store.queue_size)
         self._drift_watch = DriftWatch(self._learner, resets=self.settings.posterior.on_drift == "reset")
         self._closed = False
         self._background = BackgroundLoop(self._round, self.settings.learner.interval_s)
 
     @classmethod
-    def open(cls, settings: Settings | str | Path, *, rng: np.random.Generator | None = None) -> Self:
+    def open(
+        cls,
+        settings: Settings | str | Path,
+        *,
+        rng: np.random.Generator | None = None,
+        host_time: Callable[[], float] = time.time,
+    ) -> Self:
         """A router on the settings' database, which is created when it is an empty SQLite file.
 
         Args:
             settings: Settings, or the path of a router.toml.
             rng: The source of exploration; fresh entropy by default.
+            host_time: The clock of this host, Unix time, seconds.
 
         Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
         """
         loaded = settings if isinstance(settings, Settings) else load_settings(settings)
-        components = build_components(loaded)
+        components = build_components(loaded, host_time)
         try:
             return cls(components, rng or np.random.default_rng())
         except BaseException:
@@ -112,7 +123,7 @@ class RouterCore:
         self, query: str | Sequence[Mapping[str, Any]] | None, options: RouteOptions
     ) -> tuple[Request, str]:
         """Check the arguments of a route call: a request, and the digest that identifies it."""
-        now = time.time()
+        now = self._store.clock.now()
         return make_request(
             query,
             options,
@@ -132,14 +143,15 @@ class RouterCore:
         """Draw an arm, and count the decision as in flight. Raises NoEligibleArm or RouterClosed."""
         if self._closed:
             raise RouterClosed
+        stamp = self._store.clock.stamp()
         decider = RequestDecider(
             published=self._published,
             policy=self.policy,
             schema_id=self.pipeline.schema_id,
             section=self.settings.conversations,
             request=request,
-            id=str(uuid_utils.uuid7()),
-            now=time.time(),
+            id=stamp.make_id(),
+            stamp=stamp,
             rng=self._rng,
         )
         decision = decider.decide()
@@ -176,7 +188,7 @@ class RouterCore:
             conversation=conversation,
             store=self._store,
             section=self.settings.conversations,
-            now=time.time(),
+            stamp=self._store.clock.stamp(),
         )
 
     def _submit(self, request: WriteRequest, done: Done) -> None:
@@ -217,8 +229,15 @@ class RouterCore:
         Raises InvalidInput.
         """
         check_last(last)
-        report = calibrate(*self._store.recent(last), self.counts())
-        return replace(report, warm_start=self._published.state.rewards.warm_start_verdict)
+        return replace(
+            self._calibrate(last),
+            warm_start=self._published.state.rewards.warm_start_verdict,
+            clamped_stamps=self._store.count_clamped_stamps(),
+            ahead_of_now=tuple(self._store.find_marks_ahead()),
+        )
+
+    def _calibrate(self, last: int = NEWEST) -> CalibrationReport:
+        return calibrate(*self._store.recent(last), self.counts())
 
     # -- maintenance ------------------------------------------------------------------------------
 
@@ -241,10 +260,20 @@ class RouterCore:
             yield transaction
         self.refresh()
 
-    def _round(self) -> None:
-        """One round of the background loop: fold, refresh, checkpoint, watch for drift."""
-        self._learner.fold_all()
+    def _learn(self, *, wait: bool = False) -> int:
+        """Fold, refresh, and repair what a fast clock left; how many decisions were folded."""
+        folded = self._learner.fold_all(wait=wait)
         self.refresh()
+        self._repair_stamps_ahead()
+        return folded
+
+    def _repair_stamps_ahead(self) -> None:
+        if repair_stamps_ahead(self._learner, self._published.as_of):
+            self.refresh()
+
+    def _round(self) -> None:
+        """One round of the background loop: learn, checkpoint, watch for drift."""
+        self._learn()
         self._store.checkpoint()
-        if self._drift_watch.check(self.calibration):
+        if self._drift_watch.check(self._calibrate):
             self.refresh()

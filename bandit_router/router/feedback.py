@@ -8,6 +8,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.objective.reward import check_metric
 from bandit_router.router.conversations import expiry_cutoff, find_conversation_choice
 from bandit_router.settings.routing import ConversationsSection
+from bandit_router.store.clock import Stamp
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import CONFIDENCE, Feedback
@@ -22,9 +23,9 @@ def make_feedback(
     conversation: str | None,
     store: Store,
     section: ConversationsSection,
-    now: float,
+    stamp: Stamp,
 ) -> WriteRequest:
-    """The write request of feedback that arrived at ``now``, Unix time. A metric of None is retracted.
+    """The write request of feedback that arrived then. A metric of None is retracted.
 
     With a conversation instead of an id, the store says which decision the feedback is on.
     Raises InvalidInput or UnknownConversation.
@@ -33,13 +34,14 @@ def make_feedback(
     subject: object = decision_id
     if conversation is not None:
         subject = {"conversation": conversation}
-        cutoff = expiry_cutoff(section, now)
+        cutoff = expiry_cutoff(section, stamp.at)
         decision_id = find_conversation_choice(store, conversation, cutoff, idempotency_key)
     assert decision_id is not None, "feedback has either a decision or a conversation"
     feedback = Feedback(
         decision_id=decision_id,
         metrics=checked,
-        received_at=now,
+        received_at=stamp.at,
+        claimed_at=stamp.claimed_at,
         idempotency_key=idempotency_key,
     )
     return WriteRequest(payload=feedback, digest=hash_request(idempotency_key, "feedback", subject, checked))

@@ -22,6 +22,7 @@ def load_published_model(store: Store, *, cascades: bool) -> PublishedModel:
         arms_revision=arms_revision,
         state=state.solve(),
         arms=tuple(arm for arm in arms if arm.name in state.rewards),
+        as_of=max(component.as_of for component in state.components.values()),
     )
 
 

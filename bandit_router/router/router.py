@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
-
-import uuid_utils
 
 from bandit_router.cascade.call_chain import CallChain
 from bandit_router.cascade.escalation import escalate
@@ -63,7 +61,7 @@ class Router(RouterCore):
         """
         if self.rule is None:
             raise InvalidInput("cascade", "is off", "set enabled = true under [cascade] in the settings")
-        now = time.time()
+        stamp = self._store.clock.stamp()
         prepared = prepare_escalation(
             self._store,
             self.rule,
@@ -71,16 +69,19 @@ class Router(RouterCore):
             confidence=confidence,
             deadline_s=deadline_s,
             level=self.settings.router.deadline_level,
-            now=now,
+            now=stamp.at,
         )
         if isinstance(prepared, Escalation):
             return prepared
         if prepared.decision.arm not in self._published.state.rewards:
             self.refresh()  # another worker added an arm since
-        id = str(uuid_utils.uuid7())
-        escalation = escalate(self._published, prepared, self.rule, id=id, now=now, rng=self._rng)
-        if escalation.decision is not None:
-            self._store.pacing.add_in_flight(escalation.decision)
+        id, claimed_at = stamp.make_id(), stamp.claimed_at
+        escalation = escalate(self._published, prepared, self.rule, id=id, now=stamp.at, rng=self._rng)
+        retry = escalation.decision
+        if retry is not None:
+            retry = replace(retry, claimed_at=claimed_at)
+            self._store.pacing.add_in_flight(retry)
+        escalation = replace(escalation, decision=retry, claimed_at=claimed_at)
         committed = self._writer.write(WriteRequest(payload=escalation))
         assert isinstance(committed, Escalation)
         return committed
@@ -124,15 +125,14 @@ class Router(RouterCore):
 
         Waits for a learner at work, so that feedback acknowledged before is in :meth:`counts` after.
         """
-        folded = self._learner.fold_all(wait=True)
-        self.refresh()
-        return folded
+        return self._learn(wait=True)
 
     def rebuild(self) -> int:
         """Rebuild the posterior from nothing but the log; how many rewards it counts.
 
         Older snapshots that are damaged are deleted: nothing can be read from them any more.
         """
+        self._repair_stamps_ahead()
         counted = self._learner.rebuild()
         self._learner.delete_damaged_snapshots()
         self.refresh()
@@ -152,7 +152,7 @@ class Router(RouterCore):
             arms = [arm.name for arm in self._store.arms()]
             check_evidence(evidence, self.pipeline.schema_id, self.pipeline.dim, arms)
         with self._learner_transaction() as transaction:
-            return self._learner.warm_start(transaction, evidence, trust, time.time())
+            return self._learner.warm_start(transaction, evidence, trust, self._store.clock.now())
 
     def verify(self) -> AuditReport:
         """Check every invariant of the log, the posterior and the propensities."""
@@ -218,5 +218,5 @@ class Router(RouterCore):
         """
         self.refresh()
         self.arm(name)
-        self._learner.reset(name, time.time())
+        self._learner.reset(name, *self._store.clock.stamp())
         self.refresh()

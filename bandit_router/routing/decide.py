@@ -40,12 +40,16 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedModel:
-    """The model a worker decides with until the next refresh: one snapshot, solved, and its arms."""
+    """The model a worker decides with until the next refresh: one snapshot, solved, and its arms.
+
+    ``as_of`` is the time of the newest decision that it has learned from, Unix time, seconds.
+    """
 
     version: int
     arms_revision: int
     state: SolvedState
     arms: tuple[Arm, ...]
+    as_of: float = -math.inf
 
 
 def score_arms(

@@ -28,6 +28,13 @@ class StoreSection(Section):
         1000,
         description="Published posteriors kept, so that `verify` can recompute the decisions made with them.",
     )
+    clock_tolerance_s: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        60.0,
+        description=(
+            "Seconds that a worker's clock may differ from the database's; beyond that its stamps are the "
+            "database's. A stored time further ahead of now is clamped."
+        ),
+    )
 
 
 class ServerSection(Section):

@@ -11,7 +11,11 @@ from bandit_router.store.tables import arms, decisions, folded
 
 
 def record_arm_reset(
-    transaction: LearnerTransaction, arm: str, at: float, quantities: tuple[str, ...]
+    transaction: LearnerTransaction,
+    arm: str,
+    at: float,
+    quantities: tuple[str, ...],
+    claimed_at: float | None = None,
 ) -> list[Observation]:
     """Record that ``arm`` is another model since ``at``, Unix time; delete the records of older decisions.
 
@@ -22,7 +26,11 @@ def record_arm_reset(
     here = arms.c.router == router, arms.c.name == arm
     before = connection.scalar(select(arms.c.reset_at).where(*here))
     if before is None or before < at:
-        reset = {"reset_at": at, "reset_snapshot": transaction.version + 1}
+        reset = {
+            "reset_at": at,
+            "reset_claimed_at": claimed_at,
+            "reset_snapshot": transaction.version + 1,
+        }
         connection.execute(update(arms).where(*here).values(reset))
     else:
         at = before

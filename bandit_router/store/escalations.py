@@ -52,8 +52,9 @@ def read_escalation(
 def confidence_feedback(escalation: Escalation) -> list[Feedback]:
     """The confidence, as a metric of the decision that was judged and of its retry."""
     ids = [escalation.parent] + ([] if escalation.decision is None else [escalation.decision.id])
-    metrics = {CONFIDENCE: escalation.confidence}
-    return [Feedback(decision_id=id, metrics=metrics, received_at=escalation.asked_at) for id in ids]
+    metrics, at = {CONFIDENCE: escalation.confidence}, escalation.asked_at
+    claimed_at = escalation.claimed_at
+    return [Feedback(decision_id=i, metrics=metrics, received_at=at, claimed_at=claimed_at) for i in ids]
 
 
 def _read_escalations(
@@ -80,6 +81,7 @@ def _escalation_row(router: str, escalation: Escalation) -> dict[str, Any]:
         "snapshot": escalation.snapshot,
         "why": escalation.why,
         "decision_id": None if retry is None else retry.id,
+        "claimed_at": escalation.claimed_at,
     }
 
 
@@ -94,4 +96,5 @@ def _escalation_from(row: Row[Any], read: ReadDecision) -> Escalation:
         snapshot=row.snapshot,
         why=row.why,
         decision=None if row.decision_id is None else read(row.decision_id),
+        claimed_at=row.claimed_at,
     )

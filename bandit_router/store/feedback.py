@@ -71,7 +71,8 @@ def insert_feedback(
             outcomes[metric] = _outcome(revision, old, value)
             if outcomes[metric] is not Outcome.DUPLICATE:
                 mark = {"decision_id": call.decision_id, "metric": metric, "revision": revision + 1}
-                new_values.append({"router": router, **mark, "value": value, "received_at": call.received_at})
+                stamp = {"received_at": call.received_at, "claimed_at": call.claimed_at}
+                new_values.append({"router": router, **mark, "value": value, **stamp})
                 revisions[metric] = (revision + 1, value)
         after = _metrics_in_force(revisions)
         if after != before:

@@ -6,7 +6,6 @@ skips locked rows would skip to the one before it and publish from there.)
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_,
 
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.store import arms
+from bandit_router.store.clock import Clock
 from bandit_router.store.engine import INSERT, write_transaction
 from bandit_router.store.pending_batch import Mark
 from bandit_router.store.snapshots import Head, WarmStartRecord, read_head, read_snapshot, read_warm_start
@@ -54,6 +54,7 @@ class LearnerTransaction:
     connection: Connection
     router: str
     head: Head
+    clock: Clock
 
     @property
     def version(self) -> int:
@@ -135,7 +136,7 @@ class LearnerTransaction:
         ``reward_weights`` are those that all the rewards it counts were made with.
         """
         version = self.version + 1
-        row = {"router": self.router, "version": version, "published_at": time.time(), "state": state}
+        row = {"router": self.router, "version": version, "published_at": self.clock.now(), "state": state}
         self.connection.execute(insert(snapshots), row)
         changed = {} if reward_weights == self.reward_weights else {"weights_since": version}
         self._update(version=version, reward_weights=dict(reward_weights), **changed)
@@ -156,20 +157,25 @@ class LearnerTransaction:
         if self._rebuild_under_way() is not None:
             raise RebuildUnderWay
         generation = max(self.head.generation, self.head.rebuilding or 0) + 1
-        self._update(rebuilding=generation, rebuilding_at=time.time())
+        self._update(rebuilding=generation, rebuilding_at=self.clock.reference())
         return generation
 
     def require_rebuild(self, generation: int) -> None:
         """Say that the rebuild is alive. Raises StaleRead when another one has begun or it was given up."""
         if self._building() != generation:
             raise StaleRead
-        self._update(rebuilding_at=time.time())
+        self._update(rebuilding_at=self.clock.reference())
 
     def finish_rebuild(self, generation: int) -> None:
         """Put the generation in force. What was folded meanwhile is pending again: it has to be compared."""
-        self._update(generation=generation, rebuilding_at=None)
+        self._update(generation=generation, rebuilding_at=None, corrected_at=None)
         moved = pending.c.router == self.router, pending.c.rebuild == generation
         self.connection.execute(update(pending).where(*moved).values(rebuild=None))
+
+    def require_correction(self, now: float) -> None:
+        """Say that the log was changed, so that a rebuild is due; one that is under way starts over."""
+        self._update(corrected_at=now)
+        self.raise_arms_revision()
 
     def drop_generation(self, generation: int, limit: int) -> bool:
         """Delete up to ``limit`` rows of a generation that is not in force; whether there may be more."""
@@ -199,7 +205,7 @@ class LearnerTransaction:
     def _rebuild_under_way(self) -> int | None:
         """The generation that is being built; a rebuild without a sign of life is given up."""
         at = self.head.rebuilding_at
-        if at is not None and time.time() - at > _REBUILD_ALIVE_S:
+        if at is not None and abs(self.clock.reference() - at) > _REBUILD_ALIVE_S:  # also one of a fast clock
             self.give_up_rebuild()
             return None
         return self._building()
@@ -242,12 +248,12 @@ class LearnerTransaction:
 
 
 @contextmanager
-def begin_learner_transaction(engine: Engine, router: str) -> Iterator[LearnerTransaction]:
+def begin_learner_transaction(engine: Engine, router: str, clock: Clock) -> Iterator[LearnerTransaction]:
     """The learner's transaction, once no other learner has it; rolled back by any exception in the block."""
     with write_transaction(engine) as connection:
         head = read_head(connection, router, lock=True)
         assert head is not None, "a learner's router has a row"
-        yield LearnerTransaction(connection, router, head)
+        yield LearnerTransaction(connection, router, head, clock)
 
 
 def _chunks(items: Sequence[_T]) -> Iterable[Sequence[_T]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from sqlalchemy import Connection, Row, or_, select, update
 
 from bandit_router.objective.pacing import PacingState, advance_pacing, clip_expected_reward
 from bandit_router.objective.reward import compute_reward
+from bandit_router.store.clock import Clock
 from bandit_router.store.engine import INSERT
 from bandit_router.store.tables import spending
 from bandit_router.types import Budget, Decision, Floor, Goal
@@ -38,11 +38,11 @@ class PacingBook(NamedTuple):
     pacing_state: PacingState
 
 
-def start_book(connection: Connection, router: str, goal: Goal) -> PacingBook:
+def start_book(connection: Connection, router: str, goal: Goal, clock: Clock) -> PacingBook:
     """Start the book of ``goal``, unless this very goal is booked already; the book in force."""
     of_router = spending.c.router == router
     connection.execute(select(spending.c.since).where(of_router).with_for_update())
-    now = time.time()  # after the lock: rows booked under another goal must be older than this one
+    now = clock.now()  # after the lock: rows booked under another goal must be older than this one
     row = {"router": router, "since": now, **_goal_row(goal), **asdict(PacingState(as_of=now))}
     connection.execute(_START[connection.dialect.name], row)
     book = read_book(connection, router)
@@ -53,7 +53,7 @@ def start_book(connection: Connection, router: str, goal: Goal) -> PacingBook:
 def read_book(connection: Connection, router: str) -> PacingBook | None:
     """The book of a router; None when nothing is booked for it."""
     row = connection.execute(select(spending).where(spending.c.router == router)).one_or_none()
-    return None if row is None else _book_from(row)
+    return None if row is None else book_from(row)
 
 
 class PacingChange(NamedTuple):
@@ -143,7 +143,7 @@ class PacingLedger:
         change = self._sum_changes(row)
         if row is None or change is None:
             return None
-        book = apply_change(_book_from(row), change, now)
+        book = apply_change(book_from(row), change, now)
         values = asdict(book.pacing_state)
         connection.execute(update(spending).where(spending.c.router == router).values(values))
         return book
@@ -166,7 +166,8 @@ class PacingLedger:
         return total if any(total) else None
 
 
-def _book_from(row: Row[Any]) -> PacingBook:
+def book_from(row: Row[Any]) -> PacingBook:
+    """The book of a row of the table."""
     return PacingBook(goal_from(row), PacingState(**{name: getattr(row, name) for name in _STATE}))
 
 

@@ -33,12 +33,14 @@ class PredictedCost(NamedTuple):
     reported_usd: float
 
 
-def read_recent_rewards(connection: Connection, router: str, last: int) -> list[PredictedReward]:
-    """The newest ``last`` decisions with a counted reward, oldest first.
+def read_recent_rewards(
+    connection: Connection, router: str, last: int, latest: float
+) -> list[PredictedReward]:
+    """The newest ``last`` decisions with a counted reward, oldest first; none is younger than ``latest``.
 
     Predictions of another thing are left out: of a reward with other weights, or of an arm before its reset.
     """
-    newest = _newest_counted("reward", router, last)
+    newest = _newest_counted("reward", router, last, latest)
     last_feedback_at = select(func.max(feedback.c.received_at)).where(
         feedback.c.router == router, feedback.c.decision_id == newest.c.decision_id
     )
@@ -64,12 +66,12 @@ def read_recent_rewards(connection: Connection, router: str, last: int) -> list[
     return [PredictedReward(*row) for row in rows]
 
 
-def read_recent_costs(connection: Connection, router: str, last: int) -> list[PredictedCost]:
-    """The newest ``last`` decisions with a counted cost, oldest first.
+def read_recent_costs(connection: Connection, router: str, last: int, latest: float) -> list[PredictedCost]:
+    """The newest ``last`` decisions with a counted cost, oldest first; none is younger than ``latest``.
 
     A cost over 100 times its list price is counted as, and returned as, 100 times the list price.
     """
-    newest = _newest_counted("cost", router, last)
+    newest = _newest_counted("cost", router, last, latest)
     rows = connection.execute(
         select(
             decisions.c.arm,
@@ -82,12 +84,21 @@ def read_recent_costs(connection: Connection, router: str, last: int) -> list[Pr
     return [PredictedCost(*row) for row in rows]
 
 
-def _newest_counted(quantity: str, router: str, last: int) -> Subquery:
-    """The newest ``last`` counted values of a quantity, in the generation in force."""
+def latest_id(at: float) -> str:
+    """An id that follows every UUIDv7 of ``at``, Unix time, seconds, and before."""
+    digits = f"{int(at * 1e3):012x}"
+    return f"{digits[:8]}-{digits[8:]}-ffff-ffff-ffffffffffff"
+
+
+def _newest_counted(quantity: str, router: str, last: int, latest: float) -> Subquery:
+    """The newest ``last`` counted values of a quantity, in the generation in force.
+
+    Decisions of a clock that was fast would be the newest until then, and hide the others.
+    """
     in_force = select(routers.c.generation).where(routers.c.name == router).scalar_subquery()
     counted = folded.c.router == router, folded.c.generation == in_force, folded.c.quantity == quantity
-    newest = select(folded).where(*counted).order_by(folded.c.decision_id.desc())
-    return newest.limit(last).subquery()
+    newest = select(folded).where(*counted, folded.c.decision_id <= latest_id(latest))
+    return newest.order_by(folded.c.decision_id.desc()).limit(last).subquery()
 
 
 def _same_decision(newest: Subquery, router: str) -> ColumnElement[bool]:

@@ -64,6 +64,7 @@ def decision_row(router: str, decision: Decision) -> dict[str, Any]:
         "query": decision.query,
         "signals": dict(decision.signals) or None,
         "excluded": decision.excluded or None,
+        "claimed_at": decision.claimed_at,
     }
 
 
@@ -92,6 +93,7 @@ def decision_from(row: Row[Any]) -> Decision:
         query=row.query,
         signals=NO_SIGNALS if row.signals is None else dict(row.signals),
         excluded={} if row.excluded is None else dict(row.excluded),
+        claimed_at=row.claimed_at,
     )
 
 

@@ -11,7 +11,8 @@ from bandit_router.store.tables import routers, snapshots, warm_starts
 
 class Head(NamedTuple):
     """The router's row: newest version, weights of the rewards it counts, generation of ``folded`` in force,
-    and the rebuild under way, if any. ``arms_revision`` counts changes of arms, resets and warm starts."""
+    and the rebuild under way, if any. ``arms_revision`` counts changes of arms, resets and warm starts.
+    ``corrected_at`` is set while a rebuild is due, because the log was changed."""
 
     version: int
     reward_weights: dict[str, float]
@@ -19,6 +20,7 @@ class Head(NamedTuple):
     rebuilding: int | None
     rebuilding_at: float | None
     arms_revision: int
+    corrected_at: float | None
 
 
 def read_head(connection: Connection, router: str, *, lock: bool = False) -> Head | None:

@@ -16,6 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bandit_router.errors import NoBudget, RouterClosed, StoreError, UnknownDecision
 from bandit_router.objective.pacing import GoalStatus, make_goal_status
 from bandit_router.store import arms
+from bandit_router.store.clamp import clamp_requests
+from bandit_router.store.clock import DATABASE_TIME, Clock, read_database_time
 from bandit_router.store.conversations import read_conversation
 from bandit_router.store.decisions import read_child_decisions, read_decision
 from bandit_router.store.engine import (
@@ -45,7 +47,8 @@ from bandit_router.store.recent_predictions import (
 )
 from bandit_router.store.records import Observation
 from bandit_router.store.schema import ensure_schema
-from bandit_router.store.snapshots import read_snapshot
+from bandit_router.store.snapshots import read_head, read_snapshot
+from bandit_router.store.stamps_ahead import count_clamped_stamps, find_marks_ahead
 from bandit_router.store.tables import routers, snapshots
 from bandit_router.store.write_requests import WriteBatch, WriteRequest, WriteResult
 from bandit_router.types import Arm, Conversation, Decision, Escalation, Goal
@@ -67,32 +70,43 @@ _INSERT_ROUTER = {
 class Store:
     """The log, the arms and the snapshots of one router. Thread-safe.
 
-    ``pacing`` tracks the goal for this worker. Every method raises StoreError when the database fails, and
-    RouterClosed after close().
+    ``pacing`` tracks the goal for this worker, ``clock`` says the time. Every method raises StoreError when
+    the database fails, and RouterClosed after close().
     """
 
-    def __init__(self, engine: Engine, router: str, goal: Goal | None) -> None:
+    def __init__(self, engine: Engine, router: str, goal: Goal | None, clock: Clock) -> None:
         self._open_engine: Engine | None = engine
         self.router = router
+        self.clock = clock
         self.pacing = GoalTracker(goal)
 
     @classmethod
-    def open(cls, url: str, router: str, goal: Goal | None = None, *, create: bool = True) -> Self:
+    def open(
+        cls,
+        url: str,
+        router: str,
+        goal: Goal | None = None,
+        *,
+        create: bool = True,
+        clock: Clock | None = None,
+    ) -> Self:
         """Connect and check the schema. With a goal, costs and rewards of decisions are booked towards it.
 
         ``create`` makes a missing SQLite database; without it, for readers, the file must exist.
         Raises ConfigError, SchemaVersionError or StoreError.
         """
-        engine = make_engine(url)
+        engine, clock = make_engine(url), clock or Clock()
         try:
             with translate_errors():
                 if not create:
                     require_database(engine)
                 ensure_schema(engine, create=create)
+                with read_transaction(engine) as connection:
+                    clock.set_reference(read_database_time(connection))
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, router, goal)
+        return cls(engine, router, goal, clock)
 
     def close(self) -> None:
         """Close every connection; every later call raises RouterClosed."""
@@ -124,17 +138,17 @@ class Store:
                 "arms_revision": 0,
             }
             if connection.scalar(_INSERT_ROUTER[connection.dialect.name], router_row) is not None:
-                published = {"router": self.router, "version": 1, "published_at": time.time()}
+                published = {"router": self.router, "version": 1, "published_at": self.clock.now()}
                 connection.execute(insert(snapshots), published | {"state": first})
             if self.pacing.own_goal is not None:
-                self.pacing.book = start_book(connection, self.router, self.pacing.own_goal)
+                self.pacing.book = start_book(connection, self.router, self.pacing.own_goal, self.clock)
             else:  # another worker's settings may have a goal
                 self.pacing.book = read_book(connection, self.router)
 
     def head(self) -> tuple[str, int, int] | None:
         """Schema id, newest version and arms revision; None when there is no such router.
 
-        Also reads how the goal stands.
+        Also reads how the goal stands, and the time.
         """
         before = self.pacing.book
         with self._reading() as connection:
@@ -145,8 +159,12 @@ class Store:
 
     def _read_head(self, connection: Connection) -> tuple[str, int, int] | None:
         columns = routers.c.schema_id, routers.c.version, routers.c.arms_revision
-        row = connection.execute(select(*columns).where(routers.c.name == self.router)).one_or_none()
-        return None if row is None else (row.schema_id, row.version, row.arms_revision)
+        now = DATABASE_TIME[connection.dialect.name].label("now")
+        row = connection.execute(select(*columns, now).where(routers.c.name == self.router)).one_or_none()
+        if row is None:
+            return None
+        self.clock.set_reference(row.now)
+        return row.schema_id, row.version, row.arms_revision
 
     def published(self) -> tuple[int, int, bytes, list[Arm]]:
         """Version, arms revision, newest snapshot and all arms, from one moment."""
@@ -176,7 +194,7 @@ class Store:
             book = read_book(connection, self.router)
         if book is None:
             raise NoBudget(self.router)
-        return make_goal_status(book.pacing_state, book.goal, time.time())
+        return make_goal_status(book.pacing_state, book.goal, self.clock.now())
 
     # -- arms -------------------------------------------------------------------------------------
 
@@ -199,6 +217,7 @@ class Store:
         the request at fault, so that one bad request fails no other. When the database is unavailable, the
         batch is retried a few times. No result is returned that is not committed.
         """
+        batch = clamp_requests(batch, self.clock)
         try:
             return self._write_patiently(batch)
         except (*_UNAVAILABLE, StoreError) as error:
@@ -229,7 +248,7 @@ class Store:
         with write_transaction(self._engine) as connection:
             results = WriteBatch(connection, self.router, batch, ledger).apply()
             if self.pacing.book is not None:  # skip the extra statement when no goal is booked
-                book = ledger.close(connection, self.router, time.time())
+                book = ledger.close(connection, self.router, self.clock.now())
         if book is not None:
             self.pacing.put_committed_book(book)
         return results
@@ -280,9 +299,10 @@ class Store:
 
     def recent(self, last: int) -> tuple[list[PredictedReward], list[PredictedCost]]:
         """The newest ``last`` rewards and costs that are counted, with their predictions."""
+        latest = self.clock.latest()
         with self._reading() as connection:
-            rewards = read_recent_rewards(connection, self.router, last)
-            return rewards, read_recent_costs(connection, self.router, last)
+            rewards = read_recent_rewards(connection, self.router, last, latest)
+            return rewards, read_recent_costs(connection, self.router, last, latest)
 
     @contextmanager
     def read_log(self) -> Iterator[LogReader]:
@@ -307,10 +327,29 @@ class Store:
             if ids:
                 yield observations
 
+    def find_marks_ahead(self) -> list[str]:
+        """What lies ahead of now, because a clock was fast, and holds learning or spending up."""
+        with self._reading() as connection:
+            return find_marks_ahead(connection, self.router, self.clock.latest())
+
+    def is_rebuild_due(self) -> bool:
+        """Whether the log was changed since the state in force was made from it."""
+        with self._reading() as connection:
+            head = read_head(connection, self.router)
+        return head is not None and head.corrected_at is not None
+
+    def count_clamped_stamps(self) -> int:
+        """The number of stamps in the log that are not what a clock claimed, because it was wrong."""
+        with self._reading() as connection:
+            return count_clamped_stamps(connection, self.router)
+
     @contextmanager
     def learner_transaction(self) -> Iterator[LearnerTransaction]:
         """The learner's transaction, which every other publisher waits for: keep it short."""
-        with translate_errors(), begin_learner_transaction(self._engine, self.router) as transaction:
+        with (
+            translate_errors(),
+            begin_learner_transaction(self._engine, self.router, self.clock) as transaction,
+        ):
             yield transaction
 
     def checkpoint(self) -> None:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0011_generations"
+SCHEMA_VERSION = "0012_claimed_stamps"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -47,6 +47,10 @@ def _router() -> Column[str]:
     return Column("router", _NAME, primary_key=True, comment="Router the row belongs to; the shard key")
 
 
+def _claimed(name: str = "claimed_at") -> Column[float]:
+    return Column(name, Double, comment="Unix time a clock claimed that was wrong; null: it was right")
+
+
 routers = Table(
     "routers",
     metadata,
@@ -59,6 +63,7 @@ routers = Table(
     Column("generation", BigInteger, nullable=False, server_default="1", comment="Rows of folded in force"),
     Column("rebuilding", BigInteger, comment="Newest generation that a rebuild was begun for"),
     Column("rebuilding_at", Double, comment="Unix time of its last sign of life; null: it is over"),
+    Column("corrected_at", Double, comment="Unix time of a change of the log; null: it is rebuilt since"),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
 
@@ -83,6 +88,7 @@ arms = Table(
     ),
     Column("reset_at", Double, comment="Unix time; older decisions are not learned from; null: all are"),
     Column("reset_snapshot", BigInteger, comment="First snapshot that knows of the reset"),
+    _claimed("reset_claimed_at"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The models a router can choose; rows are never deleted, so that the log stays readable",
 )
@@ -113,8 +119,9 @@ decisions = Table(
     Column("list_cost_usd", Double, comment="Cost of the action by its price list, USD"),
     Column("signals", _OPTIONAL, comment="What was known of the query besides x, by name; null: nothing"),
     Column("excluded", _OPTIONAL, comment="Why each other arm was not eligible; null: none was excluded"),
+    _claimed(),
     ForeignKeyConstraint(["router"], ["routers.name"]),
-    comment="The log of choices; rows are never changed, and their ids sort by time",
+    comment="The log of choices; rows never change, but for a stamp ahead; ids sort by time",
 )
 
 _HAS_PARENT = decisions.c.parent.is_not(None)
@@ -141,6 +148,7 @@ feedback = Table(
     ),
     Column("value", Double, comment="The value; null retracts the metric"),
     Column("received_at", Double, nullable=False, comment="Unix time it arrived, seconds"),
+    _claimed(),
     ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
     comment="The log of outcomes; rows are only ever added",
 )
@@ -262,6 +270,12 @@ escalations = Table(
     Column("snapshot", BigInteger, nullable=False, comment="Version of the snapshot that was read"),
     Column("why", Text, nullable=False, comment="Why it was done, in words"),
     Column("decision_id", _ID, comment="Decision that retries the query; null: the answer was accepted"),
+    _claimed(),
     ForeignKeyConstraint(["router", "parent"], ["decisions.router", "decisions.id"]),
     comment="Answers accepted or retried; inserted in the transaction of the retry, never changed",
 )
+
+for _table in (decisions, feedback, escalations):
+    _claim = _table.c.claimed_at.is_not(None)
+    Index(f"ix_{_table.name}_claimed", _table.c.router, sqlite_where=_claim, postgresql_where=_claim)
+"""Count the stamps of wrong clocks; all others are not indexed."""

@@ -208,5 +208,8 @@ def _is_replacement(decision: Decision) -> bool:
 def _override_feedback(decision: Decision) -> Feedback:
     """Feedback on the parent: its answer was overridden."""
     return Feedback(
-        decision_id=str(decision.parent), metrics={"override": 1.0}, received_at=decision.decided_at
+        decision_id=str(decision.parent),
+        metrics={"override": 1.0},
+        received_at=decision.decided_at,
+        claimed_at=decision.claimed_at,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -48,6 +49,11 @@ def open_router(make_sqlite_url: MakeUrl) -> Iterator[OpenRouter]:
 
 
 @pytest.fixture
+def open_on_postgresql(make_postgresql_url: MakeUrl) -> Iterator[OpenRouter]:
+    yield from _opening(make_postgresql_url(migrated=True))
+
+
+@pytest.fixture
 def open_on_either(make_url: MakeUrl) -> Iterator[OpenRouter]:
     """As ``open_router``, on SQLite and on PostgreSQL."""
     yield from _opening(make_url(migrated=True))
@@ -56,8 +62,9 @@ def open_on_either(make_url: MakeUrl) -> Iterator[OpenRouter]:
 def _opening(url: str) -> Iterator[OpenRouter]:
     opened: list[Router] = []
 
-    def open_one(seed: int = 0, **sections: Any) -> Router:
-        opened.append(Router.open(settings_of(url, **sections), rng=np.random.default_rng(seed)))
+    def open_one(seed: int = 0, host_time: Callable[[], float] = time.time, **sections: Any) -> Router:
+        rng = np.random.default_rng(seed)
+        opened.append(Router.open(settings_of(url, **sections), rng=rng, host_time=host_time))
         return opened[-1]
 
     yield open_one
