@@ -10,6 +10,7 @@ import typer
 from threadpoolctl import threadpool_limits
 
 from bandit_router.cli import (
+    apply,
     arms,
     budget,
     calibration,
@@ -41,6 +42,7 @@ app = App(
 for command in (
     init.init,
     serve.serve,
+    apply.apply,
     route.route,
     feedback.feedback,
     explain.explain,

@@ -14,10 +14,10 @@ from bandit_router.store.store import Store
 
 @contextmanager
 def open_quiet_router(config: Path) -> Iterator[Router]:
-    """The router of a settings file, which learns nothing on its own while a command works with it."""
+    """The router of a settings file, as it is: no settings are applied, and nothing is learned meanwhile."""
     settings: Settings = load_settings(config)
     learner = settings.learner.model_copy(update={"interval_s": 3600.0})
-    with Router.open(settings.model_copy(update={"learner": learner})) as router:
+    with Router.open(settings.model_copy(update={"learner": learner}), apply="never") as router:
         yield router
 
 

@@ -23,7 +23,7 @@ def feedback(
 ) -> None:
     """Record feedback for a decision."""
     values = _parse_metrics(metrics)
-    with Router.open(config) as router:
+    with Router.open(config, apply="never") as router:
         outcomes = router.feedback(decision_id, **values)  # type: ignore[arg-type]
         router.learn()  # no service may be running that would
     if as_json:

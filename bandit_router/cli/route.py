@@ -49,7 +49,7 @@ def route(
     **options: Any,
 ) -> None:
     """Choose a model for one query and log the decision."""
-    with Router.open(config) as router:
+    with Router.open(config, apply="never") as router:
         given = {name: value for name, value in options.items() if value not in (None, [])}
         decision = router.route(query, **given)
         _print_decision(decision, router.arm(decision.arm), as_json)

@@ -28,16 +28,16 @@ class DriftWatch:
     def __init__(self, learner: Learner, *, resets: bool) -> None:
         self.next_check_at = -math.inf
         self._learner = learner
-        self._resets = resets
+        self.resets = resets
         self._alarms: tuple[str, ...] = ()
 
     def check(self, calibration: Callable[[], CalibrationReport]) -> bool:
         """Check for drift, unless it is too soon; whether an arm was reset, which published a snapshot."""
         if time.monotonic() < self.next_check_at:
             return False
-        self.next_check_at = time.monotonic() + (_RESET_INTERVAL_S if self._resets else _WARN_INTERVAL_S)
+        self.next_check_at = time.monotonic() + (_RESET_INTERVAL_S if self.resets else _WARN_INTERVAL_S)
         report = calibration()
-        if self._resets:
+        if self.resets:
             return find_most_drifted_arm(report) is not None and self._reset_drifted_arm()
         self._warn_of_alarms(report)
         return False

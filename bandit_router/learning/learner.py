@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bandit_router.errors import SnapshotCorrupt
+from bandit_router.errors import SnapshotCorrupt, StoreError
 from bandit_router.learning import stored_warm_start
 from bandit_router.learning.accumulate import apply_observations, recount
 from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most_drifted_arm
@@ -24,6 +24,7 @@ from bandit_router.posterior.arm_priors import make_arm_prior, make_hyperprior
 from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import (
+    CONFIDENT_REWARD,
     COST,
     REWARD,
     ModelState,
@@ -51,9 +52,17 @@ _POLL_S = 0.05
 _DELETED_ROWS = 2_000  # rows of an idle generation that are deleted in one transaction
 
 
+class SupersededSettings(StoreError):
+    """The settings that a learner is made from are not in force any more: it must not rebuild by them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Learner:
-    """How rewards are made and learned. Stateless: everything it knows is in the store."""
+    """How rewards are made and learned. Stateless: everything it knows is in the store.
+
+    ``settings_id`` names the settings that it is made from; a learner whose settings were superseded folds,
+    and rebuilds nothing.
+    """
 
     store: Store
     priors: Callable[[Arm], Prior]
@@ -66,6 +75,7 @@ class Learner:
     batch: int
     keep_snapshots: int
     cascades: bool = False
+    settings_id: int | None = None
 
     # -- folding ----------------------------------------------------------------------------------
 
@@ -115,7 +125,7 @@ class Learner:
     def rebuild(self) -> int:
         """Publish a state made from nothing but the log; how many rewards it counts.
 
-        Waits for another rebuild that is under way.
+        Waits for another rebuild that is under way. Raises SupersededSettings.
         """
         while (counted := self.try_rebuild()) is None:
             pass
@@ -139,6 +149,8 @@ class Learner:
     def _rebuild(self) -> int | None:
         """None when what it began with is not in force any more. Raises RebuildUnderWay or StaleRead."""
         with self.store.learner_transaction() as transaction:
+            if transaction.head.settings_id != self.settings_id:
+                raise SupersededSettings("other settings were applied meanwhile; rebuild again in a second")
             generation = transaction.begin_rebuild()
             state, arms_revision = self._empty_state(transaction), transaction.head.arms_revision
         counted = 0
@@ -159,7 +171,9 @@ class Learner:
 
     def _empty_state(self, transaction: LearnerTransaction) -> ModelState:
         """What is believed of the arms before anything is observed, with the warm start that is in force."""
-        state = self.empty(transaction.read_arms())
+        # What was counted goes on being counted: another worker's settings may have a cascade.
+        cascades = transaction.counts_quantity(CONFIDENT_REWARD)
+        state = self.empty(transaction.read_arms(), cascades=cascades)
         stored_warm_start.put_behind_state(transaction, state)
         return state
 
@@ -287,7 +301,7 @@ class Learner:
         transaction.insert_warm_start(stored, source=source, trust=trust, now=now)
         return self.publish(transaction, state)
 
-    def empty(self, arms: Iterable[Arm]) -> ModelState:
+    def empty(self, arms: Iterable[Arm], *, cascades: bool = False) -> ModelState:
         """What is believed of these arms before anything was seen."""
         rewards = SufficientStatistics.empty(
             {arm.name: self.priors(arm) for arm in arms},
@@ -297,7 +311,7 @@ class Learner:
             hyperprior=self.hyperprior,
             dim=self.dim,
         )
-        return empty_state(rewards, cascades=self.cascades)
+        return empty_state(rewards, cascades=cascades or self.cascades)
 
     def publish(self, transaction: LearnerTransaction, state: ModelState) -> int:
         """Publish what was learned, all of it from rewards made with the weights on record."""
@@ -339,7 +353,9 @@ def _decode_batch_state(state: bytes | None, version: int) -> ModelState | None:
         return None
 
 
-def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> Learner:
+def make_learner(
+    store: Store, settings: Settings, schema_id: str, dim: int, settings_id: int | None = None
+) -> Learner:
     """A learner with the settings' priors, noise, forgetting and reward."""
     section = settings.posterior
     expected = {arm.name: arm.expected_quality for arm in settings.arms}
@@ -355,4 +371,5 @@ def make_learner(store: Store, settings: Settings, schema_id: str, dim: int) -> 
         batch=settings.learner.batch,
         keep_snapshots=settings.store.keep_snapshots,
         cascades=settings.cascade.enabled,
+        settings_id=settings_id,
     )

@@ -25,6 +25,7 @@ unreachable floor would never be repaid. A surplus over it is written off too.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bandit_router.types import Budget, Floor, Goal
@@ -124,6 +125,27 @@ def rewind_pacing(pace: PacingState, goal: Goal, now: float, *, since: float) ->
     granted = goal.usd * max(0.0, pace.as_of - max(now, since)) / _DAY_S
     forgone = pace.forgone_usd - min(pace.forgone_usd, granted)
     return replace(rewound, allowance_usd=pace.allowance_usd - granted, forgone_usd=forgone)
+
+
+def carry_over(pace: PacingState, old: Goal, new: Goal, now: float) -> PacingState | None:
+    """The state towards a ``new`` goal, from ``now`` on; None if the two have nothing in common.
+
+    Between budgets, dollars that were spent or allowed stay so. Between floors of the same rewards, as many
+    are missing as before. A reward is a weighted mean, so that only the ratios of the weights count.
+    """
+    if isinstance(old, Budget) and isinstance(new, Budget):
+        return advance_pacing_to(pace, old, now)
+    if isinstance(old, Floor) and isinstance(new, Floor) and _same_ratios(old.weights, new.weights):
+        raised = (new.reward - old.reward) * pace.requests
+        return replace(pace, excused=pace.excused + raised)
+    return None
+
+
+def _same_ratios(some: Mapping[str, float], others: Mapping[str, float]) -> bool:
+    some_total, others_total = sum(some.values()), sum(others.values())
+    return some.keys() == others.keys() and all(
+        math.isclose(weight / some_total, others[name] / others_total) for name, weight in some.items()
+    )
 
 
 def _forgo_unused_allowance(pace: PacingState, budget: Budget) -> PacingState:

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 import numpy as np
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
+from bandit_router.router.applied_settings import Apply
 from bandit_router.router.commit_batcher import CommitBatcher
 from bandit_router.router.options import RouteOptions
 from bandit_router.router.router import Router
@@ -48,9 +49,15 @@ class AsyncRouter:
         self._batcher = CommitBatcher(router._submit)
 
     @classmethod
-    def open(cls, settings: Settings | str | Path, *, rng: np.random.Generator | None = None) -> Self:
+    def open(
+        cls,
+        settings: Settings | str | Path,
+        *,
+        rng: np.random.Generator | None = None,
+        apply: Apply = "new",
+    ) -> Self:
         """As :meth:`Router.open`, which it blocks for."""
-        return cls(Router.open(settings, rng=rng))
+        return cls(Router.open(settings, rng=rng, apply=apply))
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bandit_router.cascade.escalation_rule import EscalationRule, make_escalation_rule
 from bandit_router.errors import ConfigError, InvalidInput, SchemaMismatch
 from bandit_router.features import Pipeline, build_pipeline
-from bandit_router.learning.learner import Learner, make_learner
+from bandit_router.learning.learner import Learner, SupersededSettings, make_learner
 from bandit_router.policies import (
     Policy,
     check_named_arms,
@@ -18,12 +18,14 @@ from bandit_router.policies import (
     reserve_trial_share,
 )
 from bandit_router.posterior.state import encode_state
+from bandit_router.router.applied_settings import Apply, SettledSettings, settle_settings
 from bandit_router.routing.precedence import check_workflows
 from bandit_router.settings import Settings
 from bandit_router.signals import Signaller, make_signallers
 from bandit_router.store.clock import Clock
+from bandit_router.store.goal_tracker import GoalTracker
+from bandit_router.store.learner_transaction import StaleRead
 from bandit_router.store.store import Store
-from bandit_router.types import Arm
 
 
 class Components(NamedTuple):
@@ -38,48 +40,74 @@ class Components(NamedTuple):
     rule: EscalationRule | None
 
 
-def build_components(settings: Settings, host_time: Callable[[], float] = time.time) -> Components:
+def build_components(
+    own: Settings, apply: Apply = "new", host_time: Callable[[], float] = time.time
+) -> Components:
     """The components of a router, on its database, which is created when it is an empty SQLite file.
 
-    Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
+    ``apply`` says when ``own`` settings are put in force, for every worker. Raises ConfigError,
+    SchemaVersionError, SchemaMismatch or StoreError.
     """
-    policy = make_policy(settings.policy.name, settings.policy.parameters)
-    pipeline = build_pipeline(**settings.features.model_dump())
-    signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, list_computed_signals(policy))
-    clock = Clock(settings.store.clock_tolerance_s, host_time)
-    store = Store.open(settings.store.url, settings.router.name, settings.goal(), clock=clock)
+    make_policy(own.policy.name, own.policy.parameters)  # wrong settings are an error, in force or not
+    clock = Clock(own.store.clock_tolerance_s, host_time)
+    store = Store.open(own.store.url, own.router.name, clock=clock)
     try:
-        learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim)
-        apply_settings(store, learner, [section.arm() for section in settings.arms])
-        arms = store.arms()
-        _check_arms_exist(settings, policy, [arm.name for arm in arms])
-        return Components(
-            settings=settings,
-            policy=reserve_trial_share(policy, **settings.trial.model_dump()),
-            pipeline=pipeline,
-            signallers=signallers,
-            store=store,
-            learner=learner,
-            rule=make_escalation_rule(settings, policy, arms),
-        )
+        while True:
+            try:
+                return _build(settle_settings(store, own, apply), store)
+            except (StaleRead, SupersededSettings):  # another worker put its settings in force meanwhile
+                continue
     except BaseException:
         store.close()
         raise
 
 
-def apply_settings(store: Store, learner: Learner, arms: Sequence[Arm]) -> None:
-    """Create the router if missing, declare its arms, and align its posterior with the settings."""
+def _build(settled: SettledSettings, store: Store) -> Components:
+    """The components for the settings that were chosen.
+
+    Raises StaleRead or SupersededSettings when others were put in force meanwhile.
+    """
+    settings = settled.settings
+    policy = make_policy(settings.policy.name, settings.policy.parameters)
+    pipeline = build_pipeline(**settings.features.model_dump())
+    signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, list_computed_signals(policy))
+    store.pacing = GoalTracker(settings.goal())
+    learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim, settings_id=settled.id)
+    if settled.declares:
+        _declare_settings(store, learner, settled)
+    else:
+        store.head()  # reads the book of the goal
+    if settled.aligns:
+        learner.align_with_settings()
+    arms = store.arms()
+    _check_arms_exist(settings, policy, [arm.name for arm in arms])
+    return Components(
+        settings=settings,
+        policy=reserve_trial_share(policy, **settings.trial.model_dump()),
+        pipeline=pipeline,
+        signallers=signallers,
+        store=store,
+        learner=learner,
+        rule=make_escalation_rule(settings, policy, arms),
+    )
+
+
+def _declare_settings(store: Store, learner: Learner, settled: SettledSettings) -> None:
+    """Create the router if missing, put its settings in force, declare its arms."""
     store.create_router(learner.schema_id, encode_state(learner.empty(())), learner.weights)
+    in_force = settled.in_force
     with store.learner_transaction() as transaction:
-        learned_from = transaction.read_schema_id()
+        transaction.require_settings(None if in_force is None else in_force.id)
+        learned_from = transaction.head.schema_id
         if learned_from != learner.schema_id:
             raise SchemaMismatch(
                 "features",
                 f"make contexts {learner.schema_id!r}, router {store.router!r} learned from {learned_from!r}",
                 "restore the [features] settings, or give router.name a new name",
             )
-        transaction.declare_arms(arms)
-    learner.align_with_settings()
+        if settled.new is not None:
+            transaction.put_settings_in_force(settled.new)
+        transaction.declare_arms([section.arm() for section in settled.settings.arms])
 
 
 def _check_arms_exist(settings: Settings, policy: Policy, arms: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, Stor
 from bandit_router.learning.clock_repair import repair_stamps_ahead
 from bandit_router.learning.drift import NEWEST, CalibrationReport, calibrate
 from bandit_router.learning.drift_watch import DriftWatch
+from bandit_router.router.applied_settings import Apply, follow_settings
 from bandit_router.router.background import BackgroundLoop
 from bandit_router.router.bootstrap import Components, build_components
 from bandit_router.router.conversations import RequestDecider, load_conversation, make_claim
@@ -66,18 +67,24 @@ class RouterCore:
         *,
         rng: np.random.Generator | None = None,
         host_time: Callable[[], float] = time.time,
+        apply: Apply = "new",
     ) -> Self:
         """A router on the settings' database, which is created when it is an empty SQLite file.
+
+        All workers share the settings, but for ``[store]``, ``[server]`` and ``[learner]``. Opening a router
+        applies settings that are "new": they were never in force. Settings that were superseded are not
+        applied: the router runs with those in force, and logs the difference.
 
         Args:
             settings: Settings, or the path of a router.toml.
             rng: The source of exploration; fresh entropy by default.
             host_time: The clock of this host, Unix time, seconds.
+            apply: "always" applies superseded settings too, "never" none, unless the database is empty.
 
         Raises ConfigError, SchemaVersionError, SchemaMismatch or StoreError.
         """
         loaded = settings if isinstance(settings, Settings) else load_settings(settings)
-        components = build_components(loaded, host_time)
+        components = build_components(loaded, apply, host_time)
         try:
             return cls(components, rng or np.random.default_rng())
         except BaseException:
@@ -249,8 +256,14 @@ class RouterCore:
     def refresh(self) -> None:
         """Load the newest snapshot and arms, if there are newer ones."""
         with self._refreshing:  # a slow thread must not replace a newer model by an older one
+            head = self._store.head()
+            if head is None:
+                return
+            if head.settings_id != self._learner.settings_id:
+                self._learner = follow_settings(self._store, self._learner, self.settings)
+                self._drift_watch = DriftWatch(self._learner, resets=self._drift_watch.resets)
             self._published = refresh_published_model(
-                self._store, self._published, cascades=self.settings.cascade.enabled
+                self._store, self._published, head, cascades=self.settings.cascade.enabled
             )
 
     @contextmanager

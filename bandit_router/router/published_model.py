@@ -5,6 +5,7 @@ from __future__ import annotations
 from bandit_router.posterior.confidence import empty_calibrators
 from bandit_router.posterior.state import CONFIDENT_REWARD, ModelState, decode_state
 from bandit_router.routing.decide import PublishedModel
+from bandit_router.store.snapshots import Head
 from bandit_router.store.store import Store
 
 
@@ -26,9 +27,10 @@ def load_published_model(store: Store, *, cascades: bool) -> PublishedModel:
     )
 
 
-def refresh_published_model(store: Store, published: PublishedModel, *, cascades: bool) -> PublishedModel:
-    """The newest snapshot and arms; ``published`` itself when it is the newest."""
-    head = store.head()
-    if head is None or head[1:] == (published.version, published.arms_revision):
+def refresh_published_model(
+    store: Store, published: PublishedModel, head: Head, *, cascades: bool
+) -> PublishedModel:
+    """The newest snapshot and arms; ``published`` itself when it is still that of ``head``."""
+    if (head.version, head.arms_revision) == (published.version, published.arms_revision):
         return published
     return load_published_model(store, cascades=cascades)

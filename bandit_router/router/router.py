@@ -132,6 +132,7 @@ class Router(RouterCore):
 
         Older snapshots that are damaged are deleted: nothing can be read from them any more.
         """
+        self.refresh()  # the learner may have to follow other settings
         self._repair_stamps_ahead()
         counted = self._learner.rebuild()
         self._learner.delete_damaged_snapshots()

@@ -19,19 +19,14 @@ class GoalTracker:
 
     def __init__(self, own_goal: Goal | None) -> None:
         self.own_goal = own_goal
-        self.book = None if own_goal is None else PacingBook(own_goal, PacingState())
+        self.book = None if own_goal is None else PacingBook(own_goal, PacingState(), 0)
+        self._updating = threading.Lock()
         self._in_flight: dict[str, Decision] = {}  # by id, until their commit ends
-        self._replacing = threading.Lock()
 
-    def put_committed_book(self, book: PacingBook) -> None:
-        """Take over the book that this worker has just committed."""
-        with self._replacing:
-            self.book = book
-
-    def put_read_book(self, book: PacingBook, before: PacingBook | None) -> None:
-        """Take over a book that was read, unless one was committed since ``before`` was the newest."""
-        with self._replacing:
-            if self.book is before:
+    def update_book(self, book: PacingBook | None) -> None:
+        """Take a book that was read or committed, unless a newer one is known: a slow reader comes late."""
+        with self._updating:
+            if book is not None and (self.book is None or book.revision >= self.book.revision):
                 self.book = book
 
     @property

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_,
 
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.store import arms
+from bandit_router.store.applied_settings import AppliedSettings, insert_applied_settings
 from bandit_router.store.clock import Clock
 from bandit_router.store.engine import INSERT, write_transaction
 from bandit_router.store.pending_batch import Mark
@@ -73,13 +74,6 @@ class LearnerTransaction:
             raise SnapshotCorrupt(f"snapshot {self.version} is gone; run `bandit-router rebuild`")
         return state
 
-    def read_schema_id(self) -> str:
-        """The schema id of the contexts the router learned from."""
-        schema_id: str = self.connection.scalars(
-            select(routers.c.schema_id).where(routers.c.name == self.router)
-        ).one()
-        return schema_id
-
     def read_arms(self) -> list[Arm]:
         """Every arm of the router, as this transaction sees it."""
         return arms.read_arms(self.connection, self.router)
@@ -91,6 +85,20 @@ class LearnerTransaction:
     def put_arm(self, arm: Arm) -> None:
         """Add an arm at run time, or give an existing one new prices, limits or capabilities."""
         arms.put_arm(self.connection, self.router, arm)
+
+    def require_settings(self, settings_id: int | None) -> None:
+        """Raise StaleRead unless the settings of that id are still in force."""
+        if self.head.settings_id != settings_id:
+            raise StaleRead
+
+    def put_settings_in_force(self, applied: AppliedSettings) -> None:
+        """Record settings and put them in force."""
+        insert_applied_settings(self.connection, self.router, applied)
+
+    def counts_quantity(self, quantity: str) -> bool:
+        """Whether a value of this quantity is on record as counted."""
+        rows = select(folded.c.decision_id).where(*self._rows_of(self.head.generation))
+        return self.connection.scalar(rows.where(folded.c.quantity == quantity).limit(1)) is not None
 
     def require_head(self, head: Head) -> None:
         """Raise StaleRead unless the version and the generation computed from are still in force."""

@@ -3,51 +3,64 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, select, update
 
-from bandit_router.objective.pacing import PacingState, advance_pacing, clip_expected_reward
+from bandit_router.objective.pacing import PacingState, advance_pacing, carry_over, clip_expected_reward
 from bandit_router.objective.reward import compute_reward
 from bandit_router.store.clock import Clock
 from bandit_router.store.engine import INSERT
 from bandit_router.store.tables import spending
 from bandit_router.types import Budget, Decision, Floor, Goal
 
+log = logging.getLogger(__name__)
+
 _STATE = [field.name for field in fields(PacingState)]
-_GOAL = ("goal", "goal_kind", "weights")
 _REWARD = "reward"
 
-_START = {
-    name: (statement := into(spending)).on_conflict_do_update(
-        index_elements=["router"],
-        set_={column.name: statement.excluded[column.name] for column in spending.columns},
-        where=or_(*(spending.c[column] != statement.excluded[column] for column in _GOAL)),
-    )
-    for name, into in INSERT.items()
-}
-"""Starts the book anew only when the goal differs: a second worker with the same goal changes nothing."""
+_INSERT = {name: into(spending).on_conflict_do_nothing() for name, into in INSERT.items()}
+"""Two workers may start the first book at once: the second one's changes nothing."""
 
 
 class PacingBook(NamedTuple):
-    """The goal that is booked for, and its state."""
+    """The goal that is booked for, and its state; ``revision`` grows with every change."""
 
     goal: Goal
     pacing_state: PacingState
+    revision: int
 
 
 def start_book(connection: Connection, router: str, goal: Goal, clock: Clock) -> PacingBook:
-    """Start the book of ``goal``, unless this very goal is booked already; the book in force."""
+    """Book towards ``goal`` from now on; the book in force.
+
+    What was spent or earned towards another goal is carried over, where one can be compared with the other.
+    """
+    row = {"router": router, "revision": 0, **_first_row(goal, clock)}
+    connection.execute(_INSERT[connection.dialect.name], row)
     of_router = spending.c.router == router
-    connection.execute(select(spending.c.since).where(of_router).with_for_update())
+    before = book_from(connection.execute(select(spending).where(of_router).with_for_update()).one())
+    if before.goal == goal:
+        return before
     now = clock.now()  # after the lock: rows booked under another goal must be older than this one
-    row = {"router": router, "since": now, **_goal_row(goal), **asdict(PacingState(as_of=now))}
-    connection.execute(_START[connection.dialect.name], row)
+    state = carry_over(before.pacing_state, before.goal, goal, now)
+    if state is None:
+        log.warning("the goal is another one, so its book starts anew; dropped: %s", before)
+        values = _first_row(goal, clock)
+    else:
+        values = _goal_row(goal) | asdict(state)
+    connection.execute(update(spending).where(of_router).values(values | {"revision": before.revision + 1}))
     book = read_book(connection, router)
-    assert book is not None, "the row was inserted above if it was missing"
+    assert book is not None, "its row is locked"
     return book
+
+
+def _first_row(goal: Goal, clock: Clock) -> dict[str, Any]:
+    now = clock.now()
+    return {"since": now, **_goal_row(goal), **asdict(PacingState(as_of=now))}
 
 
 def read_book(connection: Connection, router: str) -> PacingBook | None:
@@ -144,7 +157,8 @@ class PacingLedger:
         if row is None or change is None:
             return None
         book = apply_change(book_from(row), change, now)
-        values = asdict(book.pacing_state)
+        book = book._replace(revision=book.revision + 1)
+        values = asdict(book.pacing_state) | {"revision": book.revision}
         connection.execute(update(spending).where(spending.c.router == router).values(values))
         return book
 
@@ -168,7 +182,8 @@ class PacingLedger:
 
 def book_from(row: Row[Any]) -> PacingBook:
     """The book of a row of the table."""
-    return PacingBook(goal_from(row), PacingState(**{name: getattr(row, name) for name in _STATE}))
+    state = PacingState(**{name: getattr(row, name) for name in _STATE})
+    return PacingBook(goal_from(row), state, row.revision)
 
 
 def _goal_row(goal: Goal) -> dict[str, Any]:

@@ -6,13 +6,16 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
+from bandit_router.store.clock import DATABASE_TIME
 from bandit_router.store.tables import routers, snapshots, warm_starts
 
 
 class Head(NamedTuple):
     """The router's row: newest version, weights of the rewards it counts, generation of ``folded`` in force,
     and the rebuild under way, if any. ``arms_revision`` counts changes of arms, resets and warm starts.
-    ``corrected_at`` is set while a rebuild is due, because the log was changed."""
+    ``corrected_at`` is set while a rebuild is due, because the log was changed. ``settings_id`` names the
+    settings in force, ``schema_id`` the contexts that the router learned from. ``database_time`` is
+    Unix time, None where the database has none."""
 
     version: int
     reward_weights: dict[str, float]
@@ -21,14 +24,24 @@ class Head(NamedTuple):
     rebuilding_at: float | None
     arms_revision: int
     corrected_at: float | None
+    settings_id: int | None
+    schema_id: str
+    database_time: float | None
 
 
 def read_head(connection: Connection, router: str, *, lock: bool = False) -> Head | None:
     """The router's head; None when there is none. With ``lock``, nobody else publishes meanwhile."""
-    columns = (routers.c[name] for name in Head._fields)
-    statement = select(*columns).where(routers.c.name == router)
+    columns = (routers.c[name] for name in Head._fields if name != "database_time")
+    now = DATABASE_TIME[connection.dialect.name].label("database_time")
+    statement = select(*columns, now).where(routers.c.name == router)
     row = connection.execute(statement.with_for_update(key_share=True) if lock else statement).one_or_none()
-    return None if row is None else Head(*row)
+    return None if row is None else Head._make(row)
+
+
+def read_versions(connection: Connection, router: str) -> list[int]:
+    """The versions of all snapshots that are kept, oldest first."""
+    kept = select(snapshots.c.version).where(snapshots.c.router == router)
+    return list(connection.scalars(kept.order_by(snapshots.c.version)))
 
 
 def read_snapshot(connection: Connection, router: str, version: int) -> bytes | None:

@@ -145,7 +145,7 @@ def _clamp_book(connection: Connection, router: str, now: float, latest: float) 
         return 0
     book = book_from(row)
     values = asdict(rewind_pacing(book.pacing_state, book.goal, now, since=row.since))
-    values["since"] = now if row.since > latest else row.since
+    values |= {"since": now if row.since > latest else row.since, "revision": book.revision + 1}
     connection.execute(update(spending).where(*ahead).values(values))
     return 1
 
@@ -158,4 +158,5 @@ def _book_from_log(connection: Connection, router: str) -> None:
     if totals is not None:
         _, logged = totals
         sums = {"requests": logged.requests, "spent_usd": logged.spent_usd, "earned": logged.earned}
-        connection.execute(update(spending).where(of_router).values(sums))
+        changed = {"revision": spending.c.revision + 1}
+        connection.execute(update(spending).where(of_router).values(sums | changed))

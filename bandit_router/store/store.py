@@ -16,8 +16,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bandit_router.errors import NoBudget, RouterClosed, StoreError, UnknownDecision
 from bandit_router.objective.pacing import GoalStatus, make_goal_status
 from bandit_router.store import arms
+from bandit_router.store.applied_settings import (
+    AppliedSettings,
+    read_first_applied,
+    read_settings_in_force,
+)
 from bandit_router.store.clamp import clamp_requests
-from bandit_router.store.clock import DATABASE_TIME, Clock, read_database_time
+from bandit_router.store.clock import Clock, read_database_time
 from bandit_router.store.conversations import read_conversation
 from bandit_router.store.decisions import read_child_decisions, read_decision
 from bandit_router.store.engine import (
@@ -47,7 +52,7 @@ from bandit_router.store.recent_predictions import (
 )
 from bandit_router.store.records import Observation
 from bandit_router.store.schema import ensure_schema
-from bandit_router.store.snapshots import read_head, read_snapshot
+from bandit_router.store.snapshots import Head, read_head, read_snapshot, read_versions
 from bandit_router.store.stamps_ahead import count_clamped_stamps, find_marks_ahead
 from bandit_router.store.tables import routers, snapshots
 from bandit_router.store.write_requests import WriteBatch, WriteRequest, WriteResult
@@ -141,41 +146,40 @@ class Store:
                 published = {"router": self.router, "version": 1, "published_at": self.clock.now()}
                 connection.execute(insert(snapshots), published | {"state": first})
             if self.pacing.own_goal is not None:
-                self.pacing.book = start_book(connection, self.router, self.pacing.own_goal, self.clock)
+                book = start_book(connection, self.router, self.pacing.own_goal, self.clock)
+                self.pacing.update_book(book)
             else:  # another worker's settings may have a goal
-                self.pacing.book = read_book(connection, self.router)
+                self.pacing.update_book(read_book(connection, self.router))
 
-    def head(self) -> tuple[str, int, int] | None:
-        """Schema id, newest version and arms revision; None when there is no such router.
-
-        Also reads how the goal stands, and the time.
-        """
-        before = self.pacing.book
+    def head(self) -> Head | None:
+        """The router's head, None without one; also brings the goal's book and the clock up to date."""
         with self._reading() as connection:
-            book, head = read_book(connection, self.router), self._read_head(connection)
-        if book is not None:
-            self.pacing.put_read_book(book, before)
+            self.pacing.update_book(read_book(connection, self.router))
+            head = read_head(connection, self.router)
+        if head is not None:
+            self.clock.set_reference(head.database_time)
         return head
 
-    def _read_head(self, connection: Connection) -> tuple[str, int, int] | None:
-        columns = routers.c.schema_id, routers.c.version, routers.c.arms_revision
-        now = DATABASE_TIME[connection.dialect.name].label("now")
-        row = connection.execute(select(*columns, now).where(routers.c.name == self.router)).one_or_none()
-        if row is None:
-            return None
-        self.clock.set_reference(row.now)
-        return row.schema_id, row.version, row.arms_revision
+    def settings_in_force(self) -> AppliedSettings | None:
+        """The settings in force; None when none are on record."""
+        with self._reading() as connection:
+            return read_settings_in_force(connection, self.router)
+
+    def settings_first_applied(self, fingerprint: str) -> float | None:
+        """When settings with this fingerprint were first applied, Unix time; None if they never were."""
+        with self._reading() as connection:
+            return read_first_applied(connection, self.router, fingerprint)
 
     def published(self) -> tuple[int, int, bytes, list[Arm]]:
         """Version, arms revision, newest snapshot and all arms, from one moment."""
         with self._reading() as connection:
-            head = self._read_head(connection)
+            head = read_head(connection, self.router)
             if head is None:
                 raise StoreError(f"there is no router {self.router!r} in this database")
-            snapshot = read_snapshot(connection, self.router, head[1])
+            snapshot = read_snapshot(connection, self.router, head.version)
             if snapshot is None:
-                raise StoreError(f"snapshot {head[1]} is gone; run `bandit-router rebuild`")
-            return head[1], head[2], snapshot, arms.read_arms(connection, self.router)
+                raise StoreError(f"snapshot {head.version} is gone; run `bandit-router rebuild`")
+            return head.version, head.arms_revision, snapshot, arms.read_arms(connection, self.router)
 
     def snapshot(self, version: int) -> bytes | None:
         """The model state published as that version; None when it is pruned or was never published."""
@@ -185,8 +189,7 @@ class Store:
     def snapshot_versions(self) -> list[int]:
         """The versions of all snapshots that are kept, oldest first."""
         with self._reading() as connection:
-            kept = select(snapshots.c.version).where(snapshots.c.router == self.router)
-            return list(connection.scalars(kept.order_by(snapshots.c.version)))
+            return read_versions(connection, self.router)
 
     def goal_status(self) -> GoalStatus:
         """How the goal stands now, for all workers together. Raises NoBudget when none is booked."""
@@ -249,8 +252,7 @@ class Store:
             results = WriteBatch(connection, self.router, batch, ledger).apply()
             if self.pacing.book is not None:  # skip the extra statement when no goal is booked
                 book = ledger.close(connection, self.router, self.clock.now())
-        if book is not None:
-            self.pacing.put_committed_book(book)
+        self.pacing.update_book(book)
         return results
 
     # -- reading the log --------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0012_claimed_stamps"
+SCHEMA_VERSION = "0013_settings"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -64,7 +64,20 @@ routers = Table(
     Column("rebuilding", BigInteger, comment="Newest generation that a rebuild was begun for"),
     Column("rebuilding_at", Double, comment="Unix time of its last sign of life; null: it is over"),
     Column("corrected_at", Double, comment="Unix time of a change of the log; null: it is rebuilt since"),
+    Column("settings_id", BigInteger, comment="The applied_settings in force; null: none on record"),
     comment="One row per router: what is published, and the lock that serialises learners",
+)
+
+applied_settings = Table(
+    "applied_settings",
+    metadata,
+    _router(),
+    Column("id", BigInteger, primary_key=True, comment="1, 2, 3, … per router; the largest is in force"),
+    Column("fingerprint", String(64), nullable=False, comment="SHA-256 of the settings"),
+    Column("settings", JSON, nullable=False, comment="Sections that all workers share, without defaults"),
+    Column("applied_at", Double, nullable=False, comment="Unix time, seconds"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="The settings a router was given; a worker with superseded ones runs with those in force",
 )
 
 arms = Table(
@@ -213,7 +226,7 @@ spending = Table(
     "spending",
     metadata,
     _router(),
-    Column("goal", Double, nullable=False, comment="USD or reward it is paced by; another starts anew"),
+    Column("goal", Double, nullable=False, comment="USD or reward it is paced by"),
     Column("goal_kind", String(16), nullable=False, comment="request or day for USD, reward for a floor"),
     Column("weights", Text, nullable=False, comment="Of a floor: what rewards are made of, JSON; else empty"),
     Column(
@@ -227,6 +240,7 @@ spending = Table(
     Column("excused", Double, nullable=False, comment="Rewards missing given up, less those beyond it"),
     Column("pressure", Double, nullable=False, comment="Logarithm of the price of a dollar, as paced so far"),
     Column("as_of", Double, nullable=False, comment="Unix time of the last change, seconds"),
+    Column("revision", BigInteger, nullable=False, server_default="0", comment="Grows with every change"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="How a router's goal stands; changed in the transaction of the decision or the feedback",
 )

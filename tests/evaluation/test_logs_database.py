@@ -174,14 +174,14 @@ def test_log_json_says_what_log_it_is(url: str, tmp_path: Path) -> None:
     play(url)
     export_of(url, tmp_path / "log")
     with open_log(tmp_path / "log") as log, closing(Store.open(url, "default")) as store:
-        assert store.head() is not None
-        schema_id, version, _ = store.head() or ("", 0, 0)
+        head = store.head()
+        assert head is not None
         assert log.info["router"] == "default"
-        assert (log.info["schema_id"], log.info["snapshot"]) == (schema_id, version)
+        assert (log.info["schema_id"], log.info["snapshot"]) == (head.schema_id, head.version)
         assert log.info["reward_weights"] == WEIGHTS
         assert log.info["arms"] == list(log.statistics().arms)
         assert log.info["dim"] == log.statistics().dim
-        snapshot = store.snapshot(version)
+        snapshot = store.snapshot(head.version)
         assert snapshot is not None
         assert encode_statistics(log.statistics()) == encode_statistics(decode_state(snapshot).rewards)
 

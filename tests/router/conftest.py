@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bandit_router.router import Router
+from bandit_router.router.applied_settings import Apply
 from bandit_router.settings import Settings, make_settings
 from bandit_router.types import Arm, Decision
 from tests.databases import MakeUrl
@@ -62,9 +63,15 @@ def open_on_either(make_url: MakeUrl) -> Iterator[OpenRouter]:
 def _opening(url: str) -> Iterator[OpenRouter]:
     opened: list[Router] = []
 
-    def open_one(seed: int = 0, host_time: Callable[[], float] = time.time, **sections: Any) -> Router:
-        rng = np.random.default_rng(seed)
-        opened.append(Router.open(settings_of(url, **sections), rng=rng, host_time=host_time))
+    def open_one(
+        seed: int = 0,
+        host_time: Callable[[], float] = time.time,
+        *,
+        apply: Apply = "always",
+        **sections: Any,
+    ) -> Router:
+        settings, rng = settings_of(url, **sections), np.random.default_rng(seed)
+        opened.append(Router.open(settings, rng=rng, host_time=host_time, apply=apply))
         return opened[-1]
 
     yield open_one

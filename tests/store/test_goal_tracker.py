@@ -11,10 +11,10 @@ from bandit_router.types import Budget
 def test_a_slow_look_at_the_head_does_not_set_the_book_back() -> None:
     goal = Budget(usd=1.0)
     tracker = GoalTracker(goal)
-    old, read, committed = (PacingBook(goal, PacingState(requests=n)) for n in range(3))
-    tracker.put_committed_book(old)
-    tracker.put_read_book(read, before=old)
-    assert tracker.book is read
-    tracker.put_committed_book(committed)
-    tracker.put_read_book(old, before=read)
-    assert tracker.book is committed
+    old, newer = (PacingBook(goal, PacingState(requests=n), revision=n) for n in (1, 2))
+    tracker.update_book(old)
+    assert tracker.book is old
+    tracker.update_book(newer)
+    tracker.update_book(old)
+    tracker.update_book(None)
+    assert tracker.book is newer

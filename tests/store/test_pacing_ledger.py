@@ -15,8 +15,9 @@ from sqlalchemy import event, update
 from sqlalchemy.exc import OperationalError
 
 from bandit_router.errors import RouterError, StoreError
-from bandit_router.objective.pacing import PacingState
+from bandit_router.objective.pacing import PacingState, debt
 from bandit_router.store import store as store_module
+from bandit_router.store.pacing_ledger import read_book
 from bandit_router.store.store import Store
 from bandit_router.store.tables import spending
 from bandit_router.store.write_requests import Committed, WriteRequest
@@ -290,13 +291,16 @@ def test_rewards_are_made_as_the_book_says_whatever_a_worker_thinks(open_paced: 
 
 @pytest.mark.parametrize(
     "other",
-    [Floor(reward=0.9, weights=FLOOR.weights), Floor(reward=FLOOR.reward), Budget(usd=FLOOR.reward)],
-    ids=["another reward", "other weights", "a budget"],
+    [Floor(reward=FLOOR.reward), Budget(usd=FLOOR.reward)],
+    ids=["other weights", "a budget"],
 )
-def test_another_goal_than_a_floor_starts_anew(open_paced: OpenPaced, url: str, other: Goal) -> None:
+def test_a_goal_that_a_floor_says_nothing_of_starts_anew(
+    open_paced: OpenPaced, url: str, other: Goal, caplog: pytest.LogCaptureFixture
+) -> None:
     said(open_paced(FLOOR), old := made(open_paced(FLOOR)), quality=0.5)
     changed = open_paced(other)
     assert (booked(url).requests, earned(url)) == (0, 0.0)
+    assert "its book starts anew" in caplog.text
     said(changed, old, quality=1.0)
     made(changed)
     assert earned(url) == (WORTH if isinstance(other, Floor) else 0.0)
@@ -331,14 +335,54 @@ def test_a_decision_from_before_that_arrives_late_is_not_booked(store: Store, ur
 
 
 @pytest.mark.parametrize("other", [Budget(usd=0.005), Budget(usd=BUDGET.usd, per="day")])
-def test_another_budget_starts_anew(store: Store, open_paced: OpenPaced, url: str, other: Budget) -> None:
+def test_another_budget_carries_over_what_was_spent(
+    store: Store, open_paced: OpenPaced, url: str, other: Budget
+) -> None:
     old = made(store)
+    said(store, old, cost_usd=1.5)
+    before = booked(url)
     changed = open_paced(other)
-    assert (booked(url).requests, spent(url)) == (0, 0.0)
-    assert changed.pacing.state == booked(url)
+    assert changed.pacing.goal == other
+    assert booked(url).requests == 1
+    assert spent(url) == pytest.approx(1.5)
+    assert booked(url).allowance_usd == before.allowance_usd == BUDGET.usd
     said(changed, old, cost_usd=3.0)
     made(changed)
-    assert spent(url) == pytest.approx(EXPECTED)
+    assert spent(url) == pytest.approx(3.0 + EXPECTED)
+
+
+def test_a_budget_that_is_changed_and_changed_back_forgets_no_debt(
+    store: Store, open_paced: OpenPaced, url: str
+) -> None:
+    said(store, made(store), cost_usd=1.5)
+    open_paced(Budget(usd=0.002))
+    again = open_paced(BUDGET)
+    assert spent(url) == pytest.approx(1.5)
+    assert debt(again.pacing.state, BUDGET) == pytest.approx(debt(store.pacing.state, BUDGET))
+
+
+@pytest.mark.parametrize("weights", [FLOOR.weights, {"quality": 5.0, "override": 15.0}])
+def test_a_floor_that_is_raised_misses_as_much_as_before(
+    open_paced: OpenPaced, url: str, weights: dict[str, float]
+) -> None:
+    floor = Floor(reward=0.9, weights=weights)
+    store = open_paced(FLOOR)
+    for _ in range(5):
+        said(store, made(store), quality=0.0, override=1.0)
+    raised = open_paced(floor)
+    assert (booked(url).requests, earned(url)) == (5, 0.0)
+    assert debt(raised.pacing.state, floor) == pytest.approx(debt(store.pacing.state, FLOOR))
+    made(raised)
+    assert earned(url) == pytest.approx(WORTH)
+
+
+def test_a_head_that_was_read_late_does_not_set_the_book_back(store: Store, url: str) -> None:
+    made(store)
+    with sql(url) as connection:
+        slow = read_book(connection, "r")
+    made(store)
+    store.pacing.update_book(slow)
+    assert store.pacing.state.requests == 2
 
 
 def test_the_same_budget_goes_on(store: Store, open_paced: OpenPaced, url: str) -> None:
@@ -373,9 +417,9 @@ def test_a_head_that_is_read_shows_what_others_spent(store: Store, open_paced: O
     assert store.pacing.state == other.pacing.state
 
 
-def test_a_new_budget_waits_for_what_is_being_booked(postgresql_url: str) -> None:
+def test_a_goal_that_starts_anew_waits_for_what_is_being_booked(postgresql_url: str) -> None:
     """Else decisions of just now would be neither in the old book nor, by their time, before the new one."""
-    old, new = (Store.open(postgresql_url, "r", budget) for budget in (BUDGET, Budget(usd=0.005)))
+    old, new = (Store.open(postgresql_url, "r", goal) for goal in (BUDGET, FLOOR))
     set_up(old)
     try:
         with ThreadPoolExecutor(1) as thread:

@@ -263,7 +263,9 @@ def test_a_router_that_another_worker_is_making_is_found_made(open_store: OpenSt
             waiting = thread.submit(store.create_router, "mine", b"mine", {})
             wait_until_one_waits(url)
         waiting.result()
-    assert store.head() == ("theirs", 1, 0)
+    head = store.head()
+    assert head is not None
+    assert (head.schema_id, head.version, head.arms_revision) == ("theirs", 1, 0)
 
 
 def test_switching_an_arm_waits_for_a_fold_that_changes_it(open_store: OpenStore, url: str) -> None:
