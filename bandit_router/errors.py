@@ -56,11 +56,12 @@ class SchemaMismatch(InvalidInput):
 
 
 class NoEligibleArm(RouterError):
-    """Nothing is left to choose from."""
+    """Nothing is left to choose from; ``fix`` says what could be done, if anything is known."""
 
-    def __init__(self, excluded: Mapping[str, str]) -> None:
+    def __init__(self, excluded: Mapping[str, str], fix: str = "") -> None:
         why = "; ".join(f"{arm}: {reason}" for arm, reason in excluded.items())
-        super().__init__(f"no eligible arm ({why or 'no arm is configured'})")
+        remedy = f"; {fix}" if fix else ""
+        super().__init__(f"no eligible arm ({why or 'no arm is configured'}){remedy}")
         self.excluded = dict(excluded)
 
 

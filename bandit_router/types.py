@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -37,6 +37,20 @@ METRICS: Mapping[str, float] = {
 """Every metric and the largest value it may have; the smallest is 0."""
 
 
+class Need(StrEnum):
+    """A capability that a prompt shows a need for, by its parts, its tools or the format it asks for."""
+
+    VISION = "vision"
+    DOCUMENTS = "documents"
+    AUDIO = "audio"
+    TOOLS = "tools"
+    JSON = "json"
+
+
+NEEDS = "needs"
+"""The signal that names the needs of a prompt, separated by commas; left out if there are none."""
+
+
 class Reason(StrEnum):
     """Why a decision has the action it has. Only ``POLICY`` rows are exploration."""
 
@@ -62,7 +76,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arm:
-    """A routable model: provider, model, prices, limits and capabilities."""
+    """A routable model: provider, model, prices, limits and capabilities.
+
+    An arm without capabilities says nothing of them: any prompt may go to it.
+    """
 
     name: str
     provider: str
@@ -80,13 +97,23 @@ class Arm:
             self.input_usd_per_mtok * input_tokens + self.output_usd_per_mtok * self.expected_output_tokens
         ) / 1e6
 
+    def unmet_needs(self, needs: Iterable[str]) -> list[str]:
+        """The needs of a prompt that are not among the arm's capabilities; none if it states no capability.
+
+        Models with vision read documents, too: providers show them the pages.
+        """
+        if not self.capabilities:
+            return []
+        met = self.capabilities | {Need.DOCUMENTS} if Need.VISION in self.capabilities else self.capabilities
+        return [need for need in needs if need not in met]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
     """A query to answer.
 
-    ``text`` is the newest user message, ``turn`` its number in the conversation (from 1) and
-    ``prompt_chars`` the length of everything sent with it, which prices the input tokens.
+    ``text`` is the newest user message with text, empty if none has any, ``turn`` its number in the
+    conversation (from 1) and ``prompt_chars`` the characters of all texts sent with it.
     """
 
     text: str

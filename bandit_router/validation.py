@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from numbers import Real
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,17 @@ def check_number(field: str, value: float | None, default: float, most: float = 
     return float(value)
 
 
+def check_count(field: str, value: int | None) -> None:
+    """Raise InvalidInput unless ``value`` is None or a whole number from 0 to 1e9."""
+    if value is None:
+        return
+    fix = f"give a whole number in [0, {_LARGEST_NUMBER:g}]"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InvalidInput(field, f"is {type(value).__name__}, not a whole number", fix)
+    if not 0 <= value <= _LARGEST_NUMBER:
+        raise InvalidInput(field, "is out of range", fix)
+
+
 def check_names(field: str, names: object) -> None:
     """Raise InvalidInput unless ``names`` is None or a list of at most 256 names."""
     if names is None:
@@ -104,5 +115,7 @@ def hash_request(idempotency_key: str | None, *content: Any) -> str:
 
 
 def _to_json_type(value: Any) -> Any:
-    """Convert numpy numbers and arrays, and other sequences, to types that json.dumps accepts."""
+    """Convert numpy numbers and arrays, mappings and sequences to types that json.dumps accepts."""
+    if isinstance(value, Mapping):
+        return dict(value)
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else list(value)

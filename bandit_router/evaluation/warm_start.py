@@ -11,7 +11,7 @@ from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import Log
-from bandit_router.features import Pipeline, estimate_input_tokens, read_query
+from bandit_router.features import Pipeline, estimate_tokens, query_from_text
 from bandit_router.posterior.cost import compute_cost_roots
 from bandit_router.posterior.regression_sums import RegressionSums, add_sums
 from bandit_router.posterior.state import decode_state, empty_costs
@@ -37,10 +37,9 @@ def evidence_from_dataset(
         ours, theirs = ", ".join(by_name), ", ".join(dataset.models)
         raise InvalidInput("arm", f"none of {theirs} is an arm", f"say which is one of {ours}")
     chosen = [by_name[names[dataset.models[k]]] for k in columns]
-    queries = [read_query(text) for text in dataset.queries]
-    listed = np.array(
-        [[arm.expected_cost_usd(estimate_input_tokens(query)) for arm in chosen] for query in queries]
-    )
+    queries = [query_from_text(text) for text in dataset.queries]
+    tokens = [estimate_tokens(text) for text in dataset.queries]
+    listed = np.array([[arm.expected_cost_usd(count) for arm in chosen] for count in tokens])
     return evidence_from_labels(
         [arm.name for arm in chosen],
         pipeline.schema_id,

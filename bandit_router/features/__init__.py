@@ -1,12 +1,13 @@
-"""Query -> context vector x: text statistics, an embedding, and the pipeline that joins them."""
+"""Prompt -> query, tokens and needs; query -> context vector x: text statistics and an embedding."""
 
 from __future__ import annotations
 
 from bandit_router.features.embedding import Embedder, load_wordllama
 from bandit_router.features.pipeline import Pipeline, build_pipeline, build_vector_pipeline
+from bandit_router.features.prompt import Prompt, PromptSource, estimate_tokens, read_prompt
 from bandit_router.features.query import (
-    estimate_input_tokens,
     query_from_messages,
+    query_from_prompt,
     query_from_text,
     read_query,
 )
@@ -16,12 +17,16 @@ __all__ = [
     "STATISTIC_NAMES",
     "Embedder",
     "Pipeline",
+    "Prompt",
+    "PromptSource",
     "build_pipeline",
     "build_vector_pipeline",
-    "estimate_input_tokens",
+    "estimate_tokens",
     "load_wordllama",
     "query_from_messages",
+    "query_from_prompt",
     "query_from_text",
+    "read_prompt",
     "read_query",
     "text_statistics",
 ]

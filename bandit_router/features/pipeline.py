@@ -44,15 +44,16 @@ class Pipeline:
         """x, shape (d,): 1 (the bias), the text statistics, the embedding.
 
         The text is cut to its first ``max_chars`` characters, of which the first 1024 are embedded;
-        ``prompt_chars`` is not cut.
+        ``prompt_chars`` is not cut. A query without text, such as an image alone, has its statistics.
 
-        Raises InvalidInput when the text is empty, has NUL characters or lone surrogates, or when this
-        pipeline makes no contexts from text.
+        Raises InvalidInput when the text has NUL characters or lone surrogates, or when this pipeline makes
+        no contexts from text.
         """
         if self.max_chars is None:
             fix = f"send a features vector of {self.dim - 1} numbers"
             raise InvalidInput("features", "are missing, and this router reads no text", fix)
-        check_text("query", query.text)
+        if query.text:
+            check_text("query", query.text)
         if len(query.text) > self.max_chars:
             query = replace(query, text=query.text[: self.max_chars])
         x = np.empty(self.dim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 import numpy as np
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
+from bandit_router.features import PromptSource
 from bandit_router.router.applied_settings import Apply
 from bandit_router.router.commit_batcher import CommitBatcher
 from bandit_router.router.options import RouteOptions
@@ -67,9 +68,7 @@ class AsyncRouter:
     ) -> None:
         await self.close()
 
-    async def route(
-        self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
-    ) -> Decision:
+    async def route(self, query: PromptSource | None = None, **options: Unpack[RouteOptions]) -> Decision:
         """As :meth:`Router.route`."""
         router = self._router
         request, digest = router._prepare(query, options)

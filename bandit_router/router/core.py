@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, StoreError
+from bandit_router.features import PromptSource
 from bandit_router.learning.clock_repair import repair_stamps_ahead
 from bandit_router.learning.drift import NEWEST, CalibrationReport, calibrate
 from bandit_router.learning.drift_watch import DriftWatch
@@ -110,7 +111,7 @@ class RouterCore:
 
     # -- decisions --------------------------------------------------------------------------------
 
-    def _begin(self, query: str | Sequence[Mapping[str, Any]] | None, options: RouteOptions) -> WriteRequest:
+    def _begin(self, query: PromptSource | None, options: RouteOptions) -> WriteRequest:
         """Choose an arm now; the decision takes effect when the write request is committed.
 
         Reads the database for a conversation, and for a retry that has no eligible arm any more.
@@ -126,9 +127,7 @@ class RouterCore:
                 raise
             return replay
 
-    def _prepare(
-        self, query: str | Sequence[Mapping[str, Any]] | None, options: RouteOptions
-    ) -> tuple[Request, str]:
+    def _prepare(self, query: PromptSource | None, options: RouteOptions) -> tuple[Request, str]:
         """Check the arguments of a route call: a request, and the digest that identifies it."""
         now = self._store.clock.now()
         return make_request(

@@ -28,6 +28,9 @@ class RouteOptions(TypedDict, total=False):
     idempotency_key: Annotated[
         str | None, _option("The same key with the same request returns the same decision.")
     ]
+    input_tokens: Annotated[
+        int | None, _option("Tokens of the whole prompt, if you have counted them; estimated by default.")
+    ]
     user_tier: Annotated[str | None, _option('Tier of the user; "premium" and "free" are features.')]
     cost_weight: Annotated[
         float | None,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bandit_router.cascade.retry import make_retry_signals
 from bandit_router.errors import InvalidInput
-from bandit_router.features import Pipeline, estimate_input_tokens, read_query
+from bandit_router.features import Pipeline, Prompt, PromptSource, query_from_prompt, read_prompt
 from bandit_router.objective.pacing import PacingState, affordable_usd, compute_cost_weight
 from bandit_router.router.conversations import expiry_cutoff
 from bandit_router.router.options import RouteOptions, given_options
@@ -19,10 +18,11 @@ from bandit_router.routing.precedence import Pin, make_pin
 from bandit_router.settings import Settings
 from bandit_router.settings.routing import RouterSection
 from bandit_router.signals import Signaller, compute_signals
-from bandit_router.types import NO_SIGNALS, FloatArray, Goal, Query, Signals
+from bandit_router.types import NEEDS, NO_SIGNALS, FloatArray, Goal, Query, Signals
 from bandit_router.validation import (
     KEY_CHARS,
     NAME_CHARS,
+    check_count,
     check_id,
     check_names,
     check_number,
@@ -32,7 +32,7 @@ from bandit_router.validation import (
 
 
 def make_request(
-    query: str | Sequence[Mapping[str, Any]] | None,
+    source: PromptSource | None,
     options: RouteOptions,
     *,
     settings: Settings,
@@ -49,11 +49,12 @@ def make_request(
     _check_options(options)
     pin, conversation = _pin_from(options, settings), options.get("conversation")
     check_text("conversation", conversation, KEY_CHARS)
-    parsed, x, tokens = _parse_query(query, options, pipeline)
-    signals = _caller_signals(options)
+    prompt, query, x = _read_context(source, options, pipeline)
+    signals = _given_signals(options, prompt)
     if signallers:
-        signals = {**signals, **compute_signals(signallers, parsed, x)}
+        signals = {**signals, **compute_signals(signallers, query, x)}
     deadline = _deadline_from(options, settings.router)
+    tokens, window_tokens = _count_tokens(prompt, options.get("input_tokens"))
     if settings.cascade.enabled:
         signals = {**signals, **make_retry_signals(tokens, deadline)}
     request = Request(
@@ -61,6 +62,8 @@ def make_request(
         cost_weight=_resolve_cost_weight(options, settings.router, goal, pacing_state),
         limits=Limits(
             input_tokens=tokens,
+            window_tokens=window_tokens,
+            needs=() if prompt is None else prompt.needs,
             require=options.get("require") or (),
             allow=options.get("arms"),
             max_cost_usd=check_number("max_cost_usd", options.get("max_cost_usd"), math.inf),
@@ -74,12 +77,12 @@ def make_request(
         ),
         conversation=conversation,
         idempotency_key=options.get("idempotency_key"),
-        query=parsed.text if parsed is not None and settings.router.log_queries else None,
+        query=query.text or None if query is not None and settings.router.log_queries else None,
         signals=signals,
         parent=options.get("instead_of"),
         since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
     )
-    return request, hash_request(request.idempotency_key, "route", query, given_options(options))
+    return request, hash_request(request.idempotency_key, "route", source, given_options(options))
 
 
 def _check_options(options: RouteOptions) -> None:
@@ -89,6 +92,7 @@ def _check_options(options: RouteOptions) -> None:
         raise InvalidInput(min(unknown), "is not an option", f"use some of {allowed}")
     check_text("user_tier", options.get("user_tier"), KEY_CHARS)
     check_text("idempotency_key", options.get("idempotency_key"), KEY_CHARS)
+    check_count("input_tokens", options.get("input_tokens"))
     check_names("require", options.get("require"))
     check_names("arms", options.get("arms"))
     check_names("forbid", options.get("forbid"))
@@ -108,25 +112,34 @@ def _pin_from(options: RouteOptions, settings: Settings) -> Pin | None:
     return make_pin(override, workflow, settings.workflow_arms())
 
 
-def _parse_query(
-    query: str | Sequence[Mapping[str, Any]] | None, options: RouteOptions, pipeline: Pipeline
-) -> tuple[Query | None, FloatArray, int]:
-    """The query, its context x and its input tokens; no query and 0 tokens for a caller who sends x."""
+def _read_context(
+    source: PromptSource | None, options: RouteOptions, pipeline: Pipeline
+) -> tuple[Prompt | None, Query | None, FloatArray]:
+    """The prompt, its query and its context x; only x for a caller who sends x. Raises InvalidInput."""
     features = options.get("features")
-    if query is not None and features is None:
-        parsed = read_query(query, user_tier=options.get("user_tier"))
-        return parsed, pipeline.context(parsed), estimate_input_tokens(parsed)
-    if features is not None and query is None:
-        return None, pipeline.check_vector(features), 0
+    if source is not None and features is None:
+        prompt = read_prompt(source)
+        query = query_from_prompt(prompt, user_tier=options.get("user_tier"))
+        return prompt, query, pipeline.context(query)
+    if features is not None and source is None:
+        return None, None, pipeline.check_vector(features)
     raise InvalidInput("query", "and features exclude each other", "send exactly one of them")
 
 
-def _caller_signals(options: RouteOptions) -> Signals:
-    """The signals that the caller gives: tier and workflow."""
+def _count_tokens(prompt: Prompt | None, counted: int | None) -> tuple[int, int]:
+    """The input tokens, and the number that they rarely exceed: the caller's count, or else the estimates."""
+    if counted is not None:
+        return counted, counted
+    return (0, 0) if prompt is None else (prompt.input_tokens, prompt.window_tokens)
+
+
+def _given_signals(options: RouteOptions, prompt: Prompt | None) -> Signals:
+    """The signals that come with the call: tier, workflow, and the needs of the prompt."""
     tier, workflow = options.get("user_tier"), options.get("workflow")
-    if tier is None and workflow is None:
+    needs = None if prompt is None else ",".join(prompt.needs) or None
+    if tier is None and workflow is None and needs is None:
         return NO_SIGNALS
-    signals = {"tier": tier, "workflow": workflow}
+    signals = {"tier": tier, "workflow": workflow, NEEDS: needs}
     return {name: value for name, value in signals.items() if value is not None}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Unpack
 
 from bandit_router.cascade.call_chain import CallChain
 from bandit_router.cascade.escalation import escalate
 from bandit_router.errors import InvalidInput
+from bandit_router.features import PromptSource
 from bandit_router.learning.audit import AuditReport, audit_store
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.posterior.state import decode_state
@@ -34,12 +34,12 @@ class Router(RouterCore):
 
     # -- deciding ---------------------------------------------------------------------------------
 
-    def route(
-        self, query: str | Sequence[Mapping[str, Any]] | None = None, **options: Unpack[RouteOptions]
-    ) -> Decision:
+    def route(self, query: PromptSource | None = None, **options: Unpack[RouteOptions]) -> Decision:
         """Choose an arm for a query and log the decision; returns once that is committed.
 
-        ``query`` is the text, or chat messages with ``role`` and ``content``.
+        ``query`` is the text, chat messages with ``role`` and ``content``, or the request that a provider
+        would get, as a mapping: ``messages`` or ``input``, with ``system``, ``tools`` and the like. Arms that
+        lack what it needs, such as vision, or whose context window is too small for it, are not eligible.
 
         Raises InvalidInput, NoEligibleArm, IdempotencyConflict, Overloaded or StoreError.
         """

@@ -18,7 +18,10 @@ TOO_DEAR = "may cost more than the budget has left for one call"
 class Limits(NamedTuple):
     """The limits of a request on its arms. Costs are USD per call.
 
-    ``require`` lists capabilities the model must have; ``allow`` names the only arms the caller accepts.
+    ``input_tokens`` are the tokens of the prompt; where they are estimated, they rarely exceed
+    ``window_tokens``. ``needs`` are what the prompt shows a need for: it excludes arms that state
+    capabilities without it. ``require`` lists capabilities that the arm must state; ``allow`` names the only
+    arms the caller accepts.
     ``max_cost_usd`` is the caller's and excludes arms that are expected to cost more. ``affordable_usd`` is
     what the router's budget has left for this call: it excludes arms that may cost more, but never the one
     expected to cost least. ``min_quality`` excludes arms that are not good enough for the query, but never
@@ -27,6 +30,8 @@ class Limits(NamedTuple):
     """
 
     input_tokens: int
+    window_tokens: int = 0
+    needs: Collection[str] = ()
     require: Collection[str] = ()
     allow: Collection[str] | None = None
     max_cost_usd: float = math.inf
@@ -48,26 +53,22 @@ def filter_arms(
 
     ``costs_usd`` is the expected cost of every arm, ``latencies`` their timings, None if not known.
     ``high_usd`` is the cost that a call exceeds rarely, which the budget must bear; the expected one if None.
-    A model must hold the prompt and the answer expected of it in its context window.
+    A model must hold the prompt and the answer expected of it in its context window: ``window_tokens``, or if
+    that leaves nothing to choose from, ``input_tokens``.
 
     Raises NoEligibleArm, ArmExcluded for the arm of a pin, and InvalidInput for unknown names.
     """
     _check_arm_names(arms, limits)
-    excluded = {}
-    eligible = []
-    for arm in arms:
-        why = _explain_exclusion(arm, limits, costs_usd)
-        if why is None:
-            eligible.append(arm)
-        else:
-            excluded[arm.name] = why
+    eligible, excluded = _split_arms(arms, limits, costs_usd)
+    if not eligible or (limits.pin is not None and limits.pin.arm in excluded):
+        eligible, excluded = _split_arms(arms, limits._replace(window_tokens=0), costs_usd)
     if limits.deadline is not None and latencies is not None:
         excluded |= exclude_late_arms(latencies, [arm.name for arm in eligible], limits.deadline)
         eligible = [arm for arm in eligible if arm.name not in excluded]
     if limits.pin is not None and limits.pin.arm in excluded:
         raise ArmExcluded(limits.pin.by, limits.pin.arm, excluded)
     if not eligible:
-        raise NoEligibleArm(excluded)
+        raise NoEligibleArm(excluded, _suggest_capabilities(arms, limits))
     if limits.affordable_usd == math.inf:
         return eligible, excluded
     costs = {arm.name: costs_usd[arm.name] for arm in eligible}
@@ -110,6 +111,25 @@ def _check_arm_names(arms: Sequence[Arm], limits: Limits) -> None:
             raise InvalidInput(field, f"{unknown[0]!r} is not an arm", f"use some of {', '.join(known)}")
 
 
+def _split_arms(
+    arms: Sequence[Arm], limits: Limits, costs_usd: Mapping[str, float]
+) -> tuple[list[Arm], dict[str, str]]:
+    """The arms that nothing excludes by itself, and the reason that excludes each of the others."""
+    reasons = {arm.name: _explain_exclusion(arm, limits, costs_usd) for arm in arms}
+    eligible = [arm for arm in arms if reasons[arm.name] is None]
+    return eligible, {name: why for name, why in reasons.items() if why is not None}
+
+
+def _suggest_capabilities(arms: Sequence[Arm], limits: Limits) -> str:
+    """How to make arms eligible that lack what the prompt needs; empty if none lacks it."""
+    unmet = {need for arm in arms for need in arm.unmet_needs(limits.needs)}
+    if not unmet:
+        return ""
+    return (
+        f"add {', '.join(sorted(unmet))} to the capabilities of an arm whose model has it, or add such an arm"
+    )
+
+
 def _explain_exclusion(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str | None:
     if not arm.enabled:
         return "disabled"
@@ -120,7 +140,9 @@ def _explain_exclusion(arm: Arm, limits: Limits, costs_usd: Mapping[str, float])
     lacking = [capability for capability in limits.require if capability not in arm.capabilities]
     if lacking:
         return f"lacks {', '.join(lacking)}"
-    needed = limits.input_tokens + arm.expected_output_tokens
+    if unmet := arm.unmet_needs(limits.needs):
+        return f"lacks {', '.join(unmet)}, which the prompt needs"
+    needed = max(limits.input_tokens, limits.window_tokens) + arm.expected_output_tokens
     if arm.context_window is not None and needed > arm.context_window:
         return f"context window of {arm.context_window} tokens is smaller than the {needed} needed"
     if costs_usd[arm.name] > limits.max_cost_usd:

@@ -12,7 +12,7 @@ from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.warm_start import evidence_from_dataset, evidence_from_log, evidence_from_router
-from bandit_router.features import build_pipeline, estimate_input_tokens, read_query
+from bandit_router.features import build_pipeline, estimate_tokens, read_query
 from bandit_router.posterior.cost import compute_cost_root, compute_cost_roots
 from bandit_router.types import Arm
 from tests.evaluation.logs import export_of, opened, play
@@ -43,7 +43,7 @@ def test_labels_are_contexts_rewards_and_costs_beside_list_prices() -> None:
             x = pipeline.context(query)
             cross += DATA.quality[i, column] * x
             root = compute_cost_root(
-                float(DATA.cost_usd[i, column]), arm.expected_cost_usd(estimate_input_tokens(query))
+                float(DATA.cost_usd[i, column]), arm.expected_cost_usd(estimate_tokens(text))
             )
             if root is not None:
                 roots_cross, priced = roots_cross + root * x, priced + 1

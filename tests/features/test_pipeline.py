@@ -100,12 +100,19 @@ def test_only_the_first_1024_characters_are_embedded(pipeline: Pipeline) -> None
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("", "is empty"), ("a\0b", "NUL"), ("a\ud83d", "surrogate"), ("x" * 300 + "\udc00", "surrogate")],
+    [("a\0b", "NUL"), ("a\ud83d", "surrogate"), ("x" * 300 + "\udc00", "surrogate")],
 )
 def test_unusable_text_is_refused_as_the_query(text: str, problem: str, plain_pipeline: Pipeline) -> None:
     with pytest.raises(InvalidInput, match=problem) as caught:
         plain_pipeline.context(Query(text=text))
     assert caught.value.field == "query"
+
+
+def test_a_query_without_text_has_its_statistics_and_no_embedding(pipeline: Pipeline) -> None:
+    query = Query(text="", turn=3, prompt_chars=900)
+    x = pipeline.context(query)
+    np.testing.assert_array_equal(x[1 : 1 + STATISTICS], text_statistics(query))
+    assert not x[1 + STATISTICS :].any()
 
 
 # -- settings and schema ids ----------------------------------------------------------------------

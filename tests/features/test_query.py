@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bandit_router.errors import InvalidInput
-from bandit_router.features import estimate_input_tokens, query_from_messages, query_from_text, read_query
+from bandit_router.features import query_from_messages, query_from_text, read_query
 from bandit_router.types import Query
 from bandit_router.validation import check_text
 
@@ -55,6 +52,49 @@ def test_an_assistant_message_may_lack_content(call: dict[str, object]) -> None:
     assert query.prompt_chars == 8
 
 
+@pytest.mark.parametrize("content", ["", []])
+def test_a_user_turn_may_be_empty(content: object) -> None:
+    query = query_from_messages([{"role": "user", "content": "Hi"}, {"role": "user", "content": content}])
+    assert (query.text, query.turn) == ("Hi", 2)
+
+
+def test_a_system_prompt_alone_is_a_first_turn_without_text() -> None:
+    query = query_from_messages([{"role": "system", "content": "Write a haiku."}])
+    assert (query.text, query.turn, query.prompt_chars) == ("", 1, 14)
+
+
+def test_results_of_tools_are_no_turn_of_the_user() -> None:
+    results = [{"type": "tool_result", "tool_use_id": "1", "content": "4 °C"}]
+    query = query_from_messages(
+        [{"role": "user", "content": "Weather?"}, *({"role": "user", "content": results},) * 3]
+    )
+    assert (query.text, query.turn) == ("Weather?", 1)
+
+
+@pytest.mark.parametrize(
+    "items", ["Why?", [{"role": "user", "content": [{"type": "input_text", "text": "Why?"}]}]]
+)
+def test_responses_are_read_from_input(items: object) -> None:
+    query = read_query({"input": items, "instructions": "Be brief."})
+    assert query == Query(text="Why?", prompt_chars=4 + 9)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "messages"),
+        ({"instructions": "Be brief."}, "messages"),
+        ({"input": None}, "input"),
+        ({"input": []}, "input"),
+        ({"input": [{"role": "user", "content": 7}]}, "input[0].content"),
+    ],
+)
+def test_a_body_is_refused_by_the_field_that_the_caller_sent(body: Any, field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_query(body)
+    assert caught.value.field == field
+
+
 @pytest.mark.parametrize(
     "content", ["Hi", [{"type": "text", "text": "Hi"}], ({"type": "text", "text": "Hi"},)]
 )
@@ -74,7 +114,8 @@ def _user(content: object) -> list[dict[str, object]]:
         (b"Hello", "messages"),
         ({"role": "user", "content": "Hello"}, "messages"),
         (None, "messages"),
-        ([{"role": "system", "content": "Hello"}], "messages"),
+        ([{"role": "system"}], "messages"),
+        ([{"role": "system", "content": ""}, {"role": "assistant", "content": None}], "messages"),
         (["Hello"], "messages[0]"),
         ([{"content": "Hello"}], "messages[0].role"),
         ([{"role": 1, "content": "Hello"}], "messages[0].role"),
@@ -86,6 +127,10 @@ def _user(content: object) -> list[dict[str, object]]:
         (_user(["Hello"]), "messages[1].content[0]"),
         (_user([{"text": "Hello"}]), "messages[1].content[0].type"),
         (_user([{"type": "image"}, {"type": "text"}]), "messages[1].content[1].text"),
+        (_user([{"type": "input_text", "text": None}]), "messages[1].content[0].text"),
+        (_user("a\0b"), "messages[1].content"),
+        (_user([{"type": "text", "text": "a\ud800"}]), "messages[1].content[0].text"),
+        ([{"type": 7}], "messages[0].type"),
         (_user([{"type": "text", "text": 7}]), "messages[1].content[0].text"),
         ([*_user("Hello"), {"role": "assistant", "content": 7}], "messages[2].content"),
     ],
@@ -97,7 +142,7 @@ def test_wrong_messages_are_refused_by_the_path_of_the_fault(messages: Any, fiel
     assert caught.value.fix
 
 
-@pytest.mark.parametrize("text", [None, 7, b"Why?", ["Why?"]])
+@pytest.mark.parametrize("text", [None, 7, b"Why?", ["Why?"], ""])
 def test_a_query_that_is_no_string_is_refused(text: Any) -> None:
     with pytest.raises(InvalidInput, match="query"):
         query_from_text(text)
@@ -118,11 +163,6 @@ def test_a_tier_that_is_no_string_is_refused(read: Any) -> None:
 @pytest.mark.parametrize(("query", "text"), [("Hello", "Hello"), (CHAT, "Why is the sky blue?")])
 def test_read_query_takes_text_and_messages(query: str | Sequence[Mapping[str, object]], text: str) -> None:
     assert read_query(query, user_tier="free").text == text
-
-
-@given(st.integers(0, 10**9))
-def test_input_tokens_are_a_quarter_of_the_characters_rounded_up_and_at_least_one(chars: int) -> None:
-    assert estimate_input_tokens(Query(text="a", prompt_chars=chars)) == max(1, math.ceil(chars / 4))
 
 
 @pytest.mark.parametrize("text", [None, "a", "ü", "日本語 🙂", " ", "x" * 10])

@@ -177,3 +177,51 @@ def test_an_arm_that_does_not_exist_is_refused_wherever_it_is_named(limits: Any,
     with pytest.raises(InvalidInput, match="'gpt-9' is not an arm; use some of small, large, plain") as error:
         filter_arms(ARMS, input_tokens=10, **limits)
     assert error.value.field == field
+
+
+# -- needs and estimated tokens -------------------------------------------------------------------
+
+
+def test_an_arm_that_states_capabilities_must_state_what_the_prompt_needs() -> None:
+    assert names(filter_arms(ARMS, input_tokens=10, needs=["vision"])) == ["large", "plain"]
+    assert names(filter_arms(ARMS, input_tokens=10, needs=["tools"])) == ["small", "large", "plain"]
+
+
+def test_a_model_with_vision_reads_documents() -> None:
+    reader = replace(SMALL, name="reader", capabilities=frozenset({"documents"}))
+    assert names(filter_arms((*ARMS, reader), input_tokens=10, needs=["documents"])) == [
+        *("large", "plain", "reader")
+    ]
+    assert names(filter_arms((SMALL, reader), input_tokens=10, needs=["documents"])) == ["reader"]
+
+
+def test_a_need_that_no_arm_meets_is_named_with_the_fix() -> None:
+    with pytest.raises(
+        NoEligibleArm, match=r"add vision to the capabilities of arms whose model has it"
+    ) as no:
+        filter_arms([SMALL], input_tokens=10, needs=["vision"])
+    assert no.value.excluded == {"small": "lacks vision, which the prompt needs"}
+
+
+def test_an_error_of_another_cause_speaks_of_no_capability() -> None:
+    with pytest.raises(NoEligibleArm) as no:
+        filter_arms([SMALL], input_tokens=10_000, needs=["tools"])
+    assert "capabilities" not in str(no.value)
+
+
+def test_a_window_must_hold_the_most_tokens_that_an_estimate_means() -> None:
+    assert "small" in names(filter_arms(ARMS, input_tokens=500, window_tokens=700))
+    assert "small" not in names(filter_arms(ARMS, input_tokens=500, window_tokens=701))
+
+
+def test_a_window_that_may_be_too_small_is_better_than_none() -> None:
+    assert names(filter_arms([SMALL], input_tokens=700, window_tokens=5000)) == ["small"]
+    with pytest.raises(NoEligibleArm):
+        filter_arms([SMALL], input_tokens=701, window_tokens=5000)
+
+
+def test_an_arm_that_the_caller_names_needs_only_the_likely_window() -> None:
+    pin = Pin("small", Reason.OVERRIDE, "the override names")
+    assert "small" in names(filter_arms(ARMS, input_tokens=700, window_tokens=5000, pin=pin))
+    with pytest.raises(ArmExcluded, match="lacks vision, which the prompt needs"):
+        filter_arms(ARMS, input_tokens=10, needs=["vision"], pin=pin)

@@ -11,7 +11,6 @@ from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.evaluation.datasets.problems import RowProblem, raise_problems
 from bandit_router.evaluation.datasets.source import open_source
 from bandit_router.evaluation.datasets.values import AMOUNT, Origin, read_numbers, read_texts
-from bandit_router.features import estimate_input_tokens, read_query
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,11 +39,6 @@ class Price:
             self.usd_per_call
             + (self.usd_per_1m_input * input_tokens + self.usd_per_1m_output * out) / 1_000_000
         )
-
-
-def estimate_tokens(text: str) -> int:
-    """Tokens of a prompt or an answer by the rule of thumb the router prices queries by."""
-    return estimate_input_tokens(read_query(text))
 
 
 def require_prices(

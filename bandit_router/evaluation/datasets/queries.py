@@ -58,5 +58,6 @@ def _read_table_rows(path: Path) -> tuple[str, list[tuple[int, Any, Any]]]:
 
 def _parse_query(content: Any, tier: Any) -> Query:
     query = read_query(content, user_tier=tier or None)
-    check_text("query", query.text)
+    if query.text:
+        check_text("query", query.text)
     return query

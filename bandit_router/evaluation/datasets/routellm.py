@@ -11,11 +11,12 @@ import numpy as np
 
 from bandit_router.errors import ConfigError
 from bandit_router.evaluation.datasets.dataset import Dataset, concatenate
-from bandit_router.evaluation.datasets.prices import Price, estimate_tokens, require_prices
+from bandit_router.evaluation.datasets.prices import Price, require_prices
 from bandit_router.evaluation.datasets.results import assemble_dataset, choose_models
 from bandit_router.evaluation.datasets.source import Rows, Source, open_csv
 from bandit_router.evaluation.datasets.values import QUALITY
 from bandit_router.evaluation.datasets.wide import WideLayout, melt
+from bandit_router.features import estimate_tokens
 from bandit_router.types import FloatArray
 
 _RESPONSE = "_response"

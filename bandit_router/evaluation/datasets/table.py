@@ -11,7 +11,7 @@ import numpy as np
 
 from bandit_router.errors import ConfigError
 from bandit_router.evaluation.datasets.dataset import Dataset
-from bandit_router.evaluation.datasets.prices import Price, estimate_tokens, require_prices
+from bandit_router.evaluation.datasets.prices import Price, require_prices
 from bandit_router.evaluation.datasets.results import Results, assemble_dataset, choose_models
 from bandit_router.evaluation.datasets.source import Rows, Source, open_parquet, open_source
 from bandit_router.evaluation.datasets.values import (
@@ -26,6 +26,7 @@ from bandit_router.evaluation.datasets.values import (
     read_numbers,
     read_texts,
 )
+from bandit_router.features import estimate_tokens
 from bandit_router.types import FloatArray
 
 _KINDS = {
