@@ -13,7 +13,7 @@ from bandit_router.learning.drift import CalibrationReport
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import AsyncRouter
 from bandit_router.router.explain import build_route_answer
-from bandit_router.server.body import read_body
+from bandit_router.server.body import BodyMemory, read_body
 from bandit_router.server.fast_path import Endpoint
 from bandit_router.server.schemas import (
     ArmAnswer,
@@ -33,10 +33,10 @@ _PROBLEM: dict[str, Any] = {
 }
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Not one strict JSON object", **_PROBLEM},
-    413: {"description": "Over 256 KiB", **_PROBLEM},
+    413: {"description": "Over server.max_body_bytes, or over 256 KiB without a prompt", **_PROBLEM},
     415: {"description": "Not application/json", **_PROBLEM},
     422: {"description": "A field is wrong, or no arm is eligible", **_PROBLEM},
-    503: {"description": "The database is away or the queue is full; see Retry-After", **_PROBLEM},
+    503: {"description": "The database is away or too much is waiting; see Retry-After", **_PROBLEM},
 }
 _UNKNOWN: dict[int | str, dict[str, Any]] = {
     404: {"description": "No such decision or conversation", **_PROBLEM}
@@ -111,13 +111,14 @@ def add_endpoints(app: FastAPI) -> None:
 
 
 async def route(request: Request) -> Response:
-    body = await read_body(request, RouteBody)
     router: AsyncRouter = request.app.state.router
-    query = body.query if body.messages is None else body.messages
-    options = body.options()
-    if (key := request.headers.get("idempotency-key")) is not None:
-        options["idempotency_key"] = key
-    decision = await router.route(query, **options)
+    memory: BodyMemory = request.app.state.body_memory
+    with memory.hold() as held:
+        body = await read_body(request, RouteBody, held)
+        options = body.options()
+        if (key := request.headers.get("idempotency-key")) is not None:
+            options["idempotency_key"] = key
+        decision = await router.route(body.prompt(), **options)
     return _json_response(build_route_answer(decision, await router.arm(decision.arm)))
 
 

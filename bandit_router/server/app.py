@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from bandit_router.router import AsyncRouter
 from bandit_router.server import api, problems
+from bandit_router.server.body import BodyMemory
 from bandit_router.server.fast_path import FastPath
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
 
@@ -53,6 +54,7 @@ def create_api(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
+    app.state.body_memory = BodyMemory(settings.server.max_body_bytes)
     api.add_endpoints(app)
     problems.add_error_handlers(app)
     return app

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -18,7 +21,11 @@ from bandit_router.server.problems import BadRequest
 from bandit_router.validation import check_text
 
 MAX_BYTES = 256 * 1024
+"""The limit of every body but that of a route request, which is a setting."""
 MAX_DEPTH = 32
+
+_MOST_MEMBERS = 256
+_BODIES_HELD = 8
 
 _JSON = "application/json"
 
@@ -29,31 +36,80 @@ _BRACKET = re.compile(r"[{}\[\]]")
 Body = TypeVar("Body", bound=BaseModel)
 
 
-async def read_body(request: Request, model: type[Body]) -> Body:
-    """The request's body as ``model``.
+class BodyMemory:
+    """The bytes of the bodies that a worker holds, at most those of eight bodies of the largest size."""
 
-    Raises BadRequest unless the body is one JSON object of at most 256 KiB, without duplicate keys or deep
-    nesting; InvalidInput for a number that is not finite, a NUL or a lone surrogate anywhere in it; and
-    ValidationError when ``model`` refuses it.
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._free = _BODIES_HELD * max_bytes
+
+    @contextmanager
+    def hold(self) -> Iterator[HeldBody]:
+        """One body, whose memory is free again after the block."""
+        held = HeldBody(self)
+        try:
+            yield held
+        finally:
+            self._free += held.bytes
+
+    def take(self, size: int) -> None:
+        """Take so many bytes. Raises BadRequest when there are none left."""
+        if size > self._free:
+            detail = "too many large bodies at once; retry after a moment"
+            raise BadRequest(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+        self._free -= size
+
+
+class HeldBody:
+    """The part of a :class:`BodyMemory` that one body has taken so far."""
+
+    def __init__(self, memory: BodyMemory) -> None:
+        self.max_bytes = memory.max_bytes
+        self.bytes = 0
+        self._memory = memory
+
+    def grow(self, size: int) -> None:
+        """Take so many bytes more. Raises BadRequest when there are none left."""
+        self._memory.take(size)
+        self.bytes += size
+
+
+async def read_body(request: Request, model: type[Body], held: HeldBody | None = None) -> Body:
+    """The request's body as ``model``; ``held`` gives it memory and a limit other than 256 KiB.
+
+    Raises BadRequest unless the body is one JSON object within its limit, without duplicate keys or deep
+    nesting, and there is memory for it; InvalidInput for a number that is not finite, a NUL or a lone
+    surrogate anywhere in it; and ValidationError when ``model`` refuses it.
     """
     media_type = request.headers.get("content-type", "")
     if media_type != _JSON and media_type.partition(";")[0].strip().lower() != _JSON:
         raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send Content-Type: {_JSON}")
-    return model.model_validate(parse_json_object(await _read_bytes(request)))
+    raw = await _read_bytes(request, held)
+    if len(raw) > MAX_BYTES:  # other requests go on meanwhile
+        content = await asyncio.to_thread(parse_json_object, raw)
+    else:
+        content = parse_json_object(raw)
+    if len(content) > _MOST_MEMBERS:
+        raise BadRequest(HTTPStatus.BAD_REQUEST, f"the body has {len(content)} fields")
+    return model.model_validate(content)
 
 
-async def _read_bytes(request: Request) -> bytearray:
-    """The body, read up to MAX_BYTES. Raises BadRequest."""
+async def _read_bytes(request: Request, held: HeldBody | None) -> bytearray:
+    """The body, read up to its limit. Raises BadRequest."""
+    max_bytes = MAX_BYTES if held is None else held.max_bytes
     announced = request.headers.get("content-length", "0")
     received, more = bytearray(), True
     while more:
-        if len(received) > MAX_BYTES or (announced.isdecimal() and int(announced) > MAX_BYTES):
-            raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body exceeds {MAX_BYTES} bytes")
+        if len(received) > max_bytes or (announced.isdecimal() and int(announced) > max_bytes):
+            raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body exceeds {max_bytes} bytes")
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise BadRequest(HTTPStatus.BAD_REQUEST, "the connection closed before the end")
-        received += message.get("body", b"")
-        more = message.get("more_body", False) or len(received) > MAX_BYTES
+        chunk = message.get("body", b"")
+        if held is not None:
+            held.grow(len(chunk))
+        received += chunk
+        more = message.get("more_body", False) or len(received) > max_bytes
     return received
 
 

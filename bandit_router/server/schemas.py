@@ -6,14 +6,24 @@ from typing import Annotated, Any, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
+from bandit_router.features import PromptSource
 from bandit_router.router.options import CONTEXT_AND_KEY, RouteOptions, describe_options
 from bandit_router.types import CONFIDENCE, METRICS, Outcome, Reason
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+_MOST_ITEMS = 10_000  # each wrong item is an error that pydantic keeps
+
+
+_UNCHECKED_LISTS = frozenset({"messages", "input", "system", "tools", "functions"})
+"""Lists whose items pydantic takes as they are; ``read_prompt`` stops at the first wrong one."""
 
 
 class RouteQuery(BaseModel):
-    """A query to route: exactly one of query, messages and features."""
+    """A query to route: exactly one of query, messages, input and features.
+
+    With messages or input, send the rest of what the provider would get: it counts as tokens, and says what
+    the model must be able to do.
+    """
 
     model_config = _STRICT | ConfigDict(
         json_schema_extra={
@@ -29,18 +39,50 @@ class RouteQuery(BaseModel):
     )
 
     query: str | None = Field(None, description="The text of the query.")
-    messages: list[dict[str, Any]] | None = Field(None, description="Chat messages: role and content.")
+    messages: list[Any] | None = Field(
+        None, description="Messages of chat completions or of Anthropic: role and content."
+    )
+    input: str | list[Any] | None = Field(None, description="Input of OpenAI's responses: text or items.")
+    system: str | list[Any] | None = Field(None, description="Anthropic's system prompt.")
+    instructions: str | None = Field(None, description="Instructions of OpenAI's responses.")
+    tools: list[Any] | None = Field(None, description="Definitions of tools, in any provider's form.")
+    functions: list[Any] | None = Field(
+        None, description="Definitions of functions, the older form of tools."
+    )
+    response_format: dict[str, Any] | None = Field(
+        None, description="Format of the answer: chat completions."
+    )
+    text: dict[str, Any] | None = Field(None, description="Format of the answer: responses.")
     features: list[float] | None = Field(None, description="Your own context: d − 1 numbers, no bias.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_items(cls, body: Any) -> Any:
+        for name, value in body.items():
+            if isinstance(value, list) and len(value) > _MOST_ITEMS and name not in _UNCHECKED_LISTS:
+                raise ValueError(f"{name} has {len(value)} items; send at most {_MOST_ITEMS}")
+        return body
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if sum(source is not None for source in (self.query, self.messages, self.features)) != 1:
-            raise ValueError("send exactly one of query, messages and features")
+        sources = ("query", "messages", "input", "features")
+        given = [name for name in sources if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"send exactly one of {', '.join(sources[:-1])} and {sources[-1]}")
+        beside = [name for name in RouteQuery.model_fields if name not in sources and getattr(self, name)]
+        if beside and given[0] in ("query", "features"):
+            raise ValueError(f"send {beside[0]} with messages or input, not with {given[0]}")
         return self
+
+    def prompt(self) -> PromptSource | None:
+        """What :meth:`Router.route` takes as the query; messages alone as the list they are."""
+        fields = {name: getattr(self, name) for name in RouteQuery.model_fields if name != "features"}
+        given = {name: value for name, value in fields.items() if value is not None}
+        return given if len(given) > 1 or "input" in given else next(iter(given.values()), None)
 
     def options(self) -> RouteOptions:
         """The options that the body has, as :meth:`Router.route` takes them."""
-        sent = self.model_fields_set - {"query", "messages"}
+        sent = self.model_fields_set - (RouteQuery.model_fields.keys() - {"features"})
         return cast(RouteOptions, {name: getattr(self, name) for name in sent})
 
 

@@ -51,3 +51,10 @@ class ServerSection(Section):
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(
         1, description="Processes that serve requests. They share the database and what is learned."
     )
+    max_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = Field(
+        8 * 2**20,
+        description=(
+            "Largest body of a route request, bytes. 8 MiB hold a million tokens, or an image of 6 MB; raise "
+            "it for arms that take more. A worker holds eight such bodies at most, and then answers 503."
+        ),
+    )

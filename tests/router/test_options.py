@@ -11,14 +11,14 @@ import typer.main
 from bandit_router.cli import app
 from bandit_router.router import RouteOptions, Router
 from bandit_router.router.options import CONTEXT_AND_KEY
-from bandit_router.server.schemas import RouteBody
+from bandit_router.server.schemas import RouteBody, RouteQuery
 from tests.services import serving, write_settings
 
 NAMES = RouteOptions.__annotations__.keys()
 
 
 def test_the_body_has_every_option() -> None:
-    assert RouteBody.model_fields.keys() == NAMES - {"idempotency_key"} | {"query", "messages"}
+    assert RouteBody.model_fields.keys() == NAMES - {"idempotency_key"} | RouteQuery.model_fields.keys()
 
 
 def test_the_command_line_has_every_option() -> None:

@@ -7,8 +7,8 @@ In UTF-8 the first byte of a character names its script, so both figures are wei
 They are additive and monotone. The weights are hundredths of a token. ``likely`` is for costs; ASCII has a
 quarter of a token a character, the rule of thumb that learned cost corrections refer to, and other scripts
 are near the mean of four tokenizers. ``most`` guards context windows: it covers digits, JSON and logs, and
-the newest Claude models, which take 1.6 times the tokens of GPT models for English. The measurements and their
-sources are in ``docs/background/tokens.md``.
+the newest Claude models, which take 1.6 times the tokens of GPT models for English. The measurements and
+their sources are in ``docs/background/tokens.md``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,85 @@
+"""Bodies of route requests: their limit is a setting, and a worker holds only so many bytes of them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.server.conftest import Client, assert_problem
+from tests.services import Service, serving, write_settings
+
+LIMIT = 1024 * 1024
+
+
+def padded(size: int) -> bytes:
+    start, end = b'{"query": "', b'"}'
+    return start + b"a" * (size - len(start) - len(end)) + end
+
+
+def test_the_limit_of_a_route_request_is_a_setting(tmp_path: Path) -> None:
+    with serving(write_settings(tmp_path, server={"max_body_bytes": LIMIT})) as service:
+        client = Client(service.url)
+        assert client.send_raw("/v1/route", padded(LIMIT)).status_code == 200
+        assert_problem(client.send_raw("/v1/route", padded(LIMIT + 1)), 413)
+        assert_problem(client.send_raw("/v1/feedback", padded(256 * 1024 + 1)), 413)
+
+
+def test_what_a_worker_holds_is_bounded_and_free_again(tmp_path: Path) -> None:
+    with serving(write_settings(tmp_path, server={"max_body_bytes": LIMIT})) as service:
+        unfinished = [send_start(service, LIMIT) for _ in range(8)]
+        response = retried_until(503, service)
+        assert assert_problem(response, 503)["detail"].startswith("too many large bodies")
+        assert response.headers["retry-after"]
+        for connection in unfinished:
+            connection.close()
+        assert retried_until(200, service).status_code == 200
+
+
+def send_start(service: Service, size: int) -> socket.socket:
+    """All of a request but its last byte."""
+    address = urlsplit(service.url)
+    connection = socket.create_connection((address.hostname, address.port))
+    head = f"POST /v1/route HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+    connection.sendall(head.encode() + padded(size)[:-1])
+    return connection
+
+
+def retried_until(status: int, service: Service) -> httpx.Response:
+    """The answer to a large request, asked again until it has this status."""
+    for _ in range(200):
+        response = Client(service.url).send_raw("/v1/route", padded(LIMIT // 2))
+        if response.status_code == status:
+            break
+        time.sleep(0.05)
+    return response
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"features": [""] * 1_000_000},
+        {"query": "a", "require": [1] * 1_000_000},
+        {"query": "a", "arms": [None] * 1_000_000},
+        {"messages": [1] * 1_000_000},
+        {"messages": [{"role": "user", "content": [1] * 1_000_000}]},
+        {f"field {i}": i for i in range(300_000)},
+    ],
+    ids=["features", "require", "arms", "messages", "parts", "fields"],
+)
+def test_a_large_wrong_body_is_refused_in_few_words(default_client: Client, body: object) -> None:
+    response = default_client.send_raw("/v1/route", json.dumps(body))
+    assert response.status_code in (400, 422)
+    assert len(response.content) < 2000
+
+
+@pytest.fixture(scope="module")
+def default_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with serving(write_settings(tmp_path_factory.mktemp("default"))) as service:
+        yield Client(service.url)
