@@ -53,7 +53,11 @@ class ArmSection(Section):
     )
     capabilities: tuple[Name, ...] = Field(
         (),
-        description="What the model can do. A request that requires another capability never goes to it.",
+        description=(
+            "What the model can do: any of `vision`, `documents`, `audio`, `tools` and `json`, and names of "
+            "your own. A prompt that needs another one never goes to it; `vision` will do for documents. If "
+            "left out, any prompt may go to it, but no request that lists a capability in `require`."
+        ),
         examples=[["tools", "json", "vision"]],
     )
     enabled: bool = Field(

@@ -24,8 +24,8 @@ def padded(size: int) -> bytes:
 
 
 def test_the_limit_of_a_route_request_is_a_setting(tmp_path: Path) -> None:
-    with serving(write_settings(tmp_path, server={"max_body_bytes": LIMIT})) as service:
-        client = Client(service.url)
+    settings = write_settings(tmp_path, server={"max_body_bytes": LIMIT})
+    with serving(settings) as service, Client(service.url) as client:
         assert client.send_raw("/v1/route", padded(LIMIT)).status_code == 200
         assert_problem(client.send_raw("/v1/route", padded(LIMIT + 1)), 413)
         assert_problem(client.send_raw("/v1/feedback", padded(256 * 1024 + 1)), 413)
@@ -46,15 +46,21 @@ def send_start(service: Service, size: int) -> socket.socket:
     """All of a request but its last byte."""
     address = urlsplit(service.url)
     connection = socket.create_connection((address.hostname, address.port))
-    head = f"POST /v1/route HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
-    connection.sendall(head.encode() + padded(size)[:-1])
+    lines = [
+        "POST /v1/route HTTP/1.1",
+        "Host: x",
+        "Content-Type: application/json",
+        f"Content-Length: {size}",
+    ]
+    connection.sendall("\r\n".join([*lines, "", ""]).encode() + padded(size)[:-1])
     return connection
 
 
 def retried_until(status: int, service: Service) -> httpx.Response:
     """The answer to a large request, asked again until it has this status."""
     for _ in range(200):
-        response = Client(service.url).send_raw("/v1/route", padded(LIMIT // 2))
+        with Client(service.url) as client:
+            response = client.send_raw("/v1/route", padded(LIMIT // 2))
         if response.status_code == status:
             break
         time.sleep(0.05)
@@ -81,5 +87,6 @@ def test_a_large_wrong_body_is_refused_in_few_words(default_client: Client, body
 
 @pytest.fixture(scope="module")
 def default_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with serving(write_settings(tmp_path_factory.mktemp("default"))) as service:
-        yield Client(service.url)
+    settings = write_settings(tmp_path_factory.mktemp("default"))
+    with serving(settings) as service, Client(service.url) as client:
+        yield client

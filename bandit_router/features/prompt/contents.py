@@ -28,6 +28,8 @@ _TEXT_KEYS = frozenset(
     {"text", "content", "arguments", "input", "output", "instructions", "system"}
     | {"thinking", "reasoning", "reasoning_content", "refusal"}
 )
+_MESSAGE_KEYS = {"role", "content"}
+_SPEAKERS = ("user", "assistant", "system", "developer")
 _JSON_FORMATS = ("json_object", "json_schema")
 
 
@@ -42,15 +44,21 @@ def weigh_contents(body: Mapping[str, Any]) -> Contents:
     """The contents of a request body in any dialect."""
     tally = _Tally()
     for field, value in body.items():
-        if field in _DEFINITIONS:
-            tally.add_json(value)
-        elif field not in _NOT_PROMPT:
-            tally.add_parts(value, is_text=True)
+        if field not in _DEFINITIONS and field not in _NOT_PROMPT:
+            tally.add_parts(value)
+    if not _DEFINITIONS.isdisjoint(body):
+        _add_definitions(tally, body)
+    return tally.contents()
+
+
+def _add_definitions(tally: _Tally, body: Mapping[str, Any]) -> None:
+    """Count the definitions of tools and formats, and note what they need."""
+    for field in _DEFINITIONS & body.keys():
+        tally.add_json(body[field])
     if body.get("tools") or body.get("functions"):
         tally.needs.add(Need.TOOLS)
     if _asks_for_json(body):
         tally.needs.add(Need.JSON)
-    return tally.contents()
 
 
 class _Tally:
@@ -62,9 +70,11 @@ class _Tally:
         self.needs: set[Need] = set()
 
     def contents(self) -> Contents:
-        weights = [weigh_text("".join(self.strings)), *self.media]
-        total = TokenWeight(sum(w.likely for w in weights), sum(w.most for w in weights))
-        return Contents(total, tuple(need for need in Need if need in self.needs))
+        weight = weigh_text("".join(self.strings))
+        if self.media:
+            weights = [weight, *self.media]
+            weight = TokenWeight(sum(w.likely for w in weights), sum(w.most for w in weights))
+        return Contents(weight, tuple(need for need in Need if need in self.needs) if self.needs else ())
 
     def add_json(self, value: Any) -> None:
         """Count JSON that the model reads as text: all keys, strings and numbers."""
@@ -81,13 +91,16 @@ class _Tally:
             elif value is not None:
                 self.strings.append(str(value))
 
-    def add_parts(self, value: Any, *, is_text: bool) -> None:
-        """Count messages, items and parts; a string is text, or else perhaps data in base64."""
-        waiting = [(value, is_text)]
+    def add_parts(self, value: Any) -> None:
+        """Count messages, items and parts. A string under a key of texts is text, else perhaps base64."""
+        waiting = [(value, True)]
         while waiting:
             value, is_text = waiting.pop()
             if isinstance(value, str):
                 self._add_string(value, is_text)
+            elif isinstance(value, dict) and value.keys() == _MESSAGE_KEYS and _is_plain(value):
+                self.strings += value  # the way of most messages, and fast
+                self.strings += value.values()
             elif isinstance(value, Mapping):
                 waiting += self._open_part(value)
             elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
@@ -118,6 +131,10 @@ class _Tally:
         arguments = part.get("input")  # an object of the tool's own, with types that are no parts
         self.add_json(arguments)
         return [(value, key in _TEXT_KEYS) for key, value in part.items() if key != "input"]
+
+
+def _is_plain(message: Mapping[str, Any]) -> bool:
+    return isinstance(message["content"], str) and message["role"] in _SPEAKERS
 
 
 def _is_of_tools(part: Mapping[str, Any], kind: object) -> bool:

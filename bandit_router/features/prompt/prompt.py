@@ -54,7 +54,7 @@ def read_prompt(source: PromptSource) -> Prompt:
     return Prompt(
         text=turns.text,
         turn=max(1, turns.turn),
-        chars=turns.chars + sum(count_chars(body.get(field)) for field in ("system", "instructions")),
+        chars=turns.chars + count_chars(body.get("system")) + count_chars(body.get("instructions")),
         input_tokens=max(1, round_tokens(weight.likely)),
         window_tokens=max(1, round_tokens(weight.most)),
         needs=needs,

@@ -49,6 +49,8 @@ def read_turns(messages: object, field: str) -> Turns:
 
 def count_chars(content: object) -> int:
     """The characters of a system prompt: a string or a list of text parts."""
+    if content is None:
+        return 0
     if isinstance(content, str):
         return len(content)
     if not isinstance(content, Sequence):
@@ -69,7 +71,7 @@ def _read_message(message: object, field: str) -> tuple[str, list[str]]:
     if content is None and role != "user":
         return role, []
     texts = _read_content(content, f"{field}.content")
-    if role == "user" and _is_only_tool_results(content):
+    if role == "user" and not isinstance(content, str) and _is_only_tool_results(content):
         return "tool", texts
     return role, texts
 
@@ -97,11 +99,7 @@ def _check_characters(field: str, text: str) -> None:
 
 
 def _is_only_tool_results(content: Any) -> bool:
-    return (
-        not isinstance(content, str)
-        and bool(content)
-        and all(part["type"] == "tool_result" for part in content)
-    )
+    return bool(content) and all(part["type"] == "tool_result" for part in content)
 
 
 def _says_anything(message: Mapping[str, Any]) -> bool:
