@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -97,12 +97,12 @@ class Arm:
             self.input_usd_per_mtok * input_tokens + self.output_usd_per_mtok * self.expected_output_tokens
         ) / 1e6
 
-    def unmet_needs(self, needs: Iterable[str]) -> list[str]:
+    def unmet_needs(self, needs: Collection[str]) -> list[str]:
         """The needs of a prompt that are not among the arm's capabilities; none if it states no capability.
 
         Models with vision read documents, too: providers show them the pages.
         """
-        if not self.capabilities:
+        if not needs or not self.capabilities:
             return []
         met = self.capabilities | {Need.DOCUMENTS} if Need.VISION in self.capabilities else self.capabilities
         return [need for need in needs if need not in met]

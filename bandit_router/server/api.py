@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,12 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
+from bandit_router.features import read_prompt
 from bandit_router.learning.drift import CalibrationReport
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import AsyncRouter
 from bandit_router.router.explain import build_route_answer
-from bandit_router.server.body import BodyMemory, read_body
+from bandit_router.server.body import MAX_BYTES, BodyMemory, read_body
 from bandit_router.server.fast_path import Endpoint
 from bandit_router.server.schemas import (
     ArmAnswer,
@@ -115,10 +117,12 @@ async def route(request: Request) -> Response:
     memory: BodyMemory = request.app.state.body_memory
     with memory.hold() as held:
         body = await read_body(request, RouteBody, held)
-        options = body.options()
+        source, options = body.prompt(), body.options()
         if (key := request.headers.get("idempotency-key")) is not None:
-            options["idempotency_key"] = key
-        decision = await router.route(body.prompt(), **options)
+            options["idempotency_key"] = key  # which goes with the source as it was sent
+        elif source is not None and held.bytes > MAX_BYTES:  # other requests go on meanwhile
+            source = await asyncio.to_thread(read_prompt, source)
+        decision = await router.route(source, **options)
     return _json_response(build_route_answer(decision, await router.arm(decision.arm)))
 
 

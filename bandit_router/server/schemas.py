@@ -76,9 +76,11 @@ class RouteQuery(BaseModel):
 
     def prompt(self) -> PromptSource | None:
         """What :meth:`Router.route` takes as the query; messages alone as the list they are."""
-        fields = {name: getattr(self, name) for name in RouteQuery.model_fields if name != "features"}
+        if self.messages is None and self.input is None:
+            return self.query
+        fields = {name: getattr(self, name) for name in RouteQuery.model_fields}
         given = {name: value for name, value in fields.items() if value is not None}
-        return given if len(given) > 1 or "input" in given else next(iter(given.values()), None)
+        return self.messages if given.keys() == {"messages"} else given
 
     def options(self) -> RouteOptions:
         """The options that the body has, as :meth:`Router.route` takes them."""

@@ -197,7 +197,7 @@ def test_a_model_with_vision_reads_documents() -> None:
 
 def test_a_need_that_no_arm_meets_is_named_with_the_fix() -> None:
     with pytest.raises(
-        NoEligibleArm, match=r"add vision to the capabilities of arms whose model has it"
+        NoEligibleArm, match=r"add vision to the capabilities of an arm whose model has it"
     ) as no:
         filter_arms([SMALL], input_tokens=10, needs=["vision"])
     assert no.value.excluded == {"small": "lacks vision, which the prompt needs"}

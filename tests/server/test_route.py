@@ -30,6 +30,13 @@ def test_messages_are_a_query(client: Client) -> None:
     assert client.route(messages=messages).status_code == 200
 
 
+def test_definitions_come_with_messages_or_input_only(client: Client) -> None:
+    assert client.route(query="a", tools=[]).status_code == 200
+    assert client.route(input="a", tools=[{"name": "f"}]).status_code == 200
+    content = assert_problem(client.route(query="a", tools=[{"name": "f"}]), 422)
+    assert "send tools with messages or input, not with query" in content["detail"]
+
+
 def test_own_features_are_a_query(client: Client) -> None:
     assert client.route(features=[0.5] * 15).status_code == 200
 

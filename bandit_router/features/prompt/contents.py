@@ -86,7 +86,7 @@ class _Tally:
             elif isinstance(value, Mapping):
                 self.strings += map(str, value)
                 waiting += value.values()
-            elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+            elif _is_list(value):
                 waiting += value
             elif value is not None:
                 self.strings.append(str(value))
@@ -101,9 +101,9 @@ class _Tally:
             elif isinstance(value, dict) and value.keys() == _MESSAGE_KEYS and _is_plain(value):
                 self.strings += value  # the way of most messages, and fast
                 self.strings += value.values()
-            elif isinstance(value, Mapping):
+            elif isinstance(value, dict) or (not isinstance(value, list) and isinstance(value, Mapping)):
                 waiting += self._open_part(value)
-            elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+            elif _is_list(value):
                 waiting += [(member, is_text) for member in value]
             else:
                 self.add_json(value)
@@ -131,6 +131,12 @@ class _Tally:
         arguments = part.get("input")  # an object of the tool's own, with types that are no parts
         self.add_json(arguments)
         return [(value, key in _TEXT_KEYS) for key, value in part.items() if key != "input"]
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list) or (
+        isinstance(value, Sequence) and not isinstance(value, bytes | bytearray)
+    )
 
 
 def _is_plain(message: Mapping[str, Any]) -> bool:

@@ -12,9 +12,6 @@ from bandit_router.features.prompt.turns import count_chars, read_turns
 from bandit_router.types import Need
 from bandit_router.validation import check_string
 
-PromptSource = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
-"""Text, chat messages, or a request body: `messages` or `input`, with `system`, `tools` and the like."""
-
 
 class Prompt(NamedTuple):
     """What routing reads of a prompt.
@@ -32,6 +29,10 @@ class Prompt(NamedTuple):
     needs: tuple[Need, ...] = ()
 
 
+PromptSource = str | Sequence[Mapping[str, Any]] | Mapping[str, Any] | Prompt
+"""Text, chat messages, a request body with `messages` or `input`, or a prompt that was read before."""
+
+
 def read_prompt(source: PromptSource) -> Prompt:
     """The prompt in ``source``; pure.
 
@@ -42,6 +43,8 @@ def read_prompt(source: PromptSource) -> Prompt:
     """
     if isinstance(source, str):
         return _read_text(source)
+    if isinstance(source, Prompt):
+        return source
     body = source if isinstance(source, Mapping) else {"messages": source}
     messages = body.get("messages")
     if messages is None and isinstance(given := body.get("input"), str):

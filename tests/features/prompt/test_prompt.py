@@ -241,3 +241,8 @@ def test_any_part_is_read_and_a_part_more_never_counts_less(
     assert 1 <= before.input_tokens < after.input_tokens
     assert before.window_tokens < after.window_tokens
     assert set(before.needs) <= set(after.needs)
+
+
+def test_a_prompt_that_was_read_before_is_a_prompt() -> None:
+    prompt = read_prompt([USER])
+    assert read_prompt(prompt) is prompt
