@@ -16,6 +16,9 @@ They form one tree::
     └── StoreError            the database cannot do what was asked
         ├── SchemaVersionError   the database has another schema version; names the command
         ├── SnapshotCorrupt      a stored snapshot fails its checksum or cannot be read
+        ├── DatabaseBusy         another program keeps the database locked; retry
+        ├── DatabaseReplaced     the SQLite file was deleted or replaced; restart
+        ├── CommitTimeout        a write was not committed in time, and may be yet
         └── Overloaded           the write queue is full; retry after a moment
 """
 
@@ -128,6 +131,36 @@ class SchemaVersionError(StoreError):
 
 class SnapshotCorrupt(StoreError):
     """A stored snapshot fails its checksum or cannot be read."""
+
+
+class DatabaseBusy(StoreError):
+    """Another program keeps the database locked."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database is locked: another program, or a worker that is stopped, has kept it locked for "
+            "longer than store.lock_timeout_s; retry, and end that program"
+        )
+
+
+class DatabaseReplaced(StoreError):
+    """The SQLite file, or its write-ahead log, was deleted or replaced while it was open."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database file, or the -wal file beside it, was deleted or replaced while it was open: "
+            "nothing is written any more; put it back and restart"
+        )
+
+
+class CommitTimeout(StoreError):
+    """A write was not committed in time, and may be yet."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(
+            f"not committed within {timeout_s:g} s, and it may be yet; "
+            "a repeated request with the same idempotency key acts only once"
+        )
 
 
 RETRY_AFTER_S = 1.0

@@ -10,6 +10,7 @@ from bandit_router.router import Router
 from bandit_router.settings import Settings, load_settings
 from bandit_router.store.clock import Clock
 from bandit_router.store.store import Store
+from bandit_router.store.timeouts import Timeouts
 
 
 @contextmanager
@@ -25,6 +26,7 @@ def open_quiet_router(config: Path) -> Iterator[Router]:
 def open_existing_store(config: Path) -> Iterator[Store]:
     """The database of a settings file, as it is: nothing is created, and no edited goal begins anew."""
     settings = load_settings(config)
-    url, name, clock = settings.store.url, settings.router.name, Clock(settings.store.clock_tolerance_s)
-    with closing(Store.open(url, name, create=False, clock=clock)) as store:
+    clock, timeouts = Clock(settings.store.clock_tolerance_s), Timeouts.of(settings.store)
+    url, name = settings.store.url, settings.router.name
+    with closing(Store.open(url, name, create=False, clock=clock, timeouts=timeouts)) as store:
         yield store

@@ -12,8 +12,10 @@ def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
     from bandit_router.store import schema
     from bandit_router.store.engine import dispose_engine, make_engine
     from bandit_router.store.tables import SCHEMA_VERSION
+    from bandit_router.store.timeouts import Timeouts
 
-    engine = make_engine(load_settings(config).store.url)
+    section = load_settings(config).store
+    engine = make_engine(section.url, Timeouts.of(section))
     try:
         schema.migrate(engine)
     finally:

@@ -47,7 +47,7 @@ class AsyncRouter:
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        self._batcher = CommitBatcher(router._submit)
+        self._batcher = CommitBatcher(router._submit, router.settings.store.commit_timeout_s)
 
     @classmethod
     def open(

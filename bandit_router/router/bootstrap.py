@@ -26,6 +26,7 @@ from bandit_router.store.clock import Clock
 from bandit_router.store.goal_tracker import GoalTracker
 from bandit_router.store.learner_transaction import StaleRead
 from bandit_router.store.store import Store
+from bandit_router.store.timeouts import Timeouts
 
 
 class Components(NamedTuple):
@@ -50,7 +51,8 @@ def build_components(
     """
     make_policy(own.policy.name, own.policy.parameters)  # wrong settings are an error, in force or not
     clock = Clock(own.store.clock_tolerance_s, host_time)
-    store = Store.open(own.store.url, own.router.name, clock=clock)
+    timeouts = Timeouts.of(own.store)
+    store = Store.open(own.store.url, own.router.name, clock=clock, timeouts=timeouts)
     try:
         while True:
             try:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bandit_router.errors import RouterError
+from bandit_router.errors import CommitTimeout, RouterError
 from bandit_router.store.write_requests import WriteRequest, WriteResult
 from bandit_router.store.writer import Done
 
@@ -19,18 +19,26 @@ class CommitBatcher:
     lock with every request still being worked on.
     """
 
-    def __init__(self, submit: Callable[[WriteRequest, Done], None]) -> None:
+    def __init__(self, submit: Callable[[WriteRequest, Done], None], timeout_s: float) -> None:
         self._submit = submit
+        self._timeout_s = timeout_s
         self._waiting: list[tuple[WriteRequest, asyncio.Future[WriteResult]]] = []
 
     async def commit(self, request: WriteRequest) -> Any:
-        """The result of a write, once it is committed. Raises the RouterError of a failed write."""
+        """The result of a write, once it is committed.
+
+        Raises the RouterError of a failed write, CommitTimeout after ``timeout_s``.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[WriteResult] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._submit_waiting, loop)
         self._waiting.append((request, future))
-        result = await future
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                result = await future
+        except TimeoutError:
+            raise CommitTimeout(self._timeout_s) from None
         if isinstance(result, RouterError):
             raise result
         return result

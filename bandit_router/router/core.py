@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed, StoreError
+from bandit_router.errors import InvalidInput, NoEligibleArm, RouterClosed
 from bandit_router.features import PromptSource
 from bandit_router.learning.clock_repair import repair_stamps_ahead
 from bandit_router.learning.drift import NEWEST, CalibrationReport, calibrate
@@ -24,10 +24,8 @@ from bandit_router.router.bootstrap import Components, build_components
 from bandit_router.router.conversations import RequestDecider, load_conversation, make_claim
 from bandit_router.router.feedback import make_feedback
 from bandit_router.router.options import RouteOptions
-from bandit_router.router.published_model import (
-    load_published_model,
-    refresh_published_model,
-)
+from bandit_router.router.published_model import load_published_model, refresh_published_model
+from bandit_router.router.readiness import Readiness
 from bandit_router.router.request import make_request
 from bandit_router.routing.decide import Request
 from bandit_router.settings import Settings, load_settings
@@ -54,9 +52,11 @@ class RouterCore:
         self._learner = components.learner
         self._rng = rng
         self._refreshing = threading.Lock()
+        self._readiness = Readiness(self._store.try_write)
         self._published = load_published_model(self._store, cascades=self.settings.cascade.enabled)
         self._repair_stamps_ahead()
-        self._writer = Writer(self._store, self.settings.store.queue_size)
+        section = self.settings.store
+        self._writer = Writer(self._store, section.queue_size, section.commit_timeout_s)
         self._drift_watch = DriftWatch(self._learner, resets=self.settings.posterior.on_drift == "reset")
         self._closed = False
         self._background = BackgroundLoop(self._round, self.settings.learner.interval_s)
@@ -93,13 +93,16 @@ class RouterCore:
             raise
 
     def close(self) -> None:
-        """Commit what is queued and close the database. Idempotent."""
+        """Commit what is queued and close the database. Idempotent.
+
+        Waits ``store.close_timeout_s`` for a round of learning to end, and as long for what is queued.
+        """
         if self._closed:
             return
         self._closed = True
-        self._background.stop()
-        self._writer.close()
-        self._store.close()
+        timeout_s = self.settings.store.close_timeout_s
+        stopped = self._background.stop(timeout_s), self._writer.close(timeout_s)
+        self._store.close(in_use=not all(stopped))
 
     def __enter__(self) -> Self:
         return self
@@ -248,9 +251,8 @@ class RouterCore:
     # -- maintenance ------------------------------------------------------------------------------
 
     def ping(self) -> None:
-        """Raise StoreError when the database does not answer or has no such router."""
-        if self._store.head() is None:
-            raise StoreError(f"there is no router {self._store.router!r} in the database any more")
+        """Raise StoreError when the database takes no writes now, or has no such router."""
+        self._readiness.check()
 
     def refresh(self) -> None:
         """Load the newest snapshot and arms, if there are newer ones."""

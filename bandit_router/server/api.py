@@ -109,7 +109,7 @@ def add_endpoints(app: FastAPI) -> None:
         summary="The state of the budget, or of the mean quality to keep",
     )(budget)
     app.get("/healthz", summary="The process is alive")(healthz)
-    app.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database answers")(readyz)
+    app.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database takes writes")(readyz)
 
 
 async def route(request: Request) -> Response:

@@ -16,6 +16,9 @@ from starlette.exceptions import HTTPException
 
 from bandit_router.errors import (
     RETRY_AFTER_S,
+    CommitTimeout,
+    DatabaseBusy,
+    DatabaseReplaced,
     IdempotencyConflict,
     InvalidInput,
     NoBudget,
@@ -43,6 +46,10 @@ _STATUS: tuple[tuple[type[RouterError], HTTPStatus], ...] = (
     (RouterClosed, HTTPStatus.SERVICE_UNAVAILABLE),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
+_PUBLIC_STORE_ERRORS = (Overloaded, DatabaseBusy, DatabaseReplaced, CommitTimeout)
+"""The others may name paths, hosts and users of the server, which are for its log alone."""
+
+_UNAVAILABLE = "the database cannot be used now; the log of the service says why"
 _MOST_ERRORS = 20
 
 
@@ -112,6 +119,8 @@ def _answer_router_error(error: RouterError) -> Response:
         return problem_response(status, str(error), errors=errors)
     if isinstance(error, NoEligibleArm):
         return problem_response(status, str(error), excluded=error.excluded)
+    if isinstance(error, StoreError) and not isinstance(error, _PUBLIC_STORE_ERRORS):
+        return problem_response(status, _UNAVAILABLE)
     return problem_response(status, str(error))
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/@:+-]*$", max_length=128)]
 Keyword = Annotated[str, Field(min_length=1, max_length=128, pattern=r"\S")]
 Positive = Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False)]  # so that squares are too
+Seconds = Annotated[float, Field(ge=0.01, le=86_400, allow_inf_nan=False)]
 Dollars = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bandit_router.settings.section import Section
+from bandit_router.settings.section import Seconds, Section
 
 
 class StoreSection(Section):
@@ -33,6 +33,31 @@ class StoreSection(Section):
         description=(
             "Seconds that a worker's clock may differ from the database's; beyond that its stamps are the "
             "database's. A stored time further ahead of now is clamped."
+        ),
+    )
+    lock_timeout_s: Seconds = Field(
+        5.0,
+        description="Seconds to wait for a lock that another program holds, before callers get 503.",
+    )
+    statement_timeout_s: Seconds = Field(
+        30.0,
+        description=(
+            "Longest statement on PostgreSQL, seconds; one that takes longer fails. It also bounds how long "
+            "a stopped worker keeps its locks. `verify`, `export` and `migrate` may take any time."
+        ),
+    )
+    connect_timeout_s: Seconds = Field(
+        5.0, description="Seconds to wait for a connection to PostgreSQL. Parameters in `url` win."
+    )
+    commit_timeout_s: Seconds = Field(
+        30.0,
+        description="Seconds that a caller waits for its write to be committed, before it gets 503.",
+    )
+    close_timeout_s: Seconds = Field(
+        10.0,
+        description=(
+            "Seconds that closing a router waits for queued writes to be committed. "
+            "Callers of the others are told that theirs were not."
         ),
     )
 

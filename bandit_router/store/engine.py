@@ -1,33 +1,29 @@
-"""Database engines and transactions: SQLite made durable and fair between processes, and PostgreSQL."""
+"""Database engines and their transactions, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from bandit_router.errors import ConfigError, StoreError
+from bandit_router.errors import ConfigError, DatabaseBusy, StoreError
+from bandit_router.store import postgresql_engine, sqlite_engine
+from bandit_router.store.timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 log = logging.getLogger(__name__)
 
 INSERT: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """By dialect: the INSERT construct that supports ON CONFLICT."""
 
-_WAL_RESET_FIXED = (3, 51, 3)
-_CHECKPOINT_BYTES = 4 * 1024 * 1024
-_LARGEST_LOG_BYTES = 64 * 1024 * 1024  # kept for reuse: growing the file anew makes commits slower
-_BUSY_TIMEOUT_MS = 30_000
+_WRITE = {"bandit_router_write": True}
 
 
 def _load_json(text: str) -> Any:
@@ -44,7 +40,7 @@ _JSON: dict[str, Any] = {
 }
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Engine:
     """An engine for ``sqlite:///path`` or ``postgresql://…``. Raises ConfigError for anything else."""
     try:
         parsed = make_url(url)
@@ -54,12 +50,15 @@ def make_engine(url: str) -> Engine:
     if backend == "sqlite":
         name = parsed.database or ""
         if parsed.host or name in ("", ":memory:") or name.startswith("file:"):
-            raise ConfigError(f"store.url: {url!r} names no file for the log; use sqlite:///router.db")
+            shown = hide_passwords(url)
+            raise ConfigError(f"store.url: {shown!r} names no file for the log; use sqlite:///router.db")
         # The lock file and the log lie beside the real file, whatever links and the working directory say.
-        return _configure_sqlite(create_engine(parsed.set(database=os.path.realpath(name)), **_JSON))
+        return sqlite_engine.make_sqlite_engine(
+            parsed.set(database=os.path.realpath(name)), timeouts, **_JSON
+        )
     if backend == "postgresql":
         try:
-            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **_JSON)
+            return postgresql_engine.make_postgresql_engine(parsed, timeouts, **_JSON)
         except ModuleNotFoundError:
             raise ConfigError(
                 "store.url: PostgreSQL needs a driver; pip install 'bandit-router[postgres]'"
@@ -72,6 +71,11 @@ def hide_passwords(url: str) -> str:
     parsed = make_url(url)
     query = {key: value for key, value in parsed.query.items() if "password" not in key.lower()}
     return parsed.set(query=query).render_as_string(hide_password=True)
+
+
+def show_url(engine: Engine) -> str:
+    """The URL of an engine without its passwords."""
+    return hide_passwords(engine.url.render_as_string(hide_password=False))
 
 
 def require_database(engine: Engine) -> None:
@@ -89,11 +93,19 @@ def is_sqlite(engine: Engine) -> bool:
 
 
 @contextmanager
-def read_transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that reads one consistent state of the database."""
+def read_transaction(engine: Engine, *, whole_log: bool = False) -> Iterator[Connection]:
+    """A transaction that reads one consistent state of the database; of any length for a ``whole_log``."""
     options = {} if is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"}
     with engine.connect().execution_options(**options) as connection, connection.begin():
+        if whole_log:
+            lift_statement_timeout(connection)
         yield connection
+
+
+def lift_statement_timeout(connection: Connection) -> None:
+    """Let the statements of this transaction take any time."""
+    if not is_sqlite(connection.engine):
+        postgresql_engine.lift_statement_timeout(connection)
 
 
 @contextmanager
@@ -101,36 +113,18 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
     """A transaction that commits at the end of the block, or rolls back on an exception.
 
     On SQLite it takes the write lock at once (BEGIN IMMEDIATE) and, before it, a file lock, so that
-    processes queue in the kernel instead of polling, where some would starve.
+    processes take turns. Raises DatabaseReplaced when what was committed is in a file that is gone.
     """
-    with (
-        file_lock(engine),
-        engine.connect().execution_options(bandit_router_write=True) as connection,
-        connection.begin(),
-    ):
-        yield connection
+    with file_lock(engine), engine.connect().execution_options(**_WRITE) as connection:
+        with connection.begin():
+            yield connection
+        if is_sqlite(engine):
+            sqlite_engine.require_same_files(connection)
 
 
 def file_lock(engine: Engine) -> AbstractContextManager[None]:
     """The lock that orders the writers of one SQLite file; does nothing on other databases."""
-    if not is_sqlite(engine):
-        return nullcontext()
-    return _hold_file_lock(f"{engine.url.database}.lock")
-
-
-@contextmanager
-def _hold_file_lock(path: str) -> Iterator[None]:
-    """Hold an exclusive lock on the file at ``path``. Raises StoreError when it cannot be opened."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StoreError(f"the lock file {path} cannot be opened: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough when a forked child holds a copy
-        os.close(descriptor)
+    return sqlite_engine.hold_file_lock(engine) if is_sqlite(engine) else nullcontext()
 
 
 @contextmanager
@@ -139,7 +133,22 @@ def translate_errors() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise StoreError(f"the database failed: {driver_error(error)}") from error
+        raise to_store_error(error) from error
+
+
+def to_store_error(error: BaseException) -> StoreError:
+    """The StoreError of a database error: DatabaseBusy for a lock that was not to be had in time."""
+    if isinstance(error, StoreError):
+        return error
+    if is_lock_timeout(error):
+        return DatabaseBusy()
+    return StoreError(f"the database failed: {driver_error(error)}")
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether a database error says that a lock was not to be had in time."""
+    cause = driver_error(error)
+    return sqlite_engine.is_lock_timeout(cause) or postgresql_engine.is_lock_timeout(cause)
 
 
 def driver_error(error: BaseException) -> BaseException:
@@ -150,63 +159,22 @@ def driver_error(error: BaseException) -> BaseException:
 def enable_wal(engine: Engine) -> None:
     """Switch a SQLite file to write-ahead logging for good; the caller holds the file lock."""
     if is_sqlite(engine):
-        with closing(engine.raw_connection()) as connection:
-            try:
-                connection.cursor().execute("PRAGMA journal_mode = WAL")
-            except sqlite3.Error as error:  # raised below SQLAlchemy, which would have wrapped it
-                raise StoreError(f"the database {engine.url.database} cannot be used: {error}") from error
+        sqlite_engine.enable_wal(engine)
 
 
 def checkpoint_wal(engine: Engine) -> None:
-    """Move a long write-ahead log into the SQLite file.
-
-    Connections never checkpoint on their own. This does so under the file lock, so that no commit and no
-    other checkpoint runs meanwhile: that overlap can corrupt the file before SQLite 3.51.3.
-    """
-    if not is_sqlite(engine):
-        return
-    try:
-        size = Path(f"{engine.url.database}-wal").stat().st_size
-    except FileNotFoundError:  # the last process to close its connections removed it
-        return
-    if size < _CHECKPOINT_BYTES:
-        return
-    with file_lock(engine), engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+    """Keep a SQLite write-ahead log short; does nothing on other databases."""
+    if is_sqlite(engine):
+        sqlite_engine.checkpoint_wal(engine)
 
 
 def dispose_engine(engine: Engine) -> None:
-    """Close every connection; the last one to close a SQLite file checkpoints it."""
-    with file_lock(engine):
-        engine.dispose()
+    """Close every connection; the last one to close a SQLite file checkpoints it.
 
-
-def _configure_sqlite(engine: Engine) -> Engine:
-    """The engine, with durable pragmas on every connection and explicit BEGINs."""
-    if sqlite3.sqlite_version_info < _WAL_RESET_FIXED:
-        log.warning(
-            "SQLite %s can corrupt a file when connections checkpoint at the same time (fixed in %s): "
-            "checkpoints are serialised here, so let no other program write to %s",
-            sqlite3.sqlite_version,
-            ".".join(map(str, _WAL_RESET_FIXED)),
-            engine.url.database,
-        )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the listener below sends BEGIN
-        for pragma in (
-            f"busy_timeout = {_BUSY_TIMEOUT_MS}",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "wal_autocheckpoint = 0",
-            f"journal_size_limit = {_LARGEST_LOG_BYTES}",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("bandit_router_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
+    Without the file lock they stay open, until the process ends: a checkpoint needs it.
+    """
+    try:
+        with file_lock(engine):
+            engine.dispose()
+    except StoreError as error:
+        log.warning("the connections to the database are left open: %s", error)

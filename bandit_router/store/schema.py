@@ -11,7 +11,15 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, func, inspect, select
 
 from bandit_router.errors import SchemaVersionError
-from bandit_router.store.engine import enable_wal, file_lock, is_sqlite, translate_errors, write_transaction
+from bandit_router.store.engine import (
+    enable_wal,
+    file_lock,
+    is_sqlite,
+    lift_statement_timeout,
+    show_url,
+    translate_errors,
+    write_transaction,
+)
 from bandit_router.store.tables import SCHEMA_VERSION
 
 _MIGRATING = 0x62616E646974  # "bandit": the advisory lock that serialises migrations
@@ -31,7 +39,7 @@ def ensure_schema(engine: Engine, *, create: bool = True) -> None:
         return
     present = "no tables yet" if empty else f"schema version {version}"
     raise SchemaVersionError(
-        f"the database {engine.url.render_as_string()} has {present}, this package needs {SCHEMA_VERSION}; "
+        f"the database {show_url(engine)} has {present}, this package needs {SCHEMA_VERSION}; "
         "run `bandit-router migrate`"
     )
 
@@ -44,6 +52,7 @@ def migrate(engine: Engine) -> None:
     with translate_errors(), file_lock(engine):
         enable_wal(engine)
     with translate_errors(), write_transaction(engine) as connection:
+        lift_statement_timeout(connection)
         if not is_sqlite(engine):  # SQLite has only one writer
             connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
         config = Config()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Self
 
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, delete, false, insert, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -30,9 +30,11 @@ from bandit_router.store.engine import (
     checkpoint_wal,
     dispose_engine,
     driver_error,
+    is_lock_timeout,
     make_engine,
     read_transaction,
     require_database,
+    to_store_error,
     translate_errors,
     write_transaction,
 )
@@ -42,6 +44,7 @@ from bandit_router.store.idempotency import has_key, read_decision_of_key
 from bandit_router.store.learner_transaction import LearnerTransaction, begin_learner_transaction
 from bandit_router.store.log_reader import LogReader
 from bandit_router.store.observations import read_ids_with_feedback, read_observations
+from bandit_router.store.outage_log import OutageLog
 from bandit_router.store.pacing_ledger import PacingLedger, read_book, start_book
 from bandit_router.store.pending_batch import PendingBatch, read_pending_batch
 from bandit_router.store.recent_predictions import (
@@ -54,7 +57,8 @@ from bandit_router.store.records import Observation
 from bandit_router.store.schema import ensure_schema
 from bandit_router.store.snapshots import Head, read_head, read_snapshot, read_versions
 from bandit_router.store.stamps_ahead import count_clamped_stamps, find_marks_ahead
-from bandit_router.store.tables import routers, snapshots
+from bandit_router.store.tables import decisions, routers, snapshots
+from bandit_router.store.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from bandit_router.store.write_requests import WriteBatch, WriteRequest, WriteResult
 from bandit_router.types import Arm, Conversation, Decision, Escalation, Goal
 
@@ -84,6 +88,8 @@ class Store:
         self.router = router
         self.clock = clock
         self.pacing = GoalTracker(goal)
+        self._failing_reads = OutageLog(log, "reads of the database")
+        self._failing_writes = OutageLog(log, "writes to the database")
 
     @classmethod
     def open(
@@ -94,13 +100,14 @@ class Store:
         *,
         create: bool = True,
         clock: Clock | None = None,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> Self:
         """Connect and check the schema. With a goal, costs and rewards of decisions are booked towards it.
 
         ``create`` makes a missing SQLite database; without it, for readers, the file must exist.
         Raises ConfigError, SchemaVersionError or StoreError.
         """
-        engine, clock = make_engine(url), clock or Clock()
+        engine, clock = make_engine(url, timeouts), clock or Clock()
         try:
             with translate_errors():
                 if not create:
@@ -113,10 +120,10 @@ class Store:
             raise
         return cls(engine, router, goal, clock)
 
-    def close(self) -> None:
-        """Close every connection; every later call raises RouterClosed."""
+    def close(self, *, in_use: bool = False) -> None:
+        """Close every connection, unless a thread is stuck with one; later calls raise RouterClosed."""
         engine, self._open_engine = self._open_engine, None
-        if engine is not None:
+        if engine is not None and not in_use:
             dispose_engine(engine)
 
     @property
@@ -126,9 +133,14 @@ class Store:
         return self._open_engine
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with translate_errors(), read_transaction(self._engine) as connection:
-            yield connection
+    def _reading(self, *, whole_log: bool = False) -> Iterator[Connection]:
+        try:
+            with translate_errors(), read_transaction(self._engine, whole_log=whole_log) as connection:
+                yield connection
+        except StoreError as error:
+            self._failing_reads.add_failures(1, error)
+            raise
+        self._failing_reads.end()
 
     # -- the router's row and what it published ---------------------------------------------------
 
@@ -222,14 +234,19 @@ class Store:
         """
         batch = clamp_requests(batch, self.clock)
         try:
-            return self._write_patiently(batch)
+            results = self._write_patiently(batch)
         except (*_UNAVAILABLE, StoreError) as error:
-            log.error("%d writes failed: %s", len(batch), driver_error(error))
-            return [StoreError(f"the database failed: {driver_error(error)}") for _ in batch]
+            failure = to_store_error(error)
+            self._failing_writes.add_failures(len(batch), failure)
+            return [failure] * len(batch)
         except Exception as error:  # a value can also fail in the driver, with whatever Python raises
             if len(batch) == 1:
-                return [StoreError(f"the database refused the write: {driver_error(error)}")]
-            log.warning("%d writes failed (%s): trying each half", len(batch), driver_error(error))
+                refusal = StoreError(f"the database refused the write: {driver_error(error)}")
+                self._failing_writes.add_failures(1, refusal)
+                return [refusal]
+        else:
+            self._failing_writes.end()
+            return results
         middle = len(batch) // 2
         return self.write(batch[:middle]) + self.write(batch[middle:])
 
@@ -238,8 +255,8 @@ class Store:
         for attempt in range(_ATTEMPTS - 1):
             try:
                 return self._write_once(batch)
-            except _UNAVAILABLE:
-                if time.monotonic() >= give_up:  # failing took long: callers have waited enough
+            except _UNAVAILABLE as error:
+                if is_lock_timeout(error) or time.monotonic() >= give_up:  # callers have waited enough
                     raise
                 time.sleep(_BACKOFF_S * 2**attempt)
             except IntegrityError:
@@ -254,6 +271,17 @@ class Store:
                 book = ledger.close(connection, self.router, self.clock.now())
         self.pacing.update_book(book)
         return results
+
+    def try_write(self) -> None:
+        """Commit a write that changes nothing. Raises StoreError when the database takes none.
+
+        It takes the locks that decisions need, and is written to the disk.
+        """
+        same_version = update(routers).where(routers.c.name == self.router).values(version=routers.c.version)
+        with translate_errors(), write_transaction(self._engine) as connection:
+            connection.execute(delete(decisions).where(false()))
+            if not connection.execute(same_version).rowcount:
+                raise StoreError(f"there is no router {self.router!r} in the database any more")
 
     # -- reading the log --------------------------------------------------------------------------
 
@@ -309,7 +337,7 @@ class Store:
     @contextmanager
     def read_log(self) -> Iterator[LogReader]:
         """Read the whole log as of one moment, while others go on writing."""
-        with self._reading() as connection:
+        with self._reading(whole_log=True) as connection:
             yield LogReader(connection, self.router)
 
     # -- learning and maintenance -----------------------------------------------------------------

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from bandit_router.errors import Overloaded, RouterClosed, RouterError, StoreError
+from bandit_router.errors import CommitTimeout, Overloaded, RouterClosed, RouterError, StoreError
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import Committed, WriteRequest, WriteResult
 
@@ -27,9 +28,10 @@ _LARGEST_BATCH = 500
 class Writer:
     """The one writer of a worker process."""
 
-    def __init__(self, store: Store, queue_size: int) -> None:
+    def __init__(self, store: Store, queue_size: int, timeout_s: float | None = None) -> None:
         self._store = store
         self._limit = queue_size
+        self._timeout_s = timeout_s
         self._queue: SimpleQueue[tuple[WriteRequest, Done] | None] = SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
@@ -47,21 +49,44 @@ class Writer:
         raise Overloaded if full else RouterClosed
 
     def write(self, request: WriteRequest) -> Committed:
-        """Queue a write and wait until it is committed. Raises the RouterError of a failed write."""
+        """Queue a write and wait until it is committed.
+
+        Raises the RouterError of a failed write, CommitTimeout after ``timeout_s``.
+        """
         future: Future[WriteResult] = Future()
         self.submit(request, future.set_result)
-        result = future.result()
+        try:
+            result = future.result(self._timeout_s)
+        except TimeoutError:
+            raise CommitTimeout(self._timeout_s or 0.0) from None
         if isinstance(result, RouterError):
             raise result
         return result
 
-    def close(self) -> None:
-        """Commit what is queued, then stop."""
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Commit what is queued, then stop; refuse what is left of the queue after ``timeout_s``.
+
+        Returns whether it stopped: not while the database does not answer.
+        """
         with self._closing:
             if not self._closed:
                 self._closed = True
                 self._queue.put(None)
-        self._thread.join()
+        self._thread.join(timeout_s)
+        stopped = not self._thread.is_alive()
+        if not stopped:
+            self._refuse_queued()
+        return stopped
+
+    def _refuse_queued(self) -> None:
+        refused = []
+        with suppress(Empty):
+            while True:
+                refused.append(self._queue.get_nowait())
+        self._queue.put(None)
+        requests = [item for item in refused if item is not None]
+        log.error("closing without %d queued writes, which the database did not take", len(requests))
+        self._answer(requests, [RouterClosed()] * len(requests))
 
     def _run(self) -> None:
         ended = False
@@ -84,6 +109,9 @@ class Writer:
             log.exception("a batch of %d writes failed", len(batch))
             failure = error if isinstance(error, RouterError) else StoreError(f"the write failed: {error!r}")
             results = [failure] * len(batch)
+        self._answer(batch, results)
+
+    def _answer(self, batch: list[tuple[WriteRequest, Done]], results: Sequence[WriteResult]) -> None:
         self._store.pacing.remove_in_flight(request.decision for request, _ in batch)
         for (_, done), result in zip(batch, results, strict=True):
             try:

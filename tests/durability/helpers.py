@@ -31,12 +31,13 @@ def write_config(
     interval_s: float = 0.05,
     queue_size: int = 10_000,
     budget: Mapping[str, float] = MappingProxyType({}),
+    **store: float,
 ) -> Path:
-    """A router.toml whose router takes contexts of DIM numbers and starts quickly."""
+    """A router.toml whose router takes contexts of DIM numbers and starts quickly; [store] has ``store``."""
     return write_settings(
         folder,
         arms=tuple({"name": arm, "input_usd_per_mtok": 0.0, "output_usd_per_mtok": 1.0} for arm in ARMS),
-        store={"url": url, "queue_size": queue_size},
+        store={"url": url, "queue_size": queue_size, "lock_timeout_s": 30.0, **store},
         features={"embedding": "vector", "vector_dim": DIM},
         learner={"interval_s": interval_s},
         posterior={"on_drift": "alarm"},  # revised rewards are up by 0.5: drift, and arms would be reset

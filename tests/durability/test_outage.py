@@ -17,7 +17,6 @@ from sqlalchemy.engine import make_url as parse_url
 
 from bandit_router.errors import Overloaded, StoreError
 from bandit_router.router import Router
-from bandit_router.store import engine, store
 from bandit_router.types import Decision
 from tests.durability.checks import check_nothing_lost
 from tests.durability.helpers import Acknowledgements, converse, plain, write_config
@@ -97,10 +96,9 @@ def test_a_lock_that_is_held_for_a_while_refuses_nobody(
 
 
 def test_a_sqlite_lock_that_is_held_too_long_is_a_store_error(
-    sqlite_url: str, tmp_path: Path, told: Acknowledgements, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, tmp_path: Path, told: Acknowledgements
 ) -> None:
-    monkeypatch.setattr(engine, "_BUSY_TIMEOUT_MS", 20)
-    config = write_config(tmp_path, sqlite_url, interval_s=0.01)
+    config = write_config(tmp_path, sqlite_url, interval_s=0.01, lock_timeout_s=0.02)
     with traffic(config, told):
         for _ in range(2):
             with writes_held_up(sqlite_url):
@@ -109,13 +107,10 @@ def test_a_sqlite_lock_that_is_held_too_long_is_a_store_error(
     check_nothing_lost(config, told.read())
 
 
-def test_a_lock_that_outlasts_our_patience_is_not_waited_for_again(
-    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "_BUSY_TIMEOUT_MS", 20)
-    monkeypatch.setattr(store, "_PATIENCE_S", 0.0)
+def test_a_lock_that_outlasts_our_patience_is_not_waited_for_again(sqlite_url: str, tmp_path: Path) -> None:
     waits: list[str] = []
-    with Router.open(write_config(tmp_path, sqlite_url, interval_s=3600)) as router:
+    config = write_config(tmp_path, sqlite_url, interval_s=3600, lock_timeout_s=0.02)
+    with Router.open(config) as router:
         event.listen(
             router._store._engine,
             "before_cursor_execute",

@@ -35,6 +35,45 @@ def test_without_its_tables_it_is_alive_but_not_ready_and_recovers(tmp_path: Pat
         assert client.route().status_code == 200
 
 
+def test_while_nothing_can_be_written_it_is_alive_but_not_ready_and_recovers(tmp_path: Path) -> None:
+    config = write_settings(tmp_path, store={"lock_timeout_s": 0.1}, learner={"interval_s": 3600.0})
+    with serving(config) as service, Client(service.url) as client:
+        with closing(sqlite3.connect(service.database, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            assert client.get("/healthz").status_code == 200
+            for answer in (client.get("/readyz"), client.route()):
+                problem = assert_problem(answer, 503)
+                assert "locked" in problem["detail"]
+                assert int(answer.headers["retry-after"]) >= 1
+            database.execute("ROLLBACK")
+        assert client.get("/readyz").status_code == 200
+        assert client.route().status_code == 200
+
+
+def test_with_another_file_in_the_place_of_its_database_it_is_not_ready(tmp_path: Path) -> None:
+    with serving(write_settings(tmp_path)) as service, Client(service.url) as client:
+        client.decided()
+        service.database.unlink()
+        for answer in (client.get("/readyz"), client.route()):
+            assert "deleted or replaced" in assert_problem(answer, 503)["detail"]
+
+
+def test_an_error_of_the_database_names_no_path_and_no_table(tmp_path: Path) -> None:
+    with serving(write_settings(tmp_path)) as service, Client(service.url) as client:
+        decision = client.decided()
+        lock = Path(f"{service.database}.lock")
+        lock.unlink()
+        lock.mkdir()  # the lock file cannot be opened
+        with closing(sqlite3.connect(service.database, isolation_level=None)) as database:
+            database.execute("ALTER TABLE decisions RENAME TO lost_decisions")
+        for answer in (client.get("/readyz"), client.route(), client.get(f"/v1/decisions/{decision}")):
+            assert_problem(answer, 503)
+            assert str(tmp_path) not in answer.text
+            assert "decisions" not in answer.text
+        assert str(lock) in service.log
+        assert "no such table: decisions" in service.log
+
+
 def test_without_its_router_in_the_database_it_is_not_ready(tmp_path: Path) -> None:
     with serving(write_settings(tmp_path)) as service, Client(service.url) as client:
         with closing(sqlite3.connect(service.database, isolation_level=None)) as database:
