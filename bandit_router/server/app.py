@@ -16,6 +16,7 @@ from bandit_router.router import AsyncRouter
 from bandit_router.server import api, problems
 from bandit_router.server.body import BodyMemory
 from bandit_router.server.fast_path import FastPath
+from bandit_router.server.shutdown import ExitAfterShutdown
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
 
 _GC_THRESHOLD = 50_000
@@ -62,7 +63,8 @@ def create_api(settings: Settings) -> FastAPI:
 
 def from_environment() -> ASGIApp:
     """The application of the file that BANDIT_ROUTER_CONFIG names; each uvicorn worker calls this."""
-    return create_app(load_settings(os.environ.get(CONFIG_VARIABLE, "router.toml")))
+    settings = load_settings(os.environ.get(CONFIG_VARIABLE, "router.toml"))
+    return ExitAfterShutdown(create_app(settings), 2 * settings.store.close_timeout_s)
 
 
 def _freeze_garbage_collector() -> None:

@@ -54,7 +54,7 @@ class StoreSection(Section):
         description="Seconds that a caller waits for its write to be committed, before it gets 503.",
     )
     close_timeout_s: Seconds = Field(
-        10.0,
+        5.0,
         description=(
             "Seconds that closing a router waits for queued writes to be committed. "
             "Callers of the others are told that theirs were not."
@@ -81,5 +81,21 @@ class ServerSection(Section):
         description=(
             "Largest body of a route request, bytes. 8 MiB hold a million tokens, or an image of 6 MB; raise "
             "it for arms that take more. A worker holds eight such bodies at most, and then answers 503."
+        ),
+    )
+    max_header_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = Field(
+        65_536, description="Most bytes of a request's path and headers; more get 431."
+    )
+    header_timeout_s: Seconds = Field(
+        10.0, description="Seconds a client has to send its headers, before the connection is closed (408)."
+    )
+    body_timeout_s: Seconds = Field(
+        30.0, description="Seconds a client has to send the body after them, before it is closed (408)."
+    )
+    shutdown_timeout_s: Seconds = Field(
+        10.0,
+        description=(
+            "Seconds that requests under way get to end after SIGTERM. The process is gone after these and "
+            "twice `store.close_timeout_s`, whatever still waits."
         ),
     )

@@ -87,6 +87,12 @@ def require_database(engine: Engine) -> None:
         )
 
 
+def warn_of_old_sqlite(url: str) -> None:
+    """Warn of a SQLite whose files other programs can corrupt, when the URL is of such a file."""
+    if make_url(url).get_backend_name() == "sqlite":
+        sqlite_engine.warn_of_old_sqlite()
+
+
 def is_sqlite(engine: Engine) -> bool:
     """Whether the engine is of a SQLite file, and not of PostgreSQL."""
     return engine.dialect.name == "sqlite"
