@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -62,7 +62,15 @@ def _describe_body(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def add_endpoints(app: FastAPI) -> None:
-    """Add the endpoints of the API to the app."""
+    """Add the endpoints of the API to the app; what can be asked with GET can be with HEAD."""
+
+    def get(path: str, **described: Any) -> Callable[[Callable[..., Any]], None]:
+        def add(endpoint: Callable[..., Any]) -> None:
+            app.get(path, **described)(endpoint)
+            app.head(path, include_in_schema=False)(endpoint)
+
+        return add
+
     app.post(
         "/v1/route",
         response_model=RouteAnswer,
@@ -77,7 +85,7 @@ def add_endpoints(app: FastAPI) -> None:
         openapi_extra=_describe_body(FeedbackBody),
         summary="Record feedback for a decision, now or days later",
     )(feedback)
-    app.get(
+    get(
         "/v1/decisions/{decision_id}",
         responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
         summary="Why a model was chosen",
@@ -89,18 +97,18 @@ def add_endpoints(app: FastAPI) -> None:
         openapi_extra={"requestBody": _describe_body(EscalateBody)["requestBody"]},
         summary="Accept an answer, or retry the query on the expensive model; an answer is judged once",
     )(escalate)
-    app.get(
+    get(
         "/v1/decisions/{decision_id}/chain",
         responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
         summary="The cost and latency of a query, its retry included",
     )(chain)
-    app.get("/v1/arms", summary="The models that can be chosen")(arms)
-    app.get(
+    get("/v1/arms", summary="The models that can be chosen")(arms)
+    get(
         "/v1/calibration",
         responses={422: _PROBLEMS[422], 503: _PROBLEMS[503]},
         summary="Rewards and costs against the expected ones, and the models that drifted",
     )(calibration)
-    app.get(
+    get(
         "/v1/budget",
         responses={
             404: {"description": "No worker of the router has a goal under [budget]", **_PROBLEM},
@@ -108,8 +116,8 @@ def add_endpoints(app: FastAPI) -> None:
         },
         summary="The state of the budget, or of the mean quality to keep",
     )(budget)
-    app.get("/healthz", summary="The process is alive")(healthz)
-    app.get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database takes writes")(readyz)
+    get("/healthz", summary="The process is alive")(healthz)
+    get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database takes writes")(readyz)
 
 
 async def route(request: Request) -> Response:

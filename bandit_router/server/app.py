@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from bandit_router.router import AsyncRouter
 from bandit_router.server import api, problems
 from bandit_router.server.body import BodyMemory
+from bandit_router.server.docs_page import add_docs_page
 from bandit_router.server.fast_path import FastPath
 from bandit_router.server.shutdown import ExitAfterShutdown
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
@@ -54,9 +55,12 @@ def create_api(settings: Settings) -> FastAPI:
         description="Routes each query to a model, and learns from feedback which one.",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere
+        redoc_url=None,
     )
     app.state.body_memory = BodyMemory(settings.server.max_body_bytes)
     api.add_endpoints(app)
+    add_docs_page(app)
     problems.add_error_handlers(app)
     return app
 
