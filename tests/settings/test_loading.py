@@ -263,7 +263,11 @@ FIVE = "".join(a_rule('tier = "t"', name=f"r{i}") for i in range(5))
         (a_rule("keywords = []"), "rule 'r' has no condition"),
         (a_rule('keywords = [" "]'), "rules[0].keywords[0]: "),
         (a_rule("follow_up = false"), "rules[0].follow_up: "),
-        (a_rule('pattern = "("'), "rules[0].pattern: rule 'r': is not a regular expression: missing )"),
+        (
+            a_rule('pattern = "("'),
+            "rules[0].pattern: rule 'r': is not a regular expression of RE2, which has no "
+            "lookaround and no backreferences: missing )",
+        ),
         (2 * a_rule('tier = "t"'), "rules: duplicate rule r; every rule needs a name of its own"),
         (a_rule('tier = "t"', name="a,b"), "rules[0].name: "),
         (a_rule('tier = "t"', weight=0.0), "rules[0].weight: "),

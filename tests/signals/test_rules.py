@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bandit_router.errors import ConfigError
 from bandit_router.policies.heuristic import Heuristic, Verdict
 from bandit_router.settings import make_settings
 from bandit_router.settings.rules import RuleSection
@@ -80,6 +81,22 @@ def test_a_follow_up_is_not_the_first_turn(turn: int, expected: bool) -> None:
 def test_a_pattern_is_found_anywhere_and_as_written() -> None:
     assert fires("order AB-123 is late", pattern=r"\b[A-Z]{2}-\d+")
     assert not fires("order ab-123 is late", pattern=r"\b[A-Z]{2}-\d+")
+
+
+def test_a_pattern_reads_any_text() -> None:
+    assert fires("Größe: 5 µm", pattern=r"Gr\p{L}+e: \d µm$")
+    assert fires("lone \ud800 surrogate", pattern="surrogate")
+
+
+@pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|aa)+$", r"(a*)*b", r"([a-z]+)*!"])
+def test_no_pattern_takes_exponential_time(pattern: str) -> None:
+    fires("a" * 2_000 + "?", pattern=pattern)  # Python's own engine would not end
+
+
+@pytest.mark.parametrize("pattern", [r"(?=a)b", r"(?<!a)b", r"(a)\1", "a++", "(", "[", "a{1001}"])
+def test_a_pattern_that_is_not_of_re2_is_an_error_in_the_settings(pattern: str) -> None:
+    with pytest.raises(ConfigError, match=r"rules\[0\].*no lookaround and no backreferences"):
+        make_settings({"rules": [{"name": "r", "weight": 0.5, "pattern": pattern}]})
 
 
 @pytest.mark.parametrize("rule", [{"pattern": "needle"}, {"keywords": ["needle"]}])
