@@ -13,6 +13,7 @@ They form one tree::
     ├── NoBudget              no worker of this router has a goal under [budget]
     ├── IdempotencyConflict   the key was used before with a different request
     ├── RouterClosed          the router was used after close()
+    │   └── RouterForked      the router was opened before this process was forked
     └── StoreError            the database cannot do what was asked
         ├── SchemaVersionError   the database has another schema version; names the command
         ├── SnapshotCorrupt      a stored snapshot fails its checksum or cannot be read
@@ -119,6 +120,17 @@ class RouterClosed(RouterError):
 
     def __init__(self) -> None:
         super().__init__("the router is closed; open a new one with Router.open(settings)")
+
+
+class RouterForked(RouterClosed):
+    """The router was opened before this process was forked: its threads are not in it."""
+
+    def __init__(self) -> None:
+        Exception.__init__(
+            self,
+            "the router was opened before this process was forked, which its threads and connections do not "
+            "survive; fork first and open a router in each process, or start processes by spawning",
+        )
 
 
 class StoreError(RouterError):

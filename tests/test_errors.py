@@ -22,6 +22,10 @@ EXAMPLES: dict[str, RouterError] = {
         errors.UnknownDecision("some-id"),
         errors.IdempotencyConflict("some-key"),
         errors.RouterClosed(),
+        errors.RouterForked(),
+        errors.DatabaseBusy(),
+        errors.DatabaseReplaced(),
+        errors.CommitTimeout(30.0),
         errors.Overloaded(),
     )
 }

@@ -100,6 +100,8 @@ class RouterCore:
         if self._closed:
             return
         self._closed = True
+        if self._store.forked:  # all there is to close belongs to the parent
+            return
         timeout_s = self.settings.store.close_timeout_s
         stopped = self._background.stop(timeout_s), self._writer.close(timeout_s)
         self._store.close(in_use=not all(stopped))
@@ -152,6 +154,7 @@ class RouterCore:
         """Draw an arm, and count the decision as in flight. Raises NoEligibleArm or RouterClosed."""
         if self._closed:
             raise RouterClosed
+        self._store.require_own_process()  # before a lock that a thread of the parent may have held
         stamp = self._store.clock.stamp()
         decider = RequestDecider(
             published=self._published,
@@ -252,10 +255,12 @@ class RouterCore:
 
     def ping(self) -> None:
         """Raise StoreError when the database takes no writes now, or has no such router."""
+        self._store.require_own_process()
         self._readiness.check()
 
     def refresh(self) -> None:
         """Load the newest snapshot and arms, if there are newer ones."""
+        self._store.require_own_process()
         with self._refreshing:  # a slow thread must not replace a newer model by an older one
             head = self._store.head()
             if head is None:

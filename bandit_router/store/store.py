@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Engine, delete, false, insert, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bandit_router.errors import NoBudget, RouterClosed, StoreError, UnknownDecision
+from bandit_router.errors import NoBudget, RouterClosed, RouterForked, StoreError, UnknownDecision
 from bandit_router.objective.pacing import GoalStatus, make_goal_status
 from bandit_router.store import arms
 from bandit_router.store.applied_settings import (
@@ -80,11 +81,12 @@ class Store:
     """The log, the arms and the snapshots of one router. Thread-safe.
 
     ``pacing`` tracks the goal for this worker, ``clock`` says the time. Every method raises StoreError when
-    the database fails, and RouterClosed after close().
+    the database fails, and RouterClosed after close() or in a forked process.
     """
 
     def __init__(self, engine: Engine, router: str, goal: Goal | None, clock: Clock) -> None:
         self._open_engine: Engine | None = engine
+        self._process = os.getpid()
         self.router = router
         self.clock = clock
         self.pacing = GoalTracker(goal)
@@ -127,7 +129,18 @@ class Store:
             dispose_engine(engine)
 
     @property
+    def forked(self) -> bool:
+        """Whether this process is a child of the one that opened the store."""
+        return os.getpid() != self._process
+
+    def require_own_process(self) -> None:
+        """Raise RouterForked in a child of the process that opened the store."""
+        if self.forked:
+            raise RouterForked
+
+    @property
     def _engine(self) -> Engine:
+        self.require_own_process()
         if self._open_engine is None:
             raise RouterClosed
         return self._open_engine

@@ -39,7 +39,8 @@ class Writer:
         self._thread.start()
 
     def submit(self, request: WriteRequest, done: Done) -> None:
-        """Queue a write. Raises Overloaded when the queue is full, RouterClosed after close()."""
+        """Queue a write. Raises Overloaded when the queue is full, RouterClosed after close() or a fork."""
+        self._store.require_own_process()
         with self._closing:  # nothing may be queued behind the end mark
             full = self._queue.qsize() >= self._limit
             if not (full or self._closed):
