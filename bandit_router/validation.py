@@ -14,10 +14,11 @@ from bandit_router.errors import InvalidInput
 
 KEY_CHARS = 255
 NAME_CHARS = 128
+MOST_RECENT = 20_000
+"""Newest rewards that calibration reads at once, and as many costs."""
 
 _ID_CHARS = 36
 _MOST_NAMES = 256
-_MOST_RECENT = 1_000_000
 _LARGEST_NUMBER = 1e9
 
 
@@ -93,8 +94,8 @@ def check_id(decision_id: str | None, field: str = "decision_id") -> None:
 
 def check_last(last: int) -> None:
     """Raise InvalidInput unless this number of newest rewards may be requested."""
-    if isinstance(last, bool) or not isinstance(last, int) or not 1 <= last <= _MOST_RECENT:
-        raise InvalidInput("last", f"is {last!r:.80}", f"give a whole number in [1, {_MOST_RECENT}]")
+    if isinstance(last, bool) or not isinstance(last, int) or not 1 <= last <= MOST_RECENT:
+        raise InvalidInput("last", f"is {last!r:.80}", f"give a whole number in [1, {MOST_RECENT}]")
 
 
 def check_trust(trust: float | None) -> None:

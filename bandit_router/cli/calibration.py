@@ -12,11 +12,12 @@ from bandit_router.cli.connect import open_quiet_router
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import console, print_json, print_line
 from bandit_router.learning.drift import CalibrationReport, CostRatio, RewardGap
+from bandit_router.validation import MOST_RECENT
 
 
 def calibration(
     config: ConfigOption = DEFAULT_CONFIG,
-    last: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of newest rewards.")] = 2000,
+    last: Annotated[int, typer.Option(min=1, max=MOST_RECENT, help="Number of newest rewards.")] = 2000,
     as_json: JsonOption = False,
 ) -> None:
     """Compare recent rewards and costs with what was expected. Exits 1 when an arm has drifted."""

@@ -23,6 +23,7 @@ class DriftWatch:
     """Checks the alarms when ``next_check_at`` (``time.monotonic()``, seconds) has come.
 
     With ``resets`` the arm that drifted most is reset; without, each arm whose alarm went on is warned of.
+    Nothing is read while no snapshot was published: what is counted has not changed.
     """
 
     def __init__(self, learner: Learner, *, resets: bool) -> None:
@@ -30,13 +31,18 @@ class DriftWatch:
         self._learner = learner
         self.resets = resets
         self._alarms: tuple[str, ...] = ()
+        self._checked: int | None = None
 
-    def check(self, calibration: Callable[[], CalibrationReport]) -> bool:
-        """Check for drift, unless it is too soon; whether an arm was reset, which published a snapshot."""
-        if time.monotonic() < self.next_check_at:
+    def check(self, calibration: Callable[[], CalibrationReport], version: int) -> bool:
+        """Check for drift, unless it is too soon or that ``version`` of the snapshot was checked.
+
+        Returns whether an arm was reset, which published a snapshot.
+        """
+        if version == self._checked or time.monotonic() < self.next_check_at:
             return False
         self.next_check_at = time.monotonic() + (_RESET_INTERVAL_S if self.resets else _WARN_INTERVAL_S)
         report = calibration()
+        self._checked = version
         if self.resets:
             return find_most_drifted_arm(report) is not None and self._reset_drifted_arm()
         self._warn_of_alarms(report)

@@ -35,10 +35,12 @@ from bandit_router.posterior.state import (
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStartEvidence
 from bandit_router.settings import Settings
+from bandit_router.settings.serving import StoreSection
 from bandit_router.store.arm_reset import record_arm_reset
 from bandit_router.store.learner_transaction import LearnerTransaction, RebuildUnderWay, StaleRead
 from bandit_router.store.pending_batch import PendingBatch
 from bandit_router.store.recent_predictions import read_recent_rewards
+from bandit_router.store.snapshots import SnapshotRetention
 from bandit_router.store.store import Store
 from bandit_router.types import Arm
 
@@ -73,7 +75,7 @@ class Learner:
     weights: Mapping[str, float]
     schema_id: str
     batch: int
-    keep_snapshots: int
+    keep_snapshots: SnapshotRetention
     cascades: bool = False
     settings_id: int | None = None
 
@@ -353,6 +355,14 @@ def _decode_batch_state(state: bytes | None, version: int) -> ModelState | None:
         return None
 
 
+def _make_retention(section: StoreSection) -> SnapshotRetention:
+    return SnapshotRetention(
+        count=section.keep_snapshots,
+        max_bytes=1e6 * section.keep_snapshots_mb,
+        max_age_s=section.keep_snapshots_s,
+    )
+
+
 def make_learner(
     store: Store, settings: Settings, schema_id: str, dim: int, settings_id: int | None = None
 ) -> Learner:
@@ -369,7 +379,7 @@ def make_learner(
         weights=settings.reward.weights,
         schema_id=schema_id,
         batch=settings.learner.batch,
-        keep_snapshots=settings.store.keep_snapshots,
+        keep_snapshots=_make_retention(settings.store),
         cascades=settings.cascade.enabled,
         settings_id=settings_id,
     )

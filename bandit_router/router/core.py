@@ -294,5 +294,5 @@ class RouterCore:
         """One round of the background loop: learn, checkpoint, watch for drift."""
         self._learn()
         self._store.checkpoint()
-        if self._drift_watch.check(self._calibrate):
+        if self._drift_watch.check(self._calibrate, self.snapshot):
             self.refresh()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bandit_router.settings.section import Seconds, Section
+from bandit_router.settings.section import Positive, Seconds, Section
 
 
 class StoreSection(Section):
@@ -26,7 +26,22 @@ class StoreSection(Section):
     )
     keep_snapshots: Annotated[int, Field(ge=1)] = Field(
         1000,
-        description="Published posteriors kept, so that `verify` can recompute the decisions made with them.",
+        description=(
+            "Published posteriors kept, so that `explain` and `verify` can recompute the scores of decisions "
+            "made with them. The newest is always kept. Older decisions keep all that is logged of them."
+        ),
+    )
+    keep_snapshots_mb: Positive = Field(
+        256.0,
+        description=(
+            "Megabytes that kept snapshots may take, if that is fewer of them. One has some 8·d² bytes for "
+            "each arm, with contexts of d numbers."
+        ),
+    )
+    keep_snapshots_s: Positive | None = Field(
+        None,
+        description="Seconds that snapshots are kept, if that is fewer. By default age does not matter.",
+        examples=[2_592_000],
     )
     clock_tolerance_s: Annotated[float, Field(ge=1, le=86_400)] = Field(
         60.0,

@@ -19,7 +19,14 @@ from bandit_router.store.applied_settings import AppliedSettings, insert_applied
 from bandit_router.store.clock import Clock
 from bandit_router.store.engine import INSERT, write_transaction
 from bandit_router.store.pending_batch import Mark
-from bandit_router.store.snapshots import Head, WarmStartRecord, read_head, read_snapshot, read_warm_start
+from bandit_router.store.snapshots import (
+    Head,
+    SnapshotRetention,
+    WarmStartRecord,
+    read_head,
+    read_snapshot,
+    read_warm_start,
+)
 from bandit_router.store.tables import folded, pending, routers, snapshots, warm_starts
 from bandit_router.types import Arm
 
@@ -138,18 +145,18 @@ class LearnerTransaction:
                 gone = folded.c.quantity == quantity, folded.c.decision_id.in_(chunk)
                 self.connection.execute(delete(folded).where(*self._rows_of(generation), *gone))
 
-    def publish(self, state: bytes, reward_weights: Mapping[str, float], *, keep: int) -> int:
-        """Make ``state`` the next snapshot and prune all but the newest ``keep``.
+    def publish(self, state: bytes, reward_weights: Mapping[str, float], *, keep: SnapshotRetention) -> int:
+        """Make ``state`` the next snapshot and prune what ``keep`` does not keep.
 
         ``reward_weights`` are those that all the rewards it counts were made with.
         """
         version = self.version + 1
-        row = {"router": self.router, "version": version, "published_at": self.clock.now(), "state": state}
+        now = self.clock.now()
+        row = {"router": self.router, "version": version, "published_at": now, "state": state}
         self.connection.execute(insert(snapshots), row)
         changed = {} if reward_weights == self.reward_weights else {"weights_since": version}
         self._update(version=version, reward_weights=dict(reward_weights), **changed)
-        old = snapshots.c.version <= version - keep
-        self.connection.execute(delete(snapshots).where(snapshots.c.router == self.router, old))
+        keep.prune(self.connection, self.router, version, len(state), now)
         return version
 
     def delete_snapshots(self, versions: Sequence[int]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from bandit_router.store.clock import DATABASE_TIME
 from bandit_router.store.tables import routers, snapshots, warm_starts
+
+_MOST_DELETED = 50
 
 
 class Head(NamedTuple):
@@ -49,6 +52,35 @@ def read_snapshot(connection: Connection, router: str, version: int) -> bytes | 
     same_version = snapshots.c.router == router, snapshots.c.version == version
     state: bytes | None = connection.scalar(select(snapshots.c.state).where(*same_version))
     return state
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SnapshotRetention:
+    """How many snapshots are kept, in how many bytes, for how many seconds: whichever is fewest."""
+
+    count: int
+    max_bytes: float | None = None
+    max_age_s: float | None = None
+
+    def prune(self, connection: Connection, router: str, version: int, size: int, now: float) -> None:
+        """Delete what is not kept beside the newest snapshot, of that version and of ``size`` bytes.
+
+        Sizes are those of the newest: older ones have no more arms. Of those that are too old, some are
+        deleted each time, so that publishing stays quick.
+        """
+        affordable = self.count if self.max_bytes is None else int(self.max_bytes // size)
+        keep = max(1, min(self.count, affordable))
+        of_router = snapshots.c.router == router
+        connection.execute(delete(snapshots).where(of_router, snapshots.c.version <= version - keep))
+        if self.max_age_s is not None:
+            oldest = select(snapshots.c.version, snapshots.c.published_at).where(of_router)
+            rows = connection.execute(oldest.order_by(snapshots.c.version).limit(_MOST_DELETED)).all()
+            old = [row.version for row in rows if row.published_at < now - self.max_age_s]
+            connection.execute(
+                delete(snapshots).where(
+                    of_router, snapshots.c.version.in_(old), snapshots.c.version != version
+                )
+            )
 
 
 class WarmStartRecord(NamedTuple):

@@ -70,14 +70,28 @@ def test_it_looks_once_in_a_while(
         looked.append(time.monotonic())
         return calibrate([], [], {})
 
-    for now in (1000.0, 1001.0, 999.9 + apart_s, 1000.0 + apart_s, 1001.0 + apart_s):
+    for version, now in enumerate((1000.0, 1001.0, 999.9 + apart_s, 1000.0 + apart_s, 1001.0 + apart_s)):
         with monkeypatch.context() as then:
             then.setattr("bandit_router.learning.drift_watch.time.monotonic", lambda now=now: now)
-            router._drift_watch.check(look)
+            router._drift_watch.check(look, version)
     assert looked == [1000.0, 1000.0 + apart_s]
 
 
-@pytest.mark.parametrize("last", [0, -1, 1_000_001, 2.5, True, "many"])
+def test_it_reads_nothing_while_nothing_new_is_counted(open_router: OpenRouter) -> None:
+    router = open_router()
+    looked: list[int] = []
+
+    def look() -> CalibrationReport:
+        looked.append(router.snapshot)
+        return calibrate([], [], {})
+
+    for version in (1, 1, 2, 2, 2, 1):
+        router._drift_watch.next_check_at = -math.inf
+        router._drift_watch.check(look, version)
+    assert len(looked) == 3
+
+
+@pytest.mark.parametrize("last", [0, -1, 20_001, 2.5, True, "many"])
 def test_the_number_of_rewards_is_checked(router: Router, last: int) -> None:
     with pytest.raises(InvalidInput, match="last"):
         router.calibration(last)

@@ -17,6 +17,7 @@ from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import decode_state, encode_state
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.observations import CountedValues, read_observations
+from bandit_router.store.snapshots import SnapshotRetention
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import Committed, WriteRequest
 from bandit_router.types import Arm, Decision, Escalation, Feedback, Outcome, Reason
@@ -46,7 +47,7 @@ def learner_of(store: Store, **changes: Any) -> Learner:
         "weights": {"quality": 1.0},
         "schema_id": SCHEMA,
         "batch": 1_000,
-        "keep_snapshots": 5,
+        "keep_snapshots": SnapshotRetention(count=5),
     }
     return Learner(**(usual | changes))
 

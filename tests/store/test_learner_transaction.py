@@ -16,6 +16,7 @@ from bandit_router.errors import StoreError
 from bandit_router.learning.learner import NAMES, Learner
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.observations import iterate_observations
+from bandit_router.store.snapshots import SnapshotRetention
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, folded, pending, snapshots
 from bandit_router.types import Decision
@@ -86,7 +87,7 @@ def test_the_record_says_which_snapshot_counted_a_reward(store: Store) -> None:
 
 
 def test_only_the_newest_snapshots_are_kept(store: Store) -> None:
-    known, learner = logged(store), learner_of(store, keep_snapshots=3)
+    known, learner = logged(store), learner_of(store, keep_snapshots=SnapshotRetention(count=3))
     for value in np.linspace(0.0, 1.0, 6):
         said(store, known, quality=float(value))
         learner.fold()
@@ -95,6 +96,35 @@ def test_only_the_newest_snapshots_are_kept(store: Store) -> None:
         kept = audit.connection.scalars(select(snapshots.c.version).order_by(snapshots.c.version))
         assert list(kept) == [newest - 2, newest - 1, newest]
     assert store.snapshot(newest - 3) is None
+
+
+def test_snapshots_are_kept_within_a_size(store: Store) -> None:
+    known, size = logged(store), len(store.published()[2])
+    learner = learner_of(store, keep_snapshots=SnapshotRetention(count=100, max_bytes=2.9 * size))
+    for value in np.linspace(0.0, 1.0, 6):
+        said(store, known, quality=float(value))
+        learner.fold()
+    assert rows(store, snapshots) == 2
+    smallest = learner_of(store, keep_snapshots=SnapshotRetention(count=100, max_bytes=1.0))
+    said(store, known, quality=0.1)
+    smallest.fold()
+    assert rows(store, snapshots) == 1
+    assert store.published()[0] == version_of(store)
+
+
+def test_snapshots_are_kept_for_some_time(store: Store) -> None:
+    known = logged(store)
+    for value in np.linspace(0.0, 1.0, 4):
+        said(store, known, quality=float(value))
+        learner_of(store).fold()
+    old = version_of(store) - 1
+    with store.learner_transaction() as transaction:
+        aged = update(snapshots).where(snapshots.c.version <= old).values(published_at=1.0)
+        transaction.connection.execute(aged)
+    said(store, known, quality=0.1)
+    learner_of(store, keep_snapshots=SnapshotRetention(count=100, max_age_s=3600.0)).fold()
+    assert store.snapshot(old) is None
+    assert rows(store, snapshots) == 2
 
 
 def test_a_fold_that_fails_leaves_everything_as_it_was(store: Store) -> None:
@@ -125,7 +155,7 @@ def test_learning_of_one_router_leaves_the_others_alone(open_store: OpenStore) -
     logged(theirs, id=known.id)
     said(mine, known, quality=0.5)
     said(theirs, known, quality=1.0)
-    before, learner = theirs.published(), learner_of(mine, keep_snapshots=1)
+    before, learner = theirs.published(), learner_of(mine, keep_snapshots=SnapshotRetention(count=1))
     learner.fold()
     learner.rebuild()
     assert_counted_once(mine, {known.id: (known, 0.5)})
