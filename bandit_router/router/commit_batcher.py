@@ -34,11 +34,11 @@ class CommitBatcher:
         if not self._waiting:
             loop.call_soon(self._submit_waiting, loop)
         self._waiting.append((request, future))
+        timer = loop.call_later(self._timeout_s, self._give_up, future)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                result = await future
-        except TimeoutError:
-            raise CommitTimeout(self._timeout_s) from None
+            result = await future
+        finally:
+            timer.cancel()
         if isinstance(result, RouterError):
             raise result
         return result
@@ -50,6 +50,9 @@ class CommitBatcher:
                 self._submit(request, partial(_set_result_from_writer, loop, future))
             except RouterError as error:
                 _set_result(future, error)
+
+    def _give_up(self, future: asyncio.Future[WriteResult]) -> None:
+        _set_result(future, CommitTimeout(self._timeout_s))
 
 
 def _set_result_from_writer(

@@ -20,6 +20,8 @@ from bandit_router.settings.models import ENV_PREFIX, Settings
 CONFIG_VARIABLE = "BANDIT_ROUTER_CONFIG"
 """The variable that names the settings file, for the command line and the server's workers."""
 
+_USER_INFO = re.compile(r"//[^/@\s]*@")
+
 
 def load_settings(path: str | Path) -> Settings:
     """The settings of a file, with the environment on top. Raises ConfigError, which names file and key."""
@@ -84,7 +86,8 @@ def _describe_error(error: dict[str, Any]) -> str:
     if error["type"] == "missing":
         return f"{key}: is missing"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{key}: {message[0].lower()}{message[1:]}, got {error['input']!r:.80}"
+    got = _USER_INFO.sub("//***@", repr(error["input"]))  # a database URL in the wrong place has a password
+    return f"{key}: {message[0].lower()}{message[1:]}, got {got:.80}"
 
 
 def _allowed_keys(section: list[Any]) -> list[str]:

@@ -313,3 +313,9 @@ def test_only_dollars_may_be_less_than_a_millionth(toml: Path, key: str) -> None
     assert load(toml, "[budget]\nusd_per_request = 1e-8\n").budget.usd_per_request == 1e-8
     with pytest.raises(ConfigError, match=f"posterior.{key}"):
         load(toml, f"[posterior]\n{key} = 1e-8\n")
+
+
+def test_a_password_in_the_wrong_place_is_not_shown() -> None:
+    with pytest.raises(ConfigError, match=r"store: .*got 'postgresql://\*\*\*@host/d'") as refused:
+        make_settings({"store": "postgresql://user:geheim@host/d"})
+    assert "geheim" not in str(refused.value)

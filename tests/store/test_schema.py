@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Inspector, inspect, select, text
 
-from bandit_router.errors import SchemaVersionError, StoreError
+from bandit_router.errors import ConfigError, SchemaVersionError, StoreError
 from bandit_router.store.engine import make_engine
 from bandit_router.store.schema import migrate
 from bandit_router.store.store import Store
@@ -143,6 +143,15 @@ def test_a_postgresql_without_tables_is_refused_and_names_the_command(make_postg
     with pytest.raises(SchemaVersionError, match=r"no tables yet.*`bandit-router migrate`"):
         Store.open(url, "r")
     assert _reflected(url) == {}
+
+
+def test_no_password_stands_in_the_error(make_postgresql_url: MakeUrl) -> None:
+    with pytest.raises(SchemaVersionError) as refused:
+        Store.open(f"{make_postgresql_url()}&password=geheim", "r")
+    assert "geheim" not in str(refused.value)
+    with pytest.raises(ConfigError) as refused_url:
+        Store.open("sqlite://user:geheim@host/router.db", "r")
+    assert "geheim" not in str(refused_url.value)
 
 
 def test_an_empty_sqlite_file_makes_itself(make_sqlite_url: MakeUrl) -> None:
