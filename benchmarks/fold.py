@@ -100,7 +100,7 @@ def fold_under_lock(learner: Learner, *, wait: bool = False) -> int:
 def rebuild_under_lock(learner: Learner) -> int:
     """A generation made and put in force in one transaction."""
     with learner.store.learner_transaction() as transaction:
-        state, counted = learner.empty(transaction.read_arms()), 0
+        state, counted = learner.prior.empty_state(transaction.read_arms()), 0
         generation = transaction.begin_rebuild()
         for observations in learner.store.iterate_observations(2_000):
             changes = apply_observations(state, observations, learner.weights)

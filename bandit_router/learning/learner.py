@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from bandit_router.errors import SnapshotCorrupt, StoreError
 from bandit_router.learning import stored_warm_start
 from bandit_router.learning.accumulate import apply_observations, recount
 from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most_drifted_arm
-from bandit_router.learning.quantities import QUANTITIES, add_arm, empty_state, learned_quantities
-from bandit_router.posterior.arm_priors import make_arm_prior, make_hyperprior
-from bandit_router.posterior.hierarchical_system import Hyperprior
-from bandit_router.posterior.prior import Prior
+from bandit_router.learning.model_prior import ModelPrior, make_model_prior
+from bandit_router.learning.quantities import QUANTITIES, add_arm, learned_quantities
 from bandit_router.posterior.state import (
     CONFIDENT_REWARD,
     COST,
@@ -32,7 +28,6 @@ from bandit_router.posterior.state import (
     decode_state,
     encode_state,
 )
-from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStartEvidence
 from bandit_router.settings import Settings
 from bandit_router.settings.serving import StoreSection
@@ -67,16 +62,10 @@ class Learner:
     """
 
     store: Store
-    priors: Callable[[Arm], Prior]
-    dim: int
-    noise_variance: float
-    half_life_s: float | None
-    hyperprior: Hyperprior | None
+    prior: ModelPrior
     weights: Mapping[str, float]
-    schema_id: str
     batch: int
     keep_snapshots: SnapshotRetention
-    cascades: bool = False
     settings_id: int | None = None
 
     # -- folding ----------------------------------------------------------------------------------
@@ -175,7 +164,7 @@ class Learner:
         """What is believed of the arms before anything is observed, with the warm start that is in force."""
         # What was counted goes on being counted: another worker's settings may have a cascade.
         cascades = transaction.counts_quantity(CONFIDENT_REWARD)
-        state = self.empty(transaction.read_arms(), cascades=cascades)
+        state = self.prior.empty_state(transaction.read_arms(), cascades=cascades)
         stored_warm_start.put_behind_state(transaction, state)
         return state
 
@@ -269,10 +258,10 @@ class Learner:
         if state is None:
             return None
         arms = transaction.read_arms()
-        if not self._matches_settings(state.rewards, arms) or transaction.reward_weights != self.weights:
+        if not self.prior.fits(state.rewards, arms) or transaction.reward_weights != self.weights:
             log.warning("the settings of the posterior or the reward changed: rebuilding from the log")
             return None
-        missing = self.empty(()).components.keys() - state.components.keys()
+        missing = self.prior.empty_state(()).components.keys() - state.components.keys()
         if missing:
             log.warning("%s: learned from now on, rebuilding from the log", ", ".join(sorted(missing)))
             return None
@@ -282,7 +271,7 @@ class Learner:
         """Give each of these arms that the newest state lacks its prior; publish if there is one."""
         new = [arm for arm in arms if arm.name not in state.rewards]
         for arm in new:
-            state = add_arm(state, arm.name, self.priors(arm))
+            state = add_arm(state, arm.name, self.prior.of_arm(arm))
         if new:
             self.publish(transaction, state)
 
@@ -303,36 +292,9 @@ class Learner:
         transaction.insert_warm_start(stored, source=source, trust=trust, now=now)
         return self.publish(transaction, state)
 
-    def empty(self, arms: Iterable[Arm], *, cascades: bool = False) -> ModelState:
-        """What is believed of these arms before anything was seen."""
-        rewards = SufficientStatistics.empty(
-            {arm.name: self.priors(arm) for arm in arms},
-            schema_id=self.schema_id,
-            noise_variance=self.noise_variance,
-            half_life_s=self.half_life_s,
-            hyperprior=self.hyperprior,
-            dim=self.dim,
-        )
-        return empty_state(rewards, cascades=cascades or self.cascades)
-
     def publish(self, transaction: LearnerTransaction, state: ModelState) -> int:
         """Publish what was learned, all of it from rewards made with the weights on record."""
         return transaction.publish(encode_state(state), transaction.reward_weights, keep=self.keep_snapshots)
-
-    def _matches_settings(self, statistics: SufficientStatistics, arms: Iterable[Arm]) -> bool:
-        known = {arm.name: self.priors(arm) for arm in arms}
-        priors = [known[arm] for arm in statistics.arms]
-        return (
-            statistics.noise_variance == self.noise_variance
-            and statistics.half_life_s == self.half_life_s
-            and statistics.hyperprior == self.hyperprior
-            and statistics.dim == self.dim
-            and all(np.array_equal(p.mean, m) for p, m in zip(priors, statistics.prior_mean, strict=True))
-            and all(
-                np.array_equal(p.precision, m)
-                for p, m in zip(priors, statistics.prior_precision, strict=True)
-            )
-        )
 
 
 def _read_newest_state(transaction: LearnerTransaction) -> ModelState | None:
@@ -366,20 +328,12 @@ def _make_retention(section: StoreSection) -> SnapshotRetention:
 def make_learner(
     store: Store, settings: Settings, schema_id: str, dim: int, settings_id: int | None = None
 ) -> Learner:
-    """A learner with the settings' priors, noise, forgetting and reward."""
-    section = settings.posterior
-    expected = {arm.name: arm.expected_quality for arm in settings.arms}
+    """A learner with the settings' prior and reward, for contexts of ``dim`` numbers."""
     return Learner(
         store=store,
-        priors=lambda arm: make_arm_prior(section, dim, arm, expected.get(arm.name)),
-        dim=dim,
-        noise_variance=section.noise_std**2,
-        half_life_s=section.half_life_s,
-        hyperprior=make_hyperprior(section),
+        prior=make_model_prior(settings, schema_id, dim),
         weights=settings.reward.weights,
-        schema_id=schema_id,
         batch=settings.learner.batch,
         keep_snapshots=_make_retention(settings.store),
-        cascades=settings.cascade.enabled,
         settings_id=settings_id,
     )

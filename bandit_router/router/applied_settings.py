@@ -105,7 +105,7 @@ def follow_settings(store: Store, learner: Learner, own: Settings) -> Learner:
     except ConfigError as error:
         log.warning(_UNREADABLE, error)
         return replace(learner, settings_id=in_force.id)
-    return make_learner(store, settings, learner.schema_id, learner.dim, in_force.id)
+    return make_learner(store, settings, learner.prior.schema_id, learner.prior.dim, in_force.id)
 
 
 def _record(settings: Settings) -> AppliedSettings:

@@ -96,15 +96,16 @@ def _build(settled: SettledSettings, store: Store) -> Components:
 
 def _declare_settings(store: Store, learner: Learner, settled: SettledSettings) -> None:
     """Create the router if missing, put its settings in force, declare its arms."""
-    store.create_router(learner.schema_id, encode_state(learner.empty(())), learner.weights)
+    schema_id = learner.prior.schema_id
+    store.create_router(schema_id, encode_state(learner.prior.empty_state(())), learner.weights)
     in_force = settled.in_force
     with store.learner_transaction() as transaction:
         transaction.require_settings(None if in_force is None else in_force.id)
         learned_from = transaction.head.schema_id
-        if learned_from != learner.schema_id:
+        if learned_from != schema_id:
             raise SchemaMismatch(
                 "features",
-                f"make contexts {learner.schema_id!r}, router {store.router!r} learned from {learned_from!r}",
+                f"make contexts {schema_id!r}, router {store.router!r} learned from {learned_from!r}",
                 "restore the [features] settings, or give router.name a new name",
             )
         if settled.new is not None:

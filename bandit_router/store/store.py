@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Self
 
-from sqlalchemy import Connection, Engine, delete, false, insert, update
+from sqlalchemy import delete, false, insert, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bandit_router.errors import NoBudget, RouterClosed, RouterForked, StoreError, UnknownDecision
+from bandit_router.errors import NoBudget, StoreError, UnknownDecision
 from bandit_router.objective.pacing import GoalStatus, make_goal_status
 from bandit_router.store import arms
 from bandit_router.store.applied_settings import (
@@ -23,29 +21,23 @@ from bandit_router.store.applied_settings import (
     read_settings_in_force,
 )
 from bandit_router.store.clamp import clamp_requests
-from bandit_router.store.clock import Clock, read_database_time
 from bandit_router.store.conversations import read_conversation
+from bandit_router.store.database import Database
 from bandit_router.store.decisions import read_child_decisions, read_decision
 from bandit_router.store.engine import (
     INSERT,
     checkpoint_wal,
-    dispose_engine,
     driver_error,
     is_lock_timeout,
-    make_engine,
-    read_transaction,
-    require_database,
     to_store_error,
     translate_errors,
     write_transaction,
 )
 from bandit_router.store.escalations import read_escalation
-from bandit_router.store.goal_tracker import GoalTracker
 from bandit_router.store.idempotency import has_key, read_decision_of_key
 from bandit_router.store.learner_transaction import LearnerTransaction, begin_learner_transaction
 from bandit_router.store.log_reader import LogReader
 from bandit_router.store.observations import read_ids_with_feedback, read_observations
-from bandit_router.store.outage_log import OutageLog
 from bandit_router.store.pacing_ledger import PacingLedger, read_book, start_book
 from bandit_router.store.pending_batch import PendingBatch, read_pending_batch
 from bandit_router.store.recent_predictions import (
@@ -55,13 +47,11 @@ from bandit_router.store.recent_predictions import (
     read_recent_rewards,
 )
 from bandit_router.store.records import Observation
-from bandit_router.store.schema import ensure_schema
 from bandit_router.store.snapshots import Head, read_head, read_snapshot, read_versions
 from bandit_router.store.stamps_ahead import count_clamped_stamps, find_marks_ahead
 from bandit_router.store.tables import decisions, routers, snapshots
-from bandit_router.store.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from bandit_router.store.write_requests import WriteBatch, WriteRequest, WriteResult
-from bandit_router.types import Arm, Conversation, Decision, Escalation, Goal
+from bandit_router.types import Arm, Conversation, Decision, Escalation
 
 log = logging.getLogger(__name__)
 
@@ -77,83 +67,8 @@ _INSERT_ROUTER = {
 """Two workers may open a new router at once; the second one conflicts, and gets nothing returned."""
 
 
-class Store:
-    """The log, the arms and the snapshots of one router. Thread-safe.
-
-    ``pacing`` tracks the goal for this worker, ``clock`` says the time. Every method raises StoreError when
-    the database fails, and RouterClosed after close() or in a forked process.
-    """
-
-    def __init__(self, engine: Engine, router: str, goal: Goal | None, clock: Clock) -> None:
-        self._open_engine: Engine | None = engine
-        self._process = os.getpid()
-        self.router = router
-        self.clock = clock
-        self.pacing = GoalTracker(goal)
-        self._failing_reads = OutageLog(log, "reads of the database")
-        self._failing_writes = OutageLog(log, "writes to the database")
-
-    @classmethod
-    def open(
-        cls,
-        url: str,
-        router: str,
-        goal: Goal | None = None,
-        *,
-        create: bool = True,
-        clock: Clock | None = None,
-        timeouts: Timeouts = DEFAULT_TIMEOUTS,
-    ) -> Self:
-        """Connect and check the schema. With a goal, costs and rewards of decisions are booked towards it.
-
-        ``create`` makes a missing SQLite database; without it, for readers, the file must exist.
-        Raises ConfigError, SchemaVersionError or StoreError.
-        """
-        engine, clock = make_engine(url, timeouts), clock or Clock()
-        try:
-            with translate_errors():
-                if not create:
-                    require_database(engine)
-                ensure_schema(engine, create=create)
-                with read_transaction(engine) as connection:
-                    clock.set_reference(read_database_time(connection))
-        except BaseException:
-            engine.dispose()
-            raise
-        return cls(engine, router, goal, clock)
-
-    def close(self, *, in_use: bool = False) -> None:
-        """Close every connection, unless a thread is stuck with one; later calls raise RouterClosed."""
-        engine, self._open_engine = self._open_engine, None
-        if engine is not None and not in_use:
-            dispose_engine(engine)
-
-    @property
-    def forked(self) -> bool:
-        """Whether this process is a child of the one that opened the store."""
-        return os.getpid() != self._process
-
-    def require_own_process(self) -> None:
-        """Raise RouterForked in a child of the process that opened the store."""
-        if self.forked:
-            raise RouterForked
-
-    @property
-    def _engine(self) -> Engine:
-        self.require_own_process()
-        if self._open_engine is None:
-            raise RouterClosed
-        return self._open_engine
-
-    @contextmanager
-    def _reading(self, *, whole_log: bool = False) -> Iterator[Connection]:
-        try:
-            with translate_errors(), read_transaction(self._engine, whole_log=whole_log) as connection:
-                yield connection
-        except StoreError as error:
-            self._failing_reads.add_failures(1, error)
-            raise
-        self._failing_reads.end()
+class Store(Database):
+    """The log, the arms and the snapshots of one router. Thread-safe."""
 
     # -- the router's row and what it published ---------------------------------------------------
 

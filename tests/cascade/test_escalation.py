@@ -44,7 +44,7 @@ RULE = EscalationRule(expensive="dear", epsilon=0.1)
 def empty_state() -> ModelState:
     """What a worker with a cascade has learned of the arms: nothing yet."""
     rewards = SufficientStatistics.empty(
-        {arm.name: learner_of(None).priors(arm) for arm in ARMS},  # type: ignore[arg-type]
+        {arm.name: learner_of(None).prior.of_arm(arm) for arm in ARMS},  # type: ignore[arg-type]
         schema_id=SCHEMA,
         noise_variance=0.25,
     )

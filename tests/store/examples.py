@@ -13,6 +13,7 @@ import uuid_utils
 from sqlalchemy import Table, func, select
 
 from bandit_router.learning.learner import NAMES, Learner
+from bandit_router.learning.model_prior import ModelPrior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import decode_state, encode_state
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
@@ -37,15 +38,18 @@ T = TypeVar("T")
 
 def learner_of(store: Store, **changes: Any) -> Learner:
     """A learner of the reward "quality"."""
+    prior: dict[str, Any] = {
+        "of_arm": lambda _: Prior(mean=np.full(DIM, 0.1), precision=np.full(DIM, 2.0)),
+        "dim": DIM,
+        "schema_id": SCHEMA,
+        "noise_variance": 0.25,
+    }
+    names = {field.name for field in dataclasses.fields(ModelPrior)} & changes.keys()
+    of_prior = {name: changes.pop(name) for name in names}
     usual: dict[str, Any] = {
         "store": store,
-        "priors": lambda _: Prior(mean=np.full(DIM, 0.1), precision=np.full(DIM, 2.0)),
-        "dim": DIM,
-        "noise_variance": 0.25,
-        "half_life_s": None,
-        "hyperprior": None,
+        "prior": ModelPrior(**(prior | of_prior)),
         "weights": {"quality": 1.0},
-        "schema_id": SCHEMA,
         "batch": 1_000,
         "keep_snapshots": SnapshotRetention(count=5),
     }
@@ -55,7 +59,7 @@ def learner_of(store: Store, **changes: Any) -> Learner:
 def set_up(store: Store) -> Store:
     """Make the router and its arms, as opening a Router does."""
     learner = learner_of(store)
-    store.create_router(SCHEMA, encode_state(learner.empty(())), learner.weights)
+    store.create_router(SCHEMA, encode_state(learner.prior.empty_state(())), learner.weights)
     with store.learner_transaction() as transaction:
         transaction.declare_arms(ARMS)
     learner.align_with_settings()
