@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,12 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+DecisionId = str | UUID
+"""The id of a decision as callers may have it: text in any form of a UUID, or a UUID."""
+
+Number = float | Decimal | Fraction | np.floating[Any] | np.integer[Any]
+"""A real number as callers may have it."""
 
 Signals = Mapping[str, float | str]
 """Signals of a query by name, besides its context: the user's tier, the score of rules."""

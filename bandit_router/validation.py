@@ -1,14 +1,19 @@
-"""Validation of callers' values, texts, numbers and names, and the hash that identifies a request."""
+"""Validation of callers' values: texts, numbers, names, ids, and the hash that identifies a request."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
+import uuid
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import uuid_utils
 
 from bandit_router.errors import InvalidInput
 
@@ -18,6 +23,9 @@ MOST_RECENT = 20_000
 """Newest rewards that calibration reads at once, and as many costs."""
 
 _ID_CHARS = 36
+_CANONICAL_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUIDS = (uuid.UUID, uuid_utils.UUID)
+_BOOLEANS = (bool, np.bool_)
 _MOST_NAMES = 256
 _LARGEST_NUMBER = 1e9
 
@@ -52,16 +60,44 @@ def check_text(field: str, text: str | None, max_chars: int | None = None) -> No
             raise InvalidInput(field, "contains a lone surrogate", "send valid Unicode text") from None
 
 
-def check_number(field: str, value: float | None, default: float, most: float = _LARGEST_NUMBER) -> float:
-    """The value, a number from 0 to ``most``, or the default if it is None. Raises InvalidInput."""
-    if value is None:
-        return default
-    fix = f"give a number in [0, {most:g}]"
-    if isinstance(value, bool) or not isinstance(value, Real):
+def is_number_type(kind: type) -> bool:
+    """Whether values of this type are real numbers: of Python, numpy, Decimal or Fraction."""
+    return kind is not bool and issubclass(kind, Real | Decimal)
+
+
+def convert_to_float(value: object, *, booleans: bool = False) -> float | None:
+    """``value`` as a float if it is a real number of any library; None for anything else.
+
+    ``booleans`` count as 1 and 0 where they are allowed. A number beyond float64 is infinite.
+    """
+    if isinstance(value, _BOOLEANS):
+        return float(value) if booleans else None
+    if not is_number_type(type(value)):
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except OverflowError:  # an int or a Fraction
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+    except ValueError:  # a signalling NaN
+        return math.nan
+
+
+def read_number(
+    field: str, value: object, *, least: float = 0.0, most: float = _LARGEST_NUMBER, booleans: bool = False
+) -> float:
+    """The number as a float from ``least`` to ``most``, see :func:`convert_to_float`. Raises InvalidInput."""
+    fix = f"give a number in [{least:g}, {most:g}]"
+    number = convert_to_float(value, booleans=booleans)
+    if number is None:
         raise InvalidInput(field, f"is {type(value).__name__}, not a number", fix)
-    if not 0.0 <= value <= most:
+    if not least <= number <= most:  # also false for NaN
         raise InvalidInput(field, "is out of range", fix)
-    return float(value)
+    return number
+
+
+def check_number(field: str, value: object, default: float, most: float = _LARGEST_NUMBER) -> float:
+    """The value, a number from 0 to ``most``, or the default if it is None. Raises InvalidInput."""
+    return default if value is None else read_number(field, value, most=most)
 
 
 def check_count(field: str, value: int | None) -> None:
@@ -87,9 +123,20 @@ def check_names(field: str, names: object) -> None:
         check_text(f"{field}[{i}]", "" if name is None else name, NAME_CHARS)
 
 
-def check_id(decision_id: str | None, field: str = "decision_id") -> None:
-    """Raise InvalidInput unless the id is None or short enough for a decision id."""
-    check_text(field, decision_id, _ID_CHARS)
+def read_id(decision_id: object, field: str = "decision_id") -> str:
+    """A decision id in the form it is logged in, from any form of a UUID. Raises InvalidInput.
+
+    A UUID object, capitals, missing hyphens, braces and ``urn:uuid:`` are the same id. Another text of at
+    most 36 characters is returned as it is: no decision has it.
+    """
+    text = check_string(field, str(decision_id) if isinstance(decision_id, _UUIDS) else decision_id)
+    if _CANONICAL_ID.fullmatch(text):
+        return text
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        check_text(field, text, _ID_CHARS)
+        return text
 
 
 def check_last(last: int) -> None:
@@ -98,10 +145,9 @@ def check_last(last: int) -> None:
         raise InvalidInput("last", f"is {last!r:.80}", f"give a whole number in [1, {MOST_RECENT}]")
 
 
-def check_trust(trust: float | None) -> None:
-    """Raise InvalidInput unless evidence may count for this many queries, or the trust is None."""
-    if trust is not None and not 0.0 <= trust <= _LARGEST_NUMBER:
-        raise InvalidInput("trust", f"is {trust}", f"give queries, a number in [0, {_LARGEST_NUMBER:g}]")
+def check_trust(trust: object) -> float | None:
+    """The number of queries that evidence may count for; None for no limit. Raises InvalidInput."""
+    return None if trust is None else read_number("trust", trust)
 
 
 def hash_request(idempotency_key: str | None, *content: Any) -> str:
@@ -116,7 +162,10 @@ def hash_request(idempotency_key: str | None, *content: Any) -> str:
 
 
 def _to_json_type(value: Any) -> Any:
-    """Convert numpy numbers and arrays, mappings and sequences to types that json.dumps accepts."""
+    """Convert numbers, arrays, mappings and sequences of other libraries to types that json.dumps accepts."""
     if isinstance(value, Mapping):
         return dict(value)
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else list(value)
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    number = convert_to_float(value)
+    return list(value) if number is None else number

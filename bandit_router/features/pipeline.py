@@ -11,7 +11,7 @@ from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.features.embedding import Embedder, load_wordllama
 from bandit_router.features.statistics import STATISTIC_NAMES, text_statistics
 from bandit_router.types import FloatArray, Query
-from bandit_router.validation import check_text
+from bandit_router.validation import check_text, is_number_type
 
 VERSION = 1
 """Raise it with every change of a formula, a keyword or a bound: it is part of the schema id."""
@@ -24,7 +24,6 @@ LARGEST_FEATURE = 1e6
 
 _EMBEDDINGS = ("wordllama", "none", "vector")
 _STATISTICS = slice(1, 1 + len(STATISTIC_NAMES))
-_NUMBERS = (int, float, np.integer, np.floating)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,13 +141,9 @@ def _check_numbers(values: object, field: str) -> None:
             raise InvalidInput(field, f"is an array of {values.dtype}", fix)
     elif isinstance(values, str | bytes) or not isinstance(values, Sequence):
         raise InvalidInput(field, f"is {type(values).__name__}, not a list", fix)
-    elif not all(map(_is_number_type, set(map(type, values)))):
-        i = next(i for i, value in enumerate(values) if not _is_number_type(type(value)))
+    elif not all(map(is_number_type, set(map(type, values)))):
+        i = next(i for i, value in enumerate(values) if not is_number_type(type(value)))
         raise InvalidInput(f"{field}[{i}]", f"is {type(values[i]).__name__}, not a number", fix)
-
-
-def _is_number_type(kind: type) -> bool:
-    return issubclass(kind, _NUMBERS) and kind is not bool
 
 
 def _out_of_range(field: str, largest: float) -> InvalidInput:

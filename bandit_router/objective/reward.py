@@ -7,22 +7,21 @@ from collections.abc import Mapping
 
 from bandit_router.errors import InvalidInput
 from bandit_router.types import METRICS
+from bandit_router.validation import read_number
 
 _LESS_IS_BETTER = ("error", "override")
 """Metrics for which less is better."""
 
 
 def check_metric(name: str, value: object, prefix: str = "") -> float:
-    """``value`` as a float when it is a legal value of the metric; InvalidInput otherwise."""
-    field = prefix + name
+    """``value`` as a float when it is a legal value of the metric; true and false are 1 and 0 of a share.
+
+    Raises InvalidInput.
+    """
     if name not in METRICS:
-        raise InvalidInput(field, "is not a metric", f"use one of {', '.join(METRICS)}")
+        raise InvalidInput(prefix + name, "is not a metric", f"use one of {', '.join(METRICS)}")
     largest = METRICS[name]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidInput(field, f"is a {type(value).__name__}", f"give a number in [0, {largest:g}]")
-    if not 0 <= value <= largest:  # also false for NaN; an int too large for a float compares fine
-        raise InvalidInput(field, "is out of range", f"give a number in [0, {largest:g}]")
-    return float(value)
+    return read_number(prefix + name, value, most=largest, booleans=largest == 1.0)
 
 
 def compute_reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -> float | None:

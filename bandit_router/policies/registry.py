@@ -13,6 +13,7 @@ from bandit_router.policies.base import Policy
 from bandit_router.policies.spec import parse_parameters
 from bandit_router.policies.tier import Tiers
 from bandit_router.policies.trial import Trial
+from bandit_router.validation import convert_to_float
 
 POLICIES: Mapping[str, Callable[..., Policy]] = {
     policy.name: policy
@@ -104,10 +105,11 @@ def _read_arm_or_policy(key: str, value: object) -> str | Policy:
 
 def _read_number(key: str, value: object) -> float:
     try:
-        if isinstance(value, int | float | str) and not isinstance(value, bool):
-            return float(value)
-    except (ValueError, OverflowError):
-        pass
+        number = float(value) if isinstance(value, str) else convert_to_float(value)
+    except ValueError:
+        number = None
+    if number is not None:
+        return number
     raise ConfigError(f"policy.{key}: {value!r:.80} is not a number")
 
 

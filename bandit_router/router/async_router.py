@@ -18,7 +18,7 @@ from bandit_router.router.commit_batcher import CommitBatcher
 from bandit_router.router.options import RouteOptions
 from bandit_router.router.router import Router
 from bandit_router.settings import Settings
-from bandit_router.types import Arm, Decision, Feedback, Outcome
+from bandit_router.types import Arm, Decision, DecisionId, Feedback, Number, Outcome
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,11 +87,11 @@ class AsyncRouter:
 
     async def feedback(
         self,
-        decision_id: str | None = None,
+        decision_id: DecisionId | None = None,
         *,
         conversation: str | None = None,
         idempotency_key: str | None = None,
-        **metrics: float | None,
+        **metrics: Number | None,
     ) -> dict[str, Outcome]:
         """As :meth:`Router.feedback`."""
         _, outcomes = await self.feedback_on(decision_id, metrics, conversation, idempotency_key)
@@ -99,8 +99,8 @@ class AsyncRouter:
 
     async def feedback_on(
         self,
-        decision_id: str | None,
-        metrics: Mapping[str, float | None],
+        decision_id: DecisionId | None,
+        metrics: Mapping[str, Number | None],
         conversation: str | None = None,
         idempotency_key: str | None = None,
     ) -> tuple[str, dict[str, Outcome]]:

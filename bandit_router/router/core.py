@@ -32,7 +32,7 @@ from bandit_router.settings import Settings, load_settings
 from bandit_router.store.learner_transaction import LearnerTransaction
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.store.writer import Done, Writer
-from bandit_router.types import Arm
+from bandit_router.types import Arm, DecisionId, Number
 from bandit_router.validation import check_last
 
 
@@ -183,8 +183,8 @@ class RouterCore:
 
     def _begin_feedback(
         self,
-        decision_id: str | None,
-        metrics: Mapping[str, float | None],
+        decision_id: DecisionId | None,
+        metrics: Mapping[str, Number | None],
         idempotency_key: str | None = None,
         *,
         conversation: str | None = None,

@@ -8,16 +8,15 @@ from bandit_router.cascade.escalation_rule import EscalationRule
 from bandit_router.cascade.retry import AnsweredDecision, remaining_deadline
 from bandit_router.errors import InvalidInput
 from bandit_router.objective.pacing import affordable_usd
-from bandit_router.objective.reward import check_metric
 from bandit_router.store.store import Store
-from bandit_router.types import CONFIDENCE, Decision, Escalation, Reason
-from bandit_router.validation import check_id, check_number
+from bandit_router.types import CONFIDENCE, Decision, DecisionId, Escalation, Reason
+from bandit_router.validation import check_number, read_id, read_number
 
 
 def prepare_escalation(
     store: Store,
     rule: EscalationRule,
-    decision_id: str,
+    decision_id: DecisionId,
     *,
     confidence: float,
     deadline_s: float | None,
@@ -29,10 +28,9 @@ def prepare_escalation(
     ``deadline_s`` counts from the first decision, ``level`` is the router's own, ``now`` is Unix time.
     Raises InvalidInput or UnknownDecision.
     """
-    confidence = check_metric(CONFIDENCE, confidence)
+    confidence = read_number(CONFIDENCE, confidence, most=1.0)
     deadline = None if deadline_s is None else check_number("deadline_s", deadline_s, 0.0)
-    check_id(decision_id)
-    first = store.decision(decision_id)
+    first = store.decision(read_id(decision_id))
     if first.reason is Reason.ESCALATION:
         raise InvalidInput("decision_id", "is a retry already", "accept it: a query is retried once")
     settled = store.escalation(first.id) or accept_expensive_answer(first, rule, confidence, now)

@@ -11,13 +11,13 @@ from bandit_router.settings.routing import ConversationsSection
 from bandit_router.store.clock import Stamp
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import WriteRequest
-from bandit_router.types import CONFIDENCE, Feedback
-from bandit_router.validation import KEY_CHARS, check_id, check_text, hash_request
+from bandit_router.types import CONFIDENCE, DecisionId, Feedback, Number
+from bandit_router.validation import KEY_CHARS, check_text, hash_request, read_id
 
 
 def make_feedback(
-    decision_id: str | None,
-    metrics: Mapping[str, float | None],
+    decision_id: DecisionId | None,
+    metrics: Mapping[str, Number | None],
     idempotency_key: str | None,
     *,
     conversation: str | None,
@@ -30,15 +30,18 @@ def make_feedback(
     With a conversation instead of an id, the store says which decision the feedback is on.
     Raises InvalidInput or UnknownConversation.
     """
-    checked = _check_feedback(decision_id, conversation, metrics, idempotency_key)
-    subject: object = decision_id
-    if conversation is not None:
+    checked = _check_feedback(conversation, metrics, idempotency_key)
+    if (decision_id is None) == (conversation is None):
+        raise InvalidInput("decision_id", "is given, or else conversation", "send exactly one of them")
+    subject: object
+    if conversation is None:
+        subject = decided = read_id(decision_id)
+    else:
         subject = {"conversation": conversation}
         cutoff = expiry_cutoff(section, stamp.at)
-        decision_id = find_conversation_choice(store, conversation, cutoff, idempotency_key)
-    assert decision_id is not None, "feedback has either a decision or a conversation"
+        decided = find_conversation_choice(store, conversation, cutoff, idempotency_key)
     feedback = Feedback(
-        decision_id=decision_id,
+        decision_id=decided,
         metrics=checked,
         received_at=stamp.at,
         claimed_at=stamp.claimed_at,
@@ -48,13 +51,9 @@ def make_feedback(
 
 
 def _check_feedback(
-    decision_id: str | None,
-    conversation: str | None,
-    metrics: Mapping[str, float | None],
-    idempotency_key: str | None,
+    conversation: str | None, metrics: Mapping[str, Number | None], idempotency_key: str | None
 ) -> dict[str, float | None]:
     """The metrics as numbers; None is retracted. Raises InvalidInput."""
-    check_id(decision_id)
     check_text("conversation", conversation, KEY_CHARS)
     check_text("idempotency_key", idempotency_key, KEY_CHARS)
     if not metrics:
@@ -65,6 +64,4 @@ def _check_feedback(
     }
     if CONFIDENCE in metrics:  # an escalation was decided by it, so it must not change
         raise InvalidInput(f"metrics.{CONFIDENCE}", "is not feedback", "say it when you escalate")
-    if (decision_id is None) == (conversation is None):
-        raise InvalidInput("decision_id", "is given, or else conversation", "send exactly one of them")
     return {name: None if metrics[name] is None else value for name, value in checked.items()}

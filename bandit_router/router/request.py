@@ -23,11 +23,11 @@ from bandit_router.validation import (
     KEY_CHARS,
     NAME_CHARS,
     check_count,
-    check_id,
     check_names,
     check_number,
     check_text,
     hash_request,
+    read_id,
 )
 
 
@@ -46,7 +46,7 @@ def make_request(
 
     ``pacing_state`` is the state of ``goal`` at ``now``, Unix time. Raises InvalidInput.
     """
-    _check_options(options)
+    options = _check_options(options)
     pin, conversation = _pin_from(options, settings), options.get("conversation")
     check_text("conversation", conversation, KEY_CHARS)
     prompt, query, x = _read_context(source, options, pipeline)
@@ -85,8 +85,11 @@ def make_request(
     return request, hash_request(request.idempotency_key, "route", source, given_options(options))
 
 
-def _check_options(options: RouteOptions) -> None:
-    """Raise InvalidInput for an unknown option, or a malformed name or list of names."""
+def _check_options(options: RouteOptions) -> RouteOptions:
+    """The options, with a decision id in the form it is logged in.
+
+    Raises InvalidInput for an unknown option, or a malformed name or list of names.
+    """
     if unknown := options.keys() - RouteOptions.__annotations__.keys():
         allowed = ", ".join(RouteOptions.__annotations__)
         raise InvalidInput(min(unknown), "is not an option", f"use some of {allowed}")
@@ -96,6 +99,8 @@ def _check_options(options: RouteOptions) -> None:
     check_names("require", options.get("require"))
     check_names("arms", options.get("arms"))
     check_names("forbid", options.get("forbid"))
+    replaced = options.get("instead_of")
+    return options if replaced is None else {**options, "instead_of": read_id(replaced, "instead_of")}
 
 
 def _pin_from(options: RouteOptions, settings: Settings) -> Pin | None:
@@ -106,7 +111,6 @@ def _pin_from(options: RouteOptions, settings: Settings) -> Pin | None:
         return None
     check_text("override", override, NAME_CHARS)
     check_text("workflow", workflow, NAME_CHARS)
-    check_id(replaced, "instead_of")
     if override is None and replaced is not None:
         raise InvalidInput("instead_of", "comes without override", "name the arm to use instead")
     return make_pin(override, workflow, settings.workflow_arms())

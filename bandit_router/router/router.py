@@ -19,8 +19,8 @@ from bandit_router.router.explain import Explanation, explain_decision, recomput
 from bandit_router.router.options import RouteOptions
 from bandit_router.settings.arms import check_arm
 from bandit_router.store.write_requests import WriteRequest
-from bandit_router.types import Arm, Decision, Escalation, Outcome, Scores
-from bandit_router.validation import check_id, check_number, check_trust
+from bandit_router.types import Arm, Decision, DecisionId, Escalation, Number, Outcome, Scores
+from bandit_router.validation import check_trust, read_id, read_number
 
 __all__ = ["RouteOptions", "Router"]
 
@@ -48,7 +48,7 @@ class Router(RouterCore):
         return decision
 
     def escalate(
-        self, decision: Decision | str, *, confidence: float, deadline_s: float | None = None
+        self, decision: Decision | DecisionId, *, confidence: float, deadline_s: float | None = None
     ) -> Escalation:
         """Accept the answer to a decision, or retry, given how sure of the answer its model was.
 
@@ -86,7 +86,7 @@ class Router(RouterCore):
         assert isinstance(committed, Escalation)
         return committed
 
-    def chain(self, decision_id: str) -> CallChain:
+    def chain(self, decision_id: DecisionId) -> CallChain:
         """The calls of a decision's query, its retry included, with their costs and latencies added up.
 
         Raises UnknownDecision.
@@ -97,15 +97,16 @@ class Router(RouterCore):
 
     def feedback(
         self,
-        decision_id: str | None = None,
+        decision_id: DecisionId | None = None,
         *,
         conversation: str | None = None,
         idempotency_key: str | None = None,
-        **metrics: float | None,
+        **metrics: Number | None,
     ) -> dict[str, Outcome]:
         """Attach metrics to a decision, seconds or days later; returns once they are committed.
 
-        ``metrics`` are any of quality, satisfaction, error, override (0 to 1), cost_usd and latency_s. The
+        ``metrics`` are any of quality, satisfaction, error, override (0 to 1; True and False are 1 and 0),
+        cost_usd and latency_s. The
         same value again is a duplicate and changes nothing, another value is a revision, None retracts the
         metric. Learning follows within ``learner.interval_s``.
 
@@ -148,7 +149,7 @@ class Router(RouterCore):
 
         Raises InvalidInput, or SchemaMismatch for contexts of another pipeline.
         """
-        check_trust(trust)
+        trust = check_trust(trust)
         if evidence is not None:
             arms = [arm.name for arm in self._store.arms()]
             check_evidence(evidence, self.pipeline.schema_id, self.pipeline.dim, arms)
@@ -161,23 +162,21 @@ class Router(RouterCore):
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def decision(self, decision_id: str) -> Decision:
+    def decision(self, decision_id: DecisionId) -> Decision:
         """The logged decision. Raises UnknownDecision."""
-        check_id(decision_id)
-        return self._store.decision(decision_id)
+        return self._store.decision(read_id(decision_id))
 
     def scores(self, decision: Decision) -> Scores | None:
         """The scores its policy read, recomputed from the decision's snapshot; None when that is pruned."""
         return recompute_scores(self._store, decision)
 
-    def explain(self, decision_id: str) -> Explanation:
+    def explain(self, decision_id: DecisionId) -> Explanation:
         """Why a decision has its arm, and what followed. Raises UnknownDecision."""
-        check_id(decision_id)
-        return explain_decision(self._store, decision_id)
+        return explain_decision(self._store, read_id(decision_id))
 
-    def metrics(self, decision_id: str) -> dict[str, float]:
+    def metrics(self, decision_id: DecisionId) -> dict[str, float]:
         """The feedback in force for a decision. Raises UnknownDecision."""
-        return self._store.observation(decision_id).metrics
+        return self._store.observation(read_id(decision_id)).metrics
 
     def budget(self) -> GoalStatus:
         """How the goal under [budget] stands now, for all workers together. Raises NoBudget or StoreError."""
@@ -188,8 +187,7 @@ class Router(RouterCore):
 
         Raises InvalidInput for an unknown arm, or a q outside [0, 1].
         """
-        check_number("q", q, 0.5, most=1.0)
-        return self._published.state.latencies.quantile(self.arm(arm).name, q)
+        return self._published.state.latencies.quantile(self.arm(arm).name, read_number("q", q, most=1.0))
 
     # -- arms -------------------------------------------------------------------------------------
 

@@ -128,8 +128,11 @@ class FeedbackBody(BaseModel):
 
     decision_id: str | None = None
     metrics: Annotated[
-        dict[str, float | None],
-        Field(min_length=1, description=f"Any of {', '.join(_FEEDBACK)}; null retracts."),
+        dict[str, float | bool | None],
+        Field(
+            min_length=1,
+            description=f"Any of {', '.join(_FEEDBACK)}; true and false are 1 and 0; null retracts.",
+        ),
     ]
     conversation: str | None = Field(None, description="Send this or decision_id.")
 

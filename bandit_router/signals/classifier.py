@@ -20,6 +20,7 @@ import numpy as np
 
 from bandit_router.errors import ConfigError, SchemaMismatch
 from bandit_router.types import FloatArray, Query, Signals
+from bandit_router.validation import convert_to_float
 
 FORMAT = 1
 """Raise it with every change of what the file holds or means."""
@@ -181,7 +182,8 @@ def _build_classifier(path: str | Path, content: dict[str, Any]) -> Classifier:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    number = convert_to_float(value)
+    return number is not None and abs(number) <= _LARGEST
 
 
 def _to_json(classifier: Classifier) -> dict[str, Any]:

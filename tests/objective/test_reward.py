@@ -96,7 +96,7 @@ def test_the_next_number_above_the_largest_is_refused(name: str) -> None:
         check_metric(name, math.nextafter(METRICS[name], math.inf))
 
 
-BAD = [math.nan, math.inf, -math.inf, -1, -sys.float_info.min, 10**400, -(10**400), True, False]
+BAD = [math.nan, math.inf, -math.inf, -1, -sys.float_info.min, 10**400, -(10**400)]
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -105,6 +105,15 @@ def test_anything_but_a_number_in_range_is_refused_by_name(name: str, value: Any
     with pytest.raises(InvalidInput, match=rf"{name}: .*; give a number in \[0, 1(e\+06)?\]") as refusal:
         check_metric(name, value)
     assert refusal.value.field == name
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_true_and_false_are_values_of_a_share_and_of_nothing_else(name: str) -> None:
+    if name in BOUNDED:
+        assert [check_metric(name, value) for value in (True, np.False_)] == [1.0, 0.0]
+    else:
+        with pytest.raises(InvalidInput, match=f"{name}: is bool, not a number"):
+            check_metric(name, True)
 
 
 def test_the_field_carries_the_prefix_of_the_caller() -> None:

@@ -60,7 +60,7 @@ def test_feedback_may_arrive_before_during_and_after_other_learning(router: Rout
         ({"quality": 1.1}, "metrics.quality"),
         ({"quality": math.nan}, "metrics.quality"),
         ({"quality": 10**400}, "metrics.quality"),
-        ({"quality": True}, "metrics.quality"),
+        ({"cost_usd": True}, "metrics.cost_usd"),
         ({"quality": "1"}, "metrics.quality"),
     ],
 )

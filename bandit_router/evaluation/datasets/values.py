@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets.problems import RowProblem, quote
 from bandit_router.types import FloatArray
-from bandit_router.validation import check_text
+from bandit_router.validation import check_text, convert_to_float
 
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
@@ -69,7 +68,7 @@ def _number_within(value: object, kind: Kind) -> float | None:
         return math.nan
     try:
         number = _parse_number(value, kind.booleans)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
     if math.isnan(number):
         return number
@@ -82,8 +81,8 @@ def _parse_number(value: object, booleans: bool) -> float:
             return _BOOLEANS[value.strip().lower()]
         if "_" not in value:  # float() would read 1_0 as 10
             return float(value)
-    elif isinstance(value, int | float | Decimal) and (booleans or not isinstance(value, bool)):
-        return float(value)
+    elif (number := convert_to_float(value, booleans=booleans)) is not None:
+        return number
     raise ValueError(value)
 
 
