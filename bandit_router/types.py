@@ -43,7 +43,18 @@ METRICS: Mapping[str, float] = {
     "override": 1.0,
     CONFIDENCE: 1.0,
 }
-"""Every metric and the largest value it may have; the smallest is 0."""
+"""Every metric of ours and the largest value it may have; the smallest is 0."""
+
+
+class Scale(NamedTuple):
+    """The numbers a rating can be, from the worst to the best: 1 to 5 stars, −1 and 1, 0 to 100."""
+
+    low: float
+    high: float
+
+    def normalize(self, rating: float) -> float:
+        """The rating as a share of the scale, in [0, 1]."""
+        return min(1.0, max(0.0, (rating - self.low) / (self.high - self.low)))
 
 
 class Need(StrEnum):

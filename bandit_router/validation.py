@@ -147,7 +147,13 @@ def check_last(last: int) -> None:
 
 def check_trust(trust: object) -> float | None:
     """The number of queries that evidence may count for; None for no limit. Raises InvalidInput."""
-    return None if trust is None else read_number("trust", trust)
+    if trust is None:
+        return None
+    number = convert_to_float(trust)
+    if number is None or not 0.0 <= number <= _LARGEST_NUMBER:
+        fix = f"give queries, a number in [0, {_LARGEST_NUMBER:g}]"
+        raise InvalidInput("trust", f"is {trust!r:.80}", fix)
+    return number
 
 
 def hash_request(idempotency_key: str | None, *content: Any) -> str:

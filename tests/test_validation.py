@@ -109,7 +109,7 @@ def test_a_quantile_is_a_share(router: Router, q: float) -> None:
 
 
 def test_trust_is_a_number(router: Router) -> None:
-    with pytest.raises(InvalidInput, match="trust: is str, not a number"):
+    with pytest.raises(InvalidInput, match="trust: is '5'; give queries, a number"):
         router.warm_start(None, trust="5")  # type: ignore[arg-type]
 
 

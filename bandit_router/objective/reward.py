@@ -6,22 +6,47 @@ import math
 from collections.abc import Mapping
 
 from bandit_router.errors import InvalidInput
-from bandit_router.types import METRICS
-from bandit_router.validation import read_number
+from bandit_router.types import METRICS, Scale
+from bandit_router.validation import convert_to_float, read_number
 
 _LESS_IS_BETTER = ("error", "override")
 """Metrics for which less is better."""
 
 
-def check_metric(name: str, value: object, prefix: str = "") -> float:
-    """``value`` as a float when it is a legal value of the metric; true and false are 1 and 0 of a share.
+NO_SCALES: Mapping[str, Scale] = {}
+_DECLARE = "declare a metric of your own: [metrics.{}] scale = [1, 5]"
 
-    Raises InvalidInput.
+
+def check_metric_name(name: str, scales: Mapping[str, Scale] = NO_SCALES, prefix: str = "") -> None:
+    """Raise InvalidInput unless it is a metric of ours, or one that ``scales`` declares."""
+    if name not in METRICS and name not in scales:
+        allowed = ", ".join([*METRICS, *scales])
+        raise InvalidInput(
+            prefix + name, "is not a metric", f"use one of {allowed}, or {_DECLARE.format(name)}"
+        )
+
+
+def check_metric(
+    name: str, value: object, prefix: str = "", scales: Mapping[str, Scale] = NO_SCALES
+) -> float:
+    """The value of a metric as it is logged; true and false are 1 and 0 of a share.
+
+    A metric of the owner's is logged as a share of its scale, in [0, 1], so that a value in the log keeps its
+    meaning whatever a later scale or another worker's settings say. Raises InvalidInput.
     """
-    if name not in METRICS:
-        raise InvalidInput(prefix + name, "is not a metric", f"use one of {', '.join(METRICS)}")
+    check_metric_name(name, scales, prefix)
+    if name in scales:
+        low, high = scales[name]
+        number = read_number(prefix + name, value, least=low, most=high, booleans=(low, high) == (0.0, 1.0))
+        return scales[name].normalize(number)
     largest = METRICS[name]
-    return read_number(prefix + name, value, most=largest, booleans=largest == 1.0)
+    try:
+        return read_number(prefix + name, value, most=largest, booleans=largest == 1.0)
+    except InvalidInput as error:
+        if largest > 1.0 or convert_to_float(value) is None:
+            raise
+        fix = f"{error.fix}, or {_DECLARE.format('stars')}"
+        raise InvalidInput(error.field, error.problem, fix) from None
 
 
 def compute_reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -> float | None:

@@ -200,6 +200,7 @@ class RouterCore:
             conversation=conversation,
             store=self._store,
             section=self.settings.conversations,
+            scales=self.settings.scales(),
             stamp=self._store.clock.stamp(),
         )
 

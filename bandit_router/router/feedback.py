@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bandit_router.errors import InvalidInput
-from bandit_router.objective.reward import check_metric
+from bandit_router.objective.reward import check_metric, check_metric_name
 from bandit_router.router.conversations import expiry_cutoff, find_conversation_choice
 from bandit_router.settings.routing import ConversationsSection
 from bandit_router.store.clock import Stamp
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import WriteRequest
-from bandit_router.types import CONFIDENCE, DecisionId, Feedback, Number
+from bandit_router.types import CONFIDENCE, DecisionId, Feedback, Number, Scale
 from bandit_router.validation import KEY_CHARS, check_text, hash_request, read_id
+
+_PREFIX = "metrics."
 
 
 def make_feedback(
@@ -23,14 +25,15 @@ def make_feedback(
     conversation: str | None,
     store: Store,
     section: ConversationsSection,
+    scales: Mapping[str, Scale],
     stamp: Stamp,
 ) -> WriteRequest:
     """The write request of feedback that arrived then. A metric of None is retracted.
 
-    With a conversation instead of an id, the store says which decision the feedback is on.
-    Raises InvalidInput or UnknownConversation.
+    ``scales`` are those of the owner's metrics. With a conversation instead of an id, the store says which
+    decision the feedback is on. Raises InvalidInput or UnknownConversation.
     """
-    checked = _check_feedback(conversation, metrics, idempotency_key)
+    checked = _check_feedback(conversation, metrics, idempotency_key, scales)
     if (decision_id is None) == (conversation is None):
         raise InvalidInput("decision_id", "is given, or else conversation", "send exactly one of them")
     subject: object
@@ -51,17 +54,20 @@ def make_feedback(
 
 
 def _check_feedback(
-    conversation: str | None, metrics: Mapping[str, Number | None], idempotency_key: str | None
+    conversation: str | None,
+    metrics: Mapping[str, Number | None],
+    idempotency_key: str | None,
+    scales: Mapping[str, Scale],
 ) -> dict[str, float | None]:
-    """The metrics as numbers; None is retracted. Raises InvalidInput."""
+    """The metrics as they are logged; None is retracted. Raises InvalidInput."""
     check_text("conversation", conversation, KEY_CHARS)
     check_text("idempotency_key", idempotency_key, KEY_CHARS)
     if not metrics:
         raise InvalidInput("metrics", "is empty", "send at least one metric")
-    checked = {
-        name: check_metric(name, 0.0 if value is None else value, prefix="metrics.")
-        for name, value in metrics.items()
-    }
+    checked: dict[str, float | None] = {}
+    for name, value in metrics.items():
+        check_metric_name(name, scales, _PREFIX)
+        checked[name] = None if value is None else check_metric(name, value, _PREFIX, scales)
     if CONFIDENCE in metrics:  # an escalation was decided by it, so it must not change
-        raise InvalidInput(f"metrics.{CONFIDENCE}", "is not feedback", "say it when you escalate")
-    return {name: None if metrics[name] is None else value for name, value in checked.items()}
+        raise InvalidInput(_PREFIX + CONFIDENCE, "is not feedback", "say it when you escalate")
+    return checked

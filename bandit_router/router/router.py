@@ -106,7 +106,7 @@ class Router(RouterCore):
         """Attach metrics to a decision, seconds or days later; returns once they are committed.
 
         ``metrics`` are any of quality, satisfaction, error, override (0 to 1; True and False are 1 and 0),
-        cost_usd and latency_s. The
+        cost_usd and latency_s, or of your own under ``[metrics]``, on their scales. The
         same value again is a duplicate and changes nothing, another value is a revision, None retracts the
         metric. Learning follows within ``learner.interval_s``.
 

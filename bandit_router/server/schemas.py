@@ -131,7 +131,8 @@ class FeedbackBody(BaseModel):
         dict[str, float | bool | None],
         Field(
             min_length=1,
-            description=f"Any of {', '.join(_FEEDBACK)}; true and false are 1 and 0; null retracts.",
+            description=f"Any of {', '.join(_FEEDBACK)}, or those of your own under [metrics]; "
+            "true and false are 1 and 0; null retracts.",
         ),
     ]
     conversation: str | None = Field(None, description="Send this or decision_id.")

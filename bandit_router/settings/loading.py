@@ -94,7 +94,7 @@ def _allowed_keys(section: list[Any]) -> list[str]:
     """The keys of a section, given the path to it: ``[]`` is the whole file, ``["arms", 0]`` an arm."""
     model: Any = Settings
     for key in section:
-        if isinstance(key, str):
+        if isinstance(key, str) and key in model.model_fields:  # else an index or a name of the owner's
             annotation = model.model_fields[key].annotation
             model = next((t for t in get_args(annotation) if isinstance(t, type)), annotation)
     return list(model.model_fields)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bandit_router.settings.arms import ArmSection
 from bandit_router.settings.learning import FeaturesSection, LearnerSection, PosteriorSection
-from bandit_router.settings.objective import BudgetSection, RewardSection
+from bandit_router.settings.objective import (
+    BudgetSection,
+    MetricName,
+    MetricSection,
+    RewardSection,
+    check_own_metrics,
+)
 from bandit_router.settings.policy import CascadeSection, ClassifierSection, PolicySection, TrialSection
 from bandit_router.settings.routing import ConversationsSection, RouterSection, WorkflowSection
 from bandit_router.settings.rules import MOST_RULES, RuleSection
 from bandit_router.settings.serving import ServerSection, StoreSection
-from bandit_router.types import Goal
+from bandit_router.types import Goal, Scale
 
 ENV_PREFIX = "BANDIT_ROUTER_"
 
@@ -115,6 +121,16 @@ class Settings(BaseSettings):
         description="Retries on the expensive arm.",
         examples=[{"enabled": True, "expensive": "large"}],
     )
+    metrics: dict[MetricName, MetricSection] = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="Metrics of your own, with their scales.",
+        examples=[{"stars": {"scale": [1, 5]}}],
+    )
+
+    def scales(self) -> dict[str, Scale]:
+        """The scale of every metric of the owner's."""
+        return {name: Scale(*section.scale) for name, section in self.metrics.items()}
 
     def goal(self) -> Goal | None:
         """The goal that paces the router; None without one."""
@@ -123,6 +139,14 @@ class Settings(BaseSettings):
     def workflow_arms(self) -> dict[str, str]:
         """The arm of every known workflow."""
         return {workflow.name: workflow.arm for workflow in self.workflows}
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_of_reward(
+        cls, metrics: dict[str, MetricSection], info: ValidationInfo
+    ) -> dict[str, MetricSection]:
+        check_own_metrics(metrics, info.data.get("reward", RewardSection()).weights)
+        return metrics
 
     @field_validator("rules")
     @classmethod

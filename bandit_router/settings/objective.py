@@ -1,14 +1,53 @@
-"""[reward] and [budget]: what is optimised, and the goal that paces the cost weight."""
+"""[metrics], [reward] and [budget]: what is optimised, and the goal that paces the cost weight."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from bandit_router.settings.section import Dollars, Level, Positive, Section
 from bandit_router.types import CONFIDENCE, METRICS, Budget, Floor, Goal
+
+MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
+
+_LARGEST_RATING = 1e9
+_WEIGHTED = [name for name, largest in METRICS.items() if largest == 1.0 and name != CONFIDENCE]
+_RESERVED = ("decision_id", "conversation", "idempotency_key", "reward")
+
+
+class MetricSection(Section):
+    """A metric of your own, by its name: feedback takes it as it takes `quality`.
+
+    It is logged as the share of its scale, from 0 to 1: `[metrics.stars] scale = [1, 5]` makes 4 stars 0.75.
+    Give it a weight under `[reward]` and it is learned from. A name is at most 32 lower-case letters,
+    digits and underscores.
+    """
+
+    scale: tuple[float, float] = Field(
+        description="The worst and the best value it can have.", examples=[[1.0, 5.0], [-1.0, 1.0]]
+    )
+
+    @field_validator("scale")
+    @classmethod
+    def _ascending(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        low, high = scale
+        if not -_LARGEST_RATING <= low < high <= _LARGEST_RATING:
+            raise ValueError(f"is no range; give the worst and the best, within ±{_LARGEST_RATING:g}")
+        return scale
+
+
+def check_own_metrics(own: Collection[str], weights: Iterable[str]) -> None:
+    """Raise ValueError for a name that is taken, or a reward weight of a metric that nobody declared."""
+    if taken := [name for name in own if name in METRICS or name in _RESERVED]:
+        raise ValueError(f"{', '.join(taken)} has a meaning already; choose another name")
+    if unknown := [name for name in weights if name not in METRICS and name not in own]:
+        allowed = ", ".join([*_WEIGHTED, *own])
+        raise ValueError(
+            f"reward.weights has {', '.join(unknown)}, which is no metric; use any of {allowed}, "
+            f"or declare it: [metrics.{unknown[0]}] scale = [1, 5]"
+        )
 
 
 class RewardSection(Section):
@@ -18,7 +57,8 @@ class RewardSection(Section):
         default_factory=lambda: {"quality": 1.0},
         description=(
             "The weight of each metric in the reward, which is their weighted mean. Allowed are quality, "
-            "satisfaction, error and override; the last two count as 1 − value."
+            "satisfaction, error and override, of which the last two count as 1 − value, and the metrics of "
+            "your own under `[metrics]`."
         ),
         examples=[{"quality": 1.0}, {"quality": 0.8, "error": 0.2}],
     )
@@ -26,12 +66,11 @@ class RewardSection(Section):
     @field_validator("weights")
     @classmethod
     def _bounded_metrics(cls, weights: dict[str, float]) -> dict[str, float]:
-        allowed = [name for name, largest in METRICS.items() if largest == 1.0 and name != CONFIDENCE]
+        allowed = ", ".join(_WEIGHTED)
         if not weights:
-            raise ValueError(f"is empty; use any of {', '.join(allowed)}")
-        unknown = [name for name in weights if name not in allowed]
-        if unknown:
-            raise ValueError(f"{', '.join(unknown)} cannot be in a reward; use any of {', '.join(allowed)}")
+            raise ValueError(f"is empty; use any of {allowed}")
+        if unbounded := [name for name in weights if name in METRICS and name not in _WEIGHTED]:
+            raise ValueError(f"{', '.join(unbounded)} cannot be in a reward; use any of {allowed}")
         return weights
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from json_schema import describe_type, list_entry
 from pydantic import BaseModel
@@ -20,20 +20,20 @@ def settings_markdown() -> str:
 
 def _section(annotation: Any) -> tuple[type[BaseModel], bool]:
     """The model of a field of ``Settings``, and whether router.toml may have many of it."""
-    choices = get_args(annotation)
+    choices = [choice for choice in get_args(annotation) if isinstance(choice, type)]
     return (choices[0], True) if choices else (annotation, False)
 
 
 def _table(name: str, section: type[BaseModel], many: bool) -> str:
     schema = section.model_json_schema()
-    heading = f"[[{name}]]" if many else f"[{name}]"
+    named = get_origin(Settings.model_fields[name].annotation) is dict
+    heading = f"[{name}.NAME]" if named else f"[[{name}]]" if many else f"[{name}]"
     lines = [f"(settings-{name})=\n\n## `{heading}`\n"]
     if section.__doc__:
         lines.append(schema["description"] + "\n")
     if many:
-        lines.append(
-            f"One such table for each. The variable `{variable(name)}` is a JSON list of all of them.\n"
-        )
+        kind = "object" if named else "list"
+        lines.append(f"One such table for each. The variable `{variable(name)}` is a JSON {kind} of all.\n")
     for key, field in section.model_fields.items():
         facts = [describe_type(schema["properties"][key], null=False)]
         facts.append("required" if field.is_required() else f"default {_default(field)}")

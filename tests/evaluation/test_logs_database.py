@@ -154,7 +154,7 @@ def test_every_column_is_exported(url: str, tmp_path: Path) -> None:
         "override": 1.0,
         "confidence": 0.75,
     }
-    say(url, everything, **said)
+    say(url, everything, **said, stars=0.75)
     export_of(url, tmp_path / "log")
     (path,) = (tmp_path / "log").rglob("*.parquet")
     assert parquet.read_schema(path).equals(SCHEMA)
@@ -163,9 +163,10 @@ def test_every_column_is_exported(url: str, tmp_path: Path) -> None:
         decision = store.decision(everything)
     assert {name: row[name] for name in METRICS} == said
     assert row["reward"] == pytest.approx((2 * 0.5 + 0.25) / 3)
-    for name in set(SCHEMA.names) - METRICS.keys() - {"reward", "costs_usd", "signals"}:
+    for name in set(SCHEMA.names) - METRICS.keys() - {"reward", "costs_usd", "signals", "own_metrics"}:
         expected = getattr(decision, name)
         assert row[name] == (list(expected) if name in ("x", "pmf", "eligible") else expected), name
+    assert json.loads(row["own_metrics"]) == {"stars": 0.75}
     assert json.loads(row["signals"]) == decision.signals != {}
     assert row["costs_usd"] == list(decision.expected_costs_usd)
 

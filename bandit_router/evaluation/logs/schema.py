@@ -62,11 +62,12 @@ SCHEMA = pa.schema(
         "latency_s": _NUMBER,
         "override": _NUMBER,
         "confidence": _NUMBER,
+        "own_metrics": _NAME,  # JSON object of the metrics that the owner declared, each in [0, 1]
         "reward": _NUMBER,  # of these metrics, by the router's reward weights
     }
 )
 
-DICTIONARY_PATHS = ("schema_id", "eligible.list.element", "arm", "reason", "policy", "signals")
+DICTIONARY_PATHS = ("schema_id", "eligible.list.element", "arm", "reason", "policy", "signals", "own_metrics")
 """The dictionary-encoded columns, by their paths in Parquet."""
 
 VECTOR_PATH = "x.list.element"

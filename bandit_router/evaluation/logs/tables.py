@@ -12,7 +12,7 @@ from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.logs.schema import SCHEMA, pa
 from bandit_router.objective.reward import compute_reward
 from bandit_router.store.log_reader import LoggedDecision, UnreadableDecision
-from bandit_router.types import METRICS, IntArray, Reason, Signals
+from bandit_router.types import METRICS, IntArray, Reason
 
 _YEAR_10000 = 253_402_300_800.0
 _UNFIT = (TypeError, ValueError, OverflowError, pa.ArrowException)
@@ -65,12 +65,15 @@ def _decision_column(name: str, logged: Sequence[LoggedDecision], weights: Mappi
         return pa.array([compute_reward(row.metrics, weights) for row in logged], kind)
     if name in METRICS:
         return pa.array([row.metrics.get(name) for row in logged], kind)
+    if name == "own_metrics":
+        own = ({k: v for k, v in row.metrics.items() if k not in METRICS} for row in logged)
+        return _json_array(own)
     field = "expected_costs_usd" if name == "costs_usd" else name
     values = [getattr(row.decision, field) for row in logged]
     if name == "x":
         return _list_array([x.size for x in values], pa.array(np.concatenate([np.empty(0), *values])))
     if name == "signals":
-        return _signals_array(values)
+        return _json_array(values)
     if name == "decided_at" and not all(0.0 <= at < _YEAR_10000 for at in values):
         raise ValueError("is not a Unix time in seconds")
     return pa.array(values, kind)
@@ -96,7 +99,7 @@ def tabulate_block(block: Block, ids: Sequence[str], *, schema_id: str, policy: 
         "policy": _constant_array(policy, n),
         "cost_weight": pa.array(block.cost_weight),
         "expected_cost_usd": pa.array(block.expected_cost_usd[np.arange(n), block.action]),
-        "signals": _signals_array(map(block.signals_at, range(n))),
+        "signals": _json_array(map(block.signals_at, range(n))),
     }
     with_gaps = ("list_cost_usd", block.list_costs()), *zip(OUTCOMES, block.outcomes.T, strict=True)
     arrays |= {name: pa.array(values, mask=np.isnan(values)) for name, values in with_gaps}
@@ -111,9 +114,9 @@ def make_ids(block: Block) -> list[str]:
     return [f"{high:08x}-{low:04x}-7000-8000-{order:012x}" for high, low, order in digits]
 
 
-def _signals_array(signals: Iterable[Signals]) -> Any:
-    """JSON objects, null where there are no signals."""
-    texts = (json.dumps(dict(each), sort_keys=True) if each else None for each in signals)
+def _json_array(objects: Iterable[Mapping[str, float | str]]) -> Any:
+    """JSON objects, null where there is nothing in them."""
+    texts = (json.dumps(dict(each), sort_keys=True) if each else None for each in objects)
     return pa.array(texts, SCHEMA.field("signals").type)
 
 
