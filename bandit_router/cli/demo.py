@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bandit_router.cli.data_options import NO_DATA_OPTIONS, DataOptions, with_data_options
 from bandit_router.cli.output import console
 from bandit_router.cli.verify import print_audit_report
 from bandit_router.settings.models import ENV_PREFIX
 
 
+@with_data_options
 def demo(
     data: Annotated[
-        Path | None, typer.Option(help="A Parquet file with one row per query and model.")
-    ] = None,
+        str, typer.Option(help="paretobandit, or a file with every model's outcomes.")
+    ] = "paretobandit",
     queries: Annotated[
         int | None, typer.Option(min=1, help="Number of queries to send; all by default.")
     ] = None,
@@ -24,13 +25,15 @@ def demo(
         float | None, typer.Option(help="Reward you would give up to save one dollar, 1/USD.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the order of queries.")] = 0,
+    loading: DataOptions = NO_DATA_OPTIONS,
 ) -> None:
     """Watch a router learn: real queries over HTTP, recorded outcomes as feedback, then `verify`."""
     from bandit_router.demo.run import run_demo
 
     for variable in [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]:
         del os.environ[variable]  # the demo brings its own settings, and must not write to another database
-    report = run_demo(data=data, queries=queries, cost_weight=cost_weight, seed=seed, console=console)
+    dataset = loading.load(data)
+    report = run_demo(dataset=dataset, queries=queries, cost_weight=cost_weight, seed=seed, console=console)
     console.print()
     print_audit_report(report)
     if not report.ok:

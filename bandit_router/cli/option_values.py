@@ -44,6 +44,17 @@ def parse_columns(text: str | None) -> dict[str, str] | None:
     return parse_pairs("columns", text)
 
 
+def parse_scale(text: str | None) -> tuple[float, float] | None:
+    """``1:5``: the worst and the best rating. Raises InvalidInput."""
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(":"))
+    except ValueError:
+        raise InvalidInput("scale", f"{text!r} is not WORST:BEST", "write 1:5") from None
+    return low, high
+
+
 def parse_pairs(field: str, text: str | None) -> dict[str, str] | None:
     """``name=value,name=value`` as a dict; None without a text. Raises InvalidInput."""
     if text is None:

@@ -23,9 +23,6 @@ LogOption = Annotated[
     str | None, typer.Option(help="Logged decisions: a database URL, or a folder that `export` wrote.")
 ]
 RouterOption = Annotated[str, typer.Option(help="Name of the router, if the database has several.")]
-ColumnsOption = Annotated[
-    str | None, typer.Option(help="Names of our columns in the file: text=prompt,model=llm,…")
-]
 PolicyOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bandit_router.cli.data_options import NO_DATA_OPTIONS, DataOptions, with_data_options
 from bandit_router.cli.dataset_queries import read_queries
 from bandit_router.cli.option_values import (
     LARGEST_WEIGHT,
     check_weight,
-    parse_columns,
     parse_policies,
     read_classifier,
 )
 from bandit_router.cli.options import (
     ClassifierOption,
     ClusterOption,
-    ColumnsOption,
     JobsOption,
     JsonOption,
     PolicyOption,
@@ -35,12 +34,10 @@ if TYPE_CHECKING:
     from bandit_router.evaluation.simulation.stream import Stream
 
 
+@with_data_options
 def simulate(
     data: Annotated[str, typer.Option(help="paretobandit, or a file with every model's outcomes.")],
     policy: PolicyOption = None,
-    models: Annotated[
-        str | None, typer.Option(help="Models to choose from, separated by commas; all by default.")
-    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of random orders of the queries.")] = 20,
     queries: Annotated[
         int | None, typer.Option(min=1, help="Number of queries in each order; all by default.")
@@ -72,13 +69,7 @@ def simulate(
     delay: Annotated[float, typer.Option(help="Mean number of queries until feedback comes.")] = 0.0,
     missing: Annotated[float, typer.Option(help="Share of feedback that never comes.")] = 0.0,
     duplicated: Annotated[float, typer.Option(help="Share of feedback that comes twice.")] = 0.0,
-    columns: ColumnsOption = None,
-    prices: Annotated[
-        Path | None, typer.Option(help="A file of list prices, for data that records no costs.")
-    ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", metavar="", help="Leave out queries with a bad row.")
-    ] = False,
+    loading: DataOptions = NO_DATA_OPTIONS,
     report: ReportOption = None,
     jobs: JobsOption = -1,
     cluster: ClusterOption = None,
@@ -86,7 +77,6 @@ def simulate(
     classifier: ClassifierOption = None,
 ) -> None:
     """Play policies from a cold start on data where the outcome of every model is known."""
-    from bandit_router.evaluation.datasets import load_dataset, load_prices
     from bandit_router.evaluation.parallel import workers
     from bandit_router.evaluation.report.as_json import simulation_json
     from bandit_router.evaluation.report.pages import simulation_page
@@ -104,13 +94,8 @@ def simulate(
         if classifier is None and P_COMPLEX in list_computed_signals(target):
             raise InvalidInput(f"policy {name}", "needs a classifier", "give --classifier FILE")
     with workers(jobs, cluster):
-        dataset = load_dataset(
-            data,
-            columns=parse_columns(columns),
-            prices=None if prices is None else load_prices(prices),
-            models=[name.strip() for name in models.split(",")] if models else None,
-            skip_bad=skip_bad,
-        )
+        dataset = loading.load(data, need_costs=not (cost_weight == 0.0 and goal is None))
+        dataset = dataset.with_unknown_costs_free()
         check_named_arms(policies, dataset.models)
         plan = simulation.Plan(
             stream=_make_stream(dataset, classifier, quiet=as_json),

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bandit_router.cli.data_options import NO_DATA_OPTIONS, DataOptions, with_data_options
 from bandit_router.cli.dataset_queries import read_queries
-from bandit_router.cli.option_values import parse_columns
 from bandit_router.cli.options import (
     DEFAULT_CONFIG,
-    ColumnsOption,
     ConfigOption,
     JsonOption,
     LabelsOption,
@@ -20,7 +19,14 @@ from bandit_router.cli.options import (
     ReportOption,
     RouterOption,
 )
-from bandit_router.cli.output import console, print_json, print_line, progress_bar, write_report_page
+from bandit_router.cli.output import (
+    console,
+    print_json,
+    print_line,
+    print_warning,
+    progress_bar,
+    write_report_page,
+)
 from bandit_router.errors import InvalidInput, RouterError
 from bandit_router.features import build_pipeline
 from bandit_router.settings import load_settings
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from bandit_router.evaluation.training.train import TrainedClassifier
 
 
+@with_data_options
 def train_classifier(
     cheap: Annotated[str, typer.Option(help="The model for simple queries.")],
     expensive: Annotated[str, typer.Option(help="The model for complex queries.")],
@@ -53,7 +60,7 @@ def train_classifier(
         "classifier.json"
     ),
     force: Annotated[bool, typer.Option("--force", metavar="", help="Replace an existing file.")] = False,
-    columns: ColumnsOption = None,
+    loading: DataOptions = NO_DATA_OPTIONS,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split into held-out folds.")] = 0,
     config: ConfigOption = DEFAULT_CONFIG,
     report: ReportOption = None,
@@ -75,7 +82,9 @@ def train_classifier(
     pair = ModelPair(cheap=cheap, expensive=expensive)
     objective = ThresholdTarget(quality=quality, usd_per_request=usd_per_request)
     if data is not None and log is None:
-        examples = _examples_of_data(data, columns, config, pair, low, quiet=as_json)
+        examples = _examples_of_data(
+            data, loading, config, pair, low, priced=usd_per_request is not None, quiet=as_json
+        )
     elif log is not None and data is None:
         examples = _examples_of_log(log, router, pair, low)
     else:
@@ -100,16 +109,28 @@ def train_classifier(
 
 
 def _examples_of_data(
-    data: str, columns: str | None, config: Path, pair: ModelPair, low: float, *, quiet: bool
+    data: str,
+    loading: DataOptions,
+    config: Path,
+    pair: ModelPair,
+    low: float,
+    *,
+    priced: bool,
+    quiet: bool,
 ) -> TrainingExamples:
-    """The labelled queries, with the contexts of the settings file; without a file, default contexts."""
+    """The labelled queries, with the contexts of the settings file; without a file, default contexts.
+
+    Costs may be unknown unless something is ``priced``; they are shown as 0 then.
+    """
     import numpy as np
 
-    from bandit_router.evaluation.datasets import load_dataset
     from bandit_router.evaluation.training.examples import examples_of_dataset
 
     features = load_settings(config).features.model_dump() if config.exists() else {}
-    dataset = load_dataset(data, columns=parse_columns(columns))
+    dataset = loading.load(data, need_costs=priced)
+    if np.isnan(dataset.cost_usd).any():
+        print_warning("the data records no costs, which are shown as 0; give prices (--prices) to see them")
+        dataset = dataset.with_unknown_costs_free()
     pair.columns(dataset.models)
     pipeline = build_pipeline(**features)
     contexts = [pipeline.context(query) for query in read_queries(dataset, quiet=quiet)]

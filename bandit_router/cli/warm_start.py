@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bandit_router.cli.connect import open_quiet_router
-from bandit_router.cli.option_values import parse_columns, parse_pairs
+from bandit_router.cli.data_options import NO_DATA_OPTIONS, DataOptions, with_data_options
+from bandit_router.cli.option_values import parse_pairs
 from bandit_router.cli.options import (
     DEFAULT_CONFIG,
-    ColumnsOption,
     ConfigOption,
     JsonOption,
     LabelsOption,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bandit_router.posterior.warm_start import WarmStartEvidence
 
 
+@with_data_options
 def warm_start(
     data: LabelsOption = None,
     log: LogOption = None,
@@ -47,7 +48,7 @@ def warm_start(
             )
         ),
     ] = None,
-    columns: ColumnsOption = None,
+    loading: DataOptions = NO_DATA_OPTIONS,
     clear: Annotated[bool, typer.Option("--clear", metavar="", help="Remove the warm start.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
@@ -61,7 +62,7 @@ def warm_start(
         model_arms = _map_models(target.arms) | (parse_pairs("arms", arms) or {})
         evidence: WarmStartEvidence | None = None
         if data is not None:
-            evidence = _evidence_of_labels(target, data, model_arms, parse_columns(columns))
+            evidence = _evidence_of_labels(target, data, model_arms, loading)
         elif log is not None:
             evidence = _evidence_of_log(log, router, model_arms)
         elif snapshot is not None:
@@ -98,14 +99,12 @@ def _print_warm_start(
 
 
 def _evidence_of_labels(
-    router: Router, data: str, model_arms: Mapping[str, str], columns: Mapping[str, str] | None
+    router: Router, data: str, model_arms: Mapping[str, str], loading: DataOptions
 ) -> WarmStartEvidence:
-    from bandit_router.evaluation.datasets import load_dataset
     from bandit_router.evaluation.warm_start import evidence_from_dataset
 
-    return evidence_from_dataset(
-        load_dataset(data, columns=columns), router.arms, router.pipeline, model_arms
-    )
+    dataset = loading.load(data, need_costs=False)
+    return evidence_from_dataset(dataset, router.arms, router.pipeline, model_arms)
 
 
 def _evidence_of_log(log: str, router: str, model_arms: Mapping[str, str]) -> WarmStartEvidence:

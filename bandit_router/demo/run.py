@@ -25,7 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bandit_router.demo.client import RecordedQuery, route_and_send_feedback
 from bandit_router.demo.scoreboard import Scoreboard
 from bandit_router.errors import RouterError
-from bandit_router.evaluation.datasets import Dataset, load_paretobandit, load_parquet
+from bandit_router.evaluation.datasets import Dataset
 from bandit_router.learning.audit import AuditReport
 from bandit_router.router import Router
 from bandit_router.settings import CONFIG_VARIABLE, load_settings
@@ -38,13 +38,12 @@ _REDRAW_EVERY = 50
 
 
 def run_demo(
-    *, data: Path | None, queries: int | None, cost_weight: float | None, seed: int, console: Console
+    *, dataset: Dataset, queries: int | None, cost_weight: float | None, seed: int, console: Console
 ) -> AuditReport:
-    """Send ``data`` through a fresh service; returns the audit of its database.
+    """Send the dataset through a fresh service; returns the audit of its database.
 
     ``queries`` is how many to send, all if None. ``seed`` is of their order and of the clients.
     """
-    dataset = load_paretobandit() if data is None else load_parquet(data)
     order = np.random.default_rng(seed).permutation(len(dataset.queries))[:queries]
     dataset = dataset.take(order)
     if cost_weight is None:

@@ -1,4 +1,4 @@
-"""A full-information dataset: n queries × k models without gaps."""
+"""A full-information dataset: n queries × k models, without gaps unless it says so."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _PER_MODEL = ("output_tokens", "latency_s", "confidence")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """n queries × k models: quality in [0, 1] and cost in USD, both (n, k) and without gaps.
+    """n queries × k models: quality in [0, 1] and cost in USD, both (n, k).
+
+    Neither has gaps unless ``gaps`` says so: then NaN is a cost that is unknown, or a model without a result.
 
     Optional fields are None when unknown throughout, and NaN where a single value is unknown::
 
@@ -40,13 +42,15 @@ class Dataset:
     output_tokens: FloatArray | None = None
     latency_s: FloatArray | None = None
     confidence: FloatArray | None = None
+    gaps: bool = False
 
     def __post_init__(self) -> None:
         if len(set(self.models)) < len(self.models):
             raise InvalidInput("models", "has one name twice", "give every model its own name")
         n, k = len(self.queries), len(self.models)
         for name, matrix in (("quality", self.quality), ("cost_usd", self.cost_usd)):
-            if matrix.shape != (n, k) or not np.isfinite(matrix).all() or (matrix < 0).any():
+            known = matrix[~np.isnan(matrix)] if self.gaps else matrix
+            if matrix.shape != (n, k) or not np.isfinite(known).all() or (known < 0).any():
                 raise InvalidInput(name, "has gaps, NaN or negative numbers", "give every model every query")
         if self.tasks is not None and len(self.tasks) != n:
             raise InvalidInput("tasks", f"has {len(self.tasks)} names", f"give one for each of {n} queries")
@@ -68,6 +72,10 @@ class Dataset:
             input_tokens=None if self.input_tokens is None else self.input_tokens[rows],
             **self._per_model(rows),
         )
+
+    def with_unknown_costs_free(self) -> Dataset:
+        """The same with 0 for every cost that is unknown, for uses that price nothing."""
+        return replace(self, cost_usd=np.where(np.isnan(self.cost_usd), 0.0, self.cost_usd))
 
     def only(self, models: Sequence[str], names: Mapping[str, str] | None = None) -> Dataset:
         """The same queries with the given models, in that order.
@@ -117,6 +125,7 @@ def concatenate(datasets: Sequence[Dataset], name: str) -> Dataset:
         quality=np.concatenate([part.quality for part in parts]),
         cost_usd=np.concatenate([part.cost_usd for part in parts]),
         tasks=None if all(part.tasks is None for part in parts) else tuple(chain.from_iterable(tasks)),
+        gaps=any(part.gaps for part in parts),
         **{field: _concatenate_optional(parts, field) for field in ("input_tokens", *_PER_MODEL)},
     )
 

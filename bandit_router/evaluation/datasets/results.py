@@ -95,6 +95,7 @@ def _dataset(
         output_tokens=optional.get("output_tokens"),
         latency_s=optional.get("latency_s"),
         confidence=optional.get("confidence"),
+        gaps=bool(np.isnan(matrices["quality"]).any() or np.isnan(matrices["cost_usd"]).any()),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ def load_routellm(
     prices: Mapping[str, Price] | None,
     models: Sequence[str] | None = None,
     skip_bad: bool = False,
+    need_costs: bool = True,
 ) -> Dataset:
     """A CSV of RouteLLM's, such as gsm8k_responses.csv, or a folder of them, such as mmlu/responses.
 
@@ -38,14 +40,13 @@ def load_routellm(
 
     Raises ConfigError naming the bad rows, or the models without a price.
     """
+    read = partial(read_routellm, prices=prices, models=models, skip_bad=skip_bad, need_costs=need_costs)
     if not path.is_dir():
-        return read_routellm(open_csv(path), prices=prices, models=models, skip_bad=skip_bad)
+        return read(open_csv(path))
     parts = sorted(path.glob("*.csv"))
     if not parts:
         raise ConfigError(f"{path}: is a folder without CSV files")
-    return concatenate(
-        [load_routellm(part, prices=prices, models=models, skip_bad=skip_bad) for part in parts], path.name
-    )
+    return concatenate([read(open_csv(part)) for part in parts], path.name)
 
 
 def read_routellm(
@@ -54,6 +55,7 @@ def read_routellm(
     prices: Mapping[str, Price] | None,
     models: Sequence[str] | None = None,
     skip_bad: bool = False,
+    need_costs: bool = True,
 ) -> Dataset:
     """The dataset of an open file; otherwise as :func:`load_routellm`."""
     path = source.path
@@ -64,7 +66,8 @@ def read_routellm(
     chosen = choose_models(path, sorted(available), models)
     if not chosen:
         raise ConfigError(f"{path}: has no column of a model beside prompt")
-    prices = require_prices(path, chosen, prices)
+    if need_costs or prices is not None:
+        prices = require_prices(path, chosen, prices)
     answered = {model: model + _RESPONSE for model in chosen if model + _RESPONSE in source.names}
     layout = WideLayout(
         text="prompt",
@@ -73,7 +76,7 @@ def read_routellm(
     )
     rows = source.read(layout.columns())
     results = melt(source, rows, layout)
-    costs = [_estimate_costs(rows, prices[model], answered.get(model)) for model in chosen]
+    costs = [_estimate_costs(rows, (prices or {}).get(model), answered.get(model)) for model in chosen]
     return assemble_dataset(
         replace(
             results,
@@ -85,8 +88,10 @@ def read_routellm(
     )
 
 
-def _estimate_costs(rows: Rows, price: Price, answer: str | None) -> FloatArray:
-    """(r,) USD of one model."""
+def _estimate_costs(rows: Rows, price: Price | None, answer: str | None) -> FloatArray:
+    """(r,) USD of one model; NaN without a price."""
+    if price is None:
+        return np.full(len(rows.lines), np.nan)
     prompts = [estimate_tokens(str(prompt)) for prompt in rows.columns["prompt"]]
     answers = [math.nan] * len(prompts)
     if answer is not None:

@@ -1,4 +1,4 @@
-"""Opens CSV, JSON Lines and Parquet files as columns of plain values, each row with its line."""
+"""Opens CSV, JSON and Parquet files as columns of plain values, each row with its line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +50,14 @@ def open_source(path: Path) -> Source:
 
 
 def open_csv(path: Path) -> Source:
-    """Open comma-separated values with a header, quoted as RFC 4180 says. Raises ConfigError."""
+    """Open values separated by commas, semicolons or tabs, with a header, quoted as RFC 4180 says.
+
+    Names of columns lose their outer spaces. Raises ConfigError.
+    """
     rows = list(_csv_rows(path))
     if not rows:
         raise ConfigError(f"{path}: is empty; its first line should name the columns")
-    names = _require_unique(path, rows[0][1])
+    names = _require_unique(path, map(str.strip, rows[0][1]))
     return Source(
         path=path, unit="line", names=names, read=lambda wanted: _csv_columns(names, rows[1:], wanted)
     )
@@ -62,7 +65,8 @@ def open_csv(path: Path) -> Source:
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Every row that is not blank, with the physical line it begins at."""
-    reader = csv.reader(io.StringIO(read_text_file(path), newline=""), strict=True)
+    text = read_text_file(path)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_find_delimiter(text))
     begins = 1
     with _fields_of_any_length():
         try:
@@ -72,6 +76,14 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 begins = reader.line_num + 1
         except csv.Error as error:
             raise ConfigError(f"{path}: line {begins}: the row cannot be read as CSV: {error}") from error
+
+
+def _find_delimiter(text: str) -> str:
+    """What separates the names in the first line: the comma, unless only a semicolon or a tab is there."""
+    header = next(filter(str.strip, text.splitlines()), "")
+    if "," in header:
+        return ","
+    return max(",;\t", key=header.count)
 
 
 @contextmanager
@@ -109,13 +121,46 @@ def open_jsonl(path: Path) -> Source:
                 objects.append((line, _parse_object(text)))
             except (ValueError, RecursionError) as error:
                 broken.append(RowProblem(line, f"cannot be read as a JSON object: {error}"))
+    return _source_of_objects(path, "line", objects, broken)
+
+
+def _source_of_objects(
+    path: Path, unit: str, objects: Sequence[tuple[int, dict[str, object]]], broken: list[RowProblem]
+) -> Source:
     names = tuple(dict.fromkeys(name for _, row in objects for name in row))
 
     def read(wanted: Collection[str]) -> Rows:
         columns = {name: [row.get(name) for _, row in objects] for name in wanted}
         return Rows(lines=[line for line, _ in objects], columns=columns, broken=broken)
 
-    return Source(path=path, unit="line", names=names, read=read)
+    return Source(path=path, unit=unit, names=names, read=read)
+
+
+_ARRAY = "write an array of objects, one for each row: [{…}, {…}]"
+
+
+def open_json(path: Path) -> Source:
+    """Open a JSON array of objects, or JSON Lines under this extension. Raises ConfigError."""
+    text = read_text_file(path)
+    try:
+        content: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if text.lstrip().startswith("{"):
+            return open_jsonl(path)
+        raise ConfigError(f"{path}: cannot be read as JSON: {error}") from None
+    if isinstance(content, dict):
+        if "\n" not in text.strip():
+            return open_jsonl(path)
+        raise ConfigError(f"{path}: holds one object; {_ARRAY}")
+    if not isinstance(content, list):
+        raise ConfigError(f"{path}: holds {type(content).__name__}; {_ARRAY}")
+    objects = [(i, row) for i, row in enumerate(content, start=1) if isinstance(row, dict)]
+    broken = [
+        RowProblem(i, f"is {type(row).__name__}, not an object")
+        for i, row in enumerate(content, start=1)
+        if not isinstance(row, dict)
+    ]
+    return _source_of_objects(path, "row", objects, broken)
 
 
 def _parse_object(text: str) -> dict[str, object]:
@@ -176,4 +221,6 @@ FORMATS = {
     ".ndjson": open_jsonl,
     ".parquet": open_parquet,
     ".pq": open_parquet,
+    ".json": open_json,
+    ".tsv": open_csv,
 }

@@ -13,6 +13,7 @@ from bandit_router.errors import ConfigError
 from bandit_router.evaluation.datasets.dataset import Dataset
 from bandit_router.evaluation.datasets.prices import Price, require_prices
 from bandit_router.evaluation.datasets.results import Results, assemble_dataset, choose_models
+from bandit_router.evaluation.datasets.scales import check_scale
 from bandit_router.evaluation.datasets.source import Rows, Source, open_parquet, open_source
 from bandit_router.evaluation.datasets.values import (
     AMOUNT,
@@ -22,12 +23,15 @@ from bandit_router.evaluation.datasets.values import (
     Kind,
     Origin,
     format_id,
+    format_identity,
+    format_name,
     format_tasks,
     read_numbers,
+    read_prompts,
     read_texts,
 )
 from bandit_router.features import estimate_tokens
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, Scale
 
 _KINDS = {
     "quality": QUALITY,
@@ -41,14 +45,15 @@ _DEFAULT_COLUMNS = {name: name for name in ("query_id", "text", "model", "task",
 _DEFAULT_COLUMNS |= {"confidence": "response_confidence"}
 _REQUIRED = ("text", "model", "quality", "cost_usd")
 
-Scale = tuple[float, float]
+_SCALE_ADVICE = "give scale (--scale {low}:{high}), or whatever the worst and the best rating can be"
+SHARES = Scale(0.0, 1.0)
 
 
 def load_table(
     path: Path,
     *,
     columns: Mapping[str, str] | None = None,
-    scale: Scale = (0.0, 1.0),
+    scale: tuple[float, float] = SHARES,
     models: Sequence[str] | None = None,
     prices: Mapping[str, Price] | None = None,
     skip_bad: bool = False,
@@ -92,22 +97,33 @@ def read_table(
     source: Source,
     *,
     columns: Mapping[str, str] | None = None,
-    scale: Scale = (0.0, 1.0),
+    scale: tuple[float, float] = SHARES,
     models: Sequence[str] | None = None,
     prices: Mapping[str, Price] | None = None,
     skip_bad: bool = False,
+    need_costs: bool = True,
 ) -> Dataset:
-    """The table of an open file; otherwise as :func:`load_table`."""
-    names = _map_columns(source, columns or {}, priced=prices is not None)
+    """The table of an open file; otherwise as :func:`load_table`.
+
+    Without ``need_costs``, a file without costs or prices has NaN for them.
+    """
+    names = _map_columns(
+        source, columns or {}, priced=prices is not None, unpriced=prices is None and not need_costs
+    )
+    scale = Scale(*scale)
     kind = _quality_kind(scale)
     rows = source.read(sorted(set(names.values())))
+    rows.columns[names["model"]] = [format_name(model) for model in rows.columns[names["model"]]]
     models_of_file = {model for model in rows.columns[names["model"]] if isinstance(model, str) and model}
     chosen = choose_models(source.path, sorted(models_of_file), models)
     rows = _drop_models(rows, names["model"], models_of_file - set(chosen))
+    check_scale(source.path, names["quality"], rows.columns[names["quality"]], kind, _SCALE_ADVICE)
     results = _read_results(source, rows, names, _KINDS | {"quality": kind})
     numbers = dict(results.numbers)
-    numbers["quality"] = (numbers["quality"] - kind.low) / (kind.high - kind.low)
-    if "cost_usd" not in numbers:
+    numbers["quality"] = (numbers["quality"] - scale.low) / (scale.high - scale.low)
+    if "cost_usd" not in numbers and prices is None and not need_costs:
+        numbers["cost_usd"] = np.full(len(results.origins), np.nan)
+    elif "cost_usd" not in numbers:
         numbers["cost_usd"] = _price_results(results, require_prices(source.path, chosen, prices))
     return assemble_dataset(replace(results, numbers=numbers), chosen, skip_bad=skip_bad)
 
@@ -119,7 +135,9 @@ def _quality_kind(scale: Scale) -> Kind:
     return replace(QUALITY, low=low, high=high, booleans=(low, high) == (0.0, 1.0))
 
 
-def _map_columns(source: Source, columns: Mapping[str, str], *, priced: bool) -> dict[str, str]:
+def _map_columns(
+    source: Source, columns: Mapping[str, str], *, priced: bool, unpriced: bool
+) -> dict[str, str]:
     """Our column -> the file's, for those it has. Raises ConfigError when a required one is missing."""
     has = f"it has {', '.join(source.names) or 'none'}"
     for ours, theirs in columns.items():
@@ -131,7 +149,7 @@ def _map_columns(source: Source, columns: Mapping[str, str], *, priced: bool) ->
     names = {ours: name for ours, name in (_DEFAULT_COLUMNS | dict(columns)).items() if name in source.names}
     if priced and "cost_usd" in names:
         raise ConfigError(f"{source.path}: records costs in {names['cost_usd']}; leave prices (--prices) out")
-    required = [name for name in _REQUIRED if not (priced and name == "cost_usd")]
+    required = [name for name in _REQUIRED if not ((priced or unpriced) and name == "cost_usd")]
     if missing := [name for name in required if name not in names]:
         hint = "say with columns (--columns) what it is called"
         hint += ", or give prices (--prices)" if "cost_usd" in missing else ""
@@ -155,14 +173,19 @@ def _read_results(source: Source, rows: Rows, names: Mapping[str, str], kinds: M
     columns = {ours: rows.columns[theirs] for ours, theirs in names.items()}
     problems = list(rows.broken)
     origins = [Origin(line) for line in rows.lines]
-    identity = "query_id" if "query_id" in names else "text"
-    ids = [format_id(value) if identity == "query_id" else value for value in columns[identity]]
-    queries = read_texts(ids, origins, names[identity], problems)
-    origins = [Origin(line, query) for line, query in zip(rows.lines, queries, strict=True)]
+    if "query_id" in names:
+        ids = [format_id(value) for value in columns["query_id"]]
+        queries = read_texts(ids, origins, names["query_id"], problems)
+        origins = [Origin(line, query) for line, query in zip(rows.lines, queries, strict=True)]
+        texts = read_prompts(columns["text"], origins, names["text"], problems)
+    else:
+        texts = read_prompts(columns["text"], origins, names["text"], problems)
+        queries = [
+            None if text is None else format_identity(value)
+            for text, value in zip(texts, columns["text"], strict=True)
+        ]
+        origins = [Origin(line, query) for line, query in zip(rows.lines, queries, strict=True)]
     models = read_texts(columns["model"], origins, names["model"], problems)
-    texts = queries
-    if identity == "query_id":
-        texts = read_texts(columns["text"], origins, names["text"], problems)
     origins = [origin._replace(model=model) for origin, model in zip(origins, models, strict=True)]
     return Results(
         source=source,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bandit_router.evaluation.datasets.results import Results
+from bandit_router.evaluation.datasets.scales import check_scale
 from bandit_router.evaluation.datasets.source import Rows, Source
 from bandit_router.evaluation.datasets.values import (
     Kind,
@@ -15,7 +16,12 @@ from bandit_router.evaluation.datasets.values import (
     format_id,
     format_tasks,
     read_numbers,
+    read_prompts,
     read_texts,
+)
+
+_SCALE_ADVICE = (
+    "scale it to 0 to 1 first, or write one row per query and model and give scale (--scale {low}:{high})"
 )
 
 
@@ -50,10 +56,13 @@ def melt(source: Source, rows: Rows, layout: WideLayout) -> Results:
     queries = read_texts(ids, origins, layout.query_id or "id", problems)
     origins = [Origin(line, query) for line, query in zip(rows.lines, queries, strict=True)]
     plain = [layout.plain(value) for value in rows.columns[layout.text]]
-    texts = read_texts(plain, origins, layout.text, problems)
+    texts = read_prompts(plain, origins, layout.text, problems)
     tasks = None if layout.task is None else format_tasks(rows.columns[layout.task])
     models = list(next(iter(layout.numbers.values()))[1])
     origins_of = {model: [origin._replace(model=model) for origin in origins] for model in models}
+    kind, columns_of_quality = layout.numbers["quality"]
+    ratings = [value for column in columns_of_quality.values() for value in rows.columns[column]]
+    check_scale(source.path, ", ".join(columns_of_quality.values()), ratings, kind, _SCALE_ADVICE)
     numbers = {
         field: np.concatenate(
             [
