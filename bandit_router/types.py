@@ -111,6 +111,12 @@ class Arm:
     capabilities: frozenset[str] = frozenset()
     enabled: bool = True
 
+    @property
+    def label(self) -> str:
+        """Provider and model as people write them: "openai/gpt-4o", and no provider twice."""
+        has_provider = self.model.startswith(f"{self.provider}/")
+        return self.model if has_provider else f"{self.provider}/{self.model}"
+
     def expected_cost_usd(self, input_tokens: int) -> float:
         """USD for one call: prices per million tokens times tokens in and expected out."""
         return (

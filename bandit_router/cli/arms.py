@@ -48,7 +48,7 @@ def list_arms(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
     for arm, count, latencies in figures:
         cells = ("–" if latency is None else f"{latency:.3g}" for latency in latencies)
         enabled = "yes" if arm.enabled else "no"
-        table.add_row(arm.name, f"{arm.provider}/{arm.model}", enabled, str(count), *cells)
+        table.add_row(arm.name, arm.label, enabled, str(count), *cells)
     console.print(table)
 
 

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bandit_router.cli.connect import open_quiet_router
+from bandit_router.cli.connect import open_existing_store
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import console, print_json, print_line
-from bandit_router.router.explain import Alternative, Explanation
+from bandit_router.router.explain import Alternative, Explanation, explain_decision
+from bandit_router.validation import read_id
 
 
 def explain(
@@ -20,13 +21,13 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Explain why a decision chose its model, and show the alternatives."""
-    with open_quiet_router(config) as router:
-        explanation = router.explain(decision_id)
+    with open_existing_store(config) as store:
+        explanation = explain_decision(store, read_id(decision_id))
     if as_json:
         print_json(explanation.facts())
         return
     arm, decision = explanation.arm, explanation.decision
-    print_line(f"{arm.name} ({arm.provider}/{arm.model})", style="bold")
+    print_line(f"{arm.name} ({arm.label})", style="bold")
     print_line(f"{decision.reason}: {explanation.why}")
     console.print(_alternatives_table(explanation.alternatives))
     for line in _explanation_lines(explanation):

@@ -84,7 +84,7 @@ def _print_decision(decision: Decision, arm: Arm, as_json: bool) -> None:
     if as_json:
         print_json(build_route_answer(decision, arm))
         return
-    print_line(f"{arm.name} ({arm.provider}/{arm.model})", style="bold")
+    print_line(f"{arm.name} ({arm.label})", style="bold")
     print_line(f"decision {decision.id}, snapshot {decision.snapshot}, {decision.reason}")
     for name, p in zip(decision.eligible, decision.pmf, strict=True):
         print_line(f"  {p:7.2%} {name}")

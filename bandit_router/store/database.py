@@ -60,7 +60,7 @@ class Database:
         ``create`` makes a missing SQLite database; without it, for readers, the file must exist.
         Raises ConfigError, SchemaVersionError or StoreError.
         """
-        engine, clock = make_engine(url, timeouts), clock or Clock()
+        engine, clock = make_engine(url, timeouts, to_read=not create), clock or Clock()
         try:
             with translate_errors():
                 if not create:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from bandit_router.errors import ConfigError, DatabaseBusy, StoreError
 from bandit_router.store import postgresql_engine, sqlite_engine
+from bandit_router.store.sqlite_read_only import COPY, is_read_only, make_read_only_engine
 from bandit_router.store.timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,11 @@ _JSON: dict[str, Any] = {
 }
 
 
-def make_engine(url: str, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Engine:
-    """An engine for ``sqlite:///path`` or ``postgresql://…``. Raises ConfigError for anything else."""
+def make_engine(url: str, timeouts: Timeouts = DEFAULT_TIMEOUTS, *, to_read: bool = False) -> Engine:
+    """An engine for ``sqlite:///path`` or ``postgresql://…``. Raises ConfigError for anything else.
+
+    ``to_read`` is for those who do not write: they may open a SQLite file that cannot be written.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # ValueError: a port that is no number
@@ -53,9 +57,10 @@ def make_engine(url: str, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Engine:
             shown = hide_passwords(url)
             raise ConfigError(f"store.url: {shown!r} names no file for the log; use sqlite:///router.db")
         # The lock file and the log lie beside the real file, whatever links and the working directory say.
-        return sqlite_engine.make_sqlite_engine(
-            parsed.set(database=os.path.realpath(name)), timeouts, **_JSON
-        )
+        path = os.path.realpath(name)
+        if to_read and is_read_only(path):
+            return make_read_only_engine(path, **_JSON)
+        return sqlite_engine.make_sqlite_engine(parsed.set(database=path), timeouts, **_JSON)
     if backend == "postgresql":
         try:
             return postgresql_engine.make_postgresql_engine(parsed, timeouts, **_JSON)
@@ -80,8 +85,8 @@ def show_url(engine: Engine) -> str:
 
 def require_database(engine: Engine) -> None:
     """Raise StoreError when a SQLite file is missing: connecting would create it."""
-    path = engine.url.database or ""
-    if is_sqlite(engine) and not os.path.isfile(path):
+    path = engine.url.database
+    if path and is_sqlite(engine) and not os.path.isfile(path):
         raise StoreError(
             f"there is no database {path}; check the path, `bandit-router serve` creates a new one"
         )
@@ -129,8 +134,10 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
 
 
 def file_lock(engine: Engine) -> AbstractContextManager[None]:
-    """The lock that orders the writers of one SQLite file; does nothing on other databases."""
-    return sqlite_engine.hold_file_lock(engine) if is_sqlite(engine) else nullcontext()
+    """The lock that orders the writers of one SQLite file; does nothing where there is none to order."""
+    if not is_sqlite(engine) or engine.url.database is None:
+        return nullcontext()
+    return sqlite_engine.hold_file_lock(engine)
 
 
 @contextmanager
@@ -148,7 +155,7 @@ def to_store_error(error: BaseException) -> StoreError:
         return error
     if is_lock_timeout(error):
         return DatabaseBusy()
-    return StoreError(f"the database failed: {driver_error(error)}")
+    return StoreError(f"the database failed: {describe_driver_error(error)}")
 
 
 def is_lock_timeout(error: BaseException) -> bool:
@@ -160,6 +167,12 @@ def is_lock_timeout(error: BaseException) -> bool:
 def driver_error(error: BaseException) -> BaseException:
     """The driver's own error, without the statement and its parameters."""
     return getattr(error, "orig", None) or error
+
+
+def describe_driver_error(error: BaseException) -> str:
+    """The driver's text, and what to do about it where that is known."""
+    text = str(driver_error(error)).strip()
+    return f"{text}; {COPY}" if "readonly" in text or "read-only" in text else text
 
 
 def enable_wal(engine: Engine) -> None:

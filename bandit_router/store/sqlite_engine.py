@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -15,6 +16,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from bandit_router.errors import DatabaseBusy, DatabaseReplaced, StoreError
+from bandit_router.store.sqlite_read_only import COPY
 from bandit_router.store.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
@@ -94,7 +96,8 @@ def hold_file_lock(engine: Engine) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreError(f"the lock file {path} cannot be opened: {error.strerror}") from error
+        fix = f"; {COPY}" if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM) else ""
+        raise StoreError(f"the lock file {path} cannot be opened: {error.strerror}{fix}") from error
     try:
         _lock_within(descriptor, engine.get_execution_options()[_LOCK_TIMEOUT])
         yield
@@ -157,7 +160,8 @@ def enable_wal(engine: Engine) -> None:
         try:
             connection.cursor().execute("PRAGMA journal_mode = WAL")
         except sqlite3.Error as error:  # raised below SQLAlchemy, which would have wrapped it
-            raise StoreError(f"the database {engine.url.database} cannot be used: {error}") from error
+            fix = f"; {COPY}" if "readonly" in str(error) else ""
+            raise StoreError(f"the database {engine.url.database} cannot be used: {error}{fix}") from error
 
 
 def checkpoint_wal(engine: Engine) -> None:

@@ -42,6 +42,7 @@ def test_explain_prints_the_same_json_as_the_service(call: Run) -> None:
 
 
 def test_explain_of_an_unknown_decision_is_one_clear_error(call: Run) -> None:
+    call("route", "question")
     assert "no decision 'unknown'" in call("explain", "unknown").error
 
 
