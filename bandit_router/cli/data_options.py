@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from bandit_router.cli.option_values import parse_columns, parse_scale
+from bandit_router.cli.options import ColumnsOption, MissingOption, ScaleOption, SkipBadOption
 
 if TYPE_CHECKING:
     from bandit_router.evaluation.datasets import Dataset
@@ -20,21 +21,17 @@ if TYPE_CHECKING:
 class DataOptions:
     """How to read a file of labelled data; the fields are the options of the command line."""
 
-    columns: Annotated[
-        str | None, typer.Option(help="Names of our columns in the file: text=prompt,model=llm,…")
-    ] = None
-    scale: Annotated[
-        str | None, typer.Option(help="The worst and the best quality in the file: 1:5 for stars, -1:1.")
-    ] = None
+    columns: ColumnsOption = None
+    scale: ScaleOption = None
     models: Annotated[
         str | None, typer.Option(help="Models to choose from, separated by commas; all by default.")
     ] = None
     prices: Annotated[
         Path | None, typer.Option(help="A file of list prices, for data that records no costs.")
     ] = None
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", metavar="", help="Leave out queries with a bad row.")
-    ] = False
+    skip_bad: SkipBadOption = False
+
+    allow_missing: MissingOption = False
 
     def load(self, data: str, *, need_costs: bool = True) -> Dataset:
         """The data with these options. Without ``need_costs``, costs that are not recorded are NaN."""
@@ -48,6 +45,7 @@ class DataOptions:
             prices=None if self.prices is None else load_prices(self.prices),
             skip_bad=self.skip_bad,
             need_costs=need_costs,
+            allow_missing=self.allow_missing,
         )
 
 

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from bandit_router.evaluation.logs.screen import LeftOut
     from bandit_router.evaluation.replay import ReplayResult
 
+_NO_PROPENSITIES = (
+    "the log has no propensities: dm predicts what each model would have earned from what is known of a "
+    "query, and is wrong where choices went by something else"
+)
 _NOTHING_TO_REPLAY = (
     "--replay: none of the policies learns, so nothing is replayed; add one, such as -p thompson"
 )
@@ -83,8 +87,14 @@ def evaluate(
     replayed: dict[str, list[ReplayResult]] = {}
     replay_error: RouterError | None = None
     with workers(jobs, cluster), open_log(log, router) as opened:
+        if replay and opened.propensities != "logged":
+            raise InvalidInput(
+                "replay", "needs the whole PMF of every choice", "leave --replay out: the log has none"
+            )
         pieces = opened.pieces if classifier is None else _classified_pieces(opened, classifier)
         estimator = estimator or default_estimator(opened)
+        if opened.propensities == "unknown":
+            print_warning(_NO_PROPENSITIES)
         prior = opened.statistics() if learners else None
         with progress_bar("evaluating", evaluation.PASSES * len(pieces), quiet=as_json) as step:
             result = evaluation.evaluate(
@@ -95,6 +105,7 @@ def evaluate(
                 prior=prior,
                 headline=estimator,
                 cost_weight=cost_weight,
+                propensities=opened.propensities,
                 progress=step,
             )
         left_out = opened.left_out
@@ -132,6 +143,8 @@ def evaluate(
 
 def default_estimator(log: Log) -> str:
     """The estimator whose intervals fit the log: rows of a policy that learned are not independent."""
+    if log.propensities == "unknown":
+        return "dm"
     for spec in log.info.get("policies", ()):
         try:
             if parse_policy(spec).learns:

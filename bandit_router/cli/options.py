@@ -23,6 +23,19 @@ LogOption = Annotated[
     str | None, typer.Option(help="Logged decisions: a database URL, or a folder that `export` wrote.")
 ]
 RouterOption = Annotated[str, typer.Option(help="Name of the router, if the database has several.")]
+ColumnsOption = Annotated[
+    str | None, typer.Option(help="Names of our columns in the file: text=prompt,model=llm,…")
+]
+ScaleOption = Annotated[
+    str | None, typer.Option(help="The worst and the best quality in the file: 1:5 for stars, -1:1.")
+]
+SkipBadOption = Annotated[
+    bool, typer.Option("--skip-bad", metavar="", help="Leave out queries with a bad row.")
+]
+MissingOption = Annotated[
+    bool,
+    typer.Option("--allow-missing", metavar="", help="Use queries that some models have no result for."),
+]
 PolicyOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -95,10 +95,9 @@ def simulate(
             raise InvalidInput(f"policy {name}", "needs a classifier", "give --classifier FILE")
     with workers(jobs, cluster):
         dataset = loading.load(data, need_costs=not (cost_weight == 0.0 and goal is None))
-        dataset = dataset.with_unknown_costs_free()
         check_named_arms(policies, dataset.models)
         plan = simulation.Plan(
-            stream=_make_stream(dataset, classifier, quiet=as_json),
+            stream=_make_stream(dataset.with_unknown_costs_free(), classifier, quiet=as_json),
             cost_weight=_cost_weight_of_trade(dataset, trade) if cost_weight is None else cost_weight,
             seeds=seeds,
             queries=queries,
@@ -149,7 +148,9 @@ def _make_goal(usd_per_request: float | None, mean_quality: float | None) -> Goa
 
 def _cost_weight_of_trade(dataset: Dataset, trade: float) -> float:
     """λ = trade / mean cost of the dearest model, 1/USD; 0 when nothing costs anything."""
-    dearest = float(dataset.cost_usd.mean(axis=0).max())
+    import numpy as np
+
+    dearest = float(np.nanmean(dataset.cost_usd, axis=0).max())
     weight = trade / dearest if dearest > 0.0 else 0.0
     if weight > LARGEST_WEIGHT:
         problem = f"is {trade:g}, which makes the cost weight {weight:g}"

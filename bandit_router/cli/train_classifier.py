@@ -143,6 +143,12 @@ def _examples_of_log(log: str, router: str, pair: ModelPair, low: float) -> Trai
 
     source = hide_passwords(log) if "://" in log else log
     with open_log(log, router) as opened:
+        if opened.propensities == "unknown":
+            raise InvalidInput(
+                "log",
+                "does not know the probability of its choices, so who was asked what cannot be made up for",
+                "train from labels (--data), or import a log with propensities",
+            )
         return examples_of_log(
             opened.pieces, opened.arms, pair, schema_id=opened.info["schema_id"], source=source, low=low
         )

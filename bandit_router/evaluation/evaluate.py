@@ -17,11 +17,17 @@ from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.answers import BLOCKS, Answer, Evaluation, Question
 from bandit_router.evaluation.baselines import BySet, make_baseline_questions
 from bandit_router.evaluation.block import OUTCOMES, BlockSource, TargetBlock
-from bandit_router.evaluation.diagnostics import NEEDS, DiagnosticSums, collect_diagnostics, diagnose
+from bandit_router.evaluation.diagnostics import (
+    NEEDS,
+    Diagnostics,
+    DiagnosticSums,
+    collect_diagnostics,
+    diagnose,
+)
 from bandit_router.evaluation.estimators import ESTIMATORS, Estimate, Estimator, EstimatorInputs, prepare
 from bandit_router.evaluation.estimators.inputs import Grouping, LogSums, Nuisance
 from bandit_router.evaluation.estimators.sums import Largest
-from bandit_router.evaluation.gate import refuse_estimates
+from bandit_router.evaluation.gate import Refusal, refuse_estimates, refuse_without_propensities
 from bandit_router.evaluation.parallel import sum_pieces
 from bandit_router.evaluation.targets import (
     FoldStatistics,
@@ -53,12 +59,14 @@ def evaluate(
     estimators: Sequence[str] = tuple(ESTIMATORS),
     headline: str = "dr",
     cost_weight: float | None = None,
+    propensities: str = "logged",
     progress: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
     """Evaluate policies on a log of ``rows`` rows, beside the logged policy, fixed models and baselines.
 
     ``prior`` has the router's arms and their priors, which learning policies start from; None when
-    there are none. ``cost_weight`` replaces the logged one, 1/USD. The query-blind baselines match the costs
+    there are none. ``cost_weight`` replaces the logged one, 1/USD. ``propensities`` are those of
+    :attr:`Log.propensities`. The query-blind baselines match the costs
     that the estimator ``headline`` gives. :func:`bandit_router.evaluation.parallel.workers` spreads the work.
 
     Raises InvalidInput for an empty log, or a learning policy without a prior.
@@ -82,6 +90,9 @@ def evaluate(
         held_out=first.folds.held_out() if first.folds else None,
         rows=rows,
         cost_weights=_CostWeights(cost_weight, shared),
+        refuse=refuse_estimates
+        if propensities == "logged"
+        else partial(refuse_without_propensities, propensities=propensities),
         progress=progress,
     )
     questions = [
@@ -242,6 +253,7 @@ def _answer_questions(
     held_out: tuple[Posterior, ...] | None,
     rows: int,
     cost_weights: _CostWeights,
+    refuse: Callable[[Diagnostics], list[Refusal]],
     progress: Callable[[int], None],
 ) -> tuple[list[Answer], dict[str, BySet]]:
     task = partial(_run_target_pass, questions, estimators, nuisance, held_out, rows, cost_weights)
@@ -258,7 +270,7 @@ def _answer_questions(
                     for name, each in estimators.items()
                 },
                 diagnostics=diagnostics,
-                refusals=refuse_estimates(diagnostics),
+                refusals=refuse(diagnostics),
                 shares=sums.shares / np.maximum(sums.shares.sum(axis=1, keepdims=True), 1.0),
             )
         )

@@ -30,6 +30,12 @@ MODEL_BIAS_Z = 3.0
 
 _TINY = 1e-9
 
+_NO_PROPENSITIES = (
+    "the log does not know the probability of its choices, so that no weight can make up for how it chose"
+)
+_NO_PMF = "the log knows the probability of its choices alone, and not of the other arms"
+_LOG_THEM = "use dm, which trusts the reward model and whatever it does not see, or log with propensities"
+
 WEIGHTED = tuple(name for name in ESTIMATORS if name != "stabilised-dr")
 """The estimators judged by plain weights; the stabilised one is judged by its own effective rows."""
 
@@ -62,6 +68,26 @@ def refuse_estimates(diagnostics: Diagnostics, *, assumes_uniform: bool = False)
     for outcome, evidence in diagnostics.outcomes.items():
         refusals += _refuse_outcome(diagnostics, outcome, evidence)
     return refusals
+
+
+def refuse_without_propensities(diagnostics: Diagnostics, propensities: str) -> list[Refusal]:
+    """The refusals of an imported log, whose ``propensities`` are those of the actions, or unknown.
+
+    Without any, weights mean nothing: only the reward model is left, which no weighted residual can judge.
+    """
+    if propensities == "unknown":
+        refusals = [
+            refusal
+            for refusal in refuse_estimates(diagnostics)
+            if refusal.code in ("no-feedback", "no-support")
+        ]
+        but_dm = tuple(name for name in ESTIMATORS if name != "dm")
+        return [Refusal("no-propensities", _NO_PROPENSITIES, _LOG_THEM, estimators=but_dm), *refusals]
+    refusals = [
+        r for r in refuse_estimates(diagnostics) if r.code not in ("pmf-misfit", "propensity-mismatch")
+    ]
+    whole = Refusal("no-pmf", _NO_PMF, "use dr or snips, or log every arm's", estimators=("stabilised-dr",))
+    return [whole, *refusals]
 
 
 def _refuse_log(d: Diagnostics) -> Iterator[Refusal]:

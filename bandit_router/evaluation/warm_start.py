@@ -26,9 +26,9 @@ _REWARD, _COST = OUTCOMES.index("reward"), OUTCOMES.index("cost_usd")
 def evidence_from_dataset(
     dataset: Dataset, arms: Sequence[Arm], pipeline: Pipeline, names: Mapping[str, str] | None = None
 ) -> WarmStartEvidence:
-    """Evidence of queries that every model answered. ``names`` maps the dataset's models to arms.
+    """Evidence of labelled queries; a model counts those it has a result of.
 
-    Raises InvalidInput when no model is an arm.
+    ``names`` maps the dataset's models to arms. Raises InvalidInput when no model is an arm.
     """
     names = {model: (names or {}).get(model, model) for model in dataset.models}
     by_name = {arm.name: arm for arm in arms}

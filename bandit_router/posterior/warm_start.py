@@ -100,20 +100,21 @@ def evidence_from_labels(
     root: FloatArray,
     source: str,
 ) -> WarmStartEvidence:
-    """Evidence from n queries that every arm answered: x (n, d), rewards (n, K), cost roots (n, K).
+    """Evidence from n labelled queries: x (n, d), rewards (n, K), cost roots (n, K).
 
-    A NaN root is unknown. Answers to one query are good or bad together, which cancels when arms are
-    compared, so a row is worth 1/(1 − ρ) rows of a log, where ρ is the mean covariance of arms over their
-    mean variance.
+    A NaN reward or root is unknown. Answers to one query are good or bad together, which cancels when arms
+    are compared, so a row is worth 1/(1 − ρ) rows of a log, where ρ is the mean covariance of arms over
+    their mean variance.
     """
-    known = ~np.isnan(root)
+    known, rated = ~np.isnan(root), ~np.isnan(reward)
+    answered_by_all = rated.all(axis=1)
     return WarmStartEvidence(
         arms=tuple(arms),
         schema_id=schema_id,
-        rewards=_sum_known(x, reward, np.ones_like(known)),
+        rewards=_sum_known(x, np.where(rated, reward, 0.0), rated),
         costs=_sum_known(x, np.where(known, root, 0.0), known),
-        queries=float(len(x)),
-        worth=1.0 / (1.0 - _estimate_shared_variance(reward)),
+        queries=float(np.count_nonzero(rated.any(axis=1))),
+        worth=1.0 / (1.0 - _estimate_shared_variance(reward[answered_by_all])),
         source=source,
     )
 

@@ -153,6 +153,7 @@ class AsyncRouter:
     chain = _in_thread(Router.chain)
     learn = _in_thread(Router.learn)
     rebuild = _in_thread(Router.rebuild)
+    delete_damaged_snapshots = _in_thread(Router.delete_damaged_snapshots)
     warm_start = _in_thread(Router.warm_start)
     verify = _in_thread(Router.verify)
     decision = _in_thread(Router.decision)

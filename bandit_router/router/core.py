@@ -30,6 +30,7 @@ from bandit_router.router.request import make_request
 from bandit_router.routing.decide import Request
 from bandit_router.settings import Settings, load_settings
 from bandit_router.store.learner_transaction import LearnerTransaction
+from bandit_router.store.snapshots import Head
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.store.writer import Done, Writer
 from bandit_router.types import Arm, DecisionId, Number
@@ -266,12 +267,16 @@ class RouterCore:
             head = self._store.head()
             if head is None:
                 return
-            if head.settings_id != self._learner.settings_id:
-                self._learner = follow_settings(self._store, self._learner, self.settings)
-                self._drift_watch = DriftWatch(self._learner, resets=self._drift_watch.resets)
+            self._follow_settings(head)
             self._published = refresh_published_model(
                 self._store, self._published, head, cascades=self.settings.cascade.enabled
             )
+
+    def _follow_settings(self, head: Head | None) -> None:
+        """Learn by the settings in force, if another worker has changed them."""
+        if head is not None and head.settings_id != self._learner.settings_id:
+            self._learner = follow_settings(self._store, self._learner, self.settings)
+            self._drift_watch = DriftWatch(self._learner, resets=self._drift_watch.resets)
 
     @contextmanager
     def _learner_transaction(self) -> Iterator[LearnerTransaction]:

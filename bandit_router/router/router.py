@@ -129,16 +129,16 @@ class Router(RouterCore):
         return self._learn(wait=True)
 
     def rebuild(self) -> int:
-        """Rebuild the posterior from nothing but the log; how many rewards it counts.
-
-        Older snapshots that are damaged are deleted: nothing can be read from them any more.
-        """
-        self.refresh()  # the learner may have to follow other settings
+        """Rebuild the posterior from nothing but the log; how many rewards it counts."""
+        self._follow_settings(self._store.head())
         self._repair_stamps_ahead()
         counted = self._learner.rebuild()
-        self._learner.delete_damaged_snapshots()
         self.refresh()
         return counted
+
+    def delete_damaged_snapshots(self) -> None:
+        """Delete every snapshot that cannot be read; reads all that are kept."""
+        self._learner.delete_damaged_snapshots()
 
     def warm_start(self, evidence: WarmStartEvidence | None, *, trust: float | None = None) -> int:
         """Learn on top of evidence from elsewhere, replacing any before; None takes it away.

@@ -28,6 +28,7 @@ def load_dataset(
     prices: Mapping[str, Price] | None = None,
     skip_bad: bool = False,
     need_costs: bool = True,
+    allow_missing: bool = False,
 ) -> Dataset:
     """Load ``paretobandit``, or the file or folder at a path, in the format its columns show.
 
@@ -36,7 +37,7 @@ def load_dataset(
     The options are those of ``load_table``; without ``need_costs``, costs that are neither recorded nor
     priced are NaN. Raises ConfigError for unreadable data, and for an option that would do nothing.
     """
-    tables = {"columns": columns, "scale": scale}
+    tables = {"columns": columns, "scale": scale, "allow_missing": allow_missing or None}
     if spec == PARETOBANDIT:
         _require_unused("paretobandit", **tables, prices=prices)
         return _select_models(load_paretobandit(), models)
@@ -57,6 +58,7 @@ def load_dataset(
             prices=prices,
             skip_bad=skip_bad,
             need_costs=need_costs,
+            allow_missing=allow_missing,
         )
     if any(name.endswith(COST_SUFFIX) for name in names):
         _require_unused("RouterBench's format", **tables, prices=prices)

@@ -46,16 +46,22 @@ def choose_models(path: Path, available: Sequence[str], models: Sequence[str] | 
     return tuple(models)
 
 
-def assemble_dataset(results: Results, models: Sequence[str], *, skip_bad: bool) -> Dataset:
+def assemble_dataset(
+    results: Results, models: Sequence[str], *, skip_bad: bool, allow_missing: bool = False
+) -> Dataset:
     """Assemble results into matrices: queries by first appearance, models as given.
 
-    Every query needs one result of every model and one text. Otherwise raises ConfigError; or, when
-    ``skip_bad``, leaves the query out and logs that.
+    Every query needs one text, and one result of every model unless ``allow_missing``. Otherwise raises
+    ConfigError; or, when ``skip_bad``, leaves the query out and logs that.
     """
     path, unit = results.source.path, results.source.unit
     rows = {query: i for i, query in enumerate(dict.fromkeys(o.query for o in results.origins if o.query))}
     columns = {model: j for j, model in enumerate(models)}
-    problems = [*results.problems, *_find_contradictions(results), *_find_miscounts(results, rows, columns)]
+    problems = [
+        *results.problems,
+        *_find_contradictions(results),
+        *_find_miscounts(results, rows, columns, allow_missing),
+    ]
     if not rows and not problems:
         raise ConfigError(f"{path}: has no rows")
     if not skip_bad:
@@ -129,7 +135,7 @@ def _mean_known(tokens: FloatArray) -> FloatArray:
 
 
 def _find_miscounts(
-    results: Results, rows: Mapping[str, int], columns: Mapping[str, int]
+    results: Results, rows: Mapping[str, int], columns: Mapping[str, int], allow_missing: bool
 ) -> Iterator[RowProblem]:
     """Queries with no result, or more than one, of some model; named by where they first appear."""
     lines: dict[tuple[int, int], list[int]] = {}
@@ -143,9 +149,10 @@ def _find_miscounts(
     for query, row in rows.items():
         for model, column in columns.items():
             at = lines.get((row, column), [])
-            if len(at) != 1:
+            if len(at) > 1 or not (at or allow_missing):
                 several = f"{len(at)} results ({results.source.unit}s {', '.join(map(str, at[:3]))})"
-                message = f"query {quote(query)} has {several if at else 'no result'} for {model!r}"
+                advice = "" if at else " (use what is there with allow_missing (--allow-missing))"
+                message = f"query {quote(query)} has {several if at else 'no result'} for {model!r}{advice}"
                 yield RowProblem(at[-1] if at else first[row], message, query)
                 break
 

@@ -45,7 +45,7 @@ _DEFAULT_COLUMNS = {name: name for name in ("query_id", "text", "model", "task",
 _DEFAULT_COLUMNS |= {"confidence": "response_confidence"}
 _REQUIRED = ("text", "model", "quality", "cost_usd")
 
-_SCALE_ADVICE = "give scale (--scale {low}:{high}), or whatever the worst and the best rating can be"
+SCALE_ADVICE = "give scale (--scale {low}:{high}), or whatever the worst and the best rating can be"
 SHARES = Scale(0.0, 1.0)
 
 
@@ -102,22 +102,24 @@ def read_table(
     prices: Mapping[str, Price] | None = None,
     skip_bad: bool = False,
     need_costs: bool = True,
+    allow_missing: bool = False,
 ) -> Dataset:
     """The table of an open file; otherwise as :func:`load_table`.
 
-    Without ``need_costs``, a file without costs or prices has NaN for them.
+    Without ``need_costs``, a file without costs or prices has NaN for them. With ``allow_missing``, a query
+    may lack the results of some models, which are NaN.
     """
     names = _map_columns(
         source, columns or {}, priced=prices is not None, unpriced=prices is None and not need_costs
     )
     scale = Scale(*scale)
-    kind = _quality_kind(scale)
+    kind = quality_kind(scale)
     rows = source.read(sorted(set(names.values())))
     rows.columns[names["model"]] = [format_name(model) for model in rows.columns[names["model"]]]
     models_of_file = {model for model in rows.columns[names["model"]] if isinstance(model, str) and model}
     chosen = choose_models(source.path, sorted(models_of_file), models)
     rows = _drop_models(rows, names["model"], models_of_file - set(chosen))
-    check_scale(source.path, names["quality"], rows.columns[names["quality"]], kind, _SCALE_ADVICE)
+    check_scale(source.path, names["quality"], rows.columns[names["quality"]], kind, SCALE_ADVICE)
     results = _read_results(source, rows, names, _KINDS | {"quality": kind})
     numbers = dict(results.numbers)
     numbers["quality"] = (numbers["quality"] - scale.low) / (scale.high - scale.low)
@@ -125,10 +127,13 @@ def read_table(
         numbers["cost_usd"] = np.full(len(results.origins), np.nan)
     elif "cost_usd" not in numbers:
         numbers["cost_usd"] = _price_results(results, require_prices(source.path, chosen, prices))
-    return assemble_dataset(replace(results, numbers=numbers), chosen, skip_bad=skip_bad)
+    return assemble_dataset(
+        replace(results, numbers=numbers), chosen, skip_bad=skip_bad, allow_missing=allow_missing
+    )
 
 
-def _quality_kind(scale: Scale) -> Kind:
+def quality_kind(scale: Scale) -> Kind:
+    """The numbers that ratings on a scale may be. Raises ConfigError for a scale that is none."""
     low, high = scale
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ConfigError(f"scale: {low:g} to {high:g} is no range; give the lowest and highest quality")

@@ -59,6 +59,11 @@ class Log:
     left_out: Mapping[str, LeftOut]
     info: Mapping[str, Any]
 
+    @property
+    def propensities(self) -> str:
+        """What the log knows of the probabilities of its choices: "logged", "action" or "unknown"."""
+        return str(self.info.get("propensities", "logged"))
+
     def statistics(self) -> SufficientStatistics:
         """The newest statistics of rewards at the time of the export. Raises ConfigError without them."""
         try:

@@ -140,13 +140,15 @@ def write_log(
     statistics: SufficientStatistics | None = None,
     reward_weights: Mapping[str, float] | None = None,
     router: str = "default",
+    propensities: str = "logged",
     rows_per_group: int = ROWS_PER_GROUP,
     rows_per_file: int = ROWS_PER_FILE,
 ) -> ExportSummary:
     """Write blocks of policy rows, which follow each other in time, as a log.
 
     Reading gives the same rows, except that ``fold`` follows from ``ids`` (a sequence for each block, by
-    default :func:`~bandit_router.evaluation.logs.tables.make_ids`) and ``order`` from time. Raises
+    default :func:`~bandit_router.evaluation.logs.tables.make_ids`) and ``order`` from time. ``propensities``
+    says which the log knows: "logged" ones of all arms, those of each "action" alone, or "unknown". Raises
     InvalidInput when the blocks differ in arms or dimension, and for the folder as :func:`export_log`.
     """
     summary, shapes = ExportSummary(), set[tuple[tuple[str, ...], int]]()
@@ -165,6 +167,7 @@ def write_log(
         ((arms, dim),) = shapes or {((), 0)}
         weights = dict(reward_weights or {"quality": 1.0})
         identity = {"router": router, "schema_id": schema_id, "dim": dim, "arms": list(arms)}
+        identity["propensities"] = propensities
         _write_info(scratch, summary, statistics, **identity, reward_weights=weights, snapshot=1)
     return summary
 

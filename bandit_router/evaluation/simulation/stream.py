@@ -75,20 +75,22 @@ def make_stream(
 ) -> Stream:
     """The dataset as a stream, in its own order, with contexts x (n, d) and signals, if any.
 
-    The list cost of an arm is its mean cost, as its owner would read it off last month's bill.
+    An arm without a result is not eligible there. The list cost of an arm is its mean cost, as its owner
+    would read it off last month's bill.
     """
     x = np.asarray(contexts)
     if len(x) != len(dataset.queries):
         raise InvalidInput("x", f"has {len(x)} rows", f"give one for each of {len(dataset.queries)} queries")
-    shape = dataset.cost_usd.shape
+    answered = ~np.isnan(dataset.quality)
+    mean_cost = np.where(answered, dataset.cost_usd, 0.0).sum(axis=0) / np.maximum(answered.sum(axis=0), 1)
     return Stream(
         name=dataset.name,
         arms=dataset.models,
         x=x,
-        quality=dataset.quality,
-        cost_usd=dataset.cost_usd,
-        expected_cost_usd=np.broadcast_to(dataset.cost_usd.mean(axis=0), shape),
-        eligible=np.ones(shape, dtype=np.bool_),
+        quality=np.where(answered, dataset.quality, 0.0),
+        cost_usd=np.where(answered, dataset.cost_usd, 0.0),
+        expected_cost_usd=np.broadcast_to(mean_cost, answered.shape),
+        eligible=answered,
         signals=tuple(signals),
         latency_s=dataset.latency_s,
     )

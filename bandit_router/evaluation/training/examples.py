@@ -91,15 +91,18 @@ def examples_of_dataset(
 ) -> TrainingExamples:
     """Training examples of every query of a dataset, with contexts x (n, d). Raises InvalidInput."""
     columns = pair.columns(dataset.models)
+    quality = dataset.quality[:, columns]
+    both = ~np.isnan(quality).any(axis=1)  # both, since the two are compared on the same queries
     return TrainingExamples(
         pair=pair,
         schema_id=schema_id,
-        source=f"{dataset.name}: {len(x)} queries",
+        source=f"{dataset.name}: {both.sum()} queries",
         low=low,
-        x=x,
-        quality=dataset.quality[:, columns],
-        weight=np.ones((len(x), 2)),
-        cost_usd=dataset.cost_usd[:, columns],
+        x=x[both],
+        quality=quality[both],
+        weight=np.ones((both.sum(), 2)),
+        cost_usd=dataset.cost_usd[:, columns][both],
+        left_out={"not answered by both models": int((~both).sum())} if not both.all() else {},
     )
 
 
