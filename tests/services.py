@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,9 @@ _RUNNING = re.compile(r"Uvicorn running on (http://\S+)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A running service: where it listens, what it runs on, and what it has written to its log."""
+    """A running service: its process, where it listens, what it runs on, what it has written to its log."""
 
+    process: subprocess.Popen[bytes]
     url: str
     config: Path
     log_path: Path
@@ -80,16 +81,20 @@ def clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def serving(config: Path, *options: str) -> Iterator[Service]:
-    """`bandit-router serve` on a free port, ready when the block starts and gone after it."""
-    command = [sys.executable, "-m", "bandit_router.cli", "serve", "--config", str(config), "--port", "0"]
+def serving(config: Path, *options: str, module: Sequence[str] = ("bandit_router.cli",)) -> Iterator[Service]:
+    """`bandit-router serve` on a free port, ready when the block starts and gone after it.
+
+    ``module`` runs the command line; its first item is the module's name, the others are its arguments.
+    """
+    command = [sys.executable, "-m", *module, "serve", "--config", str(config), "--port", "0"]
     log_path = config.with_name("service.log")
     with (
         log_path.open("wb") as log,
         subprocess.Popen([*command, *options], env=clean_environment(), stdout=log, stderr=log) as process,
     ):
         try:
-            yield Service(url=_ready_url(process, log_path), config=config, log_path=log_path)
+            url = _ready_url(process, log_path)
+            yield Service(process=process, url=url, config=config, log_path=log_path)
         finally:
             process.terminate()
             try:

@@ -9,6 +9,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -77,15 +78,28 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What callers were told, read back: decisions by id, the stage of feedback of each, refusals."""
+    """What callers asked and were told, read back.
+
+    Decisions by id, the stage of feedback of each, the context of every idempotency key and the decisions
+    that it was answered with, refusals.
+    """
 
     decisions: dict[str, dict[str, Any]]
     stages: dict[str, int]
+    asked: dict[str, list[float]]
+    answered: dict[str, set[str]]
     refusals: int
+
+    def unanswered(self) -> dict[str, list[float]]:
+        """The contexts of the keys that got no answer: what was asked may or may not have been done."""
+        return {key: x for key, x in self.asked.items() if key not in self.answered}
 
 
 class Acknowledgements:
-    """A file that outlives a killed process: one line for every answer, written after it was given."""
+    """A file that outlives a killed process: a line for every answer, written after it was given.
+
+    A line for every request with a key as well, written before it is sent.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,57 +108,79 @@ class Acknowledgements:
     def note(self, kind: str, *content: Any) -> None:
         os.write(self._descriptor, json.dumps([kind, *content]).encode() + b"\n")
 
-    def count(self) -> int:
-        """How many lines there are."""
-        return self.path.read_bytes().count(b"\n")
-
     def wait_for(self, more: int, *, refused: bool = False) -> None:
         """Wait until callers were given that many more answers, or were refused that many more times."""
-        what = "callers were refused" if refused else "callers were answered"
-        target = self._answers(refused) + more
-        eventually(lambda: self._answers(refused) >= target, what)
+        kinds = ("refused",) if refused else ("decision", "feedback")
+        target = self._count(*kinds) + more
+        eventually(lambda: self._count(*kinds) >= target, f"{more} more answers: {' or '.join(kinds)}")
 
-    def _answers(self, refused: bool) -> int:
-        refusals = self.path.read_bytes().count(b'["refused"')
-        return refusals if refused else self.count() - refusals
+    def count(self) -> int:
+        """How many answers there are."""
+        return self._count("decision", "feedback")
+
+    def _count(self, *kinds: str) -> int:
+        content = self.path.read_bytes()
+        return sum(content.count(f'["{kind}"'.encode()) for kind in kinds)
 
     def read(self) -> Told:
-        decisions, stages, refusals = {}, {}, 0
+        told = Told({}, {}, {}, {}, self._count("refused"))
         for line in self.path.read_bytes().split(b"\n")[:-1]:
             kind, *content = json.loads(line)
             if kind == "decision":
-                decisions[content[0]["id"]] = content[0]
+                decision, *keys = content
+                told.decisions[decision["id"]] = decision
+                for key in keys:
+                    told.answered.setdefault(key, set()).add(decision["id"])
             elif kind == "feedback":
-                stages[content[0]] = content[1]
-            else:
-                refusals += 1
-        return Told(decisions, stages, refusals)
+                told.stages[content[0]] = content[1]
+            elif kind == "asked":
+                told.asked[content[0]] = content[1]
+        return told
 
     def close(self) -> None:
         os.close(self._descriptor)
 
 
-Route = Callable[[list[float]], dict[str, Any]]
+class ConnectionLost(StoreError):
+    """The service hung up before it answered."""
+
+
+class _Stopped(Exception):
+    """The conversation is over."""
+
+
+Route = Callable[[list[float], str], dict[str, Any]]
+"""Routes a context with an idempotency key."""
+
 Say = Callable[[str, float | None], object]
 
 
 def converse(route: Route, say: Say, told: Acknowledgements, seed: int, stop: threading.Event) -> None:
     """One caller: routes, says how it went, sometimes revises; notes each answer it was given.
 
-    A StoreError is an answer, too. Whatever else is raised ends the conversation.
+    A StoreError is an answer, too, and has it ask again. Whatever else is raised ends the conversation.
     """
     rng = random.Random(seed)
     ids: list[str] = []
-    while not stop.is_set():
-        try:
-            decision = route(context(rng))
-            told.note("decision", decision)
+
+    def insist(call: Callable[..., Any], *arguments: Any) -> Any:
+        while not stop.is_set():
+            try:
+                return call(*arguments)
+            except StoreError as error:
+                told.note("dropped" if isinstance(error, ConnectionLost) else "refused", str(error))
+        raise _Stopped
+
+    with suppress(_Stopped):
+        while True:
+            x, key = context(rng), f"{seed}-{rng.getrandbits(64):x}"
+            told.note("asked", key, x)
+            decision = insist(route, x, key)
+            told.note("decision", decision, key)
             ids.append(decision["id"])
-            say(ids[-1], quality(ids[-1], 1))
+            insist(say, ids[-1], quality(ids[-1], 1))
             told.note("feedback", ids[-1], 1)
             if rng.random() < 0.2:
                 revised = ids.pop(rng.randrange(len(ids)))
-                say(revised, quality(revised, 2))
+                insist(say, revised, quality(revised, 2))
                 told.note("feedback", revised, 2)
-        except StoreError as error:
-            told.note("refused", str(error))

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,8 +36,8 @@ class Client:
         for connection in self._connections:
             connection.close()
 
-    def route(self, x: list[float], **options: Any) -> dict[str, Any]:
-        answer = self._call("POST", "/v1/route", {"features": x, **options})
+    def route(self, x: list[float], key: str | None = None, **options: Any) -> dict[str, Any]:
+        answer = self._call("POST", "/v1/route", {"features": x, **options}, key)
         kept = ("arm", "propensity", "snapshot", "policy", "expected_quality", "expected_cost_usd")
         return {"id": answer["decision_id"], **{name: answer[name] for name in kept}}
 
@@ -54,17 +54,25 @@ class Client:
     def counts(self) -> dict[str, int]:
         return {arm["name"]: arm["rewards_counted"] for arm in self._call("GET", "/v1/arms")}
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
+    ) -> Any:
         connection = self._idle.get()
         try:
-            return _ask(connection, method, path, None if body is None else json.dumps(body))
+            return _ask(connection, method, path, None if body is None else json.dumps(body), key)
+        except (OSError, HTTPException):
+            connection.close()  # the next call opens it again
+            raise
         finally:
             self._idle.put(connection)
 
 
-def _ask(connection: HTTPConnection, method: str, path: str, content: str | None = None) -> Any:
+def _ask(
+    connection: HTTPConnection, method: str, path: str, content: str | None = None, key: str | None = None
+) -> Any:
     """The answer; StoreError for 503, as the library says it."""
-    connection.request(method, path, content, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"} | ({} if key is None else {"Idempotency-Key": key})
+    connection.request(method, path, content, headers)
     with connection.getresponse() as response:
         answer = json.loads(response.read())
     if response.status == 503:
@@ -104,6 +112,5 @@ def all_ready(service: Service, count: int) -> None:
 
 def kill(service: Service) -> None:
     """SIGKILL to the service and all its workers."""
-    parents = re.findall(r"Started parent process \[(\d+)\]", service.log)
-    for one in (*map(int, parents), *workers(service)):
+    for one in (service.process.pid, *workers(service)):
         os.kill(one, signal.SIGKILL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.client import HTTPException
@@ -13,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bandit_router.settings import load_settings
 from tests.durability.checks import check_nothing_lost
 from tests.durability.helpers import Acknowledgements, converse, write_config
-from tests.durability.locks import writes_held_up
+from tests.durability.locks import kill_while_held_up
 from tests.durability.service import all_ready, client_of, kill
 from tests.durability.workers import conversations, hasty_conversations, process
 from tests.services import serving
@@ -73,24 +71,12 @@ def test_a_service_killed_in_the_middle_of_requests_loses_nothing(busy: Path, to
 
 
 def test_no_answer_is_given_while_commits_are_held_up(busy: Path, told: Acknowledgements) -> None:
-    _kill_while_held_up(busy, told, conversations, partial(time.sleep, 0.3))
+    kill_while_held_up(busy, told.path, conversations, partial(time.sleep, 0.3))
     assert told.count() == 0
     check_nothing_lost(busy, told.read())
 
 
 def test_a_writer_that_answers_before_the_commit_fails_the_check(busy: Path, told: Acknowledgements) -> None:
-    _kill_while_held_up(busy, told, hasty_conversations, partial(told.wait_for, ANSWERS))
+    kill_while_held_up(busy, told.path, hasty_conversations, partial(told.wait_for, ANSWERS))
     with pytest.raises(AssertionError, match="acknowledged decisions are lost"):
         check_nothing_lost(busy, told.read())
-
-
-def _kill_while_held_up(
-    config: Path, told: Acknowledgements, target: Callable[..., None], wait: Callable[[], None]
-) -> None:
-    url = load_settings(config).store.url
-    with process(target, config, told.path, 0) as (child, pipe), writes_held_up(url):
-        pipe.send("go on")
-        wait()
-        assert child.is_alive(), "it ended by itself"
-        child.kill()  # while nothing can be committed
-        child.join()

@@ -6,14 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 
-import psycopg
 import pytest
 from sqlalchemy import event
-from sqlalchemy.engine import make_url as parse_url
 
 from bandit_router.errors import Overloaded, StoreError
 from bandit_router.router import Router
@@ -21,6 +19,7 @@ from bandit_router.types import Decision
 from tests.durability.checks import check_nothing_lost
 from tests.durability.helpers import Acknowledgements, converse, plain, write_config
 from tests.durability.locks import writes_held_up
+from tests.durability.sessions import allow_connections, cut_sessions
 
 CALLERS = 4
 ANSWERS = 40
@@ -37,7 +36,7 @@ def traffic(config: Path, told: Acknowledgements) -> Iterator[None]:
         talks: list[Future[None]] = [
             threads.submit(
                 converse,
-                lambda x: plain(router.route(features=x)),
+                lambda x, key: plain(router.route(features=x, idempotency_key=key)),
                 lambda decision_id, value: router.feedback(decision_id, quality=value),
                 told,
                 caller,
@@ -61,7 +60,7 @@ def test_sessions_that_are_cut_again_and_again_lose_nothing(
     config = write_config(tmp_path, postgresql_url, interval_s=0.01)
     with traffic(config, told):
         for _ in range(10):
-            _cut_sessions(postgresql_url)
+            cut_sessions(postgresql_url)
             told.wait_for(ANSWERS)
     check_nothing_lost(config, told.read())
 
@@ -72,12 +71,12 @@ def test_a_server_that_refuses_connections_for_a_while_loses_nothing(
     config = write_config(tmp_path, postgresql_url, interval_s=0.01)
     with traffic(config, told):
         for _ in range(2):
-            _allow_connections(postgresql_url, False)
+            allow_connections(postgresql_url, False)
             try:
-                _cut_sessions(postgresql_url)
+                cut_sessions(postgresql_url)
                 told.wait_for(CALLERS, refused=True)
             finally:
-                _allow_connections(postgresql_url, True)
+                allow_connections(postgresql_url, True)
             told.wait_for(ANSWERS)
     check_nothing_lost(config, told.read())
 
@@ -144,24 +143,6 @@ def test_what_the_queue_took_is_written_and_what_it_refused_is_overloaded(
 
 def test_a_router_cannot_open_while_the_database_is_away(postgresql_url: str, tmp_path: Path) -> None:
     config = write_config(tmp_path, postgresql_url)
-    _allow_connections(postgresql_url, False)
+    allow_connections(postgresql_url, False)
     with pytest.raises(StoreError, match="not currently accepting connections"):
         Router.open(config)
-
-
-def _cut_sessions(url: str) -> None:
-    _administer(
-        url,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE datname = '{parse_url(url).database}' AND pid <> pg_backend_pid()",
-    )
-
-
-def _allow_connections(url: str, allowed: bool) -> None:
-    _administer(url, f"ALTER DATABASE {parse_url(url).database} ALLOW_CONNECTIONS {allowed}")
-
-
-def _administer(url: str, statement: str) -> None:
-    admin = parse_url(url).set(database="postgres").render_as_string(hide_password=False)
-    with closing(psycopg.connect(admin, autocommit=True)) as connection:
-        connection.execute(statement.encode())

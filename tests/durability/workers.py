@@ -211,8 +211,8 @@ def conversations(config: Path, path: Path, seed: int, pipe: Connection) -> None
     told, stop = Acknowledgements(path), threading.Event()
     with Router.open(config) as router, ThreadPoolExecutor(4) as threads:
 
-        def route(x: list[float]) -> dict[str, Any]:
-            return plain(router.route(features=x))
+        def route(x: list[float], key: str) -> dict[str, Any]:
+            return plain(router.route(features=x, idempotency_key=key))
 
         def say(decision_id: str, value: float | None) -> object:
             return router.feedback(decision_id, quality=value)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,19 +9,13 @@ import pytest
 from bandit_router.router import Router
 from bandit_router.settings import Settings, make_settings
 from tests.databases import migrate_url
-
-DUMP = Path(__file__).parent / "data" / "0010.sql.gz"
-"""60 routed decisions with feedback, 9 retries, a warm start, a reset, a budget, conversations, 11 marks."""
+from tests.store.old_database import write_old_database
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Those that the database was written with."""
-    file = tmp_path / "router.db"
-    with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(gzip.decompress(DUMP.read_bytes()).decode())
-    url = f"sqlite:///{file}"
-    migrate_url(url)
+    url = migrate_url(write_old_database(tmp_path / "router.db"))
     prices = {"small": (0.15, 0.6), "large": (2.5, 10.0)}
     return make_settings(
         {
