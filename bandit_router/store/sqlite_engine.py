@@ -156,12 +156,12 @@ def _identify(path: str) -> _FileId:
 
 def enable_wal(engine: Engine) -> None:
     """Switch the file to write-ahead logging for good; the caller holds the file lock."""
-    with closing(engine.raw_connection()) as connection:
-        try:
+    try:
+        with closing(engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode = WAL")
-        except sqlite3.Error as error:  # raised below SQLAlchemy, which would have wrapped it
-            fix = f"; {COPY}" if "readonly" in str(error) else ""
-            raise StoreError(f"the database {engine.url.database} cannot be used: {error}{fix}") from error
+    except sqlite3.Error as error:  # raised below SQLAlchemy, which would have wrapped it
+        fix = f"; {COPY}" if "readonly" in str(error) else ""
+        raise StoreError(f"the database {engine.url.database} cannot be used: {error}{fix}") from error
 
 
 def checkpoint_wal(engine: Engine) -> None:
