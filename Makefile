@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check lint types imports docs bench bench-evaluation simulations chromium clean
+.PHONY: demo test check lint types imports docs campaign bench bench-evaluation simulations chromium clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/bandit-router demo
@@ -35,6 +35,10 @@ bench: $(VENV)/bench.stamp
 
 bench-evaluation: $(VENV)/dev.stamp # 10 million rows: 6 GiB of disk for some ten minutes
 	$(BIN)/python benchmarks/evaluation.py
+
+CAMPAIGN_SECONDS ?= 600
+campaign: $(VENV)/dev.stamp # kills, terminations and full disks on real databases; counts what is lost or doubled
+	$(BIN)/python -m tests.durability.campaign --seconds $(CAMPAIGN_SECONDS)
 
 simulations: $(VENV)/simulations.stamp
 	$(BIN)/python -m simulations.regret

@@ -10,7 +10,7 @@ import pytest
 
 from tests.durability.helpers import Acknowledgements, write_config
 
-pytest.register_assert_rewrite("tests.durability.checks")
+pytest.register_assert_rewrite("tests.durability.checks", "tests.durability.campaign")
 
 
 @pytest.fixture
