@@ -203,13 +203,16 @@ class Store(Database):
     def try_write(self) -> None:
         """Commit a write that changes nothing. Raises StoreError when the database takes none.
 
-        It takes the locks that decisions need, and is written to the disk.
+        It takes the locks that decisions need, and is written to the disk: SQLite would leave out an update
+        to the value that is there already.
         """
-        same_version = update(routers).where(routers.c.name == self.router).values(version=routers.c.version)
+        mine, version = routers.c.name == self.router, routers.c.version
         with translate_errors(), write_transaction(self._engine) as connection:
             connection.execute(delete(decisions).where(false()))
-            if not connection.execute(same_version).rowcount:
-                raise StoreError(f"there is no router {self.router!r} in the database any more")
+            for step in (1, -1):
+                changed = connection.execute(update(routers).where(mine).values(version=version + step))
+                if not changed.rowcount:
+                    raise StoreError(f"there is no router {self.router!r} in the database any more")
 
     # -- reading the log --------------------------------------------------------------------------
 

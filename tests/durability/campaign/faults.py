@@ -9,6 +9,8 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+import httpx
+
 from bandit_router.learning.audit import audit_store
 from bandit_router.settings import load_settings
 from bandit_router.store.store import Store
@@ -33,7 +35,7 @@ from tests.durability.campaign.traffic import (
     under_traffic,
 )
 from tests.durability.checks import read_log
-from tests.durability.helpers import PATIENCE_S, write_config
+from tests.durability.helpers import PATIENCE_S, eventually, write_config
 from tests.durability.service import all_ready, workers
 from tests.durability.sessions import cut_sessions
 from tests.store.old_database import write_old_database
@@ -91,7 +93,15 @@ def fill_disk(scene: Scene) -> None:
         limit = smallest_file(scene.site.folder / "router.db") + scene.rng.randrange(64 * _KIB)
         with disk_full(scene.pids(), limit):
             scene.told.wait_for(CALLERS, refused=True)
+            eventually(lambda: not _is_ready(scene), "readiness tells of the full disk")
         scene.told.wait_for(ANSWERS)
+        eventually(lambda: _is_ready(scene), "readiness tells that there is room again")
+
+
+def _is_ready(scene: Scene) -> bool:
+    """What `/readyz` of one of the workers says."""
+    assert scene.service is not None
+    return httpx.get(f"{scene.service.url}/readyz", timeout=PATIENCE_S).status_code == 200
 
 
 def start_on_full_disk(site: Site, rng: random.Random) -> None:
