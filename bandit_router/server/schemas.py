@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model, model_validator
 
 from bandit_router.features import PromptSource
 from bandit_router.router.options import CONTEXT_AND_KEY, RouteOptions, describe_options
@@ -121,6 +121,12 @@ _METRIC_EXAMPLE: Any = {
 }
 
 
+Rating = Annotated[
+    Any,  # checked by the router, as every metric is: an error of a union would name its members
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "boolean"}, {"type": "null"}]}),
+]
+
+
 class FeedbackBody(BaseModel):
     """Metrics of one decision, or of the decision that chose the arm of a conversation."""
 
@@ -128,7 +134,7 @@ class FeedbackBody(BaseModel):
 
     decision_id: str | None = None
     metrics: Annotated[
-        dict[str, float | bool | None],
+        dict[str, Rating],
         Field(
             min_length=1,
             description=f"Any of {', '.join(_FEEDBACK)}, or those of your own under [metrics]; "

@@ -22,7 +22,8 @@ from tests.cli.conftest import Run, call, config  # noqa: F401
 HERE = Path(__file__).parent
 PACKAGE = Path(cli.__file__).parents[1]
 LOADING = ("simulate", "warm-start", "train-classifier", "demo")
-COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+ROOT: Any = typer.main.get_command(cli.app)
+COMMANDS: dict[str, Any] = ROOT.commands
 
 
 @pytest.mark.parametrize(
@@ -114,10 +115,9 @@ def options_named(path: Path) -> set[str]:
 
 
 def options_of(command: Any) -> set[str]:
-    commands = getattr(command, "commands", None)
-    if commands is not None:
-        return set().union(*map(options_of, commands.values()))
-    return {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    """The options of a command, and of those below it."""
+    own = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    return own.union(*map(options_of, getattr(command, "commands", {}).values()))
 
 
 @pytest.mark.parametrize("command", LOADING)
@@ -128,7 +128,7 @@ def test_a_loading_command_has_every_option_that_a_loader_advises(command: str) 
 
 
 def test_every_option_that_is_named_anywhere_exists() -> None:
-    existing = set().union(*map(options_of, COMMANDS.values()))
+    existing = options_of(ROOT)
     named = set().union(*map(options_named, PACKAGE.rglob("*.py")))
     assert named <= existing, named - existing
 
