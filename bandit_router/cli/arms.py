@@ -17,7 +17,7 @@ from bandit_router.types import Arm
 
 ArmName = Annotated[str, typer.Argument(help="Name of the arm.")]
 
-app = App(help="List arms; add, switch or reset them while workers run.")
+app = App(help="List arms; add, rename, switch or reset them while workers run.")
 
 
 @app.command("list")
@@ -71,6 +71,17 @@ def reset_arm(name: ArmName, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Forget what was learned about an arm, because its model changed under the same name."""
     with open_quiet_router(config) as router:
         router.reset_arm(name)
+
+
+@app.command("rename")
+def rename_arm(
+    old: Annotated[str, typer.Argument(help="Name of the arm now.")],
+    new: Annotated[str, typer.Argument(help="The name it gets; another arm of that name is merged with it.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Rename an arm and keep what was learned of it; rename it in the settings file, too."""
+    with open_quiet_router(config) as router:
+        router.rename_arm(old, new)
 
 
 @app.command("add")

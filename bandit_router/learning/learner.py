@@ -236,6 +236,13 @@ class Learner:
                 self._reset(transaction, arm, gap.late_since)
             return drifted
 
+    def rename(self, old: str, new: str) -> None:
+        """Let what is learned of ``old`` be learned of ``new``, and publish that, made from the log."""
+        with self.store.learner_transaction() as transaction:
+            transaction.rename_arm(old, new)
+            stored_warm_start.rename_arm(transaction, old, new)
+        self.rebuild()
+
     def align_with_settings(self) -> None:
         """Publish a state that fits the settings and the arms, unless the newest one does.
 

@@ -47,6 +47,8 @@ class ModelPrior:
     def fits(self, statistics: SufficientStatistics, arms: Iterable[Arm]) -> bool:
         """Whether these statistics of rewards began with this prior."""
         known = {arm.name: self.of_arm(arm) for arm in arms}
+        if not known.keys() >= set(statistics.arms):  # an arm was renamed
+            return False
         priors = [known[arm] for arm in statistics.arms]
         return (
             statistics.noise_variance == self.noise_variance

@@ -29,6 +29,21 @@ def remove_arm(transaction: LearnerTransaction, arm: str, at: float) -> None:
     )
 
 
+def rename_arm(transaction: LearnerTransaction, old: str, new: str) -> None:
+    """Let the evidence from elsewhere of ``old`` be of ``new``, unless there is some of that, too."""
+    warm = transaction.warm_start()
+    if warm is None:
+        return
+    evidence = decode_state(warm.evidence)
+    if old not in evidence.rewards or new in evidence.rewards:
+        return
+    for component in evidence.components.values():
+        component.arms = tuple(new if arm == old else arm for arm in component.arms)
+    transaction.insert_warm_start(
+        encode_state(evidence), source=warm.source, trust=warm.trust, now=warm.loaded_at
+    )
+
+
 def clamp(transaction: LearnerTransaction, now: float, latest: float) -> int:
     """Load the evidence in force again at ``now`` if it was loaded after ``latest``, Unix times; 1 if so."""
     warm = transaction.warm_start()

@@ -164,6 +164,7 @@ class AsyncRouter:
     budget = _in_thread(Router.budget)
     put_arm = _in_thread(Router.put_arm)
     enable_arm = _in_thread(Router.enable_arm)
+    rename_arm = _in_thread(Router.rename_arm)
     reset_arm = _in_thread(Router.reset_arm)
     ping = _in_thread(Router.ping)
     refresh = _in_thread(Router.refresh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -27,6 +28,9 @@ from bandit_router.store.goal_tracker import GoalTracker
 from bandit_router.store.learner_transaction import StaleRead
 from bandit_router.store.store import Store
 from bandit_router.store.timeouts import Timeouts
+from bandit_router.types import Arm
+
+log = logging.getLogger(__name__)
 
 
 class Components(NamedTuple):
@@ -110,7 +114,23 @@ def _declare_settings(store: Store, learner: Learner, settled: SettledSettings) 
             )
         if settled.new is not None:
             transaction.put_settings_in_force(settled.new)
-        transaction.declare_arms([section.arm() for section in settled.settings.arms])
+        declared = [section.arm() for section in settled.settings.arms]
+        _suggest_renames(transaction.read_arms(), declared)
+        transaction.declare_arms(declared)
+
+
+def _suggest_renames(known: Sequence[Arm], declared: Sequence[Arm]) -> None:
+    """Warn of an arm that left the settings while a new one came with the same model."""
+    names, models = {arm.name for arm in known}, {(arm.provider, arm.model): arm for arm in declared}
+    kept = {arm.name for arm in declared}
+    for arm in known:
+        heir = models.get((arm.provider, arm.model))
+        if arm.enabled and arm.name not in kept and heir is not None and heir.name not in names:
+            log.warning(
+                "arm %r left the settings and %r came with the same model, of which nothing is known: "
+                "`bandit-router arms rename %s %s` keeps what was learned",
+                *(arm.name, heir.name) * 2,
+            )
 
 
 def _check_arms_exist(settings: Settings, policy: Policy, arms: Sequence[str]) -> None:

@@ -210,6 +210,20 @@ class Router(RouterCore):
         if enabled and not self.arm(name).enabled:
             raise InvalidInput("arm", f"{name!r} is off or missing in the settings", "switch it on there")
 
+    def rename_arm(self, old: str, new: str) -> None:
+        """Let an arm have another name, and keep what was learned of it: the posterior is rebuilt.
+
+        The log keeps the former name; `explain` shows it. Rename the arm in router.toml, too.
+        Raises InvalidInput.
+        """
+        self.refresh()
+        arm = self.arm(old)
+        check_arm(replace(arm, name=new))
+        if new == old:
+            raise InvalidInput("new", f"is {new!r} already", "give another name")
+        self._learner.rename(old, new)
+        self.refresh()
+
     def reset_arm(self, name: str) -> None:
         """Forget what was learned of an arm whose model changed under its name. Others follow in a second.
 

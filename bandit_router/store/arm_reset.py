@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from bandit_router.store.learner_transaction import LearnerTransaction
 from bandit_router.store.observations import CountedValues, read_observations
@@ -23,8 +23,8 @@ def record_arm_reset(
     later reset keeps that one.
     """
     connection, router = transaction.connection, transaction.router
-    here = arms.c.router == router, arms.c.name == arm
-    before = connection.scalar(select(arms.c.reset_at).where(*here))
+    here = arms.c.router == router, or_(arms.c.name == arm, arms.c.renamed_to == arm)
+    before = connection.scalar(select(func.max(arms.c.reset_at)).where(*here))
     if before is None or before < at:
         reset = {
             "reset_at": at,
@@ -35,7 +35,8 @@ def record_arm_reset(
     else:
         at = before
     transaction.raise_arms_revision()
-    of_arm = select(decisions.c.id).where(decisions.c.router == router, decisions.c.arm == arm)
+    names = select(arms.c.name).where(*here)
+    of_arm = select(decisions.c.id).where(decisions.c.router == router, decisions.c.arm.in_(names))
     older, younger = of_arm.where(decisions.c.decided_at < at), of_arm.where(decisions.c.decided_at >= at)
     in_force = folded.c.router == router, folded.c.generation == transaction.head.generation
     connection.execute(delete(folded).where(*in_force, folded.c.decision_id.in_(older)))

@@ -4,11 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from bandit_router.store.records import arm_from, arm_row
-from bandit_router.store.tables import arms, routers
+from bandit_router.store.tables import arms, conversations, decisions, routers
 from bandit_router.types import Arm
+
+ARM_NOW = func.coalesce(arms.c.renamed_to, decisions.c.arm).label("arm")
+"""The arm that a decision counts for, where ``arms`` is joined by the name that the decision has."""
+
+
+def read_renamed_arms(connection: Connection, router: str) -> dict[str, str]:
+    """The name now of every arm that was renamed, by its former name."""
+    renamed = arms.c.router == router, arms.c.renamed_to.is_not(None)
+    rows = connection.execute(select(arms.c.name, arms.c.renamed_to).where(*renamed))
+    return {row.name: row.renamed_to for row in rows}
+
+
+def rename_arm(connection: Connection, router: str, old: str, new: str) -> None:
+    """Let what ``old`` decided count for ``new``, which gets the row of ``old`` if there is none.
+
+    The log keeps the former name. A conversation that keeps the arm goes on with it.
+    """
+    raise_arms_revision(connection, router)
+    of_router = arms.c.router == router
+    rows = {row.name: row._asdict() for row in connection.execute(select(arms).where(of_router))}
+    if new not in rows:
+        connection.execute(insert(arms), rows[old] | {"name": new, "runtime": True})
+    former = of_router, or_(arms.c.name == old, arms.c.renamed_to == old)
+    gone = {"renamed_to": new, "declared": False, "runtime": False}
+    connection.execute(update(arms).where(*former).values(gone))
+    kept = update(conversations).where(conversations.c.router == router, conversations.c.arm == old)
+    connection.execute(kept.values(arm=new))
 
 
 def read_arms(connection: Connection, router: str) -> list[Arm]:

@@ -82,8 +82,13 @@ class LearnerTransaction:
         return state
 
     def read_arms(self) -> list[Arm]:
-        """Every arm of the router, as this transaction sees it."""
-        return arms.read_arms(self.connection, self.router)
+        """Every arm of the router by its name now, as this transaction sees it."""
+        former = arms.read_renamed_arms(self.connection, self.router)
+        return [arm for arm in arms.read_arms(self.connection, self.router) if arm.name not in former]
+
+    def rename_arm(self, old: str, new: str) -> None:
+        """Let what ``old`` decided count for ``new``."""
+        arms.rename_arm(self.connection, self.router, old, new)
 
     def declare_arms(self, declared: Sequence[Arm]) -> None:
         """Write the arms of router.toml; leave arms added at run time alone."""

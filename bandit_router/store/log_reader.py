@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, func, not_, select
 
+from bandit_router.store.arms import ARM_NOW, read_renamed_arms
 from bandit_router.store.feedback import read_metrics
 from bandit_router.store.observations import CountedValues, iterate_observations
 from bandit_router.store.pacing_ledger import goal_from, reward_for_floor
 from bandit_router.store.records import Observation, decision_from
 from bandit_router.store.snapshots import Head, WarmStartRecord, read_head, read_snapshot, read_warm_start
 from bandit_router.store.tables import (
+    arms,
     conversations,
     decisions,
     escalations,
@@ -136,18 +138,23 @@ class LogReader:
                 moved += 1.0 + abs(expected)
         return math.fsum(rewards), moved
 
+    def renamed_arms(self) -> dict[str, str]:
+        """The name now of every arm that was renamed, by its name in the log."""
+        return read_renamed_arms(self.connection, self.router)
+
     def stray_conversations(self, most: int = 20) -> list[str]:
         """The ids of conversations that keep another arm than the decision on record as their choice."""
         chosen = (decisions.c.router == conversations.c.router) & (decisions.c.id == conversations.c.choice)
+        of_arm = (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm)
         promotes = decisions.c.reason == Reason.PROMOTION.value
         kept = and_(
-            decisions.c.arm == conversations.c.arm,
+            conversations.c.arm == ARM_NOW,
             decisions.c.conversation == conversations.c.id,
             promotes == conversations.c.promoted,
         )
         stray = (
             select(conversations.c.id)
-            .select_from(conversations.outerjoin(decisions, chosen))
+            .select_from(conversations.outerjoin(decisions, chosen).outerjoin(arms, of_arm))
             .where(conversations.c.router == self.router, decisions.c.id.is_(None) | not_(kept))
             .order_by(conversations.c.id)
             .limit(most)

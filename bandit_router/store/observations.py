@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, Select, bindparam, select
 
+from bandit_router.store.arms import ARM_NOW
 from bandit_router.store.feedback import read_metrics
 from bandit_router.store.records import Observation, unpack
 from bandit_router.store.tables import arms, decisions, feedback, folded
@@ -17,7 +18,7 @@ _IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _DECISIONS: Select[Any] = (
     select(
         decisions.c.id,
-        decisions.c.arm,
+        ARM_NOW,
         decisions.c.x,
         decisions.c.schema_id,
         decisions.c.decided_at,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Subquery, func, select
 
+from bandit_router.store.arms import ARM_NOW
 from bandit_router.store.tables import arms, decisions, feedback, folded, routers
 
 
@@ -47,7 +48,7 @@ def read_recent_rewards(
     since = select(func.coalesce(routers.c.weights_since, 0)).where(routers.c.name == router)
     rows = connection.execute(
         select(
-            decisions.c.arm,
+            ARM_NOW,
             decisions.c.expected_quality,
             decisions.c.snapshot,
             newest.c.value,
@@ -74,11 +75,12 @@ def read_recent_costs(connection: Connection, router: str, last: int, latest: fl
     newest = _newest_counted("cost", router, last, latest)
     rows = connection.execute(
         select(
-            decisions.c.arm,
+            ARM_NOW,
             decisions.c.expected_cost_usd,
             newest.c.value * newest.c.value * decisions.c.list_cost_usd,
         )
         .join_from(newest, decisions, _same_decision(newest, router))
+        .join(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))
         .order_by(decisions.c.id)
     )
     return [PredictedCost(*row) for row in rows]

@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0013_settings"
+SCHEMA_VERSION = "0014_renamed_arms"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -102,6 +102,7 @@ arms = Table(
     Column("reset_at", Double, comment="Unix time; older decisions are not learned from; null: all are"),
     Column("reset_snapshot", BigInteger, comment="First snapshot that knows of the reset"),
     _claimed("reset_claimed_at"),
+    Column("renamed_to", _NAME, comment="The name of the arm that its decisions count for; null: its own"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The models a router can choose; rows are never deleted, so that the log stays readable",
 )

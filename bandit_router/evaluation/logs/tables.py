@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,26 @@ def tabulate_decisions(
         ]
         fit = [row for row, problem in zip(fit, problems, strict=True) if problem is None]
         return _tabulate(fit, weights), fit, unfit
+
+
+def rename_arms(
+    logged: Sequence[LoggedDecision | UnreadableDecision], renamed: Mapping[str, str]
+) -> Sequence[LoggedDecision | UnreadableDecision]:
+    """The decisions with the names that arms have now."""
+    if not renamed:
+        return logged
+    return [
+        row._replace(
+            decision=replace(
+                row.decision,
+                arm=renamed.get(row.decision.arm, row.decision.arm),
+                eligible=tuple(renamed.get(arm, arm) for arm in row.decision.eligible),
+            )
+        )
+        if isinstance(row, LoggedDecision)
+        else row
+        for row in logged
+    ]
 
 
 def _tabulation_problem(logged: LoggedDecision, weights: Mapping[str, float]) -> str | None:

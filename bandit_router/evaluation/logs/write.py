@@ -28,7 +28,7 @@ from bandit_router.errors import InvalidInput, RouterError, SnapshotCorrupt, Sto
 from bandit_router.evaluation.block import Block
 from bandit_router.evaluation.logs.schema import DICTIONARY_PATHS, SCHEMA, VECTOR_PATH, pa, parquet
 from bandit_router.evaluation.logs.screen import NAMED
-from bandit_router.evaluation.logs.tables import make_ids, tabulate_block, tabulate_decisions
+from bandit_router.evaluation.logs.tables import make_ids, rename_arms, tabulate_block, tabulate_decisions
 from bandit_router.posterior.codec import encode_statistics
 from bandit_router.posterior.state import decode_state
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
@@ -117,8 +117,9 @@ def _decision_tables(
     dims: Counter[int],
 ) -> Iterator[Any]:
     """The log as tables. Counts into ``summary``, and into ``dims`` the lengths of policy contexts."""
+    renamed = reader.renamed_arms()
     for batch in reader.log():
-        table, logged, unreadable = tabulate_decisions(batch, weights)
+        table, logged, unreadable = tabulate_decisions(rename_arms(batch, renamed), weights)
         for row in unreadable:
             summary.leave_out(row.id, row.why)
         for decision, _ in logged:
