@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from bandit_router.errors import InvalidInput
-from bandit_router.types import METRICS, Scale
+from bandit_router.types import CONFIDENCE, METRICS, Scale
 from bandit_router.validation import convert_to_float, read_number
 
 _LESS_IS_BETTER = ("error", "override")
@@ -20,7 +20,7 @@ _DECLARE = "declare a metric of your own: [metrics.{}] scale = [1, 5]"
 def check_metric_name(name: str, scales: Mapping[str, Scale] = NO_SCALES, prefix: str = "") -> None:
     """Raise InvalidInput unless it is a metric of ours, or one that ``scales`` declares."""
     if name not in METRICS and name not in scales:
-        allowed = ", ".join([*METRICS, *scales])
+        allowed = ", ".join(known for known in [*METRICS, *scales] if known != CONFIDENCE)
         raise InvalidInput(
             prefix + name, "is not a metric", f"use one of {allowed}, or {_DECLARE.format(name)}"
         )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bandit_router.errors import InvalidInput
 from bandit_router.objective.reward import check_metric, compute_reward
-from bandit_router.types import METRICS
+from bandit_router.types import CONFIDENCE, METRICS
 
 BOUNDED = [name for name, largest in METRICS.items() if largest == 1.0]
 
@@ -124,6 +124,7 @@ def test_the_field_carries_the_prefix_of_the_caller() -> None:
 
 def test_an_unknown_metric_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        InvalidInput, match=f"metrics.stars: is not a metric; use one of {', '.join(METRICS)}"
+        InvalidInput,
+        match=f"metrics.stars: is not a metric; use one of {', '.join(m for m in METRICS if m != CONFIDENCE)}",
     ):
         check_metric("stars", 0.5, prefix="metrics.")
