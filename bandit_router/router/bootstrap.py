@@ -34,9 +34,13 @@ log = logging.getLogger(__name__)
 
 
 class Components(NamedTuple):
-    """The components of a router; whoever holds them closes the store."""
+    """The components of a router; whoever holds them closes the store.
+
+    ``only_looks`` says that the router was opened to look, so that opening it must change nothing.
+    """
 
     settings: Settings
+    only_looks: bool
     policy: Policy
     pipeline: Pipeline
     signallers: tuple[Signaller, ...]
@@ -89,6 +93,7 @@ def _build(settled: SettledSettings, store: Store) -> Components:
     _check_arms_exist(settings, policy, [arm.name for arm in arms])
     return Components(
         settings=settings,
+        only_looks=not settled.declares,
         policy=reserve_trial_share(policy, **settings.trial.model_dump()),
         pipeline=pipeline,
         signallers=signallers,

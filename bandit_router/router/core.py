@@ -55,7 +55,8 @@ class RouterCore:
         self._refreshing = threading.Lock()
         self._readiness = Readiness(self._store.try_write)
         self._published = load_published_model(self._store, cascades=self.settings.cascade.enabled)
-        self._repair_stamps_ahead()
+        if not components.only_looks:
+            self._repair_stamps_ahead()
         section = self.settings.store
         self._writer = Writer(self._store, section.queue_size, section.commit_timeout_s)
         self._drift_watch = DriftWatch(self._learner, resets=self.settings.posterior.on_drift == "reset")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -45,6 +46,14 @@ def test_a_router_that_looks_changes_nothing(
     assert "applies no settings" in caplog.text
     assert "reward.weights.error: not set -> 1.0" in caplog.text
     assert looking._store.pacing.book is None
+
+
+def test_a_router_that_looks_by_a_slow_clock_clamps_nothing(open_router: OpenRouter) -> None:
+    live = open_router(apply="new")
+    teach(live, rounds=5)
+    an_hour_ago = open_router(host_time=lambda: time.time() - 3600.0, apply="never")
+    assert an_hour_ago.calibration().clamped_stamps == 0
+    assert open_router(host_time=lambda: time.time() - 3600.0, apply="new").calibration().clamped_stamps > 0
 
 
 def test_an_empty_database_adopts_the_file_of_whoever_opens_it(open_on_either: OpenRouter) -> None:
