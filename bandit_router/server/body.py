@@ -23,6 +23,8 @@ from bandit_router.validation import check_text
 MAX_BYTES = 256 * 1024
 """The limit of every body but that of a route request, which is a setting."""
 MAX_DEPTH = 32
+MAX_MARKS = 500_000
+"""Most brackets and commas outside strings: a body of millions of tiny values takes seconds to read."""
 
 _MOST_MEMBERS = 256
 _BODIES_HELD = 8
@@ -117,8 +119,9 @@ def parse_json_object(raw: bytes | bytearray) -> dict[str, Any]:
     """The JSON object in ``raw``. Raises BadRequest or InvalidInput, which name the fault."""
     try:
         text = raw.decode("utf-8")
-        if text.count("{") + text.count("[") > MAX_DEPTH:
-            _check_depth(text)
+        opened = text.count("{") + text.count("[")
+        if opened > MAX_DEPTH or opened + text.count(",") > MAX_MARKS:
+            _check_structure(text)
         value = _decode_json(text)
     except InvalidInput:
         raise
@@ -197,10 +200,17 @@ def _check_values(value: Any, field: str) -> None:
         raise InvalidInput(field, "is not a finite number", "send one that fits a float64")
 
 
-def _check_depth(text: str) -> None:
-    """Raise ValueError when brackets outside strings nest too deep, before the parser recurses."""
+def _check_structure(text: str) -> None:
+    """Refuse too many values and too deep nesting, outside strings, before the parser makes or recurses them.
+
+    Raises BadRequest or ValueError.
+    """
+    bare = _STRING.sub("", text)
+    if bare.count("{") + bare.count("[") + bare.count(",") > MAX_MARKS:
+        detail = f"the body has more than {MAX_MARKS} lists, objects and commas; send fewer or longer values"
+        raise BadRequest(HTTPStatus.BAD_REQUEST, detail)
     depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+    for bracket in _BRACKET.findall(bare):
         depth += 1 if bracket in "{[" else -1
         if depth > MAX_DEPTH:
             raise ValueError(f"it is nested more than {MAX_DEPTH} deep")

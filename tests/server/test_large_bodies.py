@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from bandit_router.server.body import MAX_MARKS, parse_json_object
+from bandit_router.server.problems import BadRequest
 from tests.server.conftest import Client, assert_problem
 from tests.services import Service, serving, write_settings
 
@@ -83,6 +85,39 @@ def test_a_large_wrong_body_is_refused_in_few_words(default_client: Client, body
     response = default_client.send_raw("/v1/route", json.dumps(body))
     assert response.status_code in (400, 422)
     assert len(response.content) < 2000
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1", "[[]]", '{"a":[1]}'])
+def test_millions_of_tiny_values_are_refused_before_they_are_made(default_client: Client, value: str) -> None:
+    start, end = '{"query": "a", "tools": [', value + "]}"
+    repeated = f"{value}, " * ((8_000_000 - len(start) - len(end)) // (len(value) + 2))
+    problem = assert_problem(default_client.send_raw("/v1/route", start + repeated + end), 400)
+    assert problem["detail"].startswith("the body has more than 500000 lists, objects and commas")
+
+
+def test_the_most_values_are_allowed() -> None:
+    body = '{"query": [' + "1," * (MAX_MARKS - 2) + "1]}"
+    assert len(parse_json_object(body.encode())["query"]) == MAX_MARKS - 1
+    with pytest.raises(BadRequest, match=f"more than {MAX_MARKS}"):
+        parse_json_object(body.replace("[1", "[1,1").encode())
+
+
+def test_a_long_session_with_many_tools_is_routed(default_client: Client) -> None:
+    parameter = {"type": "string", "description": "The id, as in [a, b, c].", "enum": ["a", "b", "c"]}
+    schema = {"type": "object", "properties": {f"p{i}": parameter for i in range(100)}, "required": ["p0"]}
+    tools = [
+        {"type": "function", "function": {"name": f"tool_{i}", "parameters": schema}} for i in range(300)
+    ]
+    rows = json.dumps([{"id": i, "tags": ["a", "b"]} for i in range(500)])
+    turns: list[dict[str, object]] = [{"role": "user", "content": "Find the cheapest flight."}]
+    for step in range(40):
+        call = {"id": f"call_{step}", "type": "function", "function": {"name": "tool_1", "arguments": rows}}
+        turns.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        turns.append({"role": "tool", "tool_call_id": f"call_{step}", "content": rows})
+    body = json.dumps({"messages": turns, "tools": tools})
+    assert sum(map(body.count, "[{,")) > MAX_MARKS  # most of them in strings
+    response = default_client.send_raw("/v1/route", body)
+    assert response.status_code == 200, response.text
 
 
 @pytest.fixture(scope="module")
