@@ -74,13 +74,13 @@ def add_missing_arms(prior: SufficientStatistics, arms: Sequence[str]) -> Suffic
 
     Raises InvalidInput when the prior has no arm.
     """
-    for arm in arms:
-        if arm not in prior:
-            if not prior.arms:
-                raise InvalidInput("log", "comes with a posterior of no arm", "export it again")
-            like = Prior(mean=prior.prior_mean[0].copy(), precision=prior.prior_precision[0].copy())
-            prior = prior.with_arm(arm, like)
-    return prior
+    missing = [arm for arm in arms if arm not in prior]
+    if not missing:
+        return prior
+    if not prior.arms:
+        raise InvalidInput("log", "comes with a posterior of no arm", "export it again")
+    like = Prior(mean=prior.prior_mean[0].copy(), precision=prior.prior_precision[0].copy())
+    return prior.with_arms(dict.fromkeys(missing, like))
 
 
 def learn_folds(block: Block, prior: SufficientStatistics) -> FoldStatistics:

@@ -18,7 +18,7 @@ from bandit_router.learning import stored_warm_start
 from bandit_router.learning.accumulate import apply_observations, recount
 from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most_drifted_arm
 from bandit_router.learning.model_prior import ModelPrior, make_model_prior
-from bandit_router.learning.quantities import QUANTITIES, add_arm, learned_quantities
+from bandit_router.learning.quantities import QUANTITIES, add_arms, learned_quantities
 from bandit_router.posterior.state import (
     CONFIDENT_REWARD,
     COST,
@@ -276,11 +276,9 @@ class Learner:
 
     def add_arms(self, transaction: LearnerTransaction, state: ModelState, arms: Iterable[Arm]) -> None:
         """Give each of these arms that the newest state lacks its prior; publish if there is one."""
-        new = [arm for arm in arms if arm.name not in state.rewards]
-        for arm in new:
-            state = add_arm(state, arm.name, self.prior.of_arm(arm))
-        if new:
-            self.publish(transaction, state)
+        priors = {arm.name: self.prior.of_arm(arm) for arm in arms if arm.name not in state.rewards}
+        if priors:
+            self.publish(transaction, add_arms(state, priors))
 
     def warm_start(
         self,

@@ -67,7 +67,7 @@ def encode_statistics(statistics: SufficientStatistics) -> bytes:
     return _write_blob(MAGIC, FORMAT, header, arrays)
 
 
-def decode_statistics(blob: bytes) -> SufficientStatistics:
+def decode_statistics(blob: bytes | memoryview) -> SufficientStatistics:
     """The statistics that :func:`encode_statistics` was given. Raises SnapshotCorrupt."""
     return _read_blob(blob, MAGIC, _READABLE, _assemble_statistics)
 
@@ -83,7 +83,7 @@ def encode_latencies(latencies: Latencies) -> bytes:
     return _write_blob(_LATENCIES, _LATENCIES_FORMAT, header, [latencies.bins])
 
 
-def decode_latencies(blob: bytes) -> Latencies:
+def decode_latencies(blob: bytes | memoryview) -> Latencies:
     """The latencies that :func:`encode_latencies` was given. Raises SnapshotCorrupt."""
     return _read_blob(blob, _LATENCIES, (_LATENCIES_FORMAT,), _assemble_latencies)
 
@@ -93,25 +93,29 @@ def encode_component(component: SufficientStatistics | Latencies) -> bytes:
     return encode_latencies(component) if isinstance(component, Latencies) else encode_statistics(component)
 
 
-def decode_component(blob: bytes) -> SufficientStatistics | Latencies:
+def decode_component(blob: bytes | memoryview) -> SufficientStatistics | Latencies:
     """The statistics or the latencies that were encoded. Raises SnapshotCorrupt."""
-    return decode_latencies(blob) if blob.startswith(_LATENCIES) else decode_statistics(blob)
+    return decode_latencies(blob) if blob[: len(_LATENCIES)] == _LATENCIES else decode_statistics(blob)
 
 
 def _write_blob(magic: bytes, version: int, header: _Header, arrays: Sequence[FloatArray]) -> bytes:
     text = json.dumps(header, sort_keys=True).encode()
-    body = b"".join(np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays)
-    content = _PREFIX.pack(magic, version, len(text)) + text + body
-    return content + hashlib.sha256(content).digest()
+    digest = hashlib.sha256()
+    parts: list[bytes | memoryview] = [_PREFIX.pack(magic, version, len(text)), text]
+    parts += [np.ascontiguousarray(array, dtype="<f8").reshape(-1).data for array in arrays]
+    for part in parts:
+        digest.update(part)
+    return b"".join([*parts, digest.digest()])
 
 
 def _read_blob(
-    blob: bytes,
+    blob: bytes | memoryview,
     expected: bytes,
     readable: tuple[int, ...],
     assemble: Callable[[int, _Header, FloatArray], _T],
 ) -> _T:
-    content, digest = blob[:-_DIGEST_BYTES], blob[-_DIGEST_BYTES:]
+    view = memoryview(blob)  # copies nothing: there may be hundreds of megabytes
+    content, digest = view[:-_DIGEST_BYTES], view[-_DIGEST_BYTES:]
     if len(content) < _PREFIX.size or hashlib.sha256(content).digest() != digest:
         raise SnapshotCorrupt("the snapshot fails its checksum; run `bandit-router rebuild`")
     magic, version, header_length = _PREFIX.unpack_from(content)
@@ -121,7 +125,7 @@ def _read_blob(
             "run `bandit-router rebuild`"
         )
     try:
-        header: _Header = json.loads(content[_PREFIX.size : _PREFIX.size + header_length])
+        header: _Header = json.loads(bytes(content[_PREFIX.size : _PREFIX.size + header_length]))
         numbers = np.frombuffer(content, "<f8", offset=_PREFIX.size + header_length)
         return assemble(version, header, numbers)
     except (KeyError, TypeError, ValueError) as error:  # a faulty writer; chance cannot get past the digest
@@ -130,49 +134,69 @@ def _read_blob(
 
 def _pack_triangles(second: FloatArray) -> FloatArray:
     """The lower triangles of symmetric matrices (K, d, d), (K, d(d+1)/2)."""
-    rows, columns = np.tril_indices(second.shape[-1])
-    triangles: FloatArray = second[:, rows, columns]
+    k, d = second.shape[:2]
+    rows, columns = np.tril_indices(d)
+    triangles: FloatArray = second.reshape(k, d * d).take(rows * d + columns, axis=1)
     return triangles
 
 
 def _unpack_triangles(triangles: FloatArray, dim: int) -> FloatArray:
-    second = np.zeros((len(triangles), dim, dim))
     rows, columns = np.tril_indices(dim)
-    second[:, rows, columns] = second[:, columns, rows] = triangles
+    positions = np.zeros((dim, dim), dtype=np.intp)
+    positions[rows, columns] = positions[columns, rows] = np.arange(rows.size)
+    second = np.empty((len(triangles), dim, dim))
+    for matrix, triangle in zip(second, triangles, strict=True):
+        triangle.take(positions, out=matrix, mode="clip")  # "raise" would copy what it writes
     return second
+
+
+def _packed_size(shape: tuple[int, ...]) -> int:
+    """How many numbers are stored of an array of this shape; of matrices (K, d, d), the lower triangles."""
+    if len(shape) < 3:
+        return math.prod(shape)
+    k, d, _ = shape
+    return k * d * (d + 1) // 2
+
+
+def _unpack_array(numbers: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """An array of its own, of this shape."""
+    if len(shape) < 3:
+        return numbers.reshape(shape).copy()
+    k, d, _ = shape
+    return _unpack_triangles(numbers.reshape(k, d * (d + 1) // 2), d)
 
 
 def _assemble_statistics(version: int, header: _Header, numbers: FloatArray) -> SufficientStatistics:
     k, d = len(header["arms"]), header["dim"]
-    triangle = d * (d + 1) // 2
-    shapes = [(k, d), (k, d), (k, d), (k, triangle), (k,), (k, d), (k, triangle), (k,), (k,)]
+    vectors, matrices, scalars = (k, d), (k, d, d), (k,)
+    shapes = [vectors, vectors, vectors, matrices, scalars, vectors, matrices, scalars, scalars]
     hyperprior, warm = header.get("hyperprior"), header.get("warm")
     wanted = shapes if warm else shapes[: 4 if version == 1 else 5]
-    parts = np.split(numbers, np.cumsum([math.prod(shape) for shape in wanted]))
+    parts = np.split(numbers, np.cumsum([_packed_size(shape) for shape in wanted]))
     if parts.pop().size:
         raise ValueError("there are more numbers than the header accounts for")
-    read = [part.reshape(shape).copy() for part, shape in zip(parts, wanted, strict=True)]
-    prior_mean, prior_precision, cross, packed, *more = read
+    read = [_unpack_array(part, shape) for part, shape in zip(parts, wanted, strict=True)]
+    prior_mean, prior_precision, cross, second, *more = read
     return SufficientStatistics(
         arms=tuple(header["arms"]),
         schema_id=header["schema_id"],
         noise_variance=header["noise_variance"],
         prior_mean=prior_mean,
         prior_precision=prior_precision,
-        second=_unpack_triangles(packed, d),
+        second=second,
         cross=cross,
         square=more[0] if more else np.zeros(k),
         count=np.array(header["count"], dtype=np.int64).reshape(k),
         hyperprior=None if hyperprior is None else Hyperprior(**hyperprior),
         half_life_s=header["half_life_s"],
         as_of=_read_as_of(header),
-        warm=None if not warm else _assemble_warm_start(more[1:], d, **warm),
+        warm=None if not warm else _assemble_warm_start(more[1:], **warm),
     )
 
 
-def _assemble_warm_start(parts: list[FloatArray], dim: int, weight: float, since: float) -> WarmStart:
-    cross, packed, square, rows = parts
-    return WarmStart(RegressionSums(_unpack_triangles(packed, dim), cross, square, rows), weight, since)
+def _assemble_warm_start(parts: list[FloatArray], weight: float, since: float) -> WarmStart:
+    cross, second, square, rows = parts
+    return WarmStart(RegressionSums(second, cross, square, rows), weight, since)
 
 
 def _assemble_latencies(_version: int, header: _Header, numbers: FloatArray) -> Latencies:

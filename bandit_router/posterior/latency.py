@@ -13,6 +13,7 @@ order of their input. Fixed bins are sums, and decay, like those of
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.posterior.decay import decay_factor, decay_weights
+from bandit_router.posterior.regression_sums import append_zeros
 from bandit_router.types import METRICS, FloatArray
 
 ACCURACY = 0.025
@@ -83,14 +85,16 @@ class Latencies:
         """The same arms without timed calls."""
         return self.empty(self.arms, self.half_life_s)
 
-    def with_arm(self, arm: str) -> Self:
-        """A copy with one more arm, without timed calls."""
-        if arm in self:
-            raise InvalidInput("arm", f"{arm!r} exists already", "give a new name")
+    def with_arms(self, arms: Iterable[str]) -> Self:
+        """A copy with more arms, without timed calls."""
+        more = tuple(arms)
+        for arm in more:
+            if arm in self:
+                raise InvalidInput("arm", f"{arm!r} exists already", "give a new name")
         return type(self)(
-            arms=(*self.arms, arm),
-            bins=np.vstack([self.bins, np.zeros(BINS)]),
-            count=np.append(self.count, np.int64(0)),
+            arms=(*self.arms, *more),
+            bins=append_zeros(self.bins, len(more)),
+            count=append_zeros(self.count, len(more)),
             half_life_s=self.half_life_s,
             as_of=self.as_of,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from bandit_router.types import FloatArray
 
 _ROUNDING = 1e-6  # of a sum of weights that retractions brought back to 0
+
+_Number = TypeVar("_Number", np.float64, np.int64)
 
 
 class RegressionSums(NamedTuple):
@@ -40,12 +42,13 @@ def concatenate_sums(a: RegressionSums, b: RegressionSums) -> RegressionSums:
 def align_sums(sums: RegressionSums, theirs: Sequence[str], ours: Sequence[str]) -> RegressionSums:
     """The sums of the arms ``theirs``, reordered to the arms ``ours``; an arm without sums gets zeros."""
     rows = [theirs.index(arm) if arm in theirs else len(theirs) for arm in ours]
-    return RegressionSums(*(_append_zeros(array)[rows] for array in sums))
+    return RegressionSums(*(append_zeros(array, 1)[rows] for array in sums))
 
 
 def project_sums(sums: RegressionSums, transform: FloatArray) -> RegressionSums:
     """The sums of the features φ = T x, for a transform T (D, d)."""
-    second = transform @ sums.second @ transform.T
+    k, d = sums.cross.shape
+    second = transform @ (sums.second.reshape(k * d, d) @ transform.T).reshape(k, d, -1)
     return RegressionSums(second, sums.cross @ transform.T, sums.square, sums.weight)
 
 
@@ -59,7 +62,8 @@ def centre_sums(sums: RegressionSums, offset: FloatArray) -> RegressionSums:
 def find_unusable_sums(sums: RegressionSums) -> npt.NDArray[np.bool_]:
     """Whether the sums of each arm (K,) are not finite, or weigh less than 0 beyond rounding."""
     with np.errstate(invalid="ignore", over="ignore"):
-        size = np.abs(sums.second).sum(axis=(1, 2)) + np.abs(sums.cross).sum(axis=1) + np.abs(sums.square)
+        second = np.array([np.abs(matrix).sum() for matrix in sums.second])
+        size = second + np.abs(sums.cross).sum(axis=1) + np.abs(sums.square)
     return np.asarray(~np.isfinite(size) | (sums.weight < -_ROUNDING))
 
 
@@ -70,5 +74,8 @@ def clear_sums(sums: RegressionSums, arms: npt.NDArray[np.bool_]) -> RegressionS
     )
 
 
-def _append_zeros(array: FloatArray) -> FloatArray:
-    return np.concatenate([array, np.zeros((1, *array.shape[1:]))])
+def append_zeros(array: npt.NDArray[_Number], rows: int) -> npt.NDArray[_Number]:
+    """The array with so many rows of zeros behind it."""
+    longer = np.zeros((len(array) + rows, *array.shape[1:]), array.dtype)
+    longer[: len(array)] = array
+    return longer

@@ -145,7 +145,7 @@ def encode_state(state: ModelState) -> bytes:
 def pack_components(blobs: Mapping[str, bytes]) -> bytes:
     """Encoded components, one behind the other, with their names and lengths before them."""
     header = json.dumps({"components": [[name, len(blob)] for name, blob in blobs.items()]}).encode()
-    return _PREFIX.pack(_MAGIC, _FORMAT, len(header)) + header + b"".join(blobs.values())
+    return b"".join([_PREFIX.pack(_MAGIC, _FORMAT, len(header)), header, *blobs.values()])
 
 
 def decode_state(blob: bytes) -> ModelState:
@@ -159,7 +159,7 @@ def decode_state(blob: bytes) -> ModelState:
     return ModelState(components)
 
 
-def _unpack_components(blob: bytes) -> dict[str, bytes]:
+def _unpack_components(blob: bytes) -> dict[str, memoryview]:
     try:
         magic, version, length = _PREFIX.unpack_from(blob)
         if (magic, version) != (_MAGIC, _FORMAT):
@@ -170,7 +170,7 @@ def _unpack_components(blob: bytes) -> dict[str, bytes]:
         start = _PREFIX.size + length
         blobs = {}
         for name, size in json.loads(blob[_PREFIX.size : start])["components"]:
-            blobs[name] = blob[start : start + size]
+            blobs[name] = memoryview(blob)[start : start + size]
             start += size
     except (struct.error, KeyError, TypeError, ValueError) as error:
         raise SnapshotCorrupt(f"the snapshot is malformed: {error!r}; run `bandit-router rebuild`") from error

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -32,7 +33,12 @@ from bandit_router.posterior.independent import (
     solve_arms,
 )
 from bandit_router.posterior.prior import Prior
-from bandit_router.posterior.regression_sums import RegressionSums, clear_sums, find_unusable_sums
+from bandit_router.posterior.regression_sums import (
+    RegressionSums,
+    append_zeros,
+    clear_sums,
+    find_unusable_sums,
+)
 from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.posterior.warm_start_verdict import WarmStartVerdict
 from bandit_router.types import BoolArray, FloatArray, IntArray
@@ -127,22 +133,23 @@ class SufficientStatistics:
         blank.as_of = -math.inf
         return blank
 
-    def with_arm(self, arm: str, prior: Prior) -> Self:
-        """A copy with one more arm, without evidence."""
-        if arm in self:
-            raise InvalidInput("arm", f"{arm!r} exists already", "give a new name")
-        if prior.mean.size != self.dim:
-            raise InvalidInput("prior", f"has length {prior.mean.size}", f"give length {self.dim}")
-        arms = (*self.arms, arm)
+    def with_arms(self, priors: Mapping[str, Prior]) -> Self:
+        """A copy with more arms, without evidence."""
+        for arm, prior in priors.items():
+            if arm in self:
+                raise InvalidInput("arm", f"{arm!r} exists already", "give a new name")
+            if prior.mean.size != self.dim:
+                raise InvalidInput("prior", f"has length {prior.mean.size}", f"give length {self.dim}")
+        arms, more = (*self.arms, *priors), len(priors)
         return replace(
             self,
             arms=arms,
-            prior_mean=np.vstack([self.prior_mean, prior.mean]),
-            prior_precision=np.vstack([self.prior_precision, prior.precision]),
-            second=np.concatenate([self.second, np.zeros((1, self.dim, self.dim))]),
-            cross=np.vstack([self.cross, np.zeros(self.dim)]),
-            square=np.append(self.square, 0.0),
-            count=np.append(self.count, np.int64(0)),
+            prior_mean=np.vstack([self.prior_mean, *(p.mean for p in priors.values())]),
+            prior_precision=np.vstack([self.prior_precision, *(p.precision for p in priors.values())]),
+            second=append_zeros(self.second, more),
+            cross=append_zeros(self.cross, more),
+            square=append_zeros(self.square, more),
+            count=append_zeros(self.count, more),
             warm=None if self.warm is None else self.warm.align(self.arms, arms),
         )
 

@@ -196,13 +196,13 @@ def test_the_reference_time_never_moves_back() -> None:
 
 def test_an_arm_can_be_added_and_evidence_be_left_out() -> None:
     latencies = fold([Timed("a", 1.0, 5.0)], 20.0)
-    more = latencies.with_arm("c")
+    more = latencies.with_arms(["c"])
     assert (more.arms, more.count.tolist(), more.as_of) == (("a", "b", "c"), [1, 0, 0], 5.0)
     more.observe("c", X, 2.0, 5.0)
     assert latencies.count.tolist() == [1, 0]
     assert_same(more.without_evidence(), Latencies.empty(("a", "b", "c"), 20.0))
     with pytest.raises(InvalidInput, match="exists already"):
-        latencies.with_arm("a")
+        latencies.with_arms(["a"])
 
 
 @pytest.mark.parametrize("other", [Latencies.empty(("a",), 20.0), Latencies.empty(ARMS, 30.0)])

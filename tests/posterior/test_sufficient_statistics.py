@@ -142,7 +142,7 @@ def test_a_copy_shares_nothing_with_the_original() -> None:
 
 def test_a_new_arm_predicts_its_prior_and_leaves_the_others_alone() -> None:
     statistics, probe = fed(half_life_s=60.0), np.array([0.3, -1.0, 0.5])
-    wider = statistics.with_arm("c", uneven_prior(3))
+    wider = statistics.with_arms({"c": uneven_prior(3)})
     assert (wider.as_of, wider.half_life_s) == (statistics.as_of, 60.0)
     mean, std = wider.solve().predict(probe)
     np.testing.assert_array_equal((mean[:2], std[:2]), statistics.solve().predict(probe))
@@ -150,11 +150,22 @@ def test_a_new_arm_predicts_its_prior_and_leaves_the_others_alone() -> None:
     assert "c" not in statistics
 
 
+def test_arms_that_are_added_together_are_as_if_added_one_by_one() -> None:
+    statistics, priors = fed(), {"c": uneven_prior(3), "d": Prior(mean=np.ones(3), precision=np.ones(3))}
+    one_by_one = statistics
+    for arm, prior in priors.items():
+        one_by_one = one_by_one.with_arms({arm: prior})
+    together = statistics.with_arms(priors)
+    assert together.arms == ("a", "b", "c", "d")
+    assert encode_statistics(together) == encode_statistics(one_by_one)
+    assert encode_statistics(statistics.with_arms({})) == encode_statistics(statistics)
+
+
 def test_a_new_arm_needs_a_new_name_and_a_prior_of_the_right_length() -> None:
     with pytest.raises(InvalidInput, match="'a' exists already"):
-        fed().with_arm("a", uneven_prior(3))
+        fed().with_arms({"a": uneven_prior(3)})
     with pytest.raises(InvalidInput, match="length 2"):
-        fed().with_arm("c", uneven_prior(2))
+        fed().with_arms({"c": uneven_prior(2)})
 
 
 # -- what a revision and a retraction do to the posterior -------------------------------------------

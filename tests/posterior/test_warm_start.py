@@ -117,7 +117,7 @@ def test_a_warm_start_stays_through_copies_and_new_arms(hyper: Hyperprior | None
     assert statistics.copy().solve().predict(x)[0].tolist() == before.tolist()
     blank = statistics.without_evidence()
     assert statistics.warm.equals(blank.warm)
-    more = statistics.with_arm("c", Prior(mean=np.full(3, 0.5), precision=np.full(3, 2.0)))
+    more = statistics.with_arms({"c": Prior(mean=np.full(3, 0.5), precision=np.full(3, 2.0))})
     assert more.warm is not None
     np.testing.assert_array_equal(more.warm.sums.cross[2], 0.0)
     if hyper is None:

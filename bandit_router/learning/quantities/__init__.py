@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bandit_router.learning.quantities import registered
 from bandit_router.learning.quantities.base import Quantity
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import ModelState
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 
-__all__ = ["QUANTITIES", "Quantity", "add_arm", "empty_state", "learned_quantities"]
+__all__ = ["QUANTITIES", "Quantity", "add_arms", "empty_state", "learned_quantities"]
 
 QUANTITIES: tuple[Quantity, ...] = tuple(
     quantity for quantity in vars(registered).values() if isinstance(quantity, Quantity)
@@ -25,8 +27,7 @@ def empty_state(rewards: SufficientStatistics, *, cascades: bool = False) -> Mod
     return ModelState({q.name: q.empty(rewards) for q in QUANTITIES if cascades or not q.cascades_only})
 
 
-def add_arm(state: ModelState, arm: str, prior: Prior) -> ModelState:
-    """The state with one arm more, of which nothing is observed; ``prior`` is that of its rewards."""
-    return ModelState(
-        {q.name: q.add_arm(state.components[q.name], arm, prior) for q in learned_quantities(state)}
-    )
+def add_arms(state: ModelState, priors: Mapping[str, Prior]) -> ModelState:
+    """The state with more arms, of which nothing is observed; ``priors`` are those of their rewards."""
+    quantities = learned_quantities(state)
+    return ModelState({q.name: q.add_arms(state.components[q.name], priors) for q in quantities})

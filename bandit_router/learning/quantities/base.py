@@ -25,8 +25,8 @@ class Quantity:
     """One learned quantity. The learner counts it, `verify` audits it, and a snapshot holds its component.
 
     ``name`` names its rows in ``folded`` and its component; ``plural`` is for reports. ``empty`` makes the
-    component of the arms of the rewards; ``add_arm`` a component with one arm more, whose prior of
-    rewards is given. ``context`` is what the component is read at; it is asked only where there is a value.
+    component of the arms of the rewards; ``add_arms`` a component with more arms, whose priors of
+    rewards are given. ``context`` is what the component is read at; it is asked only where there is a value.
     ``cascades_only`` quantities are learned where cascades are on.
     """
 
@@ -34,7 +34,7 @@ class Quantity:
     plural: str
     value: Value
     empty: Callable[[SufficientStatistics], Component]
-    add_arm: Callable[[Component, str, Prior], Component]
+    add_arms: Callable[[Component, Mapping[str, Prior]], Component]
     context: Callable[[Observation], FloatArray] = own_context
     cascades_only: bool = False
 

@@ -22,9 +22,9 @@ def _context(observation: Observation) -> FloatArray:
     return append_confidence(observation.x, observation.metrics[CONFIDENCE])
 
 
-def _add_arm(component: Component, arm: str, prior: Prior) -> Component:
+def _add_arms(component: Component, priors: Mapping[str, Prior]) -> Component:
     assert isinstance(component, SufficientStatistics)
-    return component.with_arm(arm, make_calibrator_prior(prior.mean))
+    return component.with_arms({arm: make_calibrator_prior(prior.mean) for arm, prior in priors.items()})
 
 
 QUANTITY = Quantity(
@@ -32,7 +32,7 @@ QUANTITY = Quantity(
     plural="confidences",
     value=_value,
     empty=empty_calibrators,
-    add_arm=_add_arm,
+    add_arms=_add_arms,
     context=_context,
     cascades_only=True,
 )

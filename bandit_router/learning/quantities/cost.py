@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bandit_router.learning.quantities.base import Quantity
 from bandit_router.posterior.cost import compute_cost_root, make_cost_prior
 from bandit_router.posterior.prior import Prior
@@ -9,9 +11,9 @@ from bandit_router.posterior.state import COST, Component, empty_costs
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 
 
-def _add_arm(component: Component, arm: str, _prior: Prior) -> Component:
+def _add_arms(component: Component, priors: Mapping[str, Prior]) -> Component:
     assert isinstance(component, SufficientStatistics)
-    return component.with_arm(arm, make_cost_prior(component.dim))
+    return component.with_arms(dict.fromkeys(priors, make_cost_prior(component.dim)))
 
 
 QUANTITY = Quantity(
@@ -21,5 +23,5 @@ QUANTITY = Quantity(
         observation.metrics.get("cost_usd"), observation.list_cost_usd
     ),
     empty=empty_costs,
-    add_arm=_add_arm,
+    add_arms=_add_arms,
 )

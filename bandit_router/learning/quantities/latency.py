@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bandit_router.learning.quantities.base import Quantity
 from bandit_router.posterior.latency import Latencies
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import LATENCY, Component, empty_latencies
 
 
-def _add_arm(component: Component, arm: str, _prior: Prior) -> Component:
+def _add_arms(component: Component, priors: Mapping[str, Prior]) -> Component:
     assert isinstance(component, Latencies)
-    return component.with_arm(arm)
+    return component.with_arms(priors)
 
 
 QUANTITY = Quantity(
@@ -18,5 +20,5 @@ QUANTITY = Quantity(
     plural="latencies",
     value=lambda observation, _: observation.metrics.get("latency_s"),
     empty=empty_latencies,
-    add_arm=_add_arm,
+    add_arms=_add_arms,
 )

@@ -18,9 +18,9 @@ def _value(observation: Observation, weights: Mapping[str, float]) -> float | No
     return None if observation.reason == Reason.ESCALATION else compute_reward(observation.metrics, weights)
 
 
-def _add_arm(component: Component, arm: str, prior: Prior) -> Component:
+def _add_arms(component: Component, priors: Mapping[str, Prior]) -> Component:
     assert isinstance(component, SufficientStatistics)
-    return component.with_arm(arm, prior)
+    return component.with_arms(priors)
 
 
 QUANTITY = Quantity(
@@ -28,5 +28,5 @@ QUANTITY = Quantity(
     plural="rewards",
     value=_value,
     empty=SufficientStatistics.without_evidence,
-    add_arm=_add_arm,
+    add_arms=_add_arms,
 )
