@@ -135,6 +135,21 @@ class Arm:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """Tokens of one call by kind; none is in two of the kinds but reasoning, which is part of the output.
+
+    ``service_tier`` is the provider's, where it has another price.
+    """
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    service_tier: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
     """A query to answer.
 

@@ -1,0 +1,1 @@
+"""The gateway: makes the call of a decision, and passes its bytes through."""

@@ -1,0 +1,1 @@
+"""Dialects: the HTTP forms that clients speak. Pure: bytes in, facts and bytes out."""

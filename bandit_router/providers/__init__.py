@@ -1,0 +1,1 @@
+"""Providers: one client per arm, which sends bytes and returns bytes."""
