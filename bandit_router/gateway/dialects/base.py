@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from bandit_router.features import Prompt
 from bandit_router.types import Usage
 
+OPTION_PREFIX = "x-bandit-"
+OPTION_NAMES = ("tier", "conversation", "workflow", "deadline", "max-cost", "forbid", "user")
+"""Options of a route call: with the prefix, the names of headers and of members of ``metadata``."""
+
+Span = tuple[int, int]
+"""Where a value begins and ends in the bytes of a body."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DialectRequest:
     """What routing needs of a request.
 
-    ``fields`` are the names of its top-level fields, which an arm may not take. ``options`` are those of a
-    route call that its metadata names. ``thread`` identifies the conversation by content: a hash of system,
-    tools and first message; None where the request has no turn of the assistant, which begins anew.
-    ``pin`` names an answer or a signature that only the arm of before can go on from.
+    ``fields`` are the names of its top-level fields, which an arm may not take; ``spans`` says where their
+    values stand. ``options`` are those of a route call that its metadata names, by ``OPTION_NAMES``.
+    ``cache_key`` is what the client says of the conversation: its prompt cache key, or the id of a
+    conversation that upstream keeps.
+
+    ``thread`` identifies the conversation by content: a hash of system, tools and first message. It is None
+    where the request has no turn of the assistant, which begins anew; ``new_thread`` is then the hash that
+    the later turns will have. Both are None where upstream keeps the earlier turns.
+    ``pin`` names what only the arm of before can go on from: an answer (``resp_…``), a conversation that
+    upstream keeps (``conv_…``) or a signature (``signature:…``).
     """
 
     model: str
     stream: bool
     prompt: Prompt
     fields: frozenset[str]
-    options: dict[str, str] = field(default_factory=dict)
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
     cache_key: str | None = None
     thread: str | None = None
+    new_thread: str | None = None
     pin: str | None = None
     max_output_tokens: int | None = None
     wants_usage: bool = True
@@ -35,8 +51,10 @@ class DialectRequest:
 class AnswerFacts:
     """What a tap has seen of an answer so far.
 
-    ``began`` says whether its first content has come: text, reasoning, a tool call or an error event.
-    ``finish`` is the reason in the dialect's own word; ``complete`` whether the answer ended as it should.
+    ``began`` says whether its first content has come: text, reasoning, a tool call or an error event; of an
+    answer in one piece, the whole of it. ``complete`` says whether its end mark has come.
+    ``finish`` is the reason in the dialect's own word. ``empty``: no text but white space, and no tool call.
+    ``error`` is upstream's code or type of an error, never its message, which may quote the prompt.
     """
 
     began: bool = False
@@ -57,10 +75,18 @@ class Tap(Protocol):
     facts: AnswerFacts
 
     def feed(self, chunk: bytes) -> bytes:
-        """The bytes to pass on for this chunk: the same, but for a usage chunk nobody asked for."""
+        """The bytes to pass on now: whole events of a stream, but for a usage chunk nobody asked for.
+
+        The piece of an event at the end of a chunk is held back until the rest comes, so that an error event
+        can follow at any time.
+        """
 
     def finish(self) -> bytes:
-        """The bytes held back so far, at the end of the answer."""
+        """Read what was held back as the last event, and return it, when upstream has closed the answer.
+
+        Pass it on if ``facts.complete``. Otherwise the answer was cut: pass on the error event instead,
+        unless ``facts.error`` says that upstream has sent one.
+        """
 
 
 class Dialect(Protocol):
@@ -83,3 +109,6 @@ class Dialect(Protocol):
 
     def error_event(self, message: str) -> bytes:
         """The event that ends a stream which was cut."""
+
+    def models_body(self, names: Sequence[str]) -> bytes:
+        """The JSON body of the list of models."""

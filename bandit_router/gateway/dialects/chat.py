@@ -1,0 +1,150 @@
+"""Chat completions: OpenAI's, and the form that most other servers speak."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import filterfalse
+from typing import Any
+
+import orjson
+
+from bandit_router.features import read_prompt
+from bandit_router.gateway.dialects.base import DialectRequest, Span, Tap
+from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
+from bandit_router.gateway.dialects.openai_forms import OpenAIForms, write_error
+from bandit_router.gateway.dialects.request_parts import (
+    find_signature,
+    is_of_assistant,
+    is_of_system,
+    list_mappings,
+    read_fields,
+    read_key,
+    read_model,
+    read_options,
+    read_thread,
+    read_token_limit,
+)
+from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text
+from bandit_router.gateway.dialects.usage import read_chat_usage
+
+_NOT_TEXT = ("tool_calls", "function_call", "refusal", "audio")
+_INCLUDE = b'"include_usage":true'
+
+
+class Chat(OpenAIForms):
+    """``POST /v1/chat/completions``."""
+
+    name = "chat"
+    path = "/v1/chat/completions"
+
+    def read_request(self, raw: bytes) -> DialectRequest:
+        body = parse_object(raw)
+        options = read_options(body)
+        stream = body.get("stream") is True
+        thread, new_thread = _read_thread(body)
+        return DialectRequest(
+            model=read_model(body),
+            stream=stream,
+            prompt=read_prompt(body),
+            fields=read_fields(body, options),
+            spans=find_values(raw),
+            options=options,
+            cache_key=read_key(body, "prompt_cache_key"),
+            thread=thread,
+            new_thread=new_thread,
+            pin=find_signature(list(filter(is_of_assistant, list_mappings(body.get("messages"))))),
+            max_output_tokens=read_token_limit(body, "max_completion_tokens", "max_tokens"),
+            wants_usage=not stream or _asks_for_usage(body),
+        )
+
+    def write_request(self, raw: bytes, request: DialectRequest, model: str) -> bytes:
+        written = orjson.dumps(model)
+        edits = [(request.spans["model"], written)]
+        if not request.wants_usage:
+            stream_options = request.spans.get("stream_options")
+            if stream_options is None:
+                edits = [(request.spans["model"], written + b',"stream_options":{' + _INCLUDE + b"}")]
+            else:
+                edits += _include_usage(raw, stream_options)
+        return replace_spans(raw, edits)
+
+    def open_tap(self, request: DialectRequest) -> Tap:
+        reader = _Reader(request.wants_usage)
+        return StreamTap(reader) if request.stream else BodyTap(reader)
+
+    def error_event(self, message: str) -> bytes:
+        return b"data: " + orjson.dumps({"error": write_error(500, message, "upstream_cut")}) + b"\n\n"
+
+
+class _Reader(AnswerReader):
+    def __init__(self, wants_usage: bool) -> None:
+        super().__init__()
+        self._wants_usage = wants_usage
+        self._tier: object = None
+
+    def read_body(self, body: Mapping[str, Any]) -> None:
+        self._read(body, "message")
+
+    def read_event(self, event: Mapping[str, Any]) -> bool:
+        self._read(event, "delta")
+        return self._wants_usage or not _is_only_usage(event)
+
+    def read_done(self) -> None:
+        self.facts.complete = True
+
+    def _read(self, answer: Mapping[str, Any], part: str) -> None:
+        self.note_identity(answer)
+        if error := answer.get("error"):
+            self.note_error(error)
+        for choice in list_mappings(answer.get("choices")):
+            said = choice.get(part)
+            self._read_choice(choice.get("finish_reason"), said if isinstance(said, Mapping) else {})
+        self._tier = answer.get("service_tier") or self._tier
+        usage = answer.get("usage")  # the last one counts: some servers send it with every chunk
+        if isinstance(usage, Mapping):
+            self.facts.usage = read_chat_usage(usage, self._tier)
+
+    def _read_choice(self, finish: object, said: Mapping[str, Any]) -> None:
+        facts = self.facts
+        if not facts.began:
+            facts.began = any(value for key, value in said.items() if key != "role")
+        if facts.empty:
+            facts.empty = not (has_text(said.get("content")) or any(said.get(key) for key in _NOT_TEXT))
+        facts.refused |= bool(said.get("refusal")) or finish == "content_filter"
+        facts.truncated |= finish == "length"
+        if isinstance(finish, str):
+            facts.finish = facts.finish or finish
+
+
+def _read_thread(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    messages = list_mappings(body.get("messages"))
+    system = list(filter(is_of_system, messages))
+    turns = list(filterfalse(is_of_system, messages))
+    return read_thread(system, body.get("tools") or body.get("functions"), turns, is_of_assistant)
+
+
+def _asks_for_usage(body: Mapping[str, Any]) -> bool:
+    """Whether a stream is to end with a usage chunk. Upstream refuses options of another type."""
+    options = body.get("stream_options")
+    if options is None:
+        return False
+    return not isinstance(options, Mapping) or options.get("include_usage") is True
+
+
+def _include_usage(raw: bytes, stream_options: Span) -> list[tuple[Span, bytes]]:
+    """The edits of ``stream_options``, null or an object, so that upstream sends usage."""
+    start, end = stream_options
+    if raw[start:end] == b"null":
+        return [(stream_options, b"{" + _INCLUDE + b"}")]
+    values = find_values(raw, start)
+    if "include_usage" in values:
+        return [(values["include_usage"], b"true")]
+    inside = start + 1
+    return [((inside, inside), _INCLUDE + (b"," if values else b""))]
+
+
+def _is_only_usage(event: Mapping[str, Any]) -> bool:
+    """Whether a chunk is the one that ``include_usage`` adds; one with choices is part of the answer."""
+    return (
+        isinstance(event.get("usage"), Mapping) and not event.get("choices") and not event.get("moderation")
+    )
