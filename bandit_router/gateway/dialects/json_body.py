@@ -14,11 +14,23 @@ from bandit_router.gateway.dialects.base import Span
 MAX_BYTES = 32 * 1024 * 1024
 MAX_DEPTH = 128
 
+_USUAL_DEPTH = 12
+
 # Possessive, so that hostile bodies take linear time.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_FLAT = rb'[^"{}\[\]]*+(?:' + _STRING + rb'[^"{}\[\]]*+)*+'
+
+
+def _fill(depth: int) -> bytes:
+    """The pattern of what an object or array holds before anything that is nested deeper."""
+    return _FLAT + rb"(?:[{\[]" + _fill(depth - 1) + rb"[}\]]" + _FLAT + rb")*+" if depth else _FLAT
+
+
+_SHALLOW = _fill(_USUAL_DEPTH)
 _KEY = re.compile(rb"[\s{,]*+(" + _STRING + rb")\s*+:\s*+", re.DOTALL)
-_SCALAR = re.compile(_STRING + rb"|[^\s,}\]]++", re.DOTALL)
-_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:' + _STRING + rb'[^"{}\[\]]*+)*+', re.DOTALL)
+_VALUE = re.compile(_STRING + rb"|[{\[]" + _SHALLOW + rb"[}\]]|[^\s,{}\[\]]++", re.DOTALL)
+_TO_DEEP_BRACKET = re.compile(_SHALLOW, re.DOTALL)
+_TO_BRACKET = re.compile(_FLAT, re.DOTALL)
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -57,24 +69,19 @@ def replace_spans(raw: bytes, replacements: Iterable[tuple[Span, bytes]]) -> byt
 
 
 def _find_end(raw: bytes, start: int) -> int:
-    """Where the value that begins at ``start`` ends."""
-    if raw[start] not in b"{[":
-        return _end_of(_SCALAR, raw, start)
-    depth, position = 0, start
-    while True:
-        position = _end_of(_TO_BRACKET, raw, position)
+    """Where the value that begins at ``start`` ends. Raises InvalidInput when it is nested too deep."""
+    if value := _VALUE.match(raw, start):
+        return value.end()
+    depth, position = 2, start + 1  # with the object around it
+    while depth > 1:
+        if depth > MAX_DEPTH:
+            _refuse(f"is nested more than {MAX_DEPTH} deep", "send flatter JSON")
+        pattern = _TO_DEEP_BRACKET if depth + _USUAL_DEPTH <= MAX_DEPTH else _TO_BRACKET
+        if skipped := pattern.match(raw, position):
+            position = skipped.end()
         depth += 1 if raw[position] in b"{[" else -1
         position += 1
-        if depth == 0:
-            return position
-        if depth >= MAX_DEPTH:  # the object around it is one level more
-            _refuse(f"is nested more than {MAX_DEPTH} deep", "send flatter JSON")
-
-
-def _end_of(pattern: re.Pattern[bytes], raw: bytes, start: int) -> int:
-    match = pattern.match(raw, start)
-    assert match is not None  # the JSON is valid
-    return match.end()
+    return position
 
 
 def _refuse(problem: str, fix: str) -> NoReturn:
