@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -204,6 +204,51 @@ def check_garbage(dialect: Dialect, garbage: bytes) -> None:
         tap = dialect.open_tap(request)
         assert tap.feed(garbage) + tap.finish() == garbage
         assert not (stream and tap.facts.complete)
+
+
+def check_odd_request(dialect: Dialect, request: dict[str, Any]) -> None:
+    """A request with a value of any other type is read, or refused by name."""
+    raw = json.dumps(request).encode()
+    try:
+        read = dialect.read_request(raw)
+    except InvalidInput:
+        return
+    sent = json.loads(dialect.write_request(raw, read, "other"))
+    assert sent["model"] == "other"
+    assert sent.keys() - {"stream_options"} == request.keys() - {"stream_options"}
+
+
+def check_odd_answer(dialect: Dialect, example: Example, answer: bytes) -> None:
+    """An answer with a value of any other type passes, and raises nothing."""
+    tap = open_tap(dialect, example)
+    assert tap.feed(answer) + tap.finish() == answer
+
+
+@st.composite
+def change_value(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
+    """The JSON object with one value, anywhere in it, replaced by any other."""
+    changed = json.loads(json.dumps(document))
+    parent, key = draw(st.sampled_from(list(_list_places(changed))))
+    parent[key] = draw(_VALUES)
+    return changed  # type: ignore[no-any-return]
+
+
+def _list_places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place of a value in a document: its object or list, and its key there."""
+    if isinstance(value, dict | list):
+        for key, member in value.items() if isinstance(value, dict) else enumerate(value):
+            yield value, key
+            yield from _list_places(member)
+
+
+@st.composite
+def change_answer(draw: st.DrawFn, example: Example) -> bytes:
+    """The answer with one value in each of its objects replaced."""
+    if not example.stream:
+        return json.dumps(draw(change_value(json.loads(example.answer)))).encode()
+    events = [read_event(event) for event in list_events(example.answer)]
+    objects = [draw(change_value(event)) for event in events if isinstance(event, dict)]
+    return b"".join(b"data: " + json.dumps(changed).encode() + b"\n\n" for changed in objects)
 
 
 def check_models(dialect: Dialect) -> None:

@@ -24,7 +24,7 @@ from bandit_router.gateway.dialects.request_parts import (
     read_thread,
     read_token_limit,
 )
-from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text
+from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text, read_text
 from bandit_router.gateway.dialects.usage import read_chat_usage
 
 _NOT_TEXT = ("tool_calls", "function_call", "refusal", "audio")
@@ -112,13 +112,12 @@ class _Reader(AnswerReader):
             facts.empty = not (has_text(said.get("content")) or any(said.get(key) for key in _NOT_TEXT))
         facts.refused |= bool(said.get("refusal")) or finish == "content_filter"
         facts.truncated |= finish == "length"
-        if isinstance(finish, str):
-            facts.finish = facts.finish or finish
+        facts.finish = facts.finish or read_text(finish)
 
 
 def _read_thread(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
     messages = list_mappings(body.get("messages"))
-    system = list(filter(is_of_system, messages))
+    system = [message.get("content") for message in filter(is_of_system, messages)]
     turns = list(filterfalse(is_of_system, messages))
     return read_thread(system, body.get("tools") or body.get("functions"), turns, is_of_assistant)
 

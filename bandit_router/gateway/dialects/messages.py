@@ -48,7 +48,7 @@ class Messages:
     def read_request(self, raw: bytes) -> DialectRequest:
         body = parse_object(raw)
         messages = list_mappings(body.get("messages"))
-        thread, new_thread = read_thread(body.get("system"), body.get("tools"), messages, is_of_assistant)
+        thread, new_thread = read_thread([body.get("system")], body.get("tools"), messages, is_of_assistant)
         return DialectRequest(
             model=read_model(body),
             stream=body.get("stream") is True,

@@ -9,7 +9,7 @@ from typing import Any
 
 from bandit_router.errors import InvalidInput
 from bandit_router.gateway.dialects.base import OPTION_NAMES, OPTION_PREFIX
-from bandit_router.validation import KEY_CHARS, NAME_CHARS, check_text
+from bandit_router.validation import KEY_CHARS, NAME_CHARS, check_string, check_text
 
 _Test = Callable[[Mapping[str, Any]], bool]
 
@@ -19,9 +19,9 @@ _SIGNED_KEYS = ("signature", "encrypted_content", "thought_signature")
 
 def read_model(body: Mapping[str, Any]) -> str:
     """The model that the request names. Raises InvalidInput."""
-    model = body.get("model")
-    check_text("model", "" if model is None else model, NAME_CHARS)
-    return str(model)
+    model = check_string("model", body.get("model"))
+    check_text("model", model, NAME_CHARS)
+    return model
 
 
 def read_options(body: Mapping[str, Any]) -> dict[str, str]:
@@ -37,8 +37,8 @@ def read_options(body: Mapping[str, Any]) -> dict[str, str]:
         if name not in OPTION_NAMES:
             known = ", ".join(OPTION_PREFIX + option for option in OPTION_NAMES)
             raise InvalidInput(f"metadata.{key:.64}", "is not an option", f"send one of {known}")
-        check_text(f"metadata.{key}", "" if value is None else value)
-        options[name] = str(value)
+        options[name] = check_string(f"metadata.{key}", value)
+        check_text(f"metadata.{key}", value)
     return options
 
 
@@ -64,15 +64,17 @@ def read_token_limit(body: Mapping[str, Any], *fields: str) -> int | None:
 
 
 def read_thread(
-    system: object, tools: object, turns: Sequence[Mapping[str, Any]], is_of_model: _Test
+    system: Sequence[object], tools: object, turns: Sequence[Mapping[str, Any]], is_of_model: _Test
 ) -> tuple[str | None, str | None]:
     """The hash of a conversation that goes on, and that of one which begins; one of both is None.
+
+    ``system`` has the contents of the system prompts, ``turns`` the other messages.
 
     A last turn of the assistant is a prefill. Marks of prompt caching move from turn to turn, and a text may
     come as a string or as a part; neither changes the hash.
     """
     first = {**turns[0], "content": _as_parts(turns[0].get("content"))} if turns else None
-    content = json.dumps([_as_parts(system), _as_parts(tools), first], sort_keys=True)
+    content = json.dumps([[*map(_as_parts, system)], _as_parts(tools), first], sort_keys=True)
     thread = hashlib.sha256(content.encode()).hexdigest()
     return (thread, None) if any(map(is_of_model, turns[:-1])) else (None, thread)
 

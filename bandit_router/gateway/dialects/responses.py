@@ -80,7 +80,7 @@ class _Reader(AnswerReader):
         self._read_response(body)
 
     def read_event(self, event: Mapping[str, Any]) -> bool:
-        kind = event.get("type")
+        kind = read_text(event.get("type"))
         response = event.get("response")
         if isinstance(response, Mapping):
             self._read_response(response)
@@ -91,7 +91,7 @@ class _Reader(AnswerReader):
         self.facts.complete |= kind in _ENDS
         return True
 
-    def _read_content(self, kind: object, event: Mapping[str, Any]) -> None:
+    def _read_content(self, kind: str | None, event: Mapping[str, Any]) -> None:
         facts = self.facts
         item = event.get("item")
         calls_tool = isinstance(item, Mapping) and item.get("type") not in _SILENT_ITEMS
@@ -144,7 +144,7 @@ def _read_thread(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
         return None, None  # upstream keeps the earlier turns
     given = body.get("input")
     items = [{"role": "user", "content": given}] if isinstance(given, str) else list_mappings(given)
-    system = [body.get("instructions"), *filter(is_of_system, items)]
+    system = [body.get("instructions"), *(item.get("content") for item in filter(is_of_system, items))]
     return read_thread(system, body.get("tools"), list(filterfalse(is_of_system, items)), _is_of_model)
 
 

@@ -229,7 +229,13 @@ RESPONSES = {
         stream=True,
         answer=named(
             *_CREATED,
-            event("response.reasoning_summary_text.delta", delta="Hm.", item_id="rs_1", summary_index=0),
+            event(
+                "response.reasoning_summary_text.delta",
+                delta="Hm.",
+                item_id="rs_1",
+                output_index=0,
+                summary_index=0,
+            ),
             event(
                 "response.incomplete",
                 response=response("incomplete", incomplete_details={"reason": "max_output_tokens"}),
@@ -407,3 +413,50 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "messages": {"model": "auto", "max_tokens": 64, "messages": [{"role": "user", "content": "Why?"}]},
 }
 """The least request of each dialect."""
+
+_TURNS: list[dict[str, Any]] = [
+    {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
+    {"role": "user", "content": "Why?"},
+    {
+        "role": "assistant",
+        "content": [{"type": "text", "text": "Because.", "signature": "s"}],
+        "reasoning_details": [{"type": "reasoning.encrypted", "data": "gAAAA"}],
+        "tool_calls": [
+            {"id": "c", "type": "function", "extra_content": {"google": {"thought_signature": "s"}}}
+        ],
+    },
+    {"role": "user", "content": [{"type": "text", "text": "And then?"}]},
+]
+_METADATA = {"metadata": {"x-bandit-tier": "premium"}, "tools": [{"type": "function", "name": "f"}]}
+FULL_REQUESTS: dict[str, dict[str, Any]] = {
+    "chat": {
+        **_METADATA,
+        "model": "auto",
+        "messages": _TURNS,
+        "stream": True,
+        "stream_options": {"include_usage": False},
+        "max_tokens": 5,
+        "prompt_cache_key": "k",
+    },
+    "responses": {
+        **_METADATA,
+        "model": "auto",
+        "instructions": "Be brief.",
+        "input": [
+            *_TURNS,
+            {"type": "reasoning", "encrypted_content": "g"},
+            {"type": "item_reference", "id": "i"},
+        ],
+        "previous_response_id": "resp_1",
+        "conversation": {"id": "conv_1"},
+        "max_output_tokens": 5,
+    },
+    "messages": {
+        **_METADATA,
+        "model": "auto",
+        "system": [{"type": "text", "text": "Be brief."}],
+        "messages": _TURNS[1:],
+        "max_tokens": 5,
+    },
+}
+"""Requests with all that is read of them."""

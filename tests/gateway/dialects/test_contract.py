@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bandit_router.gateway.dialects import DIALECTS, Dialect
 from tests.contracts import dialect as contract
-from tests.gateway.dialects.examples import EXAMPLES, Example
+from tests.gateway.dialects.examples import EXAMPLES, FULL_REQUESTS, Example
 
 _ALL = [pytest.param(dialect, id=name) for name, dialect in DIALECTS.items()]
 _ANSWERS = [
@@ -70,6 +70,19 @@ def test_cut(dialect: Dialect, example: Example, end: int) -> None:
 )
 def test_garbage(dialect: Dialect, garbage: bytes) -> None:
     contract.check_garbage(dialect, garbage)
+
+
+@each_dialect
+@given(data=st.data())
+def test_odd_request(dialect: Dialect, data: st.DataObject) -> None:
+    request = data.draw(contract.change_value(FULL_REQUESTS[dialect.name]))
+    contract.check_odd_request(dialect, request)
+
+
+@each_answer
+@given(data=st.data())
+def test_odd_answer(dialect: Dialect, example: Example, data: st.DataObject) -> None:
+    contract.check_odd_answer(dialect, example, data.draw(contract.change_answer(example)))
 
 
 @each_dialect
