@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 
 _EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
-_LONGEST_END = 4
 
 
 class EventSplitter:
@@ -27,7 +26,7 @@ class EventSplitter:
         first_end = chunk.find(b"\n\n") + 2
         if not self._held and 1 < first_end == len(chunk) and b"\r" not in chunk:
             return [chunk]  # most chunks are one event
-        searched = max(0, len(self._held) - _LONGEST_END)
+        searched = max(0, len(self._held) - len(b"\r\n"))  # of an end, one line end may be held
         self._held += chunk
         events, start = [], 0
         for end in _EVENT_END.finditer(self._held, searched):

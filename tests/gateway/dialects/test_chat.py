@@ -14,16 +14,9 @@ from bandit_router.errors import InvalidInput
 from bandit_router.gateway.dialects import DIALECTS, DialectRequest
 from bandit_router.types import Need
 from tests.contracts.dialect import write_requests
-from tests.gateway.dialects.examples import (
-    CHAT_ROLE,
-    CHAT_SAYS,
-    CHAT_STOPS,
-    CHAT_USAGE,
-    REQUESTS,
-    choice,
-    chunk,
-    data,
-)
+from tests.gateway.dialects.examples import REQUESTS
+from tests.gateway.dialects.examples.chat import CHAT_ROLE, CHAT_SAYS, CHAT_STOPS, CHAT_USAGE, choice, chunk
+from tests.gateway.dialects.examples.example import data
 
 CHAT = DIALECTS["chat"]
 USER, AGAIN = {"role": "user", "content": "Why?"}, {"role": "user", "content": "And then?"}
@@ -204,3 +197,10 @@ def test_signed_reasoning_pins(signed: dict[str, Any]) -> None:
     assert pin == read(messages=[USER, {**SAID, **signed}, AGAIN, SAID, USER]).pin
     assert read(messages=[USER, SAID, AGAIN]).pin is None
     assert read(messages=[{**USER, **signed}, SAID, AGAIN]).pin is None
+
+
+def test_a_filtered_answer_is_refused() -> None:
+    tap = CHAT.open_tap(read(stream=True))
+    tap.feed(data(CHAT_SAYS, chunk(choice({}, "content_filter"))))
+    assert tap.facts.refused
+    assert tap.facts.finish == "content_filter"

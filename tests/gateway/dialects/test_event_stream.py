@@ -58,5 +58,10 @@ def test_line_ends(end: bytes, texts: list[str]) -> None:
     assert [read_data(event).decode() for event in events] == texts
 
 
+def test_other_line_ends_in_one_chunk() -> None:
+    events = EventSplitter().split(b"data: a\r\rdata: b\n\n")
+    assert [read_data(event) for event in events] == [b"a", b"b"]
+
+
 def test_several_lines_of_data() -> None:
     assert read_data(b"data: a\ndata:b\ndata:  c\ndata\n\n") == b"a\nb\n c\n"

@@ -12,18 +12,11 @@ import pytest
 from bandit_router.gateway.dialects import DIALECTS, AnswerFacts, DialectRequest
 from bandit_router.types import Need, Usage
 from tests.contracts.dialect import list_events, read_event
-from tests.gateway.dialects.examples import (
-    CHAT,
-    CHAT_SAYS,
-    CHAT_USAGE,
-    MESSAGES,
-    REQUESTS,
-    RESPONSES,
-    Example,
-    choice,
-    chunk,
-    data,
-)
+from tests.gateway.dialects.examples import EXAMPLES, REQUESTS, Example
+from tests.gateway.dialects.examples.chat import CHAT_SAYS, CHAT_USAGE, choice, chunk
+from tests.gateway.dialects.examples.example import data
+
+CHAT, RESPONSES, MESSAGES = (EXAMPLES[name] for name in ("chat", "responses", "messages"))
 
 Watch = Callable[[str, bytes], AnswerFacts]
 Write = Callable[[str, bytes], bytes]

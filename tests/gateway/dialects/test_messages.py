@@ -9,7 +9,9 @@ import pytest
 
 from bandit_router.gateway.dialects import DIALECTS, DialectRequest
 from bandit_router.types import Need, Usage
-from tests.gateway.dialects.examples import MESSAGE_START, REQUESTS, block, message, message_delta, named
+from tests.gateway.dialects.examples import REQUESTS
+from tests.gateway.dialects.examples.example import named
+from tests.gateway.dialects.examples.messages import MESSAGE_START, block, message, message_delta
 
 MESSAGES = DIALECTS["messages"]
 USER, AGAIN = {"role": "user", "content": "Why?"}, {"role": "user", "content": "And then?"}

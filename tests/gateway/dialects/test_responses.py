@@ -10,7 +10,9 @@ import pytest
 from bandit_router.errors import InvalidInput
 from bandit_router.gateway.dialects import DIALECTS, DialectRequest
 from bandit_router.types import Need
-from tests.gateway.dialects.examples import REQUESTS, body, event, named, response
+from tests.gateway.dialects.examples import REQUESTS
+from tests.gateway.dialects.examples.example import body, named
+from tests.gateway.dialects.examples.responses import event, response
 
 RESPONSES = DIALECTS["responses"]
 USER, AGAIN = {"role": "user", "content": "Why?"}, {"role": "user", "content": "And then?"}
