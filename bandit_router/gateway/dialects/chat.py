@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import filterfalse
+from itertools import filterfalse, takewhile
 from typing import Any
 
 import orjson
@@ -117,7 +117,7 @@ class _Reader(AnswerReader):
 
 def _read_thread(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
     messages = list_mappings(body.get("messages"))
-    system = [message.get("content") for message in filter(is_of_system, messages)]
+    system = [message.get("content") for message in takewhile(is_of_system, messages)]
     turns = list(filterfalse(is_of_system, messages))
     return read_thread(system, body.get("tools") or body.get("functions"), turns, is_of_assistant)
 

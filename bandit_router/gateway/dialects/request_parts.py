@@ -68,8 +68,7 @@ def read_thread(
 ) -> tuple[str | None, str | None]:
     """The hash of a conversation that goes on, and that of one which begins; one of both is None.
 
-    ``system`` has the contents of the system prompts, ``turns`` the other messages.
-
+    ``system`` has the contents of the system prompts before the first turn, ``turns`` the other messages.
     A last turn of the assistant is a prefill. Marks of prompt caching move from turn to turn, and a text may
     come as a string or as a part; neither changes the hash.
     """

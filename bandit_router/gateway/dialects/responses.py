@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import filterfalse
+from itertools import filterfalse, takewhile
 from typing import Any
 
 import orjson
@@ -144,7 +144,7 @@ def _read_thread(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
         return None, None  # upstream keeps the earlier turns
     given = body.get("input")
     items = [{"role": "user", "content": given}] if isinstance(given, str) else list_mappings(given)
-    system = [body.get("instructions"), *(item.get("content") for item in filter(is_of_system, items))]
+    system = [body.get("instructions"), *(item.get("content") for item in takewhile(is_of_system, items))]
     return read_thread(system, body.get("tools"), list(filterfalse(is_of_system, items)), _is_of_model)
 
 

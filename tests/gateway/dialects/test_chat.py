@@ -170,6 +170,7 @@ def test_thread() -> None:
         "content": [{"type": "text", "text": "Why?", "cache_control": {"type": "ephemeral"}}],
     }
     assert read(messages=[SYSTEM, as_parts, SAID, AGAIN]).thread == later.thread
+    assert read(messages=[SYSTEM, USER, SAID, SYSTEM, AGAIN]).thread == later.thread
     for other in (
         read(messages=[USER, SAID, AGAIN]),
         read(messages=[SYSTEM, AGAIN, SAID, USER]),

@@ -54,6 +54,8 @@ def test_thread() -> None:
     for turns in ([USER, SAID, AGAIN], [USER, CALL, RESULT]):
         later = read(instructions="Be brief.", input=turns)
         assert (later.thread, later.new_thread) == (first.new_thread, None)
+    reminded = [USER, SAID, {"role": "developer", "content": "Be brief."}, AGAIN]
+    assert read(instructions="Be brief.", input=reminded).thread == first.new_thread
     assert read(input=[USER, SAID, AGAIN]).thread not in (None, first.new_thread)
     assert read(input=[USER, RESULT]).thread is None
 
