@@ -70,6 +70,11 @@ ANSWERS = {
         answer=body(_ENDED),
         facts=facts(**_RESPONSE, finish="completed", usage=USAGE),
     ),
+    "refusal": Example(
+        stream=False,
+        answer=body(response("completed", message_item({"type": "refusal", "refusal": "I can't."}))),
+        facts=facts(**_RESPONSE, finish="completed", refused=True),
+    ),
     "filtered": Example(
         stream=False,
         answer=body(response("incomplete", incomplete_details={"reason": "content_filter"})),
