@@ -71,6 +71,14 @@ NEEDS = "needs"
 """The signal that names the needs of a prompt, separated by commas; left out if there are none."""
 
 
+class DialectName(StrEnum):
+    """The HTTP form that a client or an arm speaks."""
+
+    CHAT = "chat"
+    RESPONSES = "responses"
+    MESSAGES = "messages"
+
+
 class Reason(StrEnum):
     """Why a decision has the action it has. Only ``POLICY`` rows are exploration."""
 
@@ -136,14 +144,16 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """Tokens of one call by kind; none is in two of the kinds but reasoning, which is part of the output.
+    """Tokens of one call by kind. Input excludes what was read from or written to a cache.
 
+    Reasoning is part of the output, and writes that a cache keeps for an hour are part of its writes.
     ``service_tier`` is the provider's, where it has another price.
     """
 
     input_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     service_tier: str | None = None

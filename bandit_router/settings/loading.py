@@ -20,6 +20,9 @@ from bandit_router.settings.models import ENV_PREFIX, Settings
 CONFIG_VARIABLE = "BANDIT_ROUTER_CONFIG"
 """The variable that names the settings file, for the command line and the server's workers."""
 
+_HOLDS_SECRETS = {"api_key_env", "api_key_file", "base_url"}
+"""Keys in which people put an API key by mistake: an error never shows what they hold."""
+
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 
 
@@ -86,6 +89,8 @@ def _describe_error(error: dict[str, Any]) -> str:
     if error["type"] == "missing":
         return f"{key}: is missing"
     message = error["msg"].removeprefix("Value error, ")
+    if _HOLDS_SECRETS & set(error["loc"]):
+        return f"{key}: {message[0].lower()}{message[1:]}"
     got = _USER_INFO.sub("//***@", repr(error["input"]))  # a database URL in the wrong place has a password
     return f"{key}: {message[0].lower()}{message[1:]}, got {got:.80}"
 

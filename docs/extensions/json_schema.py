@@ -44,8 +44,8 @@ def describe_type(schema: Schema, link: Callable[[str], str] = str, *, null: boo
     """
     if name_of(schema):
         return link(name_of(schema))
-    if "anyOf" in schema:
-        choices = [choice for choice in schema["anyOf"] if null or choice.get("type") != "null"]
+    if either := schema.get("anyOf") or schema.get("oneOf"):
+        choices = [choice for choice in either if null or choice.get("type") != "null"]
         return " or ".join(describe_type(choice, link) for choice in choices)
     if str(schema.get("pattern", "")).startswith(NAME_PATTERN):
         return "name"

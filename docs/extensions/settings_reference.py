@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args, get_origin
 
 from json_schema import describe_type, list_entry
@@ -34,12 +35,30 @@ def _table(name: str, section: type[BaseModel], many: bool) -> str:
     if many:
         kind = "object" if named else "list"
         lines.append(f"One such table for each. The variable `{variable(name)}` is a JSON {kind} of all.\n")
-    for key, field in section.model_fields.items():
-        facts = [describe_type(schema["properties"][key], null=False)]
-        facts.append("required" if field.is_required() else f"default {_default(field)}")
-        text = schema["properties"][key].get("description", "")
-        lines.append(list_entry(key, facts, text if many else f"{text} `{variable(name, key)}`".strip()))
+    for key, entry in _entries(section, schema.get("$defs", {})):
+        lines.append(entry if many else f"{entry} `{variable(name, key)}`")
     return "\n".join([*lines, ""])
+
+
+def _entries(
+    section: type[BaseModel], schemas: Mapping[str, Any], indent: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Each key of a table with its entry, and the keys of the tables in it."""
+    properties = section.model_json_schema()["properties"]
+    for key, field in section.model_fields.items():
+        kind = field.annotation
+        nested = isinstance(kind, type) and issubclass(kind, BaseModel)
+        facts = ["table"] if nested else [describe_type(properties[key], _link_to(schemas), null=False)]
+        if not nested:
+            facts.append("required" if field.is_required() else f"default {_default(field)}")
+        yield key, indent + list_entry(key, facts, properties[key].get("description", ""))
+        if nested:
+            yield from _entries(kind, schemas, indent + "  ")
+
+
+def _link_to(schemas: Mapping[str, Any]) -> Callable[[str], str]:
+    """Other schemas are written out in their place."""
+    return lambda name: describe_type(schemas[name], _link_to(schemas))
 
 
 def variable(*path: str) -> str:

@@ -116,7 +116,7 @@ def test_an_unknown_key_of_an_arm_is_refused_with_the_place_of_the_arm(toml: Pat
 
 
 def test_a_missing_key_is_named(toml: Path) -> None:
-    check_refused(toml, '[[arms]]\nname = "a"\n', "arms[0].input_usd_per_mtok: is missing")
+    check_refused(toml, '[[arms]]\nname = "a"\n', "arms[0]: input_usd_per_mtok and output_usd_per_mtok: no")
 
 
 def test_every_problem_of_a_file_is_named_at_once(toml: Path) -> None:
@@ -219,7 +219,11 @@ def test_an_unknown_variable_with_the_prefix_is_refused_by_name(
         ("bandit_router_router__cost_weight", "x", "router.cost_weight: input should be a valid number"),
         ("BANDIT_ROUTER_ROUTER__COST", "1", "unknown key 'cost'; allowed: name, cost_weight"),
         ("BANDIT_ROUTER_ROUTER", "5", "router: "),
-        ("BANDIT_ROUTER_ARMS", '[{"name": "a"}]', "arms[0].input_usd_per_mtok: is missing"),
+        (
+            "BANDIT_ROUTER_ARMS",
+            '[{"name": "a"}]',
+            "arms[0]: input_usd_per_mtok and output_usd_per_mtok: no",
+        ),
     ],
 )
 def test_a_bad_value_from_the_environment_names_the_variable_not_the_file(
