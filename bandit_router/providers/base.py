@@ -12,12 +12,13 @@ from bandit_router.types import Usage
 
 
 class FailureKind(StrEnum):
-    """How a call failed before its answer began."""
+    """How a call failed."""
 
     STATUS = "status"  # upstream answered with a status of 400 or more
     CONNECT = "connect"
     TIMEOUT = "timeout"  # no headers, or no byte, in time
     CUT = "cut"  # the connection ended early
+    GARBLED = "garbled"  # a call of our own was answered by something else
 
 
 class UpstreamError(RouterError):
@@ -63,8 +64,14 @@ class Completion:
 class Provider(Protocol):
     """The client of one arm. It retries nothing: going to another arm is the retry."""
 
-    async def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> UpstreamAnswer:
-        """Send a request; returns with the headers of a successful answer. Raises UpstreamError."""
+    async def send(
+        self, path: str, body: bytes, headers: Mapping[str, str], *, stream: bool = True
+    ) -> UpstreamAnswer:
+        """Send a request; returns with the headers of a successful answer. Raises UpstreamError.
+
+        ``path`` is of a dialect that the arm speaks. ``stream`` says whether the body asks for a stream,
+        which has to begin in time. ``headers`` come on top of the SDK's: never a client's credentials.
+        """
 
     async def complete(self, text: str, *, max_output_tokens: int) -> Completion:
         """Answer a text. Raises UpstreamError."""
