@@ -1,6 +1,6 @@
 """Routes while a learner works: the p99 latency of `/v1/route` idle, during a fold, and during a rebuild.
 
-One uvicorn worker with the settings that `bandit-router init` writes routes real queries over kept-alive
+One uvicorn worker with two of the arms that `bandit-router init` writes routes real queries over kept-alive
 connections, from a load generator with a core of its own, where there are two. In the same process a thread
 folds ``--rewards`` pending rewards, then rebuilds from the log, while the load goes on; every run revises
 all rewards, so that there is as much to fold again. Prints the p99 of each and its ratio to idle, the median
@@ -41,13 +41,12 @@ from bandit_router.server.api import FAST_ENDPOINTS
 from bandit_router.server.app import create_api
 from bandit_router.server.fast_path import FastPath
 from bandit_router.settings import Settings, load_settings
-from bandit_router.settings.templates import read_template
 from bandit_router.store.engine import make_engine
 from bandit_router.store.pending_batch import read_pending_batch
 from bandit_router.store.schema import migrate
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Feedback
-from benchmarks.http import load, pin, request, wait_until_ready
+from benchmarks.http import load, pin, request, two_arm_settings, wait_until_ready
 
 BAR = 5.0
 _BATCH = 500
@@ -193,7 +192,7 @@ def measure(url: str, options: argparse.Namespace) -> list[Figures]:
     rng, figures = np.random.default_rng(0), []
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "router.toml"
-        text = read_template().replace("sqlite:///router.db", url)
+        text = two_arm_settings().replace("sqlite:///router.db", url)
         config.write_text(f"{text}\n[learner]\ninterval_s = 3600.0\n", encoding="utf-8")
         settings = load_settings(config)
         ids = decide_all(settings, queries, options.rewards)

@@ -17,16 +17,19 @@ from bandit_router.settings import load_settings
 from tests.cli.conftest import Run
 from tests.services import SMALL, write_settings
 
+ARMS = ("small", "large", "claude-small", "claude-large")
+"""The arms that `init` writes."""
+
 
 def test_init_writes_settings_that_load_and_refuses_to_replace_them(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "router.toml"
     assert run("init").code == 0
-    assert [arm.name for arm in load_settings(path).arms] == ["small", "large"]
+    assert [arm.name for arm in load_settings(path).arms] == list(ARMS)
     path.write_text("# mine\n", encoding="utf-8")
     assert "--force" in run("init").error
     assert path.read_text(encoding="utf-8") == "# mine\n"
     assert run("init", "--force").code == 0
-    assert len(load_settings(path).arms) == 2
+    assert len(load_settings(path).arms) == len(ARMS)
 
 
 def test_init_writes_where_it_is_told(call: Run, tmp_path: Path) -> None:
@@ -45,7 +48,7 @@ def test_the_settings_of_init_route_a_query_as_they_are(run: Run) -> None:
     run("init")
     ran = run("route", "What is the capital of France?", "--json")
     assert ran.code == 0, ran.err
-    assert set(json.loads(ran.out)["pmf"]) == {"small", "large"}
+    assert set(json.loads(ran.out)["pmf"]) == set(ARMS)
 
 
 def test_route_prints_a_decision_and_feedback_prints_its_outcomes(run: Run, config: Path) -> None:

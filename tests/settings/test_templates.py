@@ -12,23 +12,20 @@ from bandit_router.settings.templates import Template, read_template
 
 MOST_LINES = 25
 
-MODEL: dict[str, Any] = {
-    "provider": "openai",
-    "expected_output_tokens": 300,
-    "context_window": 128_000,
-    "capabilities": ["tools", "json", "vision"],
+CAPABILITIES = ["tools", "json", "vision"]
+MODELS = {
+    "small": ("openai", "gpt-6-luna", 0.1, 0.5),
+    "large": ("openai", "gpt-6.1-sol", 2.0, 10.0),
+    "claude-small": ("anthropic", "claude-haiku-5-5", 0.1, 0.5),
+    "claude-large": ("anthropic", "claude-opus-5-5", 4.0, 20.0),
 }
+"""By arm: provider, model, and its list prices of a million input and output tokens, USD."""
 COMMON: dict[str, Any] = {
     "router": {"name": "default", "cost_weight": 20.0, "log_queries": False},
     "arms": [
-        MODEL
-        | {
-            "name": "small",
-            "model": "gpt-4o-mini",
-            "input_usd_per_mtok": 0.15,
-            "output_usd_per_mtok": 0.6,
-        },
-        MODEL | {"name": "large", "model": "gpt-4o", "input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10.0},
+        {"name": name, "provider": provider, "model": model, "capabilities": CAPABILITIES}
+        | {"expected_output_tokens": 300}
+        for name, (provider, model, _, _) in MODELS.items()
     ],
     "trial": {"share": 0.25, "rewards": 10, "beside": 100},
     "features": {"embedding": "wordllama", "embedding_dim": 64, "max_chars": 4096},
@@ -84,6 +81,13 @@ def read_settings(template: Template) -> Settings:
 @pytest.mark.parametrize("template", Template)
 def test_every_template_loads_to_the_stated_settings(template: Template) -> None:
     assert read_settings(template) == make_settings(COMMON | POLICIES[template])
+
+
+def test_every_model_has_a_list_price() -> None:
+    arms = [section.arm() for section in read_settings(Template.BANDIT).arms]
+    assert {
+        arm.name: (arm.provider, arm.model, arm.input_usd_per_mtok, arm.output_usd_per_mtok) for arm in arms
+    } == MODELS
 
 
 def test_the_file_that_init_writes_is_short() -> None:
