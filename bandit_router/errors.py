@@ -12,6 +12,7 @@ They form one tree::
     ├── UnknownConversation   no conversation with that id keeps an arm, or not any more
     ├── NoBudget              no worker of this router has a goal under [budget]
     ├── IdempotencyConflict   the key was used before with a different request
+    ├── UpstreamError         a call of a model failed; it stands in bandit_router.providers.base
     ├── RouterClosed          the router was used after close()
     │   └── RouterForked      the router was opened before this process was forked
     └── StoreError            the database cannot do what was asked

@@ -10,6 +10,7 @@ import pytest
 
 from bandit_router import errors
 from bandit_router.errors import RouterError
+from bandit_router.providers.base import FailureKind, UpstreamError
 
 EXAMPLES: dict[str, RouterError] = {
     type(error).__name__: error
@@ -27,6 +28,7 @@ EXAMPLES: dict[str, RouterError] = {
         errors.DatabaseReplaced(),
         errors.CommitTimeout(30.0),
         errors.Overloaded(),
+        UpstreamError(FailureKind.STATUS, "upstream answered 500", 500, (("retry-after", "1"),), b"{}"),
     )
 }
 """Those that take something else than their message."""

@@ -36,6 +36,9 @@ _HOP_HEADERS = frozenset(
 )
 """Headers of the connection upstream, and of the body as it was encoded there."""
 
+_ACCOUNT_HEADERS = ("OpenAI-Organization", "OpenAI-Project")
+"""What the SDK takes from the environment, and no other server needs to know."""
+
 _PATHS = {
     "/v1/chat/completions": DialectName.CHAT,
     "/v1/embeddings": DialectName.CHAT,
@@ -66,7 +69,7 @@ class SdkAnswer:
             async for chunk in self._deadlines.watch(self._response.aiter_bytes()):
                 yield chunk
         except (httpx2.HTTPError, httpx2.StreamError) as error:
-            raise UpstreamError(FailureKind.CUT, f"the answer was cut: {type(error).__name__}") from None
+            raise _describe_cut(error) from None
 
     async def aclose(self) -> None:
         await self._response.aclose()
@@ -88,6 +91,8 @@ class SdkClient:
         self._headers: dict[str, Any] = {"Content-Type": "application/json"}
         if key is None:
             self._headers["Authorization"] = sdk.Omit()
+        if arm.base_url is not None:
+            self._headers |= dict.fromkeys(_ACCOUNT_HEADERS, sdk.Omit())
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, stream: bool) -> SdkAnswer:
         """Returns with the headers of a successful answer. Raises UpstreamError."""
@@ -110,6 +115,8 @@ class SdkClient:
             raise self._describe_status(error.response) from None
         except self._sdk.APIConnectionError as error:
             raise _describe_connection(error.__cause__) from None
+        except httpx2.HTTPError as error:  # the body of an error status
+            raise _describe_cut(error) from None
         return SdkAnswer(opened.response, deadlines)
 
     async def aclose(self) -> None:
@@ -182,6 +189,10 @@ async def _trace_connections(request: httpx2.Request) -> None:
 
 def _pass_on(headers: httpx2.Headers) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in headers.multi_items() if name.lower() not in _HOP_HEADERS)
+
+
+def _describe_cut(error: Exception) -> UpstreamError:
+    return UpstreamError(FailureKind.CUT, f"the answer was cut: {type(error).__name__}")
 
 
 def _describe_connection(cause: BaseException | None) -> UpstreamError:

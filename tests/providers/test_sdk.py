@@ -23,6 +23,10 @@ from tests.providers.upstream import HELLO, Upstream, make_arm, serving, wait_un
 
 KEY = "sk-planted-0123456789"
 PATHS = [("openai", "/v1/chat/completions"), ("openai", "/v1/responses"), ("anthropic", "/v1/messages")]
+SDK_VARIABLES = """
+    OPENAI_API_KEY OPENAI_ADMIN_KEY OPENAI_ORG_ID OPENAI_PROJECT_ID ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN
+""".split()  # noqa: SIM905 - a table reads better
+"""What the SDKs read from the environment, and send."""
 ENDLESS = Scene(pieces=("x",) * 1000, gap_s=0.02)
 BODY = b'{ "model":"m",  "stream":true, "unknown": [1e400, "\\u00e9"] }'.replace(b"1e400", b"1e40")
 
@@ -99,7 +103,7 @@ def test_the_key_is_sent_as_the_sdk_does(provider: str, path: str) -> None:
 
 @each_path
 def test_a_server_without_a_key_gets_none(provider: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+    for variable in SDK_VARIABLES:
         monkeypatch.setenv(variable, KEY)
     with serving(HELLO) as upstream:
         call(make_arm(upstream.url, provider=provider, api_key_env=None), path)
@@ -168,6 +172,12 @@ def test_an_answer_in_one_piece_need_not_begin_early() -> None:
 @pytest.mark.parametrize("cut_after", [1, 3])
 def test_a_cut_answer_is_never_a_clean_end(provider: str, path: str, cut_after: int) -> None:
     with serving(replace(HELLO, cut_after=cut_after)) as upstream:
+        assert fail(make_arm(upstream.url, provider=provider), path).kind is FailureKind.CUT
+
+
+@each_path
+def test_an_error_whose_body_is_cut_is_cut(provider: str, path: str) -> None:
+    with serving(Scene(status=500, cut_after=1)) as upstream:
         assert fail(make_arm(upstream.url, provider=provider), path).kind is FailureKind.CUT
 
 
