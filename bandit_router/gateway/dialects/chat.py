@@ -25,7 +25,7 @@ from bandit_router.gateway.dialects.request_parts import (
     read_token_limit,
 )
 from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text, read_text
-from bandit_router.gateway.dialects.usage import read_chat_usage
+from bandit_router.providers.usage import read_chat_usage
 
 _NOT_TEXT = ("tool_calls", "function_call", "refusal", "audio")
 _INCLUDE = b'"include_usage":true'

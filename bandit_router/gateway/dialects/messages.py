@@ -19,7 +19,7 @@ from bandit_router.gateway.dialects.request_parts import (
     read_token_limit,
 )
 from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text, read_text
-from bandit_router.gateway.dialects.usage import read_messages_usage
+from bandit_router.providers.usage import read_messages_usage
 
 _ERROR_TYPES = {
     401: "authentication_error",

@@ -25,7 +25,7 @@ from bandit_router.gateway.dialects.request_parts import (
     read_token_limit,
 )
 from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text, read_text
-from bandit_router.gateway.dialects.usage import read_responses_usage
+from bandit_router.providers.usage import read_responses_usage
 
 _RESULTS = "_output"
 _KEPT_FIELDS = ("previous_response_id", "conversation", "prompt")
