@@ -42,6 +42,10 @@ METRICS: Mapping[str, float] = {
     "latency_s": 1e6,
     "override": 1.0,
     CONFIDENCE: 1.0,
+    "ttft_s": 1e6,
+    "refusal": 1.0,
+    "truncated": 1.0,
+    "empty": 1.0,
 }
 """Every metric of ours and the largest value it may have; the smallest is 0."""
 
@@ -55,6 +59,10 @@ class Scale(NamedTuple):
     def normalize(self, rating: float) -> float:
         """The rating as a share of the scale, in [0, 1]."""
         return min(1.0, max(0.0, (rating - self.low) / (self.high - self.low)))
+
+
+DIALECT = "dialect"
+"""The signal of a decision of the gateway: the form of HTTP API that its client speaks."""
 
 
 class Need(StrEnum):
@@ -258,6 +266,41 @@ class Feedback:
     received_at: float
     idempotency_key: str | None = None
     claimed_at: float | None = None
+
+
+class CallOutcome(StrEnum):
+    """How a call of the gateway ended."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"  # before the answer began
+    CUT = "cut"  # after it began, by upstream
+    LEFT = "left"  # by the client
+    LOST = "lost"  # with the worker that made it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallEnd:
+    """The end of the call that a decision's arm was asked to answer with.
+
+    ``ttft_s`` and ``latency_s`` are seconds from the start to the first content and to the end, None without
+    one. ``cost_reported`` says that the cost follows from the usage that upstream reported; else it is an
+    estimate. ``feedback`` is what the call says of its decision, logged with the end.
+    """
+
+    decision_id: str
+    outcome: CallOutcome
+    cost_usd: float
+    cost_reported: bool = False
+    ttft_s: float | None = None
+    latency_s: float | None = None
+    status: int | None = None
+    usage: Usage | None = None
+    served_model: str | None = None
+    request_id: str | None = None
+    answer_id: str | None = None
+    finish: str | None = None
+    error: str | None = None
+    feedback: Feedback | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

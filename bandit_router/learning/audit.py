@@ -106,6 +106,10 @@ def audit_store(store: Store) -> AuditReport:
             report.fail(f"conversation {conversation!r}: its choice is not the decision that chose its arm")
         for decision_id in log.lost_escalations():
             report.fail(f"decision {decision_id}: a retry and the escalation it came from do not agree")
+        for decision_id in log.uncalled_decisions():
+            report.fail(f"decision {decision_id}: the gateway made it, and there is no call of its arm")
+        for decision_id in log.unpriced_calls():
+            report.fail(f"decision {decision_id}: its call has ended, and its cost is not in the log")
     return report
 
 

@@ -9,7 +9,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.types import CONFIDENCE, METRICS, Scale
 from bandit_router.validation import convert_to_float, read_number
 
-_LESS_IS_BETTER = ("error", "override")
+_LESS_IS_BETTER = ("error", "override", "refusal", "truncated", "empty")
 """Metrics for which less is better."""
 
 
@@ -52,9 +52,9 @@ def check_metric(
 def compute_reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
     """The weighted mean Σ w_k v_k / Σ w_k over the weighted metrics that are present.
 
-    ``error`` and ``override`` count as 1 − value: a failed call and an answer that the caller replaced are
-    worth nothing. A decision with ``error`` = 1 and no weighted metric has reward 0. None without any metric
-    of quality.
+    ``error``, ``override`` and the others of which less is better count as 1 − value: a failed call and an
+    answer that the caller replaced are worth nothing. A decision with ``error`` = 1 and no weighted metric
+    has reward 0. None without any metric of quality.
     """
     present = [(w, _orient_metric(k, metrics[k])) for k, w in weights.items() if k in metrics]
     if not present:

@@ -105,10 +105,10 @@ class Router(RouterCore):
     ) -> dict[str, Outcome]:
         """Attach metrics to a decision, seconds or days later; returns once they are committed.
 
-        ``metrics`` are any of quality, satisfaction, error, override (0 to 1; True and False are 1 and 0),
-        cost_usd and latency_s, or of your own under ``[metrics]``, on their scales. The
-        same value again is a duplicate and changes nothing, another value is a revision, None retracts the
-        metric. Learning follows within ``learner.interval_s``.
+        ``metrics`` are any of quality, satisfaction, error, override, refusal, truncated, empty (0 to 1; True
+        and False are 1 and 0), cost_usd, latency_s and ttft_s (time to first token), or of your own under
+        ``[metrics]``, on their scales. The same value again is a duplicate and changes nothing, another value
+        is a revision, None retracts the metric. Learning follows within ``learner.interval_s``.
 
         With ``conversation`` instead of an id, the feedback is on the decision that chose the arm the
         conversation keeps: its first, or after a promotion the promotion.

@@ -18,6 +18,7 @@ from bandit_router.store.records import Observation, decision_from
 from bandit_router.store.snapshots import Head, WarmStartRecord, read_head, read_snapshot, read_warm_start
 from bandit_router.store.tables import (
     arms,
+    calls,
     conversations,
     decisions,
     escalations,
@@ -27,7 +28,7 @@ from bandit_router.store.tables import (
     routers,
     spending,
 )
-from bandit_router.types import Decision, Floor, Reason
+from bandit_router.types import DIALECT, CallOutcome, Decision, Floor, Reason
 
 
 class UnreadableDecision(NamedTuple):
@@ -102,6 +103,43 @@ class LogReader:
         retries = select(escalations.c.parent, escalations.c.decision_id).where(*has_retry)
         on_record = set(self.connection.execute(retries))
         return sorted(str(decision_id) for _, decision_id in logged ^ on_record)
+
+    def uncalled_decisions(self, most: int = 20) -> list[str]:
+        """The ids of decisions of the gateway that have no call."""
+        of_decision = (calls.c.router == decisions.c.router) & (calls.c.decision_id == decisions.c.id)
+        uncalled = (
+            select(decisions.c.id)
+            .select_from(decisions.outerjoin(calls, of_decision))
+            .where(decisions.c.router == self.router, decisions.c.signals[DIALECT].as_string().is_not(None))
+            .where(calls.c.decision_id.is_(None))
+            .order_by(decisions.c.id)
+            .limit(most)
+        )
+        return list(self.connection.scalars(uncalled))
+
+    def unpriced_calls(self, most: int = 20) -> list[str]:
+        """The ids of decisions whose call has ended without a cost, or whose cost never came into the log.
+
+        A lost call says nothing of its decision.
+        """
+        first_cost = and_(
+            feedback.c.router == calls.c.router,
+            feedback.c.decision_id == calls.c.decision_id,
+            feedback.c.metric == "cost_usd",
+            feedback.c.revision == 0,
+        )
+        unpriced = (
+            select(calls.c.decision_id)
+            .select_from(calls.outerjoin(feedback, first_cost))
+            .where(calls.c.router == self.router, calls.c.outcome.is_not(None))
+            .where(
+                calls.c.cost_usd.is_(None)
+                | (calls.c.outcome != CallOutcome.LOST.value) & feedback.c.value.is_(None)
+            )
+            .order_by(calls.c.decision_id)
+            .limit(most)
+        )
+        return list(self.connection.scalars(unpriced))
 
     def spending(self) -> tuple[PacingTotals, PacingTotals] | None:
         """The sums booked towards the goal, and the same recomputed from the log; None without a goal."""

@@ -20,6 +20,7 @@ from bandit_router.store.pacing_ledger import book_from
 from bandit_router.store.recent_predictions import latest_id
 from bandit_router.store.tables import (
     arms,
+    calls,
     conversations,
     decisions,
     escalations,
@@ -43,6 +44,7 @@ _STAMPS = (  # in the order in which writers lock the tables, so that neither wa
     _Stamp(conversations.c.started_at),
     _Stamp(conversations.c.seen_at),
     _Stamp(decisions.c.decided_at, decisions.c.claimed_at),
+    _Stamp(calls.c.started_at),
     _Stamp(feedback.c.received_at, feedback.c.claimed_at),
     _Stamp(escalations.c.asked_at, escalations.c.claimed_at),
     _Stamp(arms.c.reset_at, arms.c.reset_claimed_at),

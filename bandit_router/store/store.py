@@ -20,6 +20,7 @@ from bandit_router.store.applied_settings import (
     read_first_applied,
     read_settings_in_force,
 )
+from bandit_router.store.calls import read_call, read_decisions_of_answer, select_abandoned
 from bandit_router.store.clamp import clamp_requests
 from bandit_router.store.conversations import read_conversation
 from bandit_router.store.database import Database
@@ -51,7 +52,7 @@ from bandit_router.store.snapshots import Head, read_head, read_snapshot, read_v
 from bandit_router.store.stamps_ahead import count_clamped_stamps, find_marks_ahead
 from bandit_router.store.tables import decisions, routers, snapshots
 from bandit_router.store.write_requests import WriteBatch, WriteRequest, WriteResult
-from bandit_router.types import Arm, Conversation, Decision, Escalation
+from bandit_router.types import Arm, CallEnd, Conversation, Decision, Escalation, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -200,6 +201,13 @@ class Store(Database):
         self.pacing.update_book(book)
         return results
 
+    def sweep_calls(self, age_s: float, most: int = 500) -> int:
+        """End as lost the calls that began this long ago, whose workers were killed; how many there were."""
+        with self._reading() as connection:
+            abandoned = select_abandoned(connection, self.router, self.clock.now() - age_s, most)
+        results = self.write([WriteRequest(payload=end) for end in abandoned]) if abandoned else []
+        return results.count(Outcome.RECORDED)
+
     def try_write(self) -> None:
         """Commit a write that changes nothing. Raises StoreError when the database takes none.
 
@@ -243,6 +251,16 @@ class Store(Database):
         """The decisions whose parent is this one, in id order."""
         with self._reading() as connection:
             return read_child_decisions(connection, self.router, parent)
+
+    def call(self, decision_id: str) -> CallEnd | None:
+        """How the call of a decision ended; None when it has not, or there is none."""
+        with self._reading() as connection:
+            return read_call(connection, self.router, decision_id)
+
+    def decisions_of_answer(self, answer_id: str) -> list[str]:
+        """The ids of the decisions whose call was answered with this id, two at most."""
+        with self._reading() as connection:
+            return read_decisions_of_answer(connection, self.router, answer_id)
 
     def escalation(self, parent: str) -> Escalation | None:
         """The escalation of a decision; None when its answer was never judged."""

@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0014_renamed_arms"
+SCHEMA_VERSION = "0015_calls"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -289,6 +289,54 @@ escalations = Table(
     ForeignKeyConstraint(["router", "parent"], ["decisions.router", "decisions.id"]),
     comment="Answers accepted or retried; inserted in the transaction of the retry, never changed",
 )
+
+calls = Table(
+    "calls",
+    metadata,
+    _router(),
+    Column("decision_id", _ID, primary_key=True, comment="Decision whose arm was called; at most once"),
+    Column("started_at", Double, nullable=False, comment="Unix time, seconds; committed before the call"),
+    Column("outcome", String(16), comment="How it ended; null: it has not, or its worker was killed"),
+    Column("ttft_s", Double, comment="Seconds to the first content of the answer; null: none came"),
+    Column("latency_s", Double, comment="Seconds to the end; null: it has none"),
+    Column("status", Integer, comment="HTTP status of upstream; null: it gave none"),
+    Column("input_tokens", BigInteger, comment="Input read at full price; null: no usage is known"),
+    Column("cache_read_tokens", BigInteger, comment="Input read from the provider's cache"),
+    Column("cache_write_tokens", BigInteger, comment="Input written to the provider's cache"),
+    Column("cache_write_1h_tokens", BigInteger, comment="The part of it that is kept for an hour"),
+    Column("output_tokens", BigInteger, comment="Output, with its reasoning"),
+    Column("reasoning_tokens", BigInteger, comment="The part of the output that is reasoning"),
+    Column("service_tier", String(32), comment="The provider's tier, where it has another price"),
+    Column("cost_usd", Double, comment="USD; null until it has ended"),
+    Column("cost_reported", Boolean, comment="By the usage upstream reported; false: it is an estimate"),
+    Column("served_model", Text, comment="The model that upstream says answered"),
+    Column("request_id", Text, comment="Upstream's id of the request"),
+    Column("answer_id", _KEY, comment="Upstream's id of the answer; feedback may name it"),
+    Column("finish", Text, comment="Why the answer ended, in the words of its dialect"),
+    Column("error", Text, comment="What went wrong"),
+    ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
+    comment="Calls of the gateway; inserted with the decision, changed once, when the call ends",
+)
+
+_UNDER_WAY = calls.c.outcome.is_(None)
+Index(
+    "ix_calls_under_way",
+    calls.c.router,
+    calls.c.started_at,
+    sqlite_where=_UNDER_WAY,
+    postgresql_where=_UNDER_WAY,
+)
+"""Finds the calls that killed workers left; those that ended are not indexed."""
+
+_HAS_ANSWER = calls.c.answer_id.is_not(None)
+Index(
+    "ix_calls_answer",
+    calls.c.router,
+    calls.c.answer_id,
+    sqlite_where=_HAS_ANSWER,
+    postgresql_where=_HAS_ANSWER,
+)
+"""Finds the decision of an answer."""
 
 for _table in (decisions, feedback, escalations):
     _claim = _table.c.claimed_at.is_not(None)

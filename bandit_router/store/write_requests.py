@@ -9,25 +9,28 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from bandit_router.errors import IdempotencyConflict, RouterError, UnknownDecision
+from bandit_router.store.calls import end_calls, insert_calls
 from bandit_router.store.conversations import ConversationClaim, apply_claims
 from bandit_router.store.decisions import insert_decisions, read_decision, select_logged_ids
 from bandit_router.store.escalations import confidence_feedback, insert_escalations
 from bandit_router.store.feedback import insert_feedback
 from bandit_router.store.idempotency import insert_keys, read_keys, restore_answer
 from bandit_router.store.pacing_ledger import PacingLedger
-from bandit_router.types import Decision, Escalation, Feedback, Outcome, Reason
+from bandit_router.types import CallEnd, Decision, Escalation, Feedback, Outcome, Reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WriteRequest:
-    """One decision, feedback call or escalation to commit. ``digest`` identifies the request behind a key.
+    """A decision, feedback, an escalation or the end of a call. ``digest`` identifies the request of a key.
 
     With a ``claim`` another decision may be committed instead: the one that its conversation calls for.
+    ``begins_call`` says that the arm of the decision is called as soon as it is committed.
     """
 
-    payload: Decision | Feedback | Escalation
+    payload: Decision | Feedback | Escalation | CallEnd
     digest: str = ""
     claim: ConversationClaim | None = None
+    begins_call: bool = False
 
     @property
     def decision(self) -> Decision | None:
@@ -38,17 +41,18 @@ class WriteRequest:
 
     @property
     def idempotency_key(self) -> str | None:
-        """The caller's key; an escalation has none, its parent is the key."""
-        return None if isinstance(self.payload, Escalation) else self.payload.idempotency_key
+        """The caller's key; an escalation or a call has none, its decision is the key."""
+        return None if isinstance(self.payload, Escalation | CallEnd) else self.payload.idempotency_key
 
 
-Committed = Decision | dict[str, Outcome] | Escalation
-"""The result of a write request: the decision or escalation in force, or the outcome of each metric."""
+Committed = Decision | dict[str, Outcome] | Escalation | Outcome
+"""The result of a write request: the decision or escalation in force, the outcome of each metric, or whether
+the end of a call was its first."""
 
 WriteResult = Committed | RouterError
 """The result that a caller gets, or the error to raise."""
 
-_Payload = TypeVar("_Payload", Decision, Feedback, Escalation)
+_Payload = TypeVar("_Payload", Decision, Feedback, Escalation, CallEnd)
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +87,7 @@ class WriteBatch:
         self._fresh: list[_Write] = []
         self._new_escalations: list[Escalation] = []
         self._new_decisions: list[Decision] = []
+        self._call_feedback: list[Feedback] = []
 
     def apply(self) -> list[WriteResult]:
         """Apply the whole batch; an answer or an error for each request, in order.
@@ -95,6 +100,8 @@ class WriteBatch:
         self._refuse_lost_replacements()
         self._settle_escalations()
         self._insert_decisions()
+        self._begin_calls()
+        self._end_calls()
         self._insert_feedback()
         self._insert_keys()
         self._answer_duplicates()
@@ -163,10 +170,31 @@ class WriteBatch:
             self._new_decisions = [decision for decision in unique.values() if decision.id in inserted]
             self._ledger.book(self._new_decisions)
 
+    def _begin_calls(self) -> None:
+        """Insert the calls of the new decisions that begin one."""
+        calling = {
+            write.answer.id
+            for write in self._fresh
+            if write.request.begins_call and isinstance(write.answer, Decision)
+        }
+        if begun := [decision for decision in self._new_decisions if decision.id in calling]:
+            insert_calls(self._connection, self._router, begun)
+
+    def _end_calls(self) -> None:
+        """End calls; only the first end of a call says something of its decision."""
+        requested = self._select_fresh(CallEnd)
+        if requested:
+            first = end_calls(self._connection, self._router, [end for _, end in requested])
+            for (write, end), is_first in zip(requested, first, strict=True):
+                write.answer = Outcome.RECORDED if is_first else Outcome.DUPLICATE
+                if is_first and end.feedback is not None:
+                    self._call_feedback.append(end.feedback)
+
     def _insert_feedback(self) -> None:
-        """Insert what callers report, the confidences judged, and what replacements say of their parents."""
+        """Insert what callers and calls report, the confidences judged, and what replacements say."""
         reports = self._select_fresh(Feedback)
         calls = [call for _, call in reports]
+        calls += self._call_feedback
         calls += [call for new in self._new_escalations for call in confidence_feedback(new)]
         calls += [_override_feedback(new) for new in self._new_decisions if _is_replacement(new)]
         if calls:

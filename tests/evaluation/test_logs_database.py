@@ -153,6 +153,10 @@ def test_every_column_is_exported(url: str, tmp_path: Path) -> None:
         "latency_s": 2.0,
         "override": 1.0,
         "confidence": 0.75,
+        "ttft_s": 0.5,
+        "refusal": 0.0,
+        "truncated": 1.0,
+        "empty": 0.0,
     }
     say(url, everything, **said, stars=0.75)
     export_of(url, tmp_path / "log")

@@ -13,6 +13,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.objective.reward import check_metric, compute_reward
 from bandit_router.types import CONFIDENCE, METRICS
 
+WORSE_IF_MORE = ("error", "override", "refusal", "truncated", "empty")
 BOUNDED = [name for name, largest in METRICS.items() if largest == 1.0]
 
 values = st.floats(0.0, 1.0)
@@ -36,7 +37,7 @@ def test_a_metric_without_weight_does_not_matter() -> None:
     assert compute_reward({"quality": 0.7, "cost_usd": 5.0, "latency_s": 60.0}, {"quality": 1.0}) == 0.7
 
 
-@pytest.mark.parametrize("name", ["error", "override"])
+@pytest.mark.parametrize("name", WORSE_IF_MORE)
 def test_what_is_bad_counts_as_its_opposite(name: str) -> None:
     assert compute_reward({"quality": 1.0, name: 0.75}, {"quality": 1.0, name: 2.0}) == pytest.approx(0.5)
 
@@ -62,7 +63,7 @@ def test_the_reward_is_numpys_weighted_average_of_what_is_present(
     metrics: dict[str, float], weights: dict[str, float]
 ) -> None:
     present = [name for name in weights if name in metrics]
-    good = {name: 1 - v if name in ("error", "override") else v for name, v in metrics.items()}
+    good = {name: 1 - v if name in WORSE_IF_MORE else v for name, v in metrics.items()}
     if present:
         expected = np.average([good[name] for name in present], weights=[weights[name] for name in present])
         assert compute_reward(metrics, weights) == pytest.approx(expected, rel=1e-12, abs=1e-300)

@@ -21,7 +21,7 @@ from bandit_router.store.observations import CountedValues, read_observations
 from bandit_router.store.snapshots import SnapshotRetention
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import Committed, WriteRequest
-from bandit_router.types import Arm, Decision, Escalation, Feedback, Outcome, Reason
+from bandit_router.types import Arm, CallEnd, Decision, Escalation, Feedback, Outcome, Reason
 
 DIM = 3
 SCHEMA = f"vector/{DIM}"
@@ -105,7 +105,7 @@ def fields(decision: Decision) -> dict[str, Any]:
     return values | {"x": (decision.x.dtype, decision.x.tobytes())}
 
 
-def commit(store: Store, what: Decision | Feedback | Escalation, digest: str = "") -> Committed:
+def commit(store: Store, what: Decision | Feedback | Escalation | CallEnd, digest: str = "") -> Committed:
     """Write one thing; raises the error that answers it."""
     (answer,) = store.write([WriteRequest(payload=what, digest=digest)])
     if isinstance(answer, Exception):

@@ -62,6 +62,10 @@ SCHEMA = pa.schema(
         "latency_s": _NUMBER,
         "override": _NUMBER,
         "confidence": _NUMBER,
+        "ttft_s": _NUMBER,
+        "refusal": _NUMBER,
+        "truncated": _NUMBER,
+        "empty": _NUMBER,
         "own_metrics": _NAME,  # JSON object of the metrics that the owner declared, each in [0, 1]
         "reward": _NUMBER,  # of these metrics, by the router's reward weights
     }

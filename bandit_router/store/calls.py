@@ -1,0 +1,127 @@
+"""The calls of the gateway: each begins with its decision, and ends exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from bandit_router.store.tables import calls, decisions
+from bandit_router.types import CallEnd, CallOutcome, Decision, Usage
+
+_ID_CHARS = 255
+_TIER_CHARS = 32
+_TEXT_CHARS = 2_000
+_UNDER_WAY = calls.c.outcome.is_(None)
+_LOCK_UNDER_WAY = (
+    select(calls.c.decision_id)
+    .where(
+        calls.c.router == bindparam("router"),
+        calls.c.decision_id.in_(bindparam("ids", expanding=True)),
+        _UNDER_WAY,
+    )
+    .order_by(calls.c.decision_id)
+    .with_for_update()
+)
+_END = update(calls).where(
+    calls.c.router == bindparam("in_router"), calls.c.decision_id == bindparam("of_decision"), _UNDER_WAY
+)
+
+
+def insert_calls(connection: Connection, router: str, begun: Sequence[Decision]) -> None:
+    """Insert the calls that begin with these decisions, which are new in the log."""
+    rows = [
+        {"router": router, "decision_id": decision.id, "started_at": decision.decided_at}
+        for decision in begun
+    ]
+    connection.execute(insert(calls), rows)
+
+
+def end_calls(connection: Connection, router: str, ends: Sequence[CallEnd]) -> list[bool]:
+    """End the calls that are under way; for each end, whether it is the first of its call.
+
+    The calls are locked first, so that of two transactions that end one call the second changes nothing.
+    """
+    ids = sorted({end.decision_id for end in ends})
+    under_way = set(connection.scalars(_LOCK_UNDER_WAY, {"router": router, "ids": ids}))
+    is_first, rows = [], []
+    for end in ends:
+        is_first.append(end.decision_id in under_way)
+        if is_first[-1]:
+            under_way.remove(end.decision_id)
+            rows.append({"in_router": router, "of_decision": end.decision_id, **_end_columns(end)})
+    if rows:
+        connection.execute(_END, rows)
+    return is_first
+
+
+def select_abandoned(connection: Connection, router: str, before: float, most: int) -> list[CallEnd]:
+    """The ends, as lost, of calls that began before this Unix time and have not ended, oldest first.
+
+    The cost is the one expected of the decision, which its budget has booked already.
+    """
+    of_decision = (decisions.c.router == calls.c.router) & (decisions.c.id == calls.c.decision_id)
+    abandoned = (
+        select(calls.c.decision_id, decisions.c.expected_cost_usd)
+        .join(decisions, of_decision)
+        .where(calls.c.router == router, calls.c.started_at < before, _UNDER_WAY)
+        .order_by(calls.c.started_at)
+        .limit(most)
+    )
+    return [
+        CallEnd(decision_id=decision_id, outcome=CallOutcome.LOST, cost_usd=expected_usd)
+        for decision_id, expected_usd in connection.execute(abandoned)
+    ]
+
+
+def read_call(connection: Connection, router: str, decision_id: str) -> CallEnd | None:
+    """How the call of a decision ended; None when it has not, or there is none."""
+    of_decision = calls.c.router == router, calls.c.decision_id == decision_id
+    row = connection.execute(select(calls).where(*of_decision)).one_or_none()
+    if row is None or row.outcome is None:
+        return None
+    values = dict(row._mapping)
+    names = Usage.__dataclass_fields__
+    usage = None if row.input_tokens is None else Usage(**{name: values[name] for name in names})
+    plain = CallEnd.__dataclass_fields__.keys() & values.keys() - {"outcome"}
+    return CallEnd(**{name: values[name] for name in plain}, outcome=CallOutcome(row.outcome), usage=usage)
+
+
+def read_decisions_of_answer(connection: Connection, router: str, answer_id: str, most: int = 2) -> list[str]:
+    """The ids of the decisions whose call was answered with this id, oldest first."""
+    of_answer = calls.c.router == router, calls.c.answer_id == answer_id
+    statement = select(calls.c.decision_id).where(*of_answer).order_by(calls.c.decision_id).limit(most)
+    return list(connection.scalars(statement))
+
+
+def _end_columns(end: CallEnd) -> dict[str, Any]:
+    """The columns of the calls table that an end sets."""
+    return {
+        "outcome": end.outcome.value,
+        "ttft_s": end.ttft_s,
+        "latency_s": end.latency_s,
+        "status": end.status,
+        "cost_usd": end.cost_usd,
+        "cost_reported": end.cost_reported,
+        "served_model": _storable(end.served_model),
+        "request_id": _storable(end.request_id),
+        "answer_id": _storable(end.answer_id, _ID_CHARS),
+        "finish": _storable(end.finish),
+        "error": _storable(end.error),
+        **_usage_columns(end.usage),
+    }
+
+
+def _usage_columns(usage: Usage | None) -> dict[str, Any]:
+    if usage is None:
+        return dict.fromkeys(Usage.__dataclass_fields__)
+    return asdict(usage) | {"service_tier": _storable(usage.service_tier, _TIER_CHARS)}
+
+
+def _storable(text: str | None, most: int = _TEXT_CHARS) -> str | None:
+    """The text that upstream sent, without what a database refuses."""
+    if text is None:
+        return None
+    return text[:most].replace("\0", "").encode(errors="replace").decode()
