@@ -9,6 +9,8 @@ They form one tree::
     ├── NoEligibleArm         nothing is left to choose from; names what excluded each arm
     │   └── ArmExcluded       the arm that the caller or a workflow names is not eligible
     ├── UnknownDecision       no decision with that id in this router's log
+    ├── UnknownAnswer         no call of this router was answered with that id
+    ├── AmbiguousAnswer       several calls were answered with that id
     ├── UnknownConversation   no conversation with that id keeps an arm, or not any more
     ├── NoBudget              no worker of this router has a goal under [budget]
     ├── IdempotencyConflict   the key was used before with a different request
@@ -85,6 +87,25 @@ class UnknownDecision(RouterError, LookupError):
     def __init__(self, decision_id: str) -> None:
         super().__init__(f"no decision {decision_id!r} in this router's log")
         self.decision_id = decision_id
+
+
+class UnknownAnswer(RouterError, LookupError):
+    """No call of this router was answered with that id."""
+
+    def __init__(self, answer_id: str) -> None:
+        super().__init__(f"no call of this router was answered with the id {answer_id!r}")
+        self.answer_id = answer_id
+
+
+class AmbiguousAnswer(RouterError):
+    """Several calls were answered with that id."""
+
+    def __init__(self, answer_id: str) -> None:
+        super().__init__(
+            f"several decisions were answered with the id {answer_id!r}; "
+            "send the decision id, which is in the header x-bandit-decision"
+        )
+        self.answer_id = answer_id
 
 
 class UnknownConversation(RouterError, LookupError):

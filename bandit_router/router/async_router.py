@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,14 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
 from bandit_router.features import PromptSource
+from bandit_router.router.answers import is_answer_id
 from bandit_router.router.applied_settings import Apply
 from bandit_router.router.commit_batcher import CommitBatcher
-from bandit_router.router.options import RouteOptions
+from bandit_router.router.options import CallRequest, RouteOptions
 from bandit_router.router.router import Router
 from bandit_router.settings import Settings
-from bandit_router.types import Arm, Decision, DecisionId, Feedback, Number, Outcome
+from bandit_router.store.write_requests import WriteRequest
+from bandit_router.types import Arm, CallEnd, Decision, DecisionId, Feedback, Number, Outcome
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,6 +88,26 @@ class AsyncRouter:
         assert isinstance(decision, Decision)
         return decision
 
+    async def route_call(self, source: PromptSource, call: CallRequest, options: RouteOptions) -> Decision:
+        """A decision that is in the log together with the call of its arm, which the caller makes now."""
+        router = self._router
+        request, digest = router._prepare_call(source, call, options)
+        if request.since is not None:
+            request = await asyncio.to_thread(router._recall, request)
+        decision = await self._batcher.commit(router._choose(request, digest, begins_call=True))
+        assert isinstance(decision, Decision)
+        return decision
+
+    async def end_call(self, end: CallEnd, metrics: Mapping[str, float]) -> bool:
+        """End the call of a decision, which then has these metrics; only the first end of a call counts.
+
+        Returns whether this was the first.
+        """
+        at, claimed_at = self._router._store.clock.stamp()
+        said = Feedback(decision_id=end.decision_id, metrics=metrics, received_at=at, claimed_at=claimed_at)
+        outcome = await self._batcher.commit(WriteRequest(payload=replace(end, feedback=said)))
+        return outcome is Outcome.RECORDED
+
     async def feedback(
         self,
         decision_id: DecisionId | None = None,
@@ -106,7 +129,7 @@ class AsyncRouter:
     ) -> tuple[str, dict[str, Outcome]]:
         """The same with the metrics by name, and the decision that they were recorded on."""
         begin = self._router._begin_feedback
-        if conversation is None:
+        if conversation is None and not is_answer_id(decision_id):
             write = begin(decision_id, metrics, idempotency_key)
         else:
             write = await asyncio.to_thread(
@@ -162,6 +185,9 @@ class AsyncRouter:
     metrics = _in_thread(Router.metrics)
     calibration = _in_thread(Router.calibration)
     budget = _in_thread(Router.budget)
+    sweep_calls = _in_thread(Router.sweep_calls)
+    find_answered_arm = _in_thread(Router.find_answered_arm)
+    find_kept_arm = _in_thread(Router.find_kept_arm)
     put_arm = _in_thread(Router.put_arm)
     enable_arm = _in_thread(Router.enable_arm)
     rename_arm = _in_thread(Router.rename_arm)

@@ -23,10 +23,10 @@ from bandit_router.router.background import BackgroundLoop
 from bandit_router.router.bootstrap import Components, build_components
 from bandit_router.router.conversations import RequestDecider, load_conversation, make_claim
 from bandit_router.router.feedback import make_feedback
-from bandit_router.router.options import RouteOptions
+from bandit_router.router.options import CallRequest, RouteOptions
 from bandit_router.router.published_model import load_published_model, refresh_published_model
 from bandit_router.router.readiness import Readiness
-from bandit_router.router.request import make_request
+from bandit_router.router.request import add_call, make_request
 from bandit_router.routing.decide import Request
 from bandit_router.settings import Settings, load_settings
 from bandit_router.store.learner_transaction import LearnerTransaction
@@ -148,11 +148,18 @@ class RouterCore:
             now=now,
         )
 
+    def _prepare_call(
+        self, source: PromptSource, call: CallRequest, options: RouteOptions
+    ) -> tuple[Request, str]:
+        """The same for a decision whose arm is called at once."""
+        request, digest = self._prepare(source, options)
+        return add_call(request, call, self._store.clock.now()), digest
+
     def _recall(self, request: Request) -> Request:
         """The request with its conversation; reads the database if the conversation is to keep its arm."""
         return load_conversation(request, self._store, self.settings.conversations)
 
-    def _choose(self, request: Request, digest: str) -> WriteRequest:
+    def _choose(self, request: Request, digest: str, *, begins_call: bool = False) -> WriteRequest:
         """Draw an arm, and count the decision as in flight. Raises NoEligibleArm or RouterClosed."""
         if self._closed:
             raise RouterClosed
@@ -170,7 +177,9 @@ class RouterCore:
         )
         decision = decider.decide()
         self._store.pacing.add_in_flight(decision)
-        return WriteRequest(payload=decision, digest=digest, claim=make_claim(decider))
+        return WriteRequest(
+            payload=decision, digest=digest, claim=make_claim(decider), begins_call=begins_call
+        )
 
     def _find_replay(self, request: Request, digest: str) -> WriteRequest | None:
         """The decision that the first request with this key got, which is not in flight; None without one.

@@ -24,6 +24,10 @@ _REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.DEGRADED: "the router could not choose as usual",
     Reason.PROMOTION: "conversation {d.conversation!r} was promoted to it, once and for all",
 }
+_FALLBACK_SENTENCE = (
+    "the call of decision {d.parent} failed, so that the policy chose among the other arms, with probability "
+    "{d.propensity:.4g}"
+)
 _LONGEST_CHAIN = 32
 
 
@@ -102,6 +106,8 @@ def build_route_answer(decision: Decision, arm: Arm) -> dict[str, Any]:
 
 def explain_reason(decision: Decision) -> str:
     """The reason of a decision in a sentence."""
+    if decision.reason is Reason.FALLBACK and decision.parent is not None:
+        return _FALLBACK_SENTENCE.format(d=decision)
     return _REASON_SENTENCES[decision.reason].format(d=decision, workflow=decision.signals.get("workflow"))
 
 

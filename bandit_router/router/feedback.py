@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bandit_router.errors import InvalidInput
 from bandit_router.objective.reward import check_metric, check_metric_name
+from bandit_router.router.answers import find_answered_decision, is_answer_id
 from bandit_router.router.conversations import expiry_cutoff, find_conversation_choice
 from bandit_router.settings.routing import ConversationsSection
 from bandit_router.store.clock import Stamp
@@ -30,14 +31,17 @@ def make_feedback(
 ) -> WriteRequest:
     """The write request of feedback that arrived then. A metric of None is retracted.
 
-    ``scales`` are those of the owner's metrics. With a conversation instead of an id, the store says which
-    decision the feedback is on. Raises InvalidInput or UnknownConversation.
+    ``scales`` are those of the owner's metrics. With a conversation, or the id of an answer, the store says
+    which decision the feedback is on. Raises InvalidInput, UnknownConversation, UnknownAnswer or
+    AmbiguousAnswer.
     """
     checked = _check_feedback(conversation, metrics, idempotency_key, scales)
     if (decision_id is None) == (conversation is None):
         raise InvalidInput("decision_id", "is given, or else conversation", "send exactly one of them")
-    subject: object
-    if conversation is None:
+    subject: object = decision_id
+    if isinstance(decision_id, str) and is_answer_id(decision_id):
+        decided = find_answered_decision(store, decision_id)
+    elif conversation is None:
         subject = decided = read_id(decision_id)
     else:
         subject = {"conversation": conversation}

@@ -6,6 +6,7 @@ A new option is one line in :class:`RouteOptions`, and the line that uses it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict, get_type_hints
 
 from pydantic import Field
@@ -64,6 +65,20 @@ class RouteOptions(TypedDict, total=False):
         float | None,
         _option("The share of calls that must meet the deadline, in (0, 1); the router's by default."),
     ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallRequest:
+    """What the gateway asks of a decision whose arm it calls at once.
+
+    ``mask`` says of arms that cannot be called why not. ``failed`` is the decision whose call failed, so that
+    this is its fallback. ``new_conversation`` begins the conversation anew, whatever arm it kept.
+    """
+
+    dialect: str
+    mask: Mapping[str, str]
+    failed: str | None = None
+    new_conversation: bool = False
 
 
 CONTEXT_AND_KEY = ("features", "idempotency_key")

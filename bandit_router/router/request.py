@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bandit_router.cascade.retry import make_retry_signals
 from bandit_router.errors import InvalidInput
 from bandit_router.features import Pipeline, Prompt, PromptSource, query_from_prompt, read_prompt
 from bandit_router.objective.pacing import PacingState, affordable_usd, compute_cost_weight
 from bandit_router.router.conversations import expiry_cutoff
-from bandit_router.router.options import RouteOptions, given_options
+from bandit_router.router.options import CallRequest, RouteOptions, given_options
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import Request
 from bandit_router.routing.eligibility import Limits
@@ -18,7 +19,7 @@ from bandit_router.routing.precedence import Pin, make_pin
 from bandit_router.settings import Settings
 from bandit_router.settings.routing import RouterSection
 from bandit_router.signals import Signaller, compute_signals
-from bandit_router.types import NEEDS, NO_SIGNALS, FloatArray, Goal, Query, Signals
+from bandit_router.types import DIALECT, NEEDS, NO_SIGNALS, FloatArray, Goal, Query, Signals
 from bandit_router.validation import (
     KEY_CHARS,
     NAME_CHARS,
@@ -83,6 +84,19 @@ def make_request(
         since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
     )
     return request, hash_request(request.idempotency_key, "route", source, given_options(options))
+
+
+def add_call(request: Request, call: CallRequest, now: float) -> Request:
+    """The request for a decision whose arm is called at once."""
+    is_fallback = call.failed is not None
+    return replace(
+        request,
+        limits=request.limits._replace(mask=call.mask),
+        signals={**request.signals, DIALECT: call.dialect},
+        parent=call.failed if is_fallback else request.parent,
+        fallback=is_fallback,
+        since=now if call.new_conversation and request.since is not None else request.since,
+    )
 
 
 def _check_options(options: RouteOptions) -> RouteOptions:

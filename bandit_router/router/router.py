@@ -110,11 +110,12 @@ class Router(RouterCore):
         ``[metrics]``, on their scales. The same value again is a duplicate and changes nothing, another value
         is a revision, None retracts the metric. Learning follows within ``learner.interval_s``.
 
-        With ``conversation`` instead of an id, the feedback is on the decision that chose the arm the
-        conversation keeps: its first, or after a promotion the promotion.
+        ``decision_id`` may also be the answer's own id, where the gateway made the call: ``chatcmpl-…``,
+        ``resp_…`` or ``msg_…``. With ``conversation`` instead of an id, the feedback is on the decision that
+        chose the arm the conversation keeps: its first, or after a promotion the promotion.
 
-        Raises InvalidInput, UnknownDecision, UnknownConversation, IdempotencyConflict, Overloaded or
-        StoreError.
+        Raises InvalidInput, UnknownDecision, UnknownAnswer, AmbiguousAnswer, UnknownConversation,
+        IdempotencyConflict, Overloaded or StoreError.
         """
         request = self._begin_feedback(decision_id, metrics, idempotency_key, conversation=conversation)
         outcomes = self._writer.write(request)
@@ -159,6 +160,20 @@ class Router(RouterCore):
     def verify(self) -> AuditReport:
         """Check every invariant of the log, the posterior and the propensities."""
         return audit_store(self._store)
+
+    def sweep_calls(self, age_s: float) -> int:
+        """End as lost the calls that began this long ago, whose workers were killed; how many there were."""
+        return self._store.sweep_calls(age_s)
+
+    def find_answered_arm(self, answer_id: str) -> str | None:
+        """The arm that answered with this id; None when it is not known, or not of one call."""
+        ids = self._store.decisions_of_answer(answer_id)
+        return self._store.decision(ids[0]).arm if len(ids) == 1 else None
+
+    def find_kept_arm(self, conversation: str) -> str | None:
+        """The arm that a conversation keeps; None when it never kept one."""
+        found = self._store.conversation(conversation)
+        return None if found is None else found.arm
 
     # -- reading ----------------------------------------------------------------------------------
 

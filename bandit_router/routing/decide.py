@@ -23,7 +23,8 @@ class Request:
     """One call to route, checked. ``cost_weight`` is in 1/USD.
 
     With ``since``, the conversation keeps its arm unless its newest decision is before that Unix time,
-    seconds. ``kept`` is the conversation as stored, None before it began.
+    seconds. ``kept`` is the conversation as stored, None before it began. ``fallback`` says that the call of
+    ``parent`` failed, so that the choice is between fewer arms than the policy would have.
     """
 
     x: FloatArray
@@ -34,6 +35,7 @@ class Request:
     query: str | None = None
     signals: Signals = field(default_factory=dict)
     parent: str | None = None
+    fallback: bool = False
     since: float | None = None
     kept: StickyConversation | None = None
 
@@ -120,7 +122,8 @@ def decide(
     if settled is None:
         pmf = policy.pmf(scores)
         chosen = sample(pmf, rng)
-        reason = policy.reason(scores) if kept is None else Reason.FALLBACK
+        is_first = kept is None and not request.fallback
+        reason = policy.reason(scores) if is_first else Reason.FALLBACK
     else:
         chosen, reason = settled
         pmf = one_hot_pmf(len(scores.arms), chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bandit_router.errors import ArmExcluded, InvalidInput, NoEligibleArm
@@ -22,6 +23,7 @@ class Limits(NamedTuple):
     ``window_tokens``. ``needs`` are what the prompt shows a need for: it excludes arms that state
     capabilities without it. ``require`` lists capabilities that the arm must state; ``allow`` names the only
     arms the caller accepts.
+    ``mask`` says of arms that cannot be called why not, in words.
     ``max_cost_usd`` is the caller's and excludes arms that are expected to cost more. ``affordable_usd`` is
     what the router's budget has left for this call: it excludes arms that may cost more, but never the one
     expected to cost least. ``min_quality`` excludes arms that are not good enough for the query, but never
@@ -38,6 +40,7 @@ class Limits(NamedTuple):
     affordable_usd: float = math.inf
     min_quality: float = 0.0
     forbid: Collection[str] = ()
+    mask: Mapping[str, str] = MappingProxyType({})
     pin: Pin | None = None
     deadline: Deadline | None = None
 
@@ -133,6 +136,8 @@ def _suggest_capabilities(arms: Sequence[Arm], limits: Limits) -> str:
 def _explain_exclusion(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str | None:
     if not arm.enabled:
         return "disabled"
+    if arm.name in limits.mask:
+        return limits.mask[arm.name]
     if limits.allow is not None and arm.name not in limits.allow:
         return "not among the arms the caller allows"
     if arm.name in limits.forbid:

@@ -41,7 +41,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"description": "The database is away or too much is waiting; see Retry-After", **_PROBLEM},
 }
 _UNKNOWN: dict[int | str, dict[str, Any]] = {
-    404: {"description": "No such decision or conversation", **_PROBLEM}
+    404: {"description": "No such decision, answer or conversation", **_PROBLEM}
+}
+_AMBIGUOUS: dict[int | str, dict[str, Any]] = {
+    409: {"description": "Several decisions were answered with this id", **_PROBLEM}
 }
 
 
@@ -81,7 +84,7 @@ def add_endpoints(app: FastAPI) -> None:
     app.post(
         "/v1/feedback",
         response_model=FeedbackAnswer,
-        responses=_PROBLEMS | _UNKNOWN,
+        responses=_PROBLEMS | _UNKNOWN | _AMBIGUOUS,
         openapi_extra=_describe_body(FeedbackBody),
         summary="Record feedback for a decision, now or days later",
     )(feedback)

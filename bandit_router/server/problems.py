@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from bandit_router.errors import (
     RETRY_AFTER_S,
+    AmbiguousAnswer,
     CommitTimeout,
     DatabaseBusy,
     DatabaseReplaced,
@@ -27,6 +28,7 @@ from bandit_router.errors import (
     RouterClosed,
     RouterError,
     StoreError,
+    UnknownAnswer,
     UnknownConversation,
     UnknownDecision,
 )
@@ -41,6 +43,8 @@ _STATUS: tuple[tuple[type[RouterError], HTTPStatus], ...] = (
     (IdempotencyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),
     (UnknownDecision, HTTPStatus.NOT_FOUND),
     (UnknownConversation, HTTPStatus.NOT_FOUND),
+    (UnknownAnswer, HTTPStatus.NOT_FOUND),
+    (AmbiguousAnswer, HTTPStatus.CONFLICT),
     (NoBudget, HTTPStatus.NOT_FOUND),
     (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
     (RouterClosed, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -132,7 +132,9 @@ class FeedbackBody(BaseModel):
 
     model_config = _STRICT | ConfigDict(json_schema_extra={"examples": [_METRIC_EXAMPLE]})
 
-    decision_id: str | None = None
+    decision_id: str | None = Field(
+        None, description="The decision, or the id of an answer of the gateway: chatcmpl-…, resp_… or msg_…."
+    )
     metrics: Annotated[
         dict[str, Rating],
         Field(

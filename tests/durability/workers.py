@@ -27,7 +27,7 @@ from bandit_router.store.store import Store
 from bandit_router.store.tables import spending
 from bandit_router.store.write_requests import Committed, WriteBatch, WriteRequest, WriteResult
 from bandit_router.store.writer import Writer
-from bandit_router.types import Feedback
+from bandit_router.types import CallEnd, Feedback
 from tests.durability.helpers import Acknowledgements, converse, plain
 
 THREADS = 12
@@ -235,6 +235,7 @@ def hasty_conversations(config: Path, path: Path, seed: int, pipe: Connection) -
 
     def write(self: Writer, request: WriteRequest) -> Committed:
         self.submit(request, lambda _answer: None)
+        assert not isinstance(request.payload, CallEnd)
         return {} if isinstance(request.payload, Feedback) else request.payload
 
     Writer.write = write  # type: ignore[method-assign]

@@ -50,6 +50,13 @@ def test_a_disabled_arm_is_never_eligible() -> None:
     assert names(filter_arms(arms, input_tokens=10, allow=["small", "large"])) == ["large"]
 
 
+def test_an_arm_that_is_masked_is_excluded_for_the_reason_of_its_mask() -> None:
+    costs = {arm.name: 0.1 for arm in ARMS}
+    eligible, excluded = narrow_by(ARMS, Limits(10, mask={"large": "cooling: it failed"}), costs)
+    assert names(eligible) == ["small", "plain"]
+    assert excluded == {"large": "cooling: it failed"}
+
+
 def test_only_arms_with_every_required_capability_are_eligible() -> None:
     assert names(filter_arms(ARMS, input_tokens=10, require=["tools"])) == ["small", "large"]
     assert names(filter_arms(ARMS, input_tokens=10, require=["vision", "tools"])) == ["large"]
