@@ -1,0 +1,148 @@
+"""One call: send the request to an arm, hold the head of the answer until its first content, pass it on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import NamedTuple
+
+from bandit_router.gateway.accounting import CallRecord, make_end, make_metrics
+from bandit_router.gateway.arms import CallableArm
+from bandit_router.gateway.background import BackgroundTasks
+from bandit_router.gateway.exchange import Exchange
+from bandit_router.gateway.health import Health
+from bandit_router.gateway.limits import Limits
+from bandit_router.gateway.verdicts import Verdict, judge_failure
+from bandit_router.providers.base import FailureKind, UpstreamAnswer, UpstreamError
+from bandit_router.router import AsyncRouter
+from bandit_router.types import CallOutcome, Decision
+
+_CUT = "the answer was cut upstream; what came so far is not all of it"
+
+
+class CallServices(NamedTuple):
+    """What every call of a worker shares. ``clock`` returns seconds that only grow, ``now`` Unix time."""
+
+    router: AsyncRouter
+    health: Health
+    limits: Limits
+    background: BackgroundTasks
+    clock: Callable[[], float]
+    now: Callable[[], float]
+
+
+class Call:
+    """The call of one decision. However it ends, it is accounted exactly once."""
+
+    def __init__(
+        self, services: CallServices, exchange: Exchange, arm: CallableArm, decision: Decision
+    ) -> None:
+        self._services = services
+        self._exchange = exchange
+        self._arm = arm
+        self._tap = exchange.dialect.open_tap(exchange.request)
+        self.record = CallRecord(decision=decision, started_at=services.clock(), facts=self._tap.facts)
+        self._answer: UpstreamAnswer | None = None
+        self._pieces: AsyncGenerator[bytes, None] = self._read()
+        self._held: list[bytes] = []
+        self._acquired = False
+        self._ended = False
+
+    async def open(self) -> None:
+        """Returns when the first content is here. Raises UpstreamError if the call fails before."""
+        try:
+            await self._services.limits.acquire(self._arm.name)
+            self._acquired = True
+            self._services.health.begin(self._arm.name)
+            await self._hold_head()
+        except UpstreamError as failure:
+            self._fail(CallOutcome.FAILED, failure)
+            raise
+        except BaseException:
+            self._end(CallOutcome.LEFT)
+            raise
+
+    async def iterate_bytes(self) -> AsyncIterator[bytes]:
+        """The bytes for the client: those of the answer, and an error event if it is cut."""
+        try:
+            yield b"".join(self._held)
+            async for piece in self._pieces:
+                yield piece
+        except UpstreamError as failure:
+            self._fail(CallOutcome.CUT, failure)
+            if self.record.facts.error is None:
+                yield self._exchange.dialect.error_event(_CUT)
+        except BaseException:
+            self.leave()
+            raise
+        else:
+            self._end(CallOutcome.ANSWERED)
+
+    def leave(self) -> None:
+        """The client has gone."""
+        complete = self.record.facts.complete
+        self._end(CallOutcome.ANSWERED if complete else CallOutcome.LEFT)
+
+    async def _hold_head(self) -> None:
+        exchange, facts = self._exchange, self.record.facts
+        body = exchange.dialect.write_request(exchange.raw, exchange.request, self._arm.model)
+        self.record.sent = True
+        self._answer = await self._arm.provider.send(
+            exchange.path, body, exchange.headers, stream=exchange.request.stream
+        )
+        self.record.status, self.record.headers = self._answer.status, self._answer.headers
+        async for piece in self._pieces:
+            self._held.append(piece)
+            if facts.began and exchange.request.stream:
+                break
+        if facts.error is not None and facts.empty:  # nothing is lost if another arm answers
+            raise UpstreamError(FailureKind.CUT, f"upstream sent the error {facts.error}")
+        if exchange.request.stream:  # else no token comes before the last
+            self.record.first_content_at = self._services.clock()
+
+    async def _read(self) -> AsyncGenerator[bytes, None]:
+        """The bytes to pass on. Raises UpstreamError if the answer ends without its end mark."""
+        assert self._answer is not None
+        async for chunk in self._answer.iterate_bytes():
+            yield self._tap.feed(chunk)
+        rest = self._tap.finish()
+        if not self.record.facts.complete:
+            raise UpstreamError(FailureKind.CUT, "the answer ended early")
+        yield rest
+
+    def _fail(self, outcome: CallOutcome, failure: UpstreamError) -> None:
+        if failure.status is not None:
+            self.record.status, self.record.headers = failure.status, failure.headers
+        verdict = judge_failure(failure, self._services.now())
+        self._end(outcome, failure, verdict)
+
+    def _end(
+        self, outcome: CallOutcome, failure: UpstreamError | None = None, verdict: Verdict | None = None
+    ) -> None:
+        """End the call, and account it beside whatever comes next. Only the first end counts."""
+        if self._ended:
+            return
+        self._ended = True
+        name, health = self._arm.name, self._services.health
+        if self._acquired:
+            self._services.limits.release(name)
+        if outcome is CallOutcome.ANSWERED:
+            health.succeed(name)
+        elif failure is not None and verdict is not None and not verdict.ends:
+            health.fail(name, str(failure), verdict.cool_s)
+        else:
+            health.leave(name)
+        is_fault = verdict is not None and verdict.is_fault
+        ended_at = self._services.clock()
+        self._services.background.start(self._account(outcome, ended_at, failure, is_fault))
+
+    async def _account(
+        self, outcome: CallOutcome, ended_at: float, failure: UpstreamError | None, is_fault: bool
+    ) -> None:
+        try:
+            await self._pieces.aclose()
+            if self._answer is not None:
+                await self._answer.aclose()
+        finally:
+            end = make_end(self.record, outcome, ended_at, self._arm.price, failure)
+            metrics = make_metrics(end, self.record.facts, is_fault=is_fault)
+            await self._services.router.end_call(end, metrics)

@@ -1,0 +1,139 @@
+"""An exchange: the request of a client with the options of its route call, from headers and metadata."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+
+from bandit_router.errors import InvalidInput
+from bandit_router.gateway.dialects.base import Dialect, DialectRequest
+from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
+from bandit_router.router import RouteOptions
+
+AUTO = ("auto", "claude-auto")
+"""The models that mean: choose one."""
+
+OPTION_HEADER = "x-bandit-"
+_TEXT_OPTIONS = {"tier": "user_tier", "workflow": "workflow", "conversation": "conversation"}
+_NUMBER_OPTIONS = {"deadline": "deadline_s", "max-cost": "max_cost_usd"}
+_SESSION_HEADERS = ("x-session-id", "session-id", "session_id", "x-claude-code-session-id")
+"""Where clients name their session by themselves."""
+
+_FORWARDED = ("anthropic-version", "anthropic-beta", "idempotency-key")
+_FORWARDED_PREFIX = "openai-"
+
+
+class UnknownModel(InvalidInput):
+    """The request names a model that is neither an arm nor the name for a choice."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """One request of a client. ``headers`` are those that upstream gets; ``new_conversation`` begins anew."""
+
+    dialect: Dialect
+    path: str
+    raw: bytes
+    request: DialectRequest
+    headers: Mapping[str, str]
+    options: RouteOptions
+    new_conversation: bool = False
+
+    @property
+    def names_arm(self) -> bool:
+        """Whether the client has chosen the arm itself."""
+        return "override" in self.options
+
+
+def make_exchange(
+    dialect: Dialect, raw: bytes, headers: Mapping[str, str], arms: Collection[str]
+) -> Exchange:
+    """Read the request of a client; ``headers`` have lower-case names.
+
+    Raises InvalidInput, UnknownModel if it names no arm.
+    """
+    request = dialect.read_request(raw)
+    given = dict(request.options) | {
+        name.removeprefix(OPTION_HEADER): value
+        for name, value in headers.items()
+        if name.startswith(OPTION_HEADER)
+    }
+    options: dict[str, Any] = read_options(given)
+    if request.model not in AUTO:
+        if request.model not in arms:
+            fix = f"use auto, or one of {', '.join(arms)}"
+            raise UnknownModel("model", f"{request.model!r} is not an arm", fix)
+        options["override"] = request.model
+    new_conversation = False
+    if "conversation" not in options:
+        options["conversation"], new_conversation = _find_conversation(
+            request, headers, given.get("user", "")
+        )
+    return Exchange(
+        dialect=dialect,
+        path=dialect.path,
+        raw=raw,
+        request=request,
+        headers=select_forwarded(headers),
+        options=cast(RouteOptions, options),
+        new_conversation=new_conversation,
+    )
+
+
+def replace_model(raw: bytes, model: str) -> bytes:
+    """The same request with another model. Raises InvalidInput."""
+    parse_object(raw)
+    spans = find_values(raw)
+    if "model" not in spans:
+        raise InvalidInput("model", "is missing", "name one, such as auto")
+    return replace_spans(raw, [(spans["model"], orjson.dumps(model))])
+
+
+def read_options(given: Mapping[str, str]) -> dict[str, Any]:
+    """The options of a route call, from their texts by name. Raises InvalidInput."""
+    options: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in _TEXT_OPTIONS:
+            options[_TEXT_OPTIONS[name]] = value
+        elif name in _NUMBER_OPTIONS:
+            options[_NUMBER_OPTIONS[name]] = _read_number(OPTION_HEADER + name, value)
+        elif name == "forbid":
+            options["forbid"] = [arm.strip() for arm in value.split(",")]
+    return options
+
+
+def select_forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that upstream gets: those of its API, never a credential."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name in _FORWARDED or name.startswith(_FORWARDED_PREFIX)
+    }
+
+
+def _find_conversation(
+    request: DialectRequest, headers: Mapping[str, str], caller: str
+) -> tuple[str | None, bool]:
+    """The conversation that the client means, and whether it begins with this request."""
+    session = next((headers[name] for name in _SESSION_HEADERS if headers.get(name)), None)
+    if session is not None:
+        return f"session:{_digest(caller, session)}", False
+    if request.cache_key is not None:
+        return f"key:{_digest(caller, request.cache_key)}", False
+    thread = request.thread or request.new_thread
+    return (None, False) if thread is None else (f"thread:{_digest(caller, thread)}", request.thread is None)
+
+
+def _digest(caller: str, text: str) -> str:
+    return hashlib.sha256(f"{caller}\0{text}".encode(errors="replace")).hexdigest()[:32]
+
+
+def _read_number(field: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInput(field, f"is {text!r:.40}", "give a number") from None

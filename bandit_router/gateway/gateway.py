@@ -1,0 +1,177 @@
+"""The gateway: decide, call, and go on to the next arm until one answers or none is left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bandit_router.errors import NoEligibleArm, RouterError
+from bandit_router.gateway.arms import ArmPool
+from bandit_router.gateway.background import BackgroundTasks
+from bandit_router.gateway.call import Call, CallServices
+from bandit_router.gateway.exchange import Exchange
+from bandit_router.gateway.health import Health
+from bandit_router.gateway.limits import Limits
+from bandit_router.gateway.verdicts import judge_failure
+from bandit_router.providers.base import UpstreamError
+from bandit_router.router import AsyncRouter
+from bandit_router.router.options import CallRequest
+from bandit_router.types import CallEnd, CallOutcome, Decision
+
+log = logging.getLogger(__name__)
+
+_SWEEP_INTERVAL_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A call whose answer has begun, after so many calls that failed."""
+
+    call: Call
+    decision: Decision
+    fallbacks: int
+
+
+class OutOfArms(RouterError):
+    """No arm answered: the last failure, the decision it was of, and how many calls failed before it."""
+
+    def __init__(self, failure: UpstreamError, decision: Decision, fallbacks: int) -> None:
+        super().__init__(f"no arm answered; the last one, {decision.arm!r}: {failure}")
+        self.failure = failure
+        self.decision = decision
+        self.fallbacks = fallbacks
+
+
+@asynccontextmanager
+async def open_gateway(router: AsyncRouter) -> AsyncIterator[Gateway]:
+    """The gateway to the arms of the router's settings. Raises ConfigError."""
+    sections = router.settings.arms
+    longest_s = max((section.total_timeout_s for section in sections), default=0.0)
+    gateway = Gateway(router, ArmPool(sections), lost_after_s=2.0 * longest_s + _SWEEP_INTERVAL_S)
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+
+
+class Gateway:
+    """Makes the calls of one worker. ``lost_after_s``: a call that is older and has not ended is lost."""
+
+    def __init__(
+        self,
+        router: AsyncRouter,
+        pool: ArmPool,
+        *,
+        lost_after_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.router = router
+        self.pool = pool
+        self.health = Health(clock)
+        most = {section.name: section.max_concurrency for section in router.settings.arms}
+        self._limits = Limits(most)
+        self._background = BackgroundTasks()
+        self._services = CallServices(router, self.health, self._limits, self._background, clock, now)
+        self._sweeper = asyncio.create_task(self._sweep(lost_after_s))
+
+    async def close(self) -> None:
+        """Account what is under way, and close the connections of all arms."""
+        self._sweeper.cancel()
+        await self._background.finish()
+        await self.pool.close()
+
+    async def answer(self, exchange: Exchange) -> Answered:
+        """The first answer that begins.
+
+        Raises OutOfArms if every call failed, NoEligibleArm if no arm could be called, and what a route call
+        raises.
+        """
+        await self.pool.open()
+        mask = self.pool.find_mask(self._arm_names(), exchange.dialect.name, exchange.request.fields)
+        mask |= await self._find_pin_mask(exchange)
+        failed: list[tuple[UpstreamError, Decision]] = []
+        while True:
+            tried = {decision.arm: f"its call failed: {failure}" for failure, decision in failed}
+            try:
+                decision = await self._begin_call(exchange, mask | tried, failed[-1][1] if failed else None)
+            except NoEligibleArm:
+                if not failed:
+                    raise
+                raise OutOfArms(*failed[-1], len(failed) - 1) from None
+            call = Call(self._services, exchange, self.pool.arms[decision.arm], decision)
+            try:
+                await call.open()
+            except UpstreamError as failure:
+                if exchange.names_arm or judge_failure(failure, self._services.now()).ends:
+                    raise OutOfArms(failure, decision, len(failed)) from None
+                failed.append((failure, decision))
+            else:
+                return Answered(call, decision, len(failed))
+
+    async def _begin_call(
+        self, exchange: Exchange, mask: Mapping[str, str], failed: Decision | None
+    ) -> Decision:
+        """The decision of :meth:`_decide`. If the client leaves meanwhile, its call ends once it is known."""
+        deciding = asyncio.ensure_future(self._decide(exchange, mask, failed))
+        try:
+            return await asyncio.shield(deciding)
+        except asyncio.CancelledError:
+            self._background.start(self._abandon(deciding))
+            raise
+
+    async def _abandon(self, deciding: asyncio.Future[Decision]) -> None:
+        """End the call of a decision whose client has left before it was made."""
+        try:
+            decision = await deciding
+        except RouterError:
+            return  # there is no decision
+        end = CallEnd(decision_id=decision.id, outcome=CallOutcome.LEFT, cost_usd=0.0)
+        await self.router.end_call(end, {"cost_usd": 0.0})
+
+    async def _decide(self, exchange: Exchange, mask: Mapping[str, str], failed: Decision | None) -> Decision:
+        """A decision whose call is committed. An arm that the client names is called in any health."""
+        full = {} if exchange.names_arm else self._limits.find_full()
+        cooling = {} if exchange.names_arm else self.health.find_cooling()
+        parent = None if failed is None else failed.id
+        for busy in (full, {}) if full else ({},):
+            call = CallRequest(
+                dialect=exchange.dialect.name,
+                mask={**busy, **cooling, **mask},
+                failed=parent,
+                new_conversation=exchange.new_conversation,
+            )
+            try:
+                return await self.router.route_call(exchange.request.prompt, call, exchange.options)
+            except NoEligibleArm:
+                if not busy:
+                    raise
+        raise AssertionError("the last round returns or raises")
+
+    async def _find_pin_mask(self, exchange: Exchange) -> dict[str, str]:
+        """The arms that cannot go on from what the request refers to: an answer, or a signature."""
+        pin = exchange.request.pin
+        if pin is None:
+            return {}
+        conversation = exchange.options.get("conversation")
+        arm = await self.router.find_answered_arm(pin)
+        if arm is None and conversation is not None:
+            arm = await self.router.find_kept_arm(conversation)
+        why = f"cannot go on from what {arm} answered"
+        return {} if arm is None else {name: why for name in self._arm_names() if name != arm}
+
+    def _arm_names(self) -> list[str]:
+        return [arm.name for arm in self.router.arms]
+
+    async def _sweep(self, lost_after_s: float) -> None:
+        while True:
+            try:
+                if lost := await self.router.sweep_calls(lost_after_s):
+                    log.warning("%d calls that killed workers left are accounted as lost", lost)
+            except RouterError as error:
+                log.warning("calls that killed workers left cannot be swept now: %s", error)
+            await asyncio.sleep(_SWEEP_INTERVAL_S)
