@@ -13,6 +13,7 @@ from bandit_router.cli.log_format import LogFormat, make_log_config
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption
 from bandit_router.router import Router
 from bandit_router.settings import CONFIG_VARIABLE, load_settings
+from bandit_router.settings.models import ENV_PREFIX
 
 _WORKER_START_S = (
     60  # on a busy machine imports take longer than uvicorn's 5 s, after which it kills a worker
@@ -24,6 +25,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Overrides server.port.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Overrides server.workers.")] = None,
+    open_to_all: Annotated[
+        bool, typer.Option("--open", help="Let anybody who can connect use the gateway, at your expense.")
+    ] = False,
     log_format: Annotated[LogFormat, typer.Option(help="How the log on stderr is written.")] = LogFormat.TEXT,
 ) -> None:
     """Serve the HTTP API."""
@@ -39,6 +43,8 @@ def serve(
     warn_of_old_sqlite(settings.store.url)
     with Router.open(settings):  # a wrong setting or schema is one clear error here, not one per worker
         pass
+    if open_to_all:  # the workers read it there
+        os.environ[f"{ENV_PREFIX}SERVER__OPEN"] = "true"
     os.environ[CONFIG_VARIABLE] = str(config.resolve())
     uvicorn.run(
         "bandit_router.server.app:from_environment",

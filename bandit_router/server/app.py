@@ -12,11 +12,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
 
+from bandit_router.gateway.gateway import open_gateway
 from bandit_router.router import AsyncRouter
 from bandit_router.server import api, problems
 from bandit_router.server.body import BodyMemory
 from bandit_router.server.docs_page import add_docs_page
 from bandit_router.server.fast_path import FastPath
+from bandit_router.server.gateway import GatewayEndpoints
 from bandit_router.server.shutdown import ExitAfterShutdown
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
 
@@ -32,7 +34,9 @@ def create_app(settings: Settings, middleware: Sequence[Middleware] = ()) -> ASG
 
     ``middleware`` stands around all of it, the first outermost: no path goes past it.
     """
-    app: ASGIApp = FastPath(create_api(settings), api.FAST_ENDPOINTS)
+    documented = create_api(settings)
+    fast = FastPath(documented, api.FAST_ENDPOINTS)
+    app: ASGIApp = GatewayEndpoints(documented, fast, open_to_all=settings.server.open)
     for wrap in reversed(middleware):
         app = wrap(app)
     return app
@@ -44,8 +48,9 @@ def create_api(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with threadpool_limits(1, "blas"):
-            async with AsyncRouter.open(settings) as router:
+            async with AsyncRouter.open(settings) as router, open_gateway(router) as gateway:
                 app.state.router = router
+                app.state.gateway = gateway
                 _freeze_garbage_collector()
                 yield
 

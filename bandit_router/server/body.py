@@ -83,10 +83,8 @@ async def read_body(request: Request, model: type[Body], held: HeldBody | None =
     nesting, and there is memory for it; InvalidInput for a number that is not finite, a NUL or a lone
     surrogate anywhere in it; and ValidationError when ``model`` refuses it.
     """
-    media_type = request.headers.get("content-type", "")
-    if media_type != _JSON and media_type.partition(";")[0].strip().lower() != _JSON:
-        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send Content-Type: {_JSON}")
-    raw = await _read_bytes(request, held)
+    require_json(request)
+    raw = await read_bytes(request, held)
     if len(raw) > MAX_BYTES:  # other requests go on meanwhile
         content = await asyncio.to_thread(parse_json_object, raw)
     else:
@@ -96,7 +94,14 @@ async def read_body(request: Request, model: type[Body], held: HeldBody | None =
     return model.model_validate(content)
 
 
-async def _read_bytes(request: Request, held: HeldBody | None) -> bytearray:
+def require_json(request: Request) -> None:
+    """Raise BadRequest for another media type. Pages of other sites cannot send this one unasked."""
+    media_type = request.headers.get("content-type", "")
+    if media_type != _JSON and media_type.partition(";")[0].strip().lower() != _JSON:
+        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send Content-Type: {_JSON}")
+
+
+async def read_bytes(request: Request, held: HeldBody | None) -> bytearray:
     """The body, read up to its limit. Raises BadRequest."""
     max_bytes = MAX_BYTES if held is None else held.max_bytes
     announced = request.headers.get("content-length", "0")

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bandit_router.settings.arms import ArmSection
+from bandit_router.settings.gateway import GatewaySection
 from bandit_router.settings.learning import FeaturesSection, LearnerSection, PosteriorSection
 from bandit_router.settings.objective import (
     BudgetSection,
@@ -89,6 +90,7 @@ class Settings(BaseSettings):
     store: StoreSection = Field(StoreSection(), description="The database.")
     learner: LearnerSection = Field(LearnerSection(), description="How often feedback is learned.")
     server: ServerSection = Field(ServerSection(), description="Where the HTTP API listens.")
+    gateway: GatewaySection = Field(GatewaySection(), description="What the gateway calls without choosing.")
     trial: TrialSection = Field(TrialSection(), description="How much traffic new arms get.")
     rules: tuple[RuleSection, ...] = Field(
         (),

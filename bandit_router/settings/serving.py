@@ -88,6 +88,13 @@ class ServerSection(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8080, description="TCP port to listen on; 0 takes any free one."
     )
+    open: bool = Field(
+        False,
+        description=(
+            "Whether the gateway answers anybody who can connect, at your expense. By default it answers "
+            "only programs of its own machine. `bandit-router serve --open` sets it, too."
+        ),
+    )
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(
         1, description="Processes that serve requests. They share the database and what is learned."
     )

@@ -1,0 +1,292 @@
+"""The endpoints of the gateway: the HTTP APIs of OpenAI and Anthropic, each in its own form."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request, Response
+from starlette.types import Receive, Scope, Send
+
+from bandit_router.errors import InvalidInput, NoEligibleArm, RouterError, StoreError
+from bandit_router.gateway.dialects import DIALECTS, MAX_BYTES, Dialect
+from bandit_router.gateway.exchange import AUTO, UnknownModel, make_exchange, replace_model, select_forwarded
+from bandit_router.gateway.gateway import Answered, Gateway, OutOfArms
+from bandit_router.gateway.health import COOLING
+from bandit_router.gateway.verdicts import client_status
+from bandit_router.providers.base import UpstreamError
+from bandit_router.server.body import MAX_BYTES as LARGE_BYTES
+from bandit_router.server.body import BodyMemory, read_bytes, require_json
+from bandit_router.server.local_only import is_local
+from bandit_router.server.problems import BadRequest
+
+log = logging.getLogger(__name__)
+
+_PASSED = frozenset({"content-type", "retry-after", "request-id", "x-request-id"})
+_PASSED_PREFIXES = ("x-ratelimit-", "anthropic-", "openai-")
+_NO_RETRY = frozenset({408, 409, 429})
+"""Besides 5xx: the statuses on which an SDK would ask again, which has been done already."""
+
+_RETRY_AFTER_S = 1.0
+_JSON = ("content-type", "application/json")
+_OURS = "an error on our side; the log has it"
+
+Headers = Sequence[tuple[str, str]]
+
+
+class Reply(NamedTuple):
+    """An answer to a client: its status, its headers, and its bytes as they come."""
+
+    status: int
+    headers: Headers
+    pieces: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """What answers a request of one path in one dialect."""
+
+    dialect: Dialect
+    reply: Callable[[GatewayEndpoints, Request, bytes], Awaitable[Reply]]
+
+
+class GatewayEndpoints:
+    """An ASGI app in front of ``app`` that answers the paths of the gateway itself.
+
+    A client that leaves cancels whatever is done for it, up to the call upstream.
+    """
+
+    def __init__(self, app: FastAPI, inner: Any, *, open_to_all: bool) -> None:
+        self._app = app
+        self._inner = inner
+        self._open_to_all = open_to_all
+        self._memory = BodyMemory(MAX_BYTES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path == "/v1/models" and scope["method"] in ("GET", "HEAD"):
+            response = await self._list_models(Request(scope))
+            await response(scope, receive, send)
+            return
+        endpoint = _ENDPOINTS.get(path) if path and scope["method"] == "POST" else None
+        if endpoint is None:
+            await self._inner(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        with self._memory.hold() as held:
+            try:
+                self._admit(request)
+                require_json(request)
+                raw = bytes(await read_bytes(request, held))
+            except BadRequest as error:
+                await _error_response(endpoint.dialect, error.status, error.detail)(scope, receive, send)
+                return
+            work = asyncio.create_task(self._serve(endpoint, request, raw, send))
+            await _run_while_connected(work, receive)
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway of this worker."""
+        gateway: Gateway = self._app.state.gateway
+        return gateway
+
+    def _admit(self, request: Request) -> None:
+        """Raise BadRequest for a client that the gateway does not serve."""
+        if not (self._open_to_all or is_local(request)):
+            raise BadRequest(
+                403,  # type: ignore[arg-type]
+                "the gateway answers only programs of its own machine, without a proxy between; "
+                "start it with `bandit-router serve --open` to answer anybody who can connect",
+            )
+
+    async def _serve(self, endpoint: _Endpoint, request: Request, raw: bytes, send: Send) -> None:
+        """Answer one request. Once its status is sent, an error can only end the connection."""
+        try:
+            reply = await endpoint.reply(self, request, raw)
+        except Exception as error:
+            reply = _reply_to_error(endpoint.dialect, error, self.gateway.health.retry_after_s())
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        async for piece in reply.pieces:
+            if piece:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _list_models(self, request: Request) -> Response:
+        dialect = DIALECTS["messages" if "anthropic-version" in request.headers else "chat"]
+        try:
+            self._admit(request)
+        except BadRequest as error:
+            return _error_response(dialect, error.status, error.detail)
+        await self.gateway.pool.open()
+        arms = self.gateway.pool.arms
+        callable_arms = [arm.name for arm in self.gateway.router.arms if arm.enabled and arm.name in arms]
+        return Response(dialect.models_body([*AUTO, *callable_arms]), media_type=_JSON[1])
+
+
+async def _run_while_connected(work: asyncio.Task[None], receive: Receive) -> None:
+    """Wait for the work, and cancel it when the client leaves."""
+    watch = asyncio.ensure_future(_wait_until_gone(receive))
+    try:
+        await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        watch.cancel()
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+
+
+async def _wait_until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _route(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> Reply:
+    """Choose an arm, call it, and pass its answer on."""
+    dialect = _ENDPOINTS[request.url.path].dialect
+    gateway = endpoints.gateway
+    headers, names = dict(request.headers), [arm.name for arm in gateway.router.arms]
+    if len(raw) > LARGE_BYTES:  # other requests go on meanwhile
+        exchange = await asyncio.to_thread(make_exchange, dialect, raw, headers, names)
+    else:
+        exchange = make_exchange(dialect, raw, headers, names)
+    answered = await gateway.answer(exchange)
+    record = answered.call.record
+    ours = _our_headers(answered.decision.id, answered.decision.arm, answered.fallbacks)
+    return Reply(record.status or 200, [*_pass_headers(record.headers), *ours], _pass_on(answered))
+
+
+async def _pass_on(answered: Answered) -> AsyncIterator[bytes]:
+    pieces = answered.call.iterate_bytes()
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        answered.call.leave()  # which counts only if it has not ended
+
+
+async def _count_tokens(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> Reply:
+    """Have an arm that speaks messages count: the one named, or else the first."""
+    dialect = DIALECTS["messages"]
+    gateway = endpoints.gateway
+    await gateway.pool.open()
+    parsed = dialect.read_request(raw)
+    enabled = {arm.name for arm in gateway.router.arms if arm.enabled}
+    arms = [arm for arm in gateway.pool.arms.values() if arm.name in enabled and dialect.name in arm.dialects]
+    if parsed.model not in AUTO:
+        arms = [arm for arm in arms if arm.name == parsed.model]
+    if not arms:
+        raise UnknownModel("model", f"{parsed.model!r} is no arm that counts tokens", "name one of messages")
+    body = dialect.write_request(raw, parsed, arms[0].model)
+    headers = select_forwarded(dict(request.headers))
+    answer = await arms[0].provider.send(request.url.path, body, headers, stream=False)
+    return Reply(answer.status, _pass_headers(answer.headers), answer.iterate_bytes())
+
+
+async def _embed(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> Reply:
+    """Pass a request for embeddings on to the arm of the settings; there is nothing to choose."""
+    gateway = endpoints.gateway
+    name = gateway.router.settings.gateway.embeddings_arm
+    if name is None:
+        raise UnknownModel("model", "there is no arm for embeddings", "set gateway.embeddings_arm")
+    await gateway.pool.open()
+    if name not in gateway.pool.arms:
+        raise UnknownModel("model", f"arm {name!r} cannot be called", "see the log of the service")
+    arm = gateway.pool.arms[name]
+    body = replace_model(raw, arm.model)
+    headers = select_forwarded(dict(request.headers))
+    answer = await arm.provider.send(request.url.path, body, headers, stream=False)
+    return Reply(answer.status, _pass_headers(answer.headers), answer.iterate_bytes())
+
+
+def _reply_to_error(dialect: Dialect, error: Exception, retry_after_s: float) -> Reply:
+    """The answer to a request that failed before its answer began, in the form of the dialect."""
+    if isinstance(error, OutOfArms):
+        ours = _our_headers(error.decision.id, error.decision.arm, error.fallbacks)
+        return _reply_to_failure(dialect, error.failure, ours, retry_after_s)
+    if isinstance(error, UpstreamError):
+        return _reply_to_failure(dialect, error, [], retry_after_s)
+    if isinstance(error, UnknownModel):
+        return _reply_in_dialect(dialect, 404, str(error), "model_not_found")
+    if isinstance(error, InvalidInput):
+        return _reply_in_dialect(dialect, 400, str(error))
+    if isinstance(error, NoEligibleArm):
+        if any(why.startswith(COOLING) for why in error.excluded.values()):
+            return _reply_in_dialect(dialect, 503, str(error), "no_arm", _no_retry(503, [], retry_after_s))
+        return _reply_in_dialect(dialect, 400, str(error), "no_eligible_arm")
+    if isinstance(error, StoreError):
+        log.warning("a request to the gateway was refused: %s", error)
+        return _reply_in_dialect(
+            dialect, 503, "the router cannot decide now", None, _retry_after(_RETRY_AFTER_S)
+        )
+    if isinstance(error, RouterError):
+        return _reply_in_dialect(dialect, 503, str(error), None, _retry_after(_RETRY_AFTER_S))
+    log.error("a request to the gateway failed", exc_info=error)
+    return _reply_in_dialect(dialect, 500, _OURS)
+
+
+def _reply_to_failure(dialect: Dialect, failure: UpstreamError, ours: Headers, retry_after_s: float) -> Reply:
+    """What upstream answered; where it gave no answer, an error that says so."""
+    status = client_status(failure)
+    passed = _pass_headers(failure.headers)
+    extra = [*ours, *_no_retry(status, passed, retry_after_s)]
+    if failure.body:
+        return Reply(status, [*passed, *extra], _iterate(failure.body))
+    kept = [(name, value) for name, value in passed if name.lower() != "content-type"]
+    return _reply_in_dialect(dialect, status, f"no answer from upstream: {failure}", None, [*kept, *extra])
+
+
+def _no_retry(status: int, passed: Headers, retry_after_s: float) -> list[tuple[str, str]]:
+    """The headers that keep an SDK from asking again what was asked of every arm."""
+    if status < 500 and status not in _NO_RETRY:
+        return []
+    has_retry_after = any(name.lower() == "retry-after" for name, _ in passed)
+    wait = [] if has_retry_after or retry_after_s <= 0.0 else _retry_after(retry_after_s)
+    return [("x-should-retry", "false"), *wait]
+
+
+def _retry_after(seconds: float) -> list[tuple[str, str]]:
+    return [("retry-after", f"{max(1.0, seconds):.0f}")]
+
+
+def _pass_headers(headers: Headers) -> list[tuple[str, str]]:
+    """The headers of upstream that clients know: request ids, rate limits, when to come back."""
+    return [
+        (name, value)
+        for name, value in headers
+        if name.lower() in _PASSED or name.lower().startswith(_PASSED_PREFIXES)
+    ]
+
+
+def _our_headers(decision_id: str, arm: str, fallbacks: int) -> list[tuple[str, str]]:
+    named = arm.encode("ascii", errors="replace").decode()  # a header takes no more
+    return [
+        ("x-bandit-decision", decision_id),
+        ("x-bandit-arm", named),
+        ("x-bandit-fallbacks", str(fallbacks)),
+    ]
+
+
+def _reply_in_dialect(
+    dialect: Dialect, status: int, message: str, code: str | None = None, headers: Headers = ()
+) -> Reply:
+    return Reply(status, [_JSON, *headers], _iterate(dialect.error_body(status, message, code)))
+
+
+def _error_response(dialect: Dialect, status: int, message: str) -> Response:
+    return Response(dialect.error_body(status, message), status, media_type=_JSON[1])
+
+
+async def _iterate(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+_ENDPOINTS: Mapping[str, _Endpoint] = {
+    **{dialect.path: _Endpoint(dialect, _route) for dialect in DIALECTS.values()},
+    "/v1/embeddings": _Endpoint(DIALECTS["chat"], _embed),
+    "/v1/messages/count_tokens": _Endpoint(DIALECTS["messages"], _count_tokens),
+}

@@ -1,0 +1,109 @@
+"""A service whose arms are scripted servers on loopback, and the log that it writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bandit_router.learning.audit import audit_store
+from bandit_router.providers.scripted import Scene, Script
+from bandit_router.store.store import Store
+from bandit_router.store.tables import calls, decisions
+from bandit_router.types import CallEnd, Decision
+from tests.providers.upstream import Upstream, serving, wait_until
+from tests.services import Service, write_settings
+from tests.services import serving as serving_router
+
+ALL_DIALECTS = ["chat", "responses", "messages"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running gateway, the scripted servers behind it by arm, and its log."""
+
+    service: Service
+    upstreams: Mapping[str, Upstream]
+
+    @property
+    def openai_url(self) -> str:
+        return f"{self.service.url}/v1"
+
+    @property
+    def anthropic_url(self) -> str:
+        return self.service.url
+
+    def read_calls(self, count: int) -> list[tuple[Decision, CallEnd]]:
+        """The decisions and the ends of so many calls, oldest first, once all have ended; and `verify`."""
+        store = Store.open(f"sqlite:///{self.service.database}", "default", create=False)
+        try:
+            ids: list[str] = []
+
+            def have_ended() -> bool:
+                with store.read_log() as log:
+                    rows = log.connection.execute(calls.select().order_by(calls.c.decision_id)).all()
+                    logged = len(log.connection.execute(decisions.select()).all())
+                ids[:] = [row.decision_id for row in rows]
+                assert len(rows) == logged
+                return len(rows) == count and all(row.outcome is not None for row in rows)
+
+            wait_until(have_ended)
+            assert audit_store(store).problems == []
+            ended = [(store.decision(id), store.call(id)) for id in ids]
+            return [(decision, end) for decision, end in ended if end is not None]
+        finally:
+            store.close()
+
+    def read_metrics(self, decision_id: str) -> dict[str, float]:
+        """The metrics in force of a decision."""
+        store = Store.open(f"sqlite:///{self.service.database}", "default", create=False)
+        try:
+            return store.observation(decision_id).metrics
+        finally:
+            store.close()
+
+
+@contextmanager
+def gateway_to(
+    folder: Path, scripts: Mapping[str, Script | Scene], arm: Mapping[str, Any] | None = None, *options: str
+) -> Iterator[Gateway]:
+    """A gateway with one arm for each script, in this order of cost; ``arm`` are settings of all of them.
+
+    The policy takes the cheapest eligible arm, so that it is known which one is called.
+    """
+    with ExitStack() as stack:
+        upstreams = {name: stack.enter_context(serving(script)) for name, script in scripts.items()}
+        arms = tuple(
+            {
+                "name": name,
+                "provider": "openai",
+                "model": f"{name}-model",
+                "input_usd_per_mtok": 10.0**k,
+                "output_usd_per_mtok": 2 * 10.0**k,
+                "dialects": ALL_DIALECTS,
+                "base_url": {
+                    "chat": f"{upstream.url}/v1",
+                    "responses": f"{upstream.url}/v1",
+                    "messages": upstream.url,
+                },
+                "allow_private": True,
+                **(arm or {}),
+            }
+            for k, (name, upstream) in enumerate(upstreams.items())
+        )
+        settings = write_settings(
+            folder, arms=arms, router={"cost_weight": 1e6}, policy={"name": "epsilon-greedy", "epsilon": 1e-9}
+        )
+        service = stack.enter_context(serving_router(settings, *options))
+        yield Gateway(service, upstreams)
+
+
+@pytest.fixture(autouse=True)
+def _no_keys_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("OPENAI_", "ANTHROPIC_"))]:
+        monkeypatch.delenv(name)
