@@ -57,8 +57,8 @@ class RewardSection(Section):
         default_factory=lambda: {"quality": 1.0},
         description=(
             "The weight of each metric in the reward, which is their weighted mean. Allowed are quality, "
-            "satisfaction, error, override, refusal, truncated and empty, all but the first two of which count "
-            "as 1 − value, and the metrics of your own under `[metrics]`."
+            "satisfaction, error, override, refusal, truncated and empty (all but the first two count as "
+            "1 − value), and the metrics of your own under `[metrics]`."
         ),
         examples=[{"quality": 1.0}, {"quality": 0.8, "error": 0.2}],
     )
