@@ -33,5 +33,6 @@ python_maximum_signature_line_length = 88
 
 # Names of other projects.
 nitpick_ignore_regex = [
-    ("py:.*", r"(collections\.abc|datetime|enum|numpy|np|npt|pathlib|pydantic|pydantic_settings|typing)\..*"),
+    ("py:.*", r"(collections\.abc|datetime|decimal|enum|fractions|numpy|np|npt|pathlib)\..*"),
+    ("py:.*", r"(pydantic|pydantic_settings|typing|uuid|uuid_utils)\..*"),
 ]

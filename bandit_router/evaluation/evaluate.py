@@ -66,7 +66,7 @@ def evaluate(
 
     ``prior`` has the router's arms and their priors, which learning policies start from; None when
     there are none. ``cost_weight`` replaces the logged one, 1/USD. ``propensities`` are those of
-    :attr:`Log.propensities`. The query-blind baselines match the costs
+    ``Log.propensities``. The query-blind baselines match the costs
     that the estimator ``headline`` gives. :func:`bandit_router.evaluation.parallel.workers` spreads the work.
 
     Raises InvalidInput for an empty log, or a learning policy without a prior.
