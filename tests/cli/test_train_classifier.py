@@ -104,6 +104,7 @@ def test_from_a_log_then_live_then_evaluated(run: Run, call: Run, logged: str, t
 
     live = {"name": "classifier", "cheap": "small", "expensive": "large", "threshold": 0.5, "epsilon": 0.1}
     write_settings(tmp_path, policy=live, classifier={"artifact": "classifier.json"})
+    assert call("apply").code == 0
     hard, easy = (json.loads(call("route", words(i), "--json").out) for i in (0, 1))
     assert (hard["pmf"]["large"], easy["pmf"]["large"]) == (pytest.approx(0.95), pytest.approx(0.05))
     assert run("verify").code == 0

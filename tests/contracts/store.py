@@ -34,7 +34,7 @@ _TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 _TUPLES = st.lists(_FINITE, max_size=4).map(tuple)
 _DECISIONS = st.builds(
     decision,
-    decided_at=_FINITE,
+    decided_at=st.floats(max_value=1.7e9, allow_infinity=False),  # a time ahead of now would be clamped
     x=arrays(np.float64, st.integers(0, 9)),
     schema_id=_TEXT,
     eligible=st.lists(_TEXT, max_size=4).map(tuple),
