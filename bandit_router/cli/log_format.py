@@ -52,7 +52,7 @@ def make_log_config(log_format: LogFormat) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": _FORMATTERS[log_format]}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {"stderr": {"class": "logging._StderrHandler", "level": "NOTSET", "formatter": "line"}},
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {"uvicorn": {"level": "INFO"}, "bandit_router": {"level": "INFO"}},
     }

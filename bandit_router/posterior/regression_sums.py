@@ -48,7 +48,7 @@ def align_sums(sums: RegressionSums, theirs: Sequence[str], ours: Sequence[str])
 def project_sums(sums: RegressionSums, transform: FloatArray) -> RegressionSums:
     """The sums of the features φ = T x, for a transform T (D, d)."""
     k, d = sums.cross.shape
-    second = transform @ (sums.second.reshape(k * d, d) @ transform.T).reshape(k, d, -1)
+    second = transform @ (sums.second.reshape(k * d, d) @ transform.T).reshape(k, d, len(transform))
     return RegressionSums(second, sums.cross @ transform.T, sums.square, sums.weight)
 
 
