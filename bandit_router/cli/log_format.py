@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from enum import StrEnum
 from typing import Any
@@ -43,6 +44,17 @@ class JsonFormatter(TextFormatter):
         return json.dumps(line)
 
 
+class StderrHandler(logging.Handler):
+    """Writes to the standard error of the moment, which a caller in the same process may replace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except (OSError, ValueError):  # it is closed
+            self.handleError(record)
+
+
 _FORMATTERS = {LogFormat.TEXT: TextFormatter, LogFormat.JSON: JsonFormatter}
 
 
@@ -52,7 +64,7 @@ def make_log_config(log_format: LogFormat) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": _FORMATTERS[log_format]}},
-        "handlers": {"stderr": {"class": "logging._StderrHandler", "level": "NOTSET", "formatter": "line"}},
+        "handlers": {"stderr": {"()": StderrHandler, "formatter": "line"}},
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {"uvicorn": {"level": "INFO"}, "bandit_router": {"level": "INFO"}},
     }

@@ -10,8 +10,8 @@ from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.background import BackgroundTasks
 from bandit_router.gateway.exchange import Exchange
 from bandit_router.gateway.health import Health
-from bandit_router.gateway.limits import Limits
-from bandit_router.gateway.verdicts import Verdict, judge_failure
+from bandit_router.gateway.limits import ConcurrencyLimits
+from bandit_router.gateway.verdicts import FailureVerdict, judge_failure
 from bandit_router.providers.base import FailureKind, UpstreamAnswer, UpstreamError
 from bandit_router.router import AsyncRouter
 from bandit_router.types import CallOutcome, Decision
@@ -24,7 +24,7 @@ class CallServices(NamedTuple):
 
     router: AsyncRouter
     health: Health
-    limits: Limits
+    limits: ConcurrencyLimits
     background: BackgroundTasks
     clock: Callable[[], float]
     now: Callable[[], float]
@@ -116,7 +116,10 @@ class Call:
         self._end(outcome, failure, verdict)
 
     def _end(
-        self, outcome: CallOutcome, failure: UpstreamError | None = None, verdict: Verdict | None = None
+        self,
+        outcome: CallOutcome,
+        failure: UpstreamError | None = None,
+        verdict: FailureVerdict | None = None,
     ) -> None:
         """End the call, and account it beside whatever comes next. Only the first end counts."""
         if self._ended:

@@ -15,7 +15,7 @@ from bandit_router.gateway.background import BackgroundTasks
 from bandit_router.gateway.call import Call, CallServices
 from bandit_router.gateway.exchange import Exchange
 from bandit_router.gateway.health import Health
-from bandit_router.gateway.limits import Limits
+from bandit_router.gateway.limits import ConcurrencyLimits
 from bandit_router.gateway.verdicts import judge_failure
 from bandit_router.providers.base import UpstreamError
 from bandit_router.router import AsyncRouter
@@ -74,7 +74,7 @@ class Gateway:
         self.pool = pool
         self.health = Health(clock)
         most = {section.name: section.max_concurrency for section in router.settings.arms}
-        self._limits = Limits(most)
+        self._limits = ConcurrencyLimits(most)
         self._background = BackgroundTasks()
         self._services = CallServices(router, self.health, self._limits, self._background, clock, now)
         self._sweeper = asyncio.create_task(self._sweep(lost_after_s))

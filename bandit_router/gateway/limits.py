@@ -6,7 +6,7 @@ from asyncio import Semaphore
 from collections.abc import Mapping
 
 
-class Limits:
+class ConcurrencyLimits:
     """A semaphore for each arm with a ``max_concurrency``."""
 
     def __init__(self, max_concurrency: Mapping[str, int | None]) -> None:

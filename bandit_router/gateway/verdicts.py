@@ -27,7 +27,7 @@ _OF_ARM = (
 _LOOKED_AT_BYTES = 8_192
 
 
-class Verdict(NamedTuple):
+class FailureVerdict(NamedTuple):
     """``ends``: no other arm is asked. ``cool_s``: seconds it cools. ``is_fault``: it is upstream's."""
 
     ends: bool = False
@@ -35,21 +35,21 @@ class Verdict(NamedTuple):
     is_fault: bool = False
 
 
-def judge_failure(failure: UpstreamError, now: float) -> Verdict:
+def judge_failure(failure: UpstreamError, now: float) -> FailureVerdict:
     """The verdict on a failure at ``now``, Unix time."""
     if failure.status is None:
-        return Verdict(is_fault=True)
+        return FailureVerdict(is_fault=True)
     status, body = failure.status, failure.body[:_LOOKED_AT_BYTES].lower()
     of_bill = any(words in body for words in _OF_BILL)
     if status in (401, 402, 403, 404) or (of_bill and status in (400, 429)):
-        return Verdict(cool_s=LONG_S)
+        return FailureVerdict(cool_s=LONG_S)
     if status in (429, 529):
-        return Verdict(cool_s=read_retry_after(failure, now) or 0.0, is_fault=status == 529)
+        return FailureVerdict(cool_s=read_retry_after(failure, now) or 0.0, is_fault=status == 529)
     if status in (400, 413, 422):
-        return Verdict(ends=not any(words in body for words in _OF_ARM))
+        return FailureVerdict(ends=not any(words in body for words in _OF_ARM))
     if status == 408 or status >= 500:
-        return Verdict(cool_s=read_retry_after(failure, now), is_fault=True)
-    return Verdict(ends=status != 409)
+        return FailureVerdict(cool_s=read_retry_after(failure, now), is_fault=True)
+    return FailureVerdict(ends=status != 409)
 
 
 def read_retry_after(failure: UpstreamError, now: float) -> float | None:

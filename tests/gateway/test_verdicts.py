@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bandit_router.gateway.verdicts import LONG_S, Verdict, client_status, judge_failure
+from bandit_router.gateway.verdicts import LONG_S, FailureVerdict, client_status, judge_failure
 from bandit_router.providers.base import FailureKind, UpstreamError
 
 NOW = 1_700_000_000.0
@@ -18,33 +18,36 @@ def failed(status: int, body: bytes = b"", retry_after: str | None = None) -> Up
 @pytest.mark.parametrize(
     ("failure", "verdict"),
     [
-        (failed(400), Verdict(ends=True)),
-        (failed(413), Verdict(ends=True)),
-        (failed(422), Verdict(ends=True)),
-        (failed(400, b'{"error":{"code":"context_length_exceeded"}}'), Verdict()),
-        (failed(400, b'{"error":{"message":"prompt is too long: 9 > 8"}}'), Verdict()),
-        (failed(400, b'{"error":{"code":"unsupported_parameter"}}'), Verdict()),
-        (failed(400, b"Your credit balance is too low"), Verdict(cool_s=LONG_S)),
-        (failed(401), Verdict(cool_s=LONG_S)),
-        (failed(402), Verdict(cool_s=LONG_S)),
-        (failed(403), Verdict(cool_s=LONG_S)),
-        (failed(404), Verdict(cool_s=LONG_S)),
-        (failed(408), Verdict(is_fault=True)),
-        (failed(409), Verdict()),
-        (failed(418), Verdict(ends=True)),
-        (failed(429), Verdict(cool_s=0.0)),
-        (failed(429, retry_after="17"), Verdict(cool_s=17.0)),
-        (failed(429, b'{"error":{"code":"insufficient_quota"}}', "1"), Verdict(cool_s=LONG_S)),
-        (failed(500), Verdict(is_fault=True)),
-        (failed(503, retry_after="Tue, 14 Nov 2023 22:13:50 GMT"), Verdict(cool_s=30.0, is_fault=True)),
-        (failed(529, retry_after="nonsense"), Verdict(cool_s=0.0, is_fault=True)),
-        (failed(529, retry_after="1e9"), Verdict(cool_s=3600.0, is_fault=True)),
-        (UpstreamError(FailureKind.CONNECT, "refused"), Verdict(is_fault=True)),
-        (UpstreamError(FailureKind.CUT, "cut"), Verdict(is_fault=True)),
+        (failed(400), FailureVerdict(ends=True)),
+        (failed(413), FailureVerdict(ends=True)),
+        (failed(422), FailureVerdict(ends=True)),
+        (failed(400, b'{"error":{"code":"context_length_exceeded"}}'), FailureVerdict()),
+        (failed(400, b'{"error":{"message":"prompt is too long: 9 > 8"}}'), FailureVerdict()),
+        (failed(400, b'{"error":{"code":"unsupported_parameter"}}'), FailureVerdict()),
+        (failed(400, b"Your credit balance is too low"), FailureVerdict(cool_s=LONG_S)),
+        (failed(401), FailureVerdict(cool_s=LONG_S)),
+        (failed(402), FailureVerdict(cool_s=LONG_S)),
+        (failed(403), FailureVerdict(cool_s=LONG_S)),
+        (failed(404), FailureVerdict(cool_s=LONG_S)),
+        (failed(408), FailureVerdict(is_fault=True)),
+        (failed(409), FailureVerdict()),
+        (failed(418), FailureVerdict(ends=True)),
+        (failed(429), FailureVerdict(cool_s=0.0)),
+        (failed(429, retry_after="17"), FailureVerdict(cool_s=17.0)),
+        (failed(429, b'{"error":{"code":"insufficient_quota"}}', "1"), FailureVerdict(cool_s=LONG_S)),
+        (failed(500), FailureVerdict(is_fault=True)),
+        (
+            failed(503, retry_after="Tue, 14 Nov 2023 22:13:50 GMT"),
+            FailureVerdict(cool_s=30.0, is_fault=True),
+        ),
+        (failed(529, retry_after="nonsense"), FailureVerdict(cool_s=0.0, is_fault=True)),
+        (failed(529, retry_after="1e9"), FailureVerdict(cool_s=3600.0, is_fault=True)),
+        (UpstreamError(FailureKind.CONNECT, "refused"), FailureVerdict(is_fault=True)),
+        (UpstreamError(FailureKind.CUT, "cut"), FailureVerdict(is_fault=True)),
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_the_verdict_on_a_failure(failure: UpstreamError, verdict: Verdict) -> None:
+def test_the_verdict_on_a_failure(failure: UpstreamError, verdict: FailureVerdict) -> None:
     assert judge_failure(failure, NOW) == verdict
 
 
