@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -43,6 +44,10 @@ def _alternatives_table(alternatives: tuple[Alternative, ...]) -> Table:
     return table
 
 
+def _write_time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
 def _explanation_lines(explanation: Explanation) -> Iterator[str]:
     """Excluded arms, signals, policy, conversation, parent and child decisions, feedback."""
     decision, standing = explanation.decision, explanation.standing
@@ -51,6 +56,9 @@ def _explanation_lines(explanation: Explanation) -> Iterator[str]:
     for name, value in decision.signals.items():
         yield f"{name}: {value}"
     yield f"policy {decision.policy}, snapshot {decision.snapshot}, cost weight {decision.cost_weight:g}/USD"
+    if decision.claimed_at is not None:
+        claimed, logged = _write_time(decision.claimed_at), _write_time(decision.decided_at)
+        yield f"a wrong clock said {claimed}, so {logged} is logged"
     if standing is not None:
         how = "was promoted to" if standing.promoted else "keeps"
         yield f"conversation {standing.id!r} {how} {standing.arm}; decision {standing.choice} chose it"

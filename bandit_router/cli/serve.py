@@ -26,7 +26,10 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Overrides server.port.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Overrides server.workers.")] = None,
     open_to_all: Annotated[
-        bool, typer.Option("--open", help="Let anybody who can connect use the gateway, at your expense.")
+        bool,
+        typer.Option(
+            "--open", metavar="", help="Let anybody who can connect use the gateway, at your expense."
+        ),
     ] = False,
     log_format: Annotated[LogFormat, typer.Option(help="How the log on stderr is written.")] = LogFormat.TEXT,
 ) -> None:

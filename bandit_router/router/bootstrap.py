@@ -60,7 +60,8 @@ def build_components(
     make_policy(own.policy.name, own.policy.parameters)  # wrong settings are an error, in force or not
     clock = Clock(own.store.clock_tolerance_s, host_time)
     timeouts = Timeouts.of(own.store)
-    store = Store.open(own.store.url, own.router.name, clock=clock, timeouts=timeouts)
+    to_look = apply == "never"
+    store = Store.open(own.store.url, own.router.name, to_look=to_look, clock=clock, timeouts=timeouts)
     try:
         while True:
             try:
@@ -87,7 +88,7 @@ def _build(settled: SettledSettings, store: Store) -> Components:
         _declare_settings(store, learner, settled)
     else:
         store.head()  # reads the book of the goal
-    if settled.aligns:
+    if settled.aligns and not store.read_only:
         learner.align_with_settings()
     arms = store.arms()
     _check_arms_exist(settings, policy, [arm.name for arm in arms])

@@ -73,6 +73,7 @@ class Explanation:
         return build_route_answer(decision, self.arm) | {
             "why": self.why,
             "decided_at": decision.decided_at,
+            "claimed_at": decision.claimed_at,
             "schema_id": decision.schema_id,
             "cost_weight": decision.cost_weight,
             "eligible": [alternative._asdict() for alternative in self.alternatives],

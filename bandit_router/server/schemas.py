@@ -188,6 +188,7 @@ class DecisionAnswer(RouteAnswer):
 
     why: str = Field(description="The reason in a sentence.")
     decided_at: float = Field(description="Unix time, seconds.")
+    claimed_at: float | None = Field(description="What a wrong clock said instead; null if none was wrong.")
     schema_id: str
     cost_weight: float
     eligible: list[ArmScore]

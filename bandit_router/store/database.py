@@ -22,6 +22,7 @@ from bandit_router.store.engine import (
 from bandit_router.store.goal_tracker import GoalTracker
 from bandit_router.store.outage_log import OutageLog
 from bandit_router.store.schema import ensure_schema
+from bandit_router.store.sqlite_read_only import is_read_only_engine
 from bandit_router.store.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from bandit_router.types import Goal
 
@@ -52,15 +53,17 @@ class Database:
         goal: Goal | None = None,
         *,
         create: bool = True,
+        to_look: bool = False,
         clock: Clock | None = None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> Self:
         """Connect and check the schema. With a goal, costs and rewards of decisions are booked towards it.
 
-        ``create`` makes a missing SQLite database; without it, for readers, the file must exist.
+        ``create`` makes a missing SQLite database; without it the file must exist. Without it, or ``to_look``
+        for those who may not have to write, the file may be one that cannot be written.
         Raises ConfigError, SchemaVersionError or StoreError.
         """
-        engine, clock = make_engine(url, timeouts, to_read=not create), clock or Clock()
+        engine, clock = make_engine(url, timeouts, to_read=to_look or not create), clock or Clock()
         try:
             with translate_errors():
                 if not create:
@@ -78,6 +81,11 @@ class Database:
         engine, self._open_engine = self._open_engine, None
         if engine is not None and not in_use:
             dispose_engine(engine)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this is a file that cannot be written, opened all the same."""
+        return is_read_only_engine(self._engine)
 
     @property
     def forked(self) -> bool:

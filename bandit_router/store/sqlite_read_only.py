@@ -9,9 +9,13 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
 from bandit_router.errors import StoreError
+
+_URL = URL.create("sqlite")
+"""Of an engine whose connections name the file themselves."""
 
 COPY = "it is read-only: copy the database to a folder you can write to"
 """What to do with one where it has to be written."""
@@ -24,6 +28,11 @@ def is_read_only(path: str) -> bool:
     )
 
 
+def is_read_only_engine(engine: Engine) -> bool:
+    """Whether :func:`make_read_only_engine` made it."""
+    return engine.url == _URL
+
+
 def make_read_only_engine(path: str, **options: Any) -> Engine:
     """An engine that reads a file nobody writes. Raises StoreError if there are commits beside it."""
     log_path = Path(f"{path}-wal")
@@ -34,7 +43,7 @@ def make_read_only_engine(path: str, **options: Any) -> Engine:
         )
     uri = f"file:{quote(path)}?mode=ro&immutable=1"
     engine = create_engine(
-        "sqlite://",
+        _URL,
         creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None),
         poolclass=QueuePool,
         **options,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from bandit_router.router import Router
 from tests.cli.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("config")
@@ -61,3 +64,15 @@ def test_route_takes_a_workflow(call: Run, tmp_path: Path) -> None:
     answer = json.loads(call("route", "a", "--workflow", "w", "--json").out)
     assert (answer["arm"], answer["reason"]) == ("large", "workflow")
     assert "use one of w" in call("route", "a", "--workflow", "x").error
+
+
+def test_explain_says_that_a_clock_was_wrong(call: Run, tmp_path: Path) -> None:
+    with Router.open(tmp_path / "router.toml", host_time=lambda: time.time() + 86_400.0) as router:
+        decision = router.route("a query of tomorrow")
+        router.feedback(decision.id, quality=1.0)
+        router.learn()
+    assert call("rebuild").code == 0
+    found = json.loads(call("explain", decision.id, "--json").out)
+    assert found["decided_at"] <= time.time() < found["claimed_at"] == decision.decided_at
+    claimed = datetime.fromtimestamp(decision.decided_at, UTC).isoformat(timespec="seconds")
+    assert f"a wrong clock said {claimed}" in call("explain", decision.id).out

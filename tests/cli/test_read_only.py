@@ -61,6 +61,9 @@ def run(folder: Path) -> RunAs:
 def test_readers_read_it(run: RunAs, decision: str) -> None:
     assert "feedback: quality = 1" in run("explain", decision).stdout
     assert run("verify").stdout.endswith("verify: ok\n")
+    assert {arm["rewards_counted"] for arm in json.loads(run("arms", "list", "--json").stdout)} == {0, 1}
+    calibrated = run("calibration", "--json")
+    assert json.loads(calibrated.stdout)["total"]["reward"] is None, calibrated.stderr
     with tempfile.TemporaryDirectory(prefix="bandit-router-test-") as target:
         done = run("export", f"{target}/log", "--json")
         assert done.returncode == 0, done.stderr
