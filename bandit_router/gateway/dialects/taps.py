@@ -62,7 +62,9 @@ class StreamTap:
 
     def finish(self) -> bytes:
         held = self._splitter.held
-        return held if held and self._read(held) else b""
+        if _is_whole(read_data(held)):
+            return held if self._read(held) else b""
+        return held  # it was cut, which is no error that upstream has sent
 
     def _read(self, event: bytes) -> bool:
         """Read one event; whether it is to be passed on."""
@@ -72,7 +74,7 @@ class StreamTap:
         if data.startswith(_DONE):
             self._reader.read_done()
             return True
-        parsed = _parse(data)
+        parsed = parse_json(data)
         if parsed is not None:
             return self._reader.read_event(parsed)
         self._reader.note_error({"code": "unreadable_event"})
@@ -92,7 +94,7 @@ class BodyTap:
         return chunk
 
     def finish(self) -> bytes:
-        body = _parse(b"".join(self._chunks))
+        body = parse_json(b"".join(self._chunks))
         if body is None:
             self._reader.note_error({"code": "unreadable_answer"})
             return b""
@@ -111,7 +113,13 @@ def has_text(value: object) -> bool:
     return bool(value.strip()) if isinstance(value, str) else bool(value)
 
 
-def _parse(data: bytes) -> dict[str, Any] | None:
+def _is_whole(data: bytes) -> bool:
+    """Whether the data of the last event is all there."""
+    return not data or data.startswith(_DONE) or parse_json(data) is not None
+
+
+def parse_json(data: bytes) -> dict[str, Any] | None:
+    """The JSON object in ``data``; None if there is none."""
     try:
         parsed = jiter.from_json(data)
     except ValueError:
