@@ -20,6 +20,21 @@ def read_chat_usage(usage: Mapping[str, Any], tier: object) -> Usage:
     return _read_openai_usage(usage, tier, "prompt_tokens", "completion_tokens")
 
 
+def write_chat_usage(usage: Usage) -> dict[str, Any]:
+    """The usage of a chat completion that is read as ``usage``, but for the tier."""
+    tokens_in = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+    return {
+        "prompt_tokens": tokens_in,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": tokens_in + usage.output_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
 def read_responses_usage(usage: Mapping[str, Any], tier: object) -> Usage:
     """The usage of a response."""
     return _read_openai_usage(usage, tier, "input_tokens", "output_tokens")

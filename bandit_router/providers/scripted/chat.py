@@ -6,7 +6,7 @@ from typing import Any
 
 from bandit_router.providers.scripted.events import data_event
 from bandit_router.providers.scripted.scene import Scene, ScriptedRequest
-from bandit_router.types import Usage
+from bandit_router.providers.usage import write_chat_usage
 
 ID_PREFIX = "chatcmpl-"
 REQUEST_ID_HEADER = "x-request-id"
@@ -21,7 +21,12 @@ def answer(scene: Scene, request: ScriptedRequest, answer_id: str) -> dict[str, 
         message["tool_calls"] = [_tool_call(scene.tool)]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _FINISH[scene.finish]}
     return _frame(
-        request, answer_id, "chat.completion", choices=[choice], usage=write_usage(scene.usage), scene=scene
+        request,
+        answer_id,
+        "chat.completion",
+        choices=[choice],
+        usage=write_chat_usage(scene.usage),
+        scene=scene,
     )
 
 
@@ -41,24 +46,9 @@ def stream(scene: Scene, request: ScriptedRequest, answer_id: str) -> list[bytes
 
     events = [chunk(delta, None) for delta in deltas] + [chunk({}, _FINISH[scene.finish])]
     if wants_usage:
-        last = {"choices": [], "usage": write_usage(scene.usage)}
+        last = {"choices": [], "usage": write_chat_usage(scene.usage)}
         events.append(data_event(_frame(request, answer_id, "chat.completion.chunk", scene=scene, **last)))
     return [*events, b"data: [DONE]\n\n"]
-
-
-def write_usage(usage: Usage) -> dict[str, Any]:
-    """OpenAI's input includes cached tokens."""
-    tokens_in = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-    return {
-        "prompt_tokens": tokens_in,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": tokens_in + usage.output_tokens,
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        },
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-    }
 
 
 def _frame(
