@@ -1,15 +1,17 @@
-"""The arms that the gateway can call: each with its provider, its dialects and its prices."""
+"""The arms that the gateway can call: each with its provider, its adapters and its prices."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from bandit_router.errors import ConfigError
+from bandit_router.gateway.adapters import Adapter, make_adapters
+from bandit_router.gateway.exchange import Exchange
 from bandit_router.providers.base import Provider
 from bandit_router.providers.registry import list_dialects, open_provider
 from bandit_router.settings.arms import ArmSection
@@ -21,11 +23,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallableArm:
-    """An arm of the settings. ``price`` returns the USD of a usage; ``unsupported`` are fields it rejects."""
+    """An arm of the settings, with an adapter for each dialect whose requests it takes.
+
+    ``price`` returns the USD of a usage; ``unsupported`` are fields that it rejects.
+    """
 
     name: str
     model: str
-    dialects: frozenset[str]
+    adapters: Mapping[str, Adapter]
     provider: Provider
     price: Callable[[Usage], float]
     unsupported: frozenset[str] = frozenset()
@@ -51,19 +56,22 @@ class ArmPool:
         for arm in self.arms.values():
             await arm.provider.aclose()
 
-    def find_mask(self, known: Collection[str], dialect: str, fields: frozenset[str]) -> dict[str, str]:
-        """The ``known`` arms that cannot take a request in this dialect with these fields, and why."""
-        reasons = {name: self._explain(name, dialect, fields) for name in known}
+    def find_mask(self, known: Collection[str], exchange: Exchange) -> dict[str, str]:
+        """The ``known`` arms that cannot take a request, and why."""
+        reasons = {name: self._explain(name, exchange) for name in known}
         return {name: why for name, why in reasons.items() if why is not None}
 
-    def _explain(self, name: str, dialect: str, fields: frozenset[str]) -> str | None:
+    def _explain(self, name: str, exchange: Exchange) -> str | None:
         arm = self.arms.get(name)
         if arm is None:
             return self._problems.get(name, "no arm of router.toml with a provider that the gateway can call")
-        if dialect not in arm.dialects:
-            return f"does not speak the dialect {dialect}"
-        rejected = sorted(fields & arm.unsupported)
-        return f"does not take the field {', '.join(rejected)}" if rejected else None
+        adapter = arm.adapters.get(exchange.dialect.name)
+        if adapter is None:
+            return f"does not speak the dialect {exchange.dialect.name}"
+        rejected = sorted(exchange.request.fields & arm.unsupported)
+        if rejected:
+            return f"does not take the field {', '.join(rejected)}"
+        return adapter.find_obstacle(exchange)
 
     def _open_all(self) -> None:
         for section in self._sections:
@@ -78,7 +86,7 @@ def _open_arm(section: ArmSection) -> CallableArm:
     return CallableArm(
         name=section.name,
         model=section.model or section.name,
-        dialects=frozenset(list_dialects(section)),
+        adapters=make_adapters(section),
         provider=open_provider(section),
         price=partial(_price_now, section.prices()),
         unsupported=frozenset(section.unsupported),

@@ -39,7 +39,8 @@ class Call:
         self._services = services
         self._exchange = exchange
         self._arm = arm
-        self._tap = exchange.dialect.open_tap(exchange.request)
+        self._adapter = arm.adapters[exchange.dialect.name]
+        self._tap = self._adapter.open_tap(exchange.request)
         self.record = CallRecord(decision=decision, started_at=services.clock(), facts=self._tap.facts)
         self._answer: UpstreamAnswer | None = None
         self._pieces: AsyncGenerator[bytes, None] = self._read()
@@ -84,11 +85,14 @@ class Call:
 
     async def _hold_head(self) -> None:
         exchange, facts = self._exchange, self.record.facts
-        body = exchange.dialect.write_request(exchange.raw, exchange.request, self._arm.model)
+        body, headers = self._adapter.write_body(exchange), self._adapter.select_headers(exchange)
         self.record.sent = True
-        self._answer = await self._arm.provider.send(
-            exchange.path, body, exchange.headers, stream=exchange.request.stream
-        )
+        try:
+            self._answer = await self._arm.provider.send(
+                self._adapter.path, body, headers, stream=exchange.request.stream
+            )
+        except UpstreamError as failure:
+            raise self._adapter.translate_failure(failure) from None
         self.record.status, self.record.headers = self._answer.status, self._answer.headers
         async for piece in self._pieces:
             self._held.append(piece)

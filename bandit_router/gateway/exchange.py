@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import orjson
@@ -12,6 +13,7 @@ import orjson
 from bandit_router.errors import InvalidInput
 from bandit_router.gateway.dialects.base import Dialect, DialectRequest
 from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
+from bandit_router.gateway.translation import MessagesRequest, Untranslatable, translate_request
 from bandit_router.router import RouteOptions
 
 AUTO = ("auto", "claude-auto")
@@ -31,12 +33,11 @@ class UnknownModel(InvalidInput):
     """The request names a model that is neither an arm nor the name for a choice."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Exchange:
     """One request of a client. ``headers`` are those that upstream gets; ``new_conversation`` begins anew."""
 
     dialect: Dialect
-    path: str
     raw: bytes
     request: DialectRequest
     headers: Mapping[str, str]
@@ -47,6 +48,14 @@ class Exchange:
     def names_arm(self) -> bool:
         """Whether the client has chosen the arm itself."""
         return "override" in self.options
+
+    @cached_property
+    def translated(self) -> MessagesRequest | Untranslatable:
+        """The translation of a chat request, or what is in its way; made when the first arm asks."""
+        try:
+            return translate_request(parse_object(self.raw))
+        except Untranslatable as obstacle:
+            return Untranslatable(obstacle.field)  # its traceback would hold the whole body
 
 
 def make_exchange(
@@ -75,7 +84,6 @@ def make_exchange(
         )
     return Exchange(
         dialect=dialect,
-        path=dialect.path,
         raw=raw,
         request=request,
         headers=select_forwarded(headers),

@@ -25,6 +25,7 @@ from bandit_router.types import CallEnd, CallOutcome, Decision
 log = logging.getLogger(__name__)
 
 _SWEEP_INTERVAL_S = 60.0
+_LARGE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Gateway:
         raises.
         """
         await self.pool.open()
-        mask = self.pool.find_mask(self._arm_names(), exchange.dialect.name, exchange.request.fields)
+        mask = await self._find_mask(exchange)
         mask |= await self._find_pin_mask(exchange)
         failed: list[tuple[UpstreamError, Decision]] = []
         while True:
@@ -151,6 +152,12 @@ class Gateway:
                 if not busy:
                     raise
         raise AssertionError("the last round returns or raises")
+
+    async def _find_mask(self, exchange: Exchange) -> dict[str, str]:
+        """The arms that cannot take the request. A large one is looked at while other requests go on."""
+        if len(exchange.raw) > _LARGE_BYTES:
+            return await asyncio.to_thread(self.pool.find_mask, self._arm_names(), exchange)
+        return self.pool.find_mask(self._arm_names(), exchange)
 
     async def _find_pin_mask(self, exchange: Exchange) -> dict[str, str]:
         """The arms that cannot go on from what the request refers to: an answer, or a signature."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bandit_router.errors import ConfigError
 from bandit_router.providers import anthropic, openai, scripted
@@ -16,15 +16,21 @@ Dialects = tuple[DialectName, ...]
 
 @dataclass(frozen=True, slots=True)
 class ProviderKind:
-    """A kind of provider: the dialects that its arms speak unless they say otherwise, and how to open one."""
+    """A kind of provider: the dialects that its arms speak unless they say otherwise, and how to open one.
+
+    ``translations`` are dialects that its arms take in translation, each into one that they speak.
+    """
 
     dialects: Dialects
     open: Callable[[ArmSection, Dialects], Provider]
+    translations: Mapping[DialectName, DialectName] = field(default_factory=dict)
 
 
 PROVIDERS: Mapping[str, ProviderKind] = {
     "openai": ProviderKind(tuple(openai.URLS), openai.open_openai),
-    "anthropic": ProviderKind(tuple(anthropic.URLS), anthropic.open_anthropic),
+    "anthropic": ProviderKind(
+        tuple(anthropic.URLS), anthropic.open_anthropic, {DialectName.CHAT: DialectName.MESSAGES}
+    ),
     "scripted": ProviderKind(tuple(DialectName), scripted.open_scripted),
 }
 
@@ -32,13 +38,25 @@ _NOT_YET = ("azure", "bedrock", "vertex")
 
 
 def list_dialects(arm: ArmSection) -> Dialects:
-    """The dialects that an arm can be called in; none if the gateway cannot call its provider."""
+    """The dialects whose requests an arm takes; none if the gateway cannot call its provider."""
     kind = PROVIDERS.get(arm.provider)
     if kind is None:
         return ()
     if arm.dialects is not None:
         return arm.dialects
-    return tuple(arm.base_url) if isinstance(arm.base_url, dict) else kind.dialects
+    spoken = tuple(arm.base_url) if isinstance(arm.base_url, dict) else kind.dialects
+    translated = [one for one, into in kind.translations.items() if into in spoken and one not in spoken]
+    return (*spoken, *translated)
+
+
+def find_translations(arm: ArmSection) -> Mapping[DialectName, DialectName]:
+    """Those of its dialects that an arm takes in translation, and into which one.
+
+    A table of base URLs that has the dialect says that the arm speaks it itself.
+    """
+    kind, bases = PROVIDERS[arm.provider], arm.base_url if isinstance(arm.base_url, dict) else {}
+    dialects = list_dialects(arm)
+    return {one: into for one, into in kind.translations.items() if one in dialects and one not in bases}
 
 
 def open_provider(arm: ArmSection) -> Provider:
@@ -50,7 +68,8 @@ def open_provider(arm: ArmSection) -> Provider:
             f"arm {arm.name!r}: provider {arm.provider!r} {problem}; the providers are "
             f"{', '.join(PROVIDERS)}; openai with a base_url calls any server that is compatible with it"
         )
-    return kind.open(arm, list_dialects(arm))
+    translations = find_translations(arm)
+    return kind.open(arm, tuple(dict.fromkeys(translations.get(one, one) for one in list_dialects(arm))))
 
 
 def describe_thin_dialects(arms: Sequence[ArmSection]) -> list[str]:

@@ -176,7 +176,7 @@ async def _count_tokens(endpoints: GatewayEndpoints, request: Request, raw: byte
     await gateway.pool.open()
     parsed = dialect.read_request(raw)
     enabled = {arm.name for arm in gateway.router.arms if arm.enabled}
-    arms = [arm for arm in gateway.pool.arms.values() if arm.name in enabled and dialect.name in arm.dialects]
+    arms = [arm for arm in gateway.pool.arms.values() if arm.name in enabled and dialect.name in arm.adapters]
     if parsed.model not in AUTO:
         arms = [arm for arm in arms if arm.name == parsed.model]
     if not arms:

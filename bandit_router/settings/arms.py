@@ -112,9 +112,19 @@ class ArmSection(Section):
             "The HTTP forms in which the gateway calls this arm: `chat`, `responses` (OpenAI) and `messages` "
             "(Anthropic). A request in another one never goes to it. If left out, those with a `base_url` of "
             "their own, else those of the provider: chat and responses for openai, messages for anthropic, "
-            "all for scripted."
+            "all for scripted. An anthropic arm also takes chat, in translation, unless `base_url` has an "
+            "address for it."
         ),
         examples=[["chat", "messages"]],
+    )
+    max_output_tokens: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
+        64_000,
+        description=(
+            "Most tokens of an answer, which Anthropic wants to be told: a chat request that names no number "
+            "is translated with this one, and one that asks for more never goes to this arm. Set it to the "
+            "model's own limit. It has no meaning for requests that are not translated."
+        ),
+        examples=[128_000],
     )
     base_url: BaseUrls | None = Field(
         None,

@@ -74,6 +74,7 @@ def gateway_to(
 ) -> Iterator[Gateway]:
     """A gateway with one arm for each script, in this order of cost; ``arm`` are settings of all of them.
 
+    An arm whose name begins with ``claude`` is of Anthropic and speaks messages alone, the others speak all.
     The policy takes the cheapest eligible arm, so that it is known which one is called.
     """
     with ExitStack() as stack:
@@ -81,17 +82,11 @@ def gateway_to(
         arms = tuple(
             {
                 "name": name,
-                "provider": "openai",
                 "model": f"{name}-model",
                 "input_usd_per_mtok": 10.0**k,
                 "output_usd_per_mtok": 2 * 10.0**k,
-                "dialects": ALL_DIALECTS,
-                "base_url": {
-                    "chat": f"{upstream.url}/v1",
-                    "responses": f"{upstream.url}/v1",
-                    "messages": upstream.url,
-                },
                 "allow_private": True,
+                **_say_how_to_call(name, upstream.url),
                 **(arm or {}),
             }
             for k, (name, upstream) in enumerate(upstreams.items())
@@ -101,6 +96,13 @@ def gateway_to(
         )
         service = stack.enter_context(serving_router(settings, *options))
         yield Gateway(service, upstreams)
+
+
+def _say_how_to_call(name: str, url: str) -> dict[str, Any]:
+    if name.startswith("claude"):
+        return {"provider": "anthropic", "base_url": url}
+    bases = {"chat": f"{url}/v1", "responses": f"{url}/v1", "messages": url}
+    return {"provider": "openai", "dialects": ALL_DIALECTS, "base_url": bases}
 
 
 @pytest.fixture(autouse=True)

@@ -11,13 +11,18 @@ import pytest
 
 from bandit_router.errors import ConfigError
 from bandit_router.providers.addresses import is_public
-from bandit_router.providers.registry import describe_thin_dialects, list_dialects, open_provider
+from bandit_router.providers.registry import (
+    describe_thin_dialects,
+    find_translations,
+    list_dialects,
+    open_provider,
+)
 from bandit_router.providers.sdk import make_urls
 from tests.providers.upstream import make_arm
 
 NATIVE = {
     "openai": ["chat", "responses"],
-    "anthropic": ["messages"],
+    "anthropic": ["messages", "chat"],
     "scripted": ["chat", "responses", "messages"],
 }
 
@@ -30,6 +35,10 @@ NATIVE = {
         ({"base_url": "http://h/v1"}, ["chat", "responses"]),
         ({"base_url": {"chat": "http://h/v1", "messages": "http://h"}}, ["chat", "messages"]),
         ({"base_url": "http://h/v1", "dialects": ["messages"]}, ["messages"]),
+        ({"provider": "anthropic", "dialects": ["messages"]}, ["messages"]),
+        ({"provider": "anthropic", "base_url": "http://h"}, ["messages", "chat"]),
+        ({"provider": "anthropic", "base_url": {"messages": "http://h"}}, ["messages", "chat"]),
+        ({"provider": "anthropic", "base_url": {"responses": "http://h/v1"}}, ["responses"]),
     ],
 )
 def test_the_dialects_of_an_arm(fields: dict[str, Any], dialects: list[str]) -> None:
@@ -44,8 +53,31 @@ def test_another_provider_is_a_settings_error(provider: str) -> None:
 
 def test_a_dialect_that_the_provider_does_not_speak_needs_a_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
-    with pytest.raises(ConfigError, match="chat"):
-        open_provider(make_arm(provider="anthropic", dialects=["chat", "messages"]))
+    with pytest.raises(ConfigError, match="responses"):
+        open_provider(make_arm(provider="anthropic", dialects=["responses", "messages"]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "translated"),
+    [
+        ({}, True),
+        ({"dialects": ["chat"]}, True),
+        ({"base_url": "http://h"}, True),
+        ({"dialects": ["messages"]}, False),
+        ({"base_url": {"chat": "http://h/v1", "messages": "http://h"}}, False),
+        ({"provider": "openai"}, False),
+    ],
+)
+def test_chat_is_translated_unless_the_arm_speaks_it(
+    fields: dict[str, Any], translated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI", "ANTHROPIC"):
+        monkeypatch.setenv(f"{name}_API_KEY", "key")
+    arm = make_arm(**{"provider": "anthropic", **fields})
+    assert find_translations(arm) == ({"chat": "messages"} if translated else {})
+    provider: Any = open_provider(arm)
+    assert ("/v1/messages" in provider._urls) is (arm.provider == "anthropic")
+    asyncio.run(provider.aclose())
 
 
 def test_base_urls_are_written_as_sdks_have_them() -> None:
@@ -81,6 +113,8 @@ def test_a_dialect_with_fewer_than_two_arms_is_warned_of() -> None:
     (warning,) = describe_thin_dialects(arms)
     assert "'c'" in warning
     assert "messages" in warning
+    assert "chat" not in warning  # which an arm of Anthropic takes in translation
+    assert describe_thin_dialects([arms[2], arms[2]])[0].startswith("no arm speaks the dialect responses")
     off = make_arm(name="c", provider="anthropic", enabled=False)
     assert describe_thin_dialects([*arms[:2], off]) == [
         warning.replace("only arm 'c' speaks", "no arm speaks")

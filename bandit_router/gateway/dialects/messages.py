@@ -65,7 +65,7 @@ class Messages:
         return replace_spans(raw, [(request.spans["model"], orjson.dumps(model))])
 
     def open_tap(self, request: DialectRequest) -> Tap:
-        reader = _Reader()
+        reader = MessageReader()
         return StreamTap(reader) if request.stream else BodyTap(reader)
 
     def error_body(self, status: int, message: str, code: str | None = None) -> bytes:
@@ -90,7 +90,9 @@ class Messages:
         return orjson.dumps({"data": models, "has_more": False, **ends})
 
 
-class _Reader(AnswerReader):
+class MessageReader(AnswerReader):
+    """Reads the facts of a message."""
+
     def __init__(self) -> None:
         super().__init__()
         self._usage: dict[str, Any] = {}
