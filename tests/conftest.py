@@ -9,7 +9,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait for each 
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("tests.contracts", "tests.store.truth", "tests.store.spending_log")
+pytest.register_assert_rewrite(
+    "tests.contracts", "tests.gateway.comparison", "tests.store.truth", "tests.store.spending_log"
+)
 pytest_plugins = ("tests.databases",)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

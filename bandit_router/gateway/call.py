@@ -8,6 +8,7 @@ from typing import NamedTuple
 from bandit_router.gateway.accounting import CallRecord, make_end, make_metrics
 from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.background import BackgroundTasks
+from bandit_router.gateway.dialects.base import UNREADABLE
 from bandit_router.gateway.exchange import Exchange
 from bandit_router.gateway.health import Health
 from bandit_router.gateway.limits import ConcurrencyLimits
@@ -99,9 +100,17 @@ class Call:
             if facts.began and exchange.request.stream:
                 break
         if facts.error is not None and facts.empty:  # nothing is lost if another arm answers
-            raise UpstreamError(FailureKind.CUT, f"upstream sent the error {facts.error}")
+            raise self._describe_error(facts.error)
         if exchange.request.stream:  # else no token comes before the last
             self.record.first_content_at = self._services.clock()
+
+    def _describe_error(self, error: str) -> UpstreamError:
+        """The failure of an answer that begins with an error; the client gets it if no other arm answers."""
+        detail = f"upstream sent the error {error}"
+        if error == UNREADABLE:
+            return UpstreamError(FailureKind.CUT, detail)
+        record, body = self.record, b"".join(self._held)
+        return UpstreamError(FailureKind.CUT, detail, record.status, record.headers, body)
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
         """The bytes to pass on. Raises UpstreamError if the answer ends without its end mark."""

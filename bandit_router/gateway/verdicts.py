@@ -37,7 +37,7 @@ class FailureVerdict(NamedTuple):
 
 def judge_failure(failure: UpstreamError, now: float) -> FailureVerdict:
     """The verdict on a failure at ``now``, Unix time."""
-    if failure.status is None:
+    if failure.kind is not FailureKind.STATUS or failure.status is None:
         return FailureVerdict(is_fault=True)
     status, body = failure.status, failure.body[:_LOOKED_AT_BYTES].lower()
     of_bill = any(words in body for words in _OF_BILL)

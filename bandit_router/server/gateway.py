@@ -206,17 +206,18 @@ async def _embed(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
 def _reply_to_error(dialect: Dialect, error: Exception, retry_after_s: float) -> Reply:
     """The answer to a request that failed before its answer began, in the form of the dialect."""
     if isinstance(error, OutOfArms):
+        failure, wait_s = error.failure, 0.0 if error.failure.status else retry_after_s
         ours = _our_headers(error.decision.id, error.decision.arm, error.fallbacks)
-        return _reply_to_failure(dialect, error.failure, ours, retry_after_s)
+        return _reply_to_failure(dialect, failure, [*ours, *_no_retry(client_status(failure), wait_s)])
     if isinstance(error, UpstreamError):
-        return _reply_to_failure(dialect, error, [], retry_after_s)
+        return _reply_to_failure(dialect, error)
     if isinstance(error, UnknownModel):
         return _reply_in_dialect(dialect, 404, str(error), "model_not_found")
     if isinstance(error, InvalidInput):
         return _reply_in_dialect(dialect, 400, str(error))
     if isinstance(error, NoEligibleArm):
         if any(why.startswith(COOLING) for why in error.excluded.values()):
-            return _reply_in_dialect(dialect, 503, str(error), "no_arm", _no_retry(503, [], retry_after_s))
+            return _reply_in_dialect(dialect, 503, str(error), "no_arm", _no_retry(503, retry_after_s))
         return _reply_in_dialect(dialect, 400, str(error), "no_eligible_arm")
     if isinstance(error, StoreError):
         log.warning("a request to the gateway was refused: %s", error)
@@ -229,24 +230,24 @@ def _reply_to_error(dialect: Dialect, error: Exception, retry_after_s: float) ->
     return _reply_in_dialect(dialect, 500, _OURS)
 
 
-def _reply_to_failure(dialect: Dialect, failure: UpstreamError, ours: Headers, retry_after_s: float) -> Reply:
+def _reply_to_failure(dialect: Dialect, failure: UpstreamError, extra: Headers = ()) -> Reply:
     """What upstream answered; where it gave no answer, an error that says so."""
     status = client_status(failure)
     passed = _pass_headers(failure.headers)
-    extra = [*ours, *_no_retry(status, passed, retry_after_s)]
     if failure.body:
         return Reply(status, [*passed, *extra], _iterate(failure.body))
     kept = [(name, value) for name, value in passed if name.lower() != "content-type"]
     return _reply_in_dialect(dialect, status, f"no answer from upstream: {failure}", None, [*kept, *extra])
 
 
-def _no_retry(status: int, passed: Headers, retry_after_s: float) -> list[tuple[str, str]]:
-    """The headers that keep an SDK from asking again what was asked of every arm."""
+def _no_retry(status: int, retry_after_s: float) -> list[tuple[str, str]]:
+    """The headers that keep an SDK from asking again what was asked of every arm.
+
+    ``retry_after_s`` is 0 for an answer of upstream's, which says itself when to come back.
+    """
     if status < 500 and status not in _NO_RETRY:
         return []
-    has_retry_after = any(name.lower() == "retry-after" for name, _ in passed)
-    wait = [] if has_retry_after or retry_after_s <= 0.0 else _retry_after(retry_after_s)
-    return [("x-should-retry", "false"), *wait]
+    return [("x-should-retry", "false"), *(_retry_after(retry_after_s) if retry_after_s > 0.0 else [])]
 
 
 def _retry_after(seconds: float) -> list[tuple[str, str]]:

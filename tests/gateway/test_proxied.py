@@ -29,6 +29,7 @@ ANSWERS: dict[str, Any] = {
 
 class _Upstream(HTTPServer):
     bodies: list[tuple[str, Any]]
+    error: tuple[int, bytes] | None = None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,8 +38,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = orjson.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.bodies.append((self.path, body))
-        answer = orjson.dumps(ANSWERS[self.path])
-        self.send_response(200)
+        status, answer = self.server.error or (200, orjson.dumps(ANSWERS[self.path]))
+        self.send_response(status)
+        self.send_header("retry-after", "0.01")
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
@@ -105,3 +107,31 @@ def test_an_arm_counts_tokens(tmp_path: Path) -> None:
         assert count.input_tokens == 14
         ((path, body),) = server.bodies
         assert (path, body["model"]) == ("/v1/messages/count_tokens", "small-model")
+
+
+@pytest.mark.parametrize(("status", "asked"), [(400, 1), (401, 1), (404, 1), (429, 3), (500, 3)])
+def test_an_error_is_as_the_provider_says_it(tmp_path: Path, status: int, asked: int) -> None:
+    """One arm is asked once, so that a client asks again where it would ask the provider again."""
+    body = orjson.dumps({"type": "error", "error": {"type": "some_error", "message": "scripted words"}})
+
+    def ask(url: str) -> tuple[Any, ...]:
+        with (
+            anthropic.Anthropic(base_url=url, api_key="k", max_retries=2) as client,
+            pytest.raises(anthropic.APIStatusError, match="scripted words") as caught,
+        ):
+            client.messages.count_tokens(model="auto", messages=[{"role": "user", "content": "Hello"}])
+        error = caught.value
+        return (
+            type(error),
+            str(error),
+            error.body,
+            error.response.content,
+            error.response.headers["retry-after"],
+        )
+
+    with upstream() as server:
+        server.error = status, body
+        settings = write_settings(tmp_path, arms=(arm("small", server),))
+        with serving(settings) as service:
+            assert ask(service.url) == ask(f"http://127.0.0.1:{server.server_address[1]}")
+        assert len(server.bodies) == 2 * asked

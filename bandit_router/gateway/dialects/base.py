@@ -13,6 +13,9 @@ OPTION_PREFIX = "x-bandit-"
 OPTION_NAMES = ("tier", "conversation", "workflow", "deadline", "max-cost", "forbid", "user")
 """Options of a route call: with the prefix, the names of headers and of members of ``metadata``."""
 
+UNREADABLE = "unreadable_answer"
+"""The error of an answer that is not what its dialect says."""
+
 Span = tuple[int, int]
 """Where a value begins and ends in the bytes of a body."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import jiter
 
-from bandit_router.gateway.dialects.base import AnswerFacts
+from bandit_router.gateway.dialects.base import UNREADABLE, AnswerFacts
 from bandit_router.gateway.dialects.event_stream import EventSplitter, read_data
 
 _DONE = b"[DONE]"
@@ -77,7 +77,7 @@ class StreamTap:
         parsed = parse_json(data)
         if parsed is not None:
             return self._reader.read_event(parsed)
-        self._reader.note_error({"code": "unreadable_event"})
+        self._reader.note_error({"code": UNREADABLE})
         return True
 
 
@@ -96,7 +96,7 @@ class BodyTap:
     def finish(self) -> bytes:
         body = parse_json(b"".join(self._chunks))
         if body is None:
-            self._reader.note_error({"code": "unreadable_answer"})
+            self._reader.note_error({"code": UNREADABLE})
             return b""
         self.facts.began = self.facts.complete = True
         self._reader.read_body(body)
