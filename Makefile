@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check lint types imports docs campaign bench bench-evaluation simulations chromium clean
+.PHONY: demo test clients check lint types imports docs campaign bench bench-evaluation simulations chromium npm clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/bandit-router demo
 
 test: $(VENV)/dev.stamp chromium
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+PROGRAMS := tests/clients/programs
+clients: $(VENV)/dev.stamp $(VENV)/clients/pip.stamp $(PROGRAMS)/node_modules/.package-lock.json # other people's clients
+	$(BIN)/python -m tests.clients --python $(VENV)/clients/bin/python
 
 check: lint types imports docs test
 
@@ -54,6 +58,10 @@ chromium: # the browser that the tests open pages in
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	  { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
 
+npm:
+	@command -v npm >/dev/null || \
+	  { apt-get update -qq && apt-get install -qq -y --no-install-recommends nodejs npm >/dev/null; }
+
 $(VENV)/pip.stamp:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --upgrade pip
@@ -76,5 +84,14 @@ $(VENV)/simulations.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[simulations]'
 	touch $@
 
+$(VENV)/clients/pip.stamp: $(VENV)/pip.stamp $(PROGRAMS)/requirements.txt
+	$(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/python -m pip --disable-pip-version-check --quiet install -r $(PROGRAMS)/requirements.txt
+	touch $@
+
+$(PROGRAMS)/node_modules/.package-lock.json: $(PROGRAMS)/package-lock.json | npm
+	npm ci --prefix $(PROGRAMS) --no-audit --no-fund --silent
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PROGRAMS)/node_modules build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
