@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 
 from bandit_router.errors import NoEligibleArm, RouterError
 from bandit_router.gateway.arms import ArmPool
@@ -138,20 +138,19 @@ class Gateway:
         """A decision whose call is committed. An arm that the client names is called in any health."""
         full = {} if exchange.names_arm else self._limits.find_full()
         cooling = {} if exchange.names_arm else self.health.find_cooling()
-        parent = None if failed is None else failed.id
-        for busy in (full, {}) if full else ({},):
-            call = CallRequest(
-                dialect=exchange.dialect.name,
-                mask={**busy, **cooling, **mask},
-                failed=parent,
-                new_conversation=exchange.new_conversation,
-            )
-            try:
-                return await self.router.route_call(exchange.request.prompt, call, exchange.options)
-            except NoEligibleArm:
-                if not busy:
-                    raise
-        raise AssertionError("the last round returns or raises")
+        call = CallRequest(
+            dialect=exchange.dialect.name,
+            mask={**cooling, **mask},
+            failed=None if failed is None else failed.id,
+            new_conversation=exchange.new_conversation,
+        )
+        prompt, options = exchange.request.prompt, exchange.options
+        if full:
+            with suppress(NoEligibleArm):  # if only arms that are full are left, one of them is waited for
+                return await self.router.route_call(
+                    prompt, replace(call, mask={**full, **call.mask}), options
+                )
+        return await self.router.route_call(prompt, call, options)
 
     async def _find_mask(self, exchange: Exchange) -> dict[str, str]:
         """The arms that cannot take the request. A large one is looked at while other requests go on."""
