@@ -46,6 +46,7 @@ METRICS: Mapping[str, float] = {
     "refusal": 1.0,
     "truncated": 1.0,
     "empty": 1.0,
+    "invalid_json": 1.0,
 }
 """Every metric of ours and the largest value it may have; the smallest is 0."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import jiter
 
 from bandit_router.gateway.dialects.base import AnswerFacts
 from bandit_router.providers.base import FailureKind, UpstreamError
@@ -12,15 +14,22 @@ from bandit_router.types import CallEnd, CallOutcome, Decision, Usage
 PriceUsage = Callable[[Usage], float]
 """USD for the tokens of a call that ended now."""
 
+_BYTES_PER_TOKEN = 4
+
+_TOOL_FINISHES = ("tool_calls", "function_call", "tool_use")
 _REQUEST_IDS = ("x-request-id", "request-id")
 
 
 @dataclass(kw_only=True, slots=True)
 class CallRecord:
-    """What is known of a call while it goes on. Times are those of the monotonic clock, seconds."""
+    """What is known of a call while it goes on. Times are those of the monotonic clock, seconds.
+
+    ``input_tokens`` is how many the prompt is likely to have.
+    """
 
     decision: Decision
     started_at: float
+    input_tokens: int
     sent: bool = False
     first_content_at: float | None = None
     status: int | None = None
@@ -75,6 +84,8 @@ def make_metrics(end: CallEnd, facts: AnswerFacts, *, is_fault: bool) -> dict[st
             "truncated": float(facts.truncated),
             "empty": float(facts.empty),
         }
+        if facts.text is not None and _is_final_text(facts):
+            metrics["invalid_json"] = float(not _is_json("".join(facts.text)))
     return metrics
 
 
@@ -83,8 +94,8 @@ def _find_cost(
 ) -> tuple[float, bool]:
     """The cost, USD, and whether it follows from the usage upstream reported.
 
-    A call that upstream refused, or that it never got, costs nothing. Of one that ended early the usage so
-    far is too small: it costs at least what was expected of it.
+    A call that upstream refused, or that it never got, costs nothing. One that ended early costs what has
+    passed by, and at least what was expected of it: upstream may have gone on.
     """
     usage, expected_usd = call.facts.usage, call.decision.expected_cost_usd
     if usage is not None and (outcome is CallOutcome.ANSWERED or call.facts.complete):
@@ -92,7 +103,28 @@ def _find_cost(
     refused = failure is not None and failure.kind in (FailureKind.STATUS, FailureKind.CONNECT)
     if usage is None and (refused or not call.sent):
         return 0.0, False
-    return max(expected_usd, 0.0 if usage is None else price(usage)), False
+    passed_usd = price(_estimate_usage(call))
+    return passed_usd if call.facts.complete else max(expected_usd, passed_usd), False
+
+
+def _estimate_usage(call: CallRecord) -> Usage:
+    """The tokens of what has passed by; upstream's counts so far where they are more."""
+    usage = call.facts.usage or Usage(input_tokens=call.input_tokens)
+    passed = -(-call.facts.output_bytes // _BYTES_PER_TOKEN)
+    return replace(usage, output_tokens=max(usage.output_tokens, passed))
+
+
+def _is_final_text(facts: AnswerFacts) -> bool:
+    """Whether an answer is to be read as a text: it is no refusal, and calls no tool."""
+    return not facts.refused and facts.finish not in _TOOL_FINISHES and bool(facts.text or facts.empty)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        jiter.from_json(text.encode(), allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_request_id(headers: Sequence[tuple[str, str]]) -> str | None:

@@ -42,7 +42,12 @@ class Call:
         self._arm = arm
         self._adapter = arm.adapters[exchange.dialect.name]
         self._tap = self._adapter.open_tap(exchange.request)
-        self.record = CallRecord(decision=decision, started_at=services.clock(), facts=self._tap.facts)
+        self.record = CallRecord(
+            decision=decision,
+            started_at=services.clock(),
+            input_tokens=exchange.request.prompt.input_tokens,
+            facts=self._tap.facts,
+        )
         self._answer: UpstreamAnswer | None = None
         self._pieces: AsyncGenerator[bytes, None] = self._read()
         self._held: list[bytes] = []

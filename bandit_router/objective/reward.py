@@ -9,7 +9,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.types import CONFIDENCE, METRICS, Scale
 from bandit_router.validation import convert_to_float, read_number
 
-_LESS_IS_BETTER = ("error", "override", "refusal", "truncated", "empty")
+_LESS_IS_BETTER = ("error", "override", "refusal", "truncated", "empty", "invalid_json")
 """Metrics for which less is better."""
 
 

@@ -13,7 +13,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.objective.reward import check_metric, compute_reward
 from bandit_router.types import CONFIDENCE, METRICS
 
-WORSE_IF_MORE = ("error", "override", "refusal", "truncated", "empty")
+WORSE_IF_MORE = ("error", "override", "refusal", "truncated", "empty", "invalid_json")
 BOUNDED = [name for name, largest in METRICS.items() if largest == 1.0]
 
 values = st.floats(0.0, 1.0)

@@ -66,6 +66,7 @@ SCHEMA = pa.schema(
         "refusal": _NUMBER,
         "truncated": _NUMBER,
         "empty": _NUMBER,
+        "invalid_json": _NUMBER,
         "own_metrics": _NAME,  # JSON object of the metrics that the owner declared, each in [0, 1]
         "reward": _NUMBER,  # of these metrics, by the router's reward weights
     }

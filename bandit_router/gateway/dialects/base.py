@@ -58,6 +58,8 @@ class AnswerFacts:
     answer in one piece, the whole of it. ``complete`` says whether its end mark has come.
     ``finish`` is the reason in the dialect's own word. ``empty``: no text but white space, and no tool call.
     ``error`` is upstream's code or type of an error, never its message, which may quote the prompt.
+    ``output_bytes`` is the size in UTF-8 of its texts, reasoning and tool arguments so far; ``text`` has the
+    pieces of its text where they are kept, because JSON was asked for.
     """
 
     began: bool = False
@@ -70,6 +72,8 @@ class AnswerFacts:
     truncated: bool = False
     empty: bool = True
     error: str | None = None
+    output_bytes: int = field(default=0, compare=False)
+    text: list[str] | None = field(default=None, compare=False)
 
 
 class Tap(Protocol):

@@ -23,6 +23,7 @@ from bandit_router.gateway.dialects.request_parts import (
     read_options,
     read_thread,
     read_token_limit,
+    wants_json,
 )
 from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text, read_text
 from bandit_router.providers.usage import read_chat_usage
@@ -69,7 +70,7 @@ class Chat(OpenAIForms):
         return replace_spans(raw, edits)
 
     def open_tap(self, request: DialectRequest) -> Tap:
-        reader = _Reader(request.wants_usage)
+        reader = _Reader(wants_usage=request.wants_usage, keeps_text=wants_json(request))
         return StreamTap(reader) if request.stream else BodyTap(reader)
 
     def error_event(self, message: str) -> bytes:
@@ -77,8 +78,8 @@ class Chat(OpenAIForms):
 
 
 class _Reader(AnswerReader):
-    def __init__(self, wants_usage: bool) -> None:
-        super().__init__()
+    def __init__(self, *, wants_usage: bool, keeps_text: bool) -> None:
+        super().__init__(keeps_text=keeps_text)
         self._wants_usage = wants_usage
         self._tier: object = None
 
@@ -98,11 +99,23 @@ class _Reader(AnswerReader):
             self.note_error(error)
         for choice in list_mappings(answer.get("choices")):
             said = choice.get(part)
-            self._read_choice(choice.get("finish_reason"), said if isinstance(said, Mapping) else {})
+            if not isinstance(said, Mapping):
+                said = {}
+            self._read_choice(choice.get("finish_reason"), said)
+            self._read_output(choice.get("index"), said)
         self._tier = answer.get("service_tier") or self._tier
         usage = answer.get("usage")  # the last one counts: some servers send it with every chunk
         if isinstance(usage, Mapping):
             self.facts.usage = read_chat_usage(usage, self._tier)
+
+    def _read_output(self, index: object, said: Mapping[str, Any]) -> None:
+        self.note_output(*said.values())  # its role is too short to matter
+        if calls := said.get("tool_calls"):
+            for call in list_mappings(calls):
+                function = call.get("function")
+                self.note_output(function.get("arguments") if isinstance(function, Mapping) else None)
+        if not index:
+            self.keep_text(said.get("content"))
 
     def _read_choice(self, finish: object, said: Mapping[str, Any]) -> None:
         facts = self.facts

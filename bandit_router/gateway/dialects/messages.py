@@ -17,6 +17,7 @@ from bandit_router.gateway.dialects.request_parts import (
     read_model,
     read_thread,
     read_token_limit,
+    wants_json,
 )
 from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text, read_text
 from bandit_router.providers.usage import read_messages_usage
@@ -36,6 +37,7 @@ _ERROR_TYPES = {
 }
 _TRUNCATED = ("max_tokens", "model_context_window_exceeded")
 _TEXT_BLOCKS = ("text", "thinking")
+_SPOKEN = ("text", "thinking", "partial_json")
 _SILENT_BLOCKS = ("text", "thinking", "redacted_thinking")
 
 
@@ -65,7 +67,7 @@ class Messages:
         return replace_spans(raw, [(request.spans["model"], orjson.dumps(model))])
 
     def open_tap(self, request: DialectRequest) -> Tap:
-        reader = MessageReader()
+        reader = MessageReader(keeps_text=wants_json(request))
         return StreamTap(reader) if request.stream else BodyTap(reader)
 
     def error_body(self, status: int, message: str, code: str | None = None) -> bytes:
@@ -93,8 +95,8 @@ class Messages:
 class MessageReader(AnswerReader):
     """Reads the facts of a message."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, keeps_text: bool = False) -> None:
+        super().__init__(keeps_text=keeps_text)
         self._usage: dict[str, Any] = {}
 
     def read_body(self, body: Mapping[str, Any]) -> None:
@@ -131,11 +133,17 @@ class MessageReader(AnswerReader):
             self.facts.began = True
         if kind not in _SILENT_BLOCKS or has_text(block.get("text")):
             self.facts.empty = False
+        self._read_output(block)
 
     def _read_delta(self, delta: Mapping[str, Any]) -> None:
         self.facts.began = True
         if self.facts.empty:
             self.facts.empty = not has_text(delta.get("text"))
+        self._read_output(delta)
+
+    def _read_output(self, part: Mapping[str, Any]) -> None:
+        self.note_output(*map(part.get, _SPOKEN))
+        self.keep_text(part.get("text"))
 
     def _read_end(self, end: Mapping[str, Any], usage: object) -> None:
         """Read why the message ended, and its usage: the counts of a later event replace earlier ones."""

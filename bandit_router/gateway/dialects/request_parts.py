@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bandit_router.errors import InvalidInput
-from bandit_router.gateway.dialects.base import OPTION_NAMES, OPTION_PREFIX
+from bandit_router.gateway.dialects.base import OPTION_NAMES, OPTION_PREFIX, DialectRequest
+from bandit_router.types import Need
 from bandit_router.validation import KEY_CHARS, NAME_CHARS, check_string, check_text
 
 _Test = Callable[[Mapping[str, Any]], bool]
@@ -91,6 +92,11 @@ def is_of_system(message: Mapping[str, Any]) -> bool:
 def list_mappings(value: object) -> list[Mapping[str, Any]]:
     """The objects in a list; none where there is no list."""
     return [member for member in value if isinstance(member, Mapping)] if isinstance(value, list) else []
+
+
+def wants_json(request: DialectRequest) -> bool:
+    """Whether the answer is to be JSON."""
+    return Need.JSON in request.prompt.needs
 
 
 def find_signature(turns: Sequence[Mapping[str, Any]]) -> str | None:

@@ -23,6 +23,7 @@ from bandit_router.gateway.dialects.request_parts import (
     read_options,
     read_thread,
     read_token_limit,
+    wants_json,
 )
 from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text, read_text
 from bandit_router.providers.usage import read_responses_usage
@@ -65,7 +66,7 @@ class Responses(OpenAIForms):
         return replace_spans(raw, [(request.spans["model"], orjson.dumps(model))])
 
     def open_tap(self, request: DialectRequest) -> Tap:
-        reader = _Reader()
+        reader = _Reader(keeps_text=wants_json(request))
         return StreamTap(reader) if request.stream else BodyTap(reader)
 
     def error_event(self, message: str) -> bytes:
@@ -100,6 +101,10 @@ class _Reader(AnswerReader):
             says = kind in ("response.output_text.delta", "response.refusal.delta")
             facts.empty = not (calls_tool or (says and has_text(event.get("delta"))))
         facts.refused |= kind == "response.refusal.delta"
+        if kind is not None and kind.endswith(".delta"):
+            self.note_output(event.get("delta"))
+            if kind == "response.output_text.delta":
+                self.keep_text(event.get("delta"))
 
     def _read_response(self, response: Mapping[str, Any]) -> None:
         self.note_identity(response)
@@ -109,7 +114,10 @@ class _Reader(AnswerReader):
             facts.usage = read_responses_usage(usage, response.get("service_tier"))
         if error := response.get("error"):
             self.note_error(error)
-        for item in list_mappings(response.get("output")):
+        items = list_mappings(response.get("output"))
+        if items:
+            facts.output_bytes = 0  # the whole answer repeats its pieces
+        for item in items:
             self._read_item(item)
         self._read_status(response)
 
@@ -124,9 +132,16 @@ class _Reader(AnswerReader):
 
     def _read_item(self, item: Mapping[str, Any]) -> None:
         facts = self.facts
+        self.note_output(item.get("arguments"))
         if item.get("type") not in _SILENT_ITEMS:
             facts.empty = False
-        for part in list_mappings(item.get("content")) if item.get("type") == "message" else ():
+        if item.get("type") != "message":
+            return
+        if facts.text:
+            facts.text.clear()  # the last message is the answer
+        for part in list_mappings(item.get("content")):
+            self.note_output(part.get("text"), part.get("refusal"))
+            self.keep_text(part.get("text"))
             facts.refused |= part.get("type") == "refusal"
             if has_text(part.get("text")) or has_text(part.get("refusal")):
                 facts.empty = False

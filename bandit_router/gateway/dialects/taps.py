@@ -21,8 +21,8 @@ _ERROR_CHARS = 64
 class AnswerReader:
     """What a dialect makes of the objects of an answer. The facts begin empty and are filled on the way."""
 
-    def __init__(self) -> None:
-        self.facts = AnswerFacts()
+    def __init__(self, *, keeps_text: bool = False) -> None:
+        self.facts = AnswerFacts(text=[] if keeps_text else None)
 
     def read_body(self, body: Mapping[str, Any]) -> None:
         """Read an answer in a single piece."""
@@ -41,6 +41,17 @@ class AnswerReader:
         named = [str(name) for name in names if name and isinstance(name, str | int)]
         self.facts.error = named[0][:_ERROR_CHARS] if named else "error"
         self.facts.began = True
+
+    def note_output(self, *pieces: object) -> None:
+        """Note the size of what the model said, in any form."""
+        for piece in pieces:
+            if isinstance(piece, str):
+                self.facts.output_bytes += len(piece.encode())
+
+    def keep_text(self, piece: object) -> None:
+        """Keep a piece of the text, if texts are kept."""
+        if self.facts.text is not None and piece and isinstance(piece, str):
+            self.facts.text.append(piece)
 
     def note_identity(self, answer: Mapping[str, Any]) -> None:
         """Note the answer's id and the model that served it, as upstream says."""
