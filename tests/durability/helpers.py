@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -81,7 +81,7 @@ class Told:
     """What callers asked and were told, read back.
 
     Decisions by id, the stage of feedback of each, the context of every idempotency key and the decisions
-    that it was answered with, refusals.
+    that it was answered with, refusals; and the figures that were measured meanwhile.
     """
 
     decisions: dict[str, dict[str, Any]]
@@ -89,6 +89,7 @@ class Told:
     asked: dict[str, list[float]]
     answered: dict[str, set[str]]
     refusals: int
+    figures: list[str] = field(default_factory=list)
 
     def unanswered(self) -> dict[str, list[float]]:
         """The contexts of the keys that got no answer: what was asked may or may not have been done."""
@@ -135,6 +136,8 @@ class Acknowledgements:
                 told.stages[content[0]] = content[1]
             elif kind == "asked":
                 told.asked[content[0]] = content[1]
+            elif kind == "figure":
+                told.figures.append(content[0])
         return told
 
     def close(self) -> None:

@@ -14,6 +14,8 @@ from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from bandit_router.errors import StoreError
 from tests.durability.helpers import PATIENCE_S, eventually
 from tests.services import Service
@@ -52,7 +54,10 @@ class Client:
         return answer
 
     def counts(self) -> dict[str, int]:
-        return {arm["name"]: arm["rewards_counted"] for arm in self._call("GET", "/v1/arms")}
+        return {arm["name"]: arm["rewards_counted"] for arm in self.get("/v1/arms")}
+
+    def get(self, path: str) -> Any:
+        return self._call("GET", path)
 
     def _call(
         self, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
@@ -85,7 +90,7 @@ def _ask(
 def client_of(service: Service, connections: int, *, worker: int | None = None) -> Iterator[Client]:
     """A client of whichever worker accepts its connections, or of one: the others are stopped meanwhile."""
     with _choosing:  # two that choose at the same time would stop each other's worker
-        others = [] if worker is None else [one for one in workers(service) if one != worker]
+        others = [] if worker is None else [one for one in alive_workers(service) if one != worker]
         for other in others:
             os.kill(other, signal.SIGSTOP)
         try:
@@ -100,8 +105,20 @@ def client_of(service: Service, connections: int, *, worker: int | None = None) 
 
 
 def workers(service: Service) -> list[int]:
-    """The ids of its worker processes."""
+    """The ids of its worker processes, those that have ended as well."""
     return [int(found) for found in re.findall(r"Started server process \[(\d+)\]", service.log)]
+
+
+def alive_workers(service: Service) -> list[int]:
+    """The ids of those that run."""
+    return [pid for pid in workers(service) if _is_running(pid)]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def all_ready(service: Service, count: int) -> None:

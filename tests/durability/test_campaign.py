@@ -12,7 +12,7 @@ import pytest
 
 from tests.durability.campaign.__main__ import main
 from tests.durability.campaign.controls import CONTROLS
-from tests.durability.campaign.faults import FAULTS
+from tests.durability.campaign.faults import CAMPAIGN, FAULTS
 from tests.durability.campaign.full_disk import require_refusal, run_on_full_disk
 from tests.durability.campaign.nouns import SQLITE, Campaign, Control, Round, Site, Tally, make_site
 from tests.durability.campaign.runner import run_control, run_round
@@ -36,7 +36,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
 )
 def test_a_round_loses_and_doubles_nothing(site: Site, one: Round) -> None:
     tally = Tally()
-    assert run_round(one, site, random.Random(1), tally), tally.problems
+    assert run_round(CAMPAIGN, one, site, random.Random(1), tally), tally.problems
     assert tally.ok
     assert tally.rounds == 1
 
@@ -48,7 +48,7 @@ def test_a_round_loses_and_doubles_nothing(site: Site, one: Round) -> None:
     indirect=["site"],
 )
 def test_a_broken_part_is_reported(site: Site, control: Control) -> None:
-    assert run_control(control, site)
+    assert run_control(CAMPAIGN, control, site)
 
 
 @pytest.mark.parametrize("site", [SQLITE], indirect=True)

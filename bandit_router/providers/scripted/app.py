@@ -20,7 +20,7 @@ Send = Callable[[Message], Awaitable[None]]
 class ReceivedCall:
     """A request as it came, and how far its answer got before the client left or the answer ended.
 
-    ``client`` is the address it came from.
+    ``client`` is the address it came from; ``ended`` says that nothing is done for it any more.
     """
 
     path: str
@@ -29,6 +29,7 @@ class ReceivedCall:
     body: bytes
     chunks: int = 0
     departed: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: bool = False
 
 
 class ScriptedApp:
@@ -51,7 +52,13 @@ class ScriptedApp:
             body=await _read_body(receive),
         )
         self.calls.append(call)
-        request = ScriptedRequest.read(call.path, call.body, headers)
+        try:
+            await self._serve(call, receive, send)
+        finally:
+            call.ended = True
+
+    async def _serve(self, call: ReceivedCall, receive: Receive, send: Send) -> None:
+        request = ScriptedRequest.read(call.path, call.body, call.headers)
         if request is None:
             await _start(send, 404, {})
             await send({"type": "http.response.body", "body": b"{}"})

@@ -18,12 +18,13 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait for each other on a busy machine
 
 from tests.durability.campaign import faults
+from tests.durability.campaign.gateway import campaign as gateway
 from tests.durability.campaign.nouns import Campaign
 from tests.durability.campaign.report import format_report
 from tests.durability.campaign.runner import run_campaign
 from tests.durability.campaign.sites import make_sites
 
-CAMPAIGNS: tuple[Campaign, ...] = (faults.CAMPAIGN,)
+CAMPAIGNS: tuple[Campaign, ...] = (faults.CAMPAIGN, gateway.CAMPAIGN)
 
 
 def main(arguments: Sequence[str] | None = None, campaigns: Sequence[Campaign] = CAMPAIGNS) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.durability.checks import Findings
-from tests.durability.helpers import Acknowledgements, write_config
+from tests.durability.checks import Findings, compare_with_log
+from tests.durability.helpers import Acknowledgements, Told, write_config
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
@@ -29,6 +29,10 @@ class Site:
 def make_site(folder: Path, url: str) -> Site:
     """A site of a router that folds a hundred times a second."""
     return Site(write_config(folder, url, interval_s=0.01), url, Acknowledgements(folder / "told"))
+
+
+MakeSite = Callable[[Path, str], Site]
+Compare = Callable[[Path, Told], Findings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,17 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """Rounds to run in turn until time is up, each at least once, and the controls that go before them."""
+    """Rounds to run in turn until time is up, each at least once, and the controls that go before them.
+
+    ``make_site`` makes a site in a folder, on the database of a URL. ``compare`` compares its log, by the
+    settings at a path, with what its callers were told.
+    """
 
     name: str
     rounds: tuple[Round, ...]
     controls: tuple[Control, ...]
+    make_site: MakeSite = make_site
+    compare: Compare = compare_with_log
 
 
 @dataclass(kw_only=True, slots=True)
@@ -73,6 +83,7 @@ class Tally:
     lost: int = 0
     doubled: int = 0
     problems: list[str] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:

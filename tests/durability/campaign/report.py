@@ -24,6 +24,7 @@ def _format_result(result: Result) -> Iterator[str]:
     for name, is_found in result.controls.items():
         yield f"negative control: {name}: {'reported' if is_found else 'NOT REPORTED'}"
     for tally in result.tallies.values():
+        yield from (f"measured: {figure}" for figure in tally.figures)
         yield from (f"problem: {problem}" for problem in tally.problems)
 
 

@@ -11,22 +11,23 @@ from collections.abc import Iterator
 
 from tests.durability.campaign.nouns import Campaign, Control, Result, Round, Site, Tally
 from tests.durability.campaign.sites import Sites
-from tests.durability.checks import compare_with_log
 
 
 def run_campaign(campaign: Campaign, sites: Sites, rng: random.Random, seconds: float) -> Result:
     """Run every round once, however long that takes; after that, none begins that may outlast the time."""
     end, longest_s = time.monotonic() + seconds, 0.0
     controls = {
-        control.name: run_control(control, sites.make(control.backend)) for control in campaign.controls
+        control.name: run_control(campaign, control, sites.make(control.backend, campaign.make_site))
+        for control in campaign.controls
     }
     tallies: dict[str, Tally] = defaultdict(Tally)
     for number, one in enumerate(_order_rounds(campaign, rng)):
         began = time.monotonic()
         if number >= len(campaign.rounds) and began + longest_s > end:
             break
-        if not run_round(one, sites.get(one.backend), rng, tallies[one.kind]):
-            sites.retire(one.backend)
+        site = sites.get(one.backend, campaign.make_site)
+        if not run_round(campaign, one, site, rng, tallies[one.kind]):
+            sites.retire(one.backend, campaign.make_site)
         took_s = time.monotonic() - began
         longest_s = max(longest_s, took_s)
         print(f"{campaign.name} {number + 1}: {one.kind}, {one.backend}, {took_s:.1f} s", file=sys.stderr)
@@ -40,7 +41,7 @@ def _order_rounds(campaign: Campaign, rng: random.Random) -> Iterator[Round]:
         yield from rng.sample(campaign.rounds, len(campaign.rounds))
 
 
-def run_round(one: Round, site: Site, rng: random.Random, tally: Tally) -> bool:
+def run_round(campaign: Campaign, one: Round, site: Site, rng: random.Random, tally: Tally) -> bool:
     """Run a round and compare; whether nothing is wrong."""
     before = site.told.read()
     problems: list[str] = []
@@ -50,7 +51,7 @@ def run_round(one: Round, site: Site, rng: random.Random, tally: Tally) -> bool:
         traceback.print_exc()
         problems.append(f"{one.kind}, {one.backend}: {error!r}")
     after = site.told.read()
-    findings = compare_with_log(site.config, after)
+    findings = campaign.compare(site.config, after)
     lost = findings.lost_decisions + findings.lost_feedback
     problems += [f"{site.folder.name}: {line}" for line in (lost + findings.doubled + findings.problems)[:5]]
     tally.rounds += 1
@@ -60,10 +61,11 @@ def run_round(one: Round, site: Site, rng: random.Random, tally: Tally) -> bool:
     tally.lost += len(lost)
     tally.doubled += len(findings.doubled)
     tally.problems += problems
+    tally.figures += after.figures[len(before.figures) :]
     return not problems
 
 
-def run_control(control: Control, site: Site) -> bool:
+def run_control(campaign: Campaign, control: Control, site: Site) -> bool:
     """Whether the comparison finds what the broken part does."""
     control.run(site)
-    return control.is_found(compare_with_log(site.config, site.told.read()))
+    return control.is_found(campaign.compare(site.config, site.told.read()))

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tests.databases import administer, migrate_url, run_postgresql
-from tests.durability.campaign.nouns import SQLITE, Site, make_site
+from tests.durability.campaign.nouns import SQLITE, MakeSite, Site
 
 _MOST_ANSWERS = 5_000
 """Every round verifies the whole log of its site, which takes longer and longer."""
@@ -23,20 +23,20 @@ class Sites:
         self._stack = stack
         self._server: str | None = None
         self._numbers = count()
-        self._in_use: dict[str, Site] = {}
+        self._in_use: dict[tuple[str, MakeSite], Site] = {}
 
-    def get(self, backend: str) -> Site:
+    def get(self, backend: str, make_site: MakeSite) -> Site:
         """The site in use, or a new one."""
-        site = self._in_use.get(backend)
+        site = self._in_use.get((backend, make_site))
         if site is None or site.told.count() > _MOST_ANSWERS:
-            site = self._in_use[backend] = self.make(backend)
+            site = self._in_use[backend, make_site] = self.make(backend, make_site)
         return site
 
-    def retire(self, backend: str) -> None:
+    def retire(self, backend: str, make_site: MakeSite) -> None:
         """Use the site no more: what is wrong in it would be found again and again."""
-        self._in_use.pop(backend, None)
+        self._in_use.pop((backend, make_site), None)
 
-    def make(self, backend: str) -> Site:
+    def make(self, backend: str, make_site: MakeSite) -> Site:
         """A site on a new database."""
         folder = self._folder / f"{next(self._numbers)}-{backend}"
         folder.mkdir()

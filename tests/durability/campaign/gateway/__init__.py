@@ -1,0 +1,1 @@
+"""The campaign of the gateway: upstreams that misbehave, clients that leave, workers that are killed."""
