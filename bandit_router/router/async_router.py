@@ -92,7 +92,7 @@ class AsyncRouter:
         """A decision that is in the log together with the call of its arm, which the caller makes now."""
         router = self._router
         request, digest = router._prepare_call(source, call, options)
-        if request.since is not None:
+        if request.since is not None and not call.new_conversation:  # a new one keeps no arm of before
             request = await asyncio.to_thread(router._recall, request)
         decision = await self._batcher.commit(router._choose(request, digest, begins_call=True))
         assert isinstance(decision, Decision)
