@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import NamedTuple
 
 from bandit_router.gateway.accounting import CallRecord, make_end, make_metrics
@@ -68,7 +68,7 @@ class Call:
             self._end(CallOutcome.LEFT)
             raise
 
-    async def iterate_bytes(self) -> AsyncIterator[bytes]:
+    async def iterate_bytes(self) -> AsyncGenerator[bytes, None]:
         """The bytes for the client: those of the answer, and an error event if it is cut."""
         try:
             yield b"".join(self._held)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,10 +15,10 @@ from starlette.types import Receive, Scope, Send
 from bandit_router.errors import InvalidInput, NoEligibleArm, RouterError, StoreError
 from bandit_router.gateway.dialects import DIALECTS, MAX_BYTES, Dialect
 from bandit_router.gateway.exchange import AUTO, UnknownModel, make_exchange, replace_model, select_forwarded
-from bandit_router.gateway.gateway import Answered, Gateway, OutOfArms
+from bandit_router.gateway.gateway import Gateway, OutOfArms
 from bandit_router.gateway.health import COOLING
 from bandit_router.gateway.verdicts import client_status
-from bandit_router.providers.base import UpstreamError
+from bandit_router.providers.base import UpstreamAnswer, UpstreamError
 from bandit_router.server.body import MAX_BYTES as LARGE_BYTES
 from bandit_router.server.body import BodyMemory, read_bytes, require_json
 from bandit_router.server.local_only import is_local
@@ -43,7 +43,7 @@ class Reply(NamedTuple):
 
     status: int
     headers: Headers
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,10 @@ class GatewayEndpoints:
             reply = _reply_to_error(endpoint.dialect, error, self.gateway.health.retry_after_s())
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        async for piece in reply.pieces:
-            if piece:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        async with aclosing(reply.pieces) as pieces:  # a client who leaves ends the call now
+            async for piece in pieces:
+                if piece:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
     async def _list_models(self, request: Request) -> Response:
@@ -157,16 +158,7 @@ async def _route(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     answered = await gateway.answer(exchange)
     record = answered.call.record
     ours = _our_headers(answered.decision.id, answered.decision.arm, answered.fallbacks)
-    return Reply(record.status or 200, [*_pass_headers(record.headers), *ours], _pass_on(answered))
-
-
-async def _pass_on(answered: Answered) -> AsyncIterator[bytes]:
-    pieces = answered.call.iterate_bytes()
-    try:
-        async for piece in pieces:
-            yield piece
-    finally:
-        answered.call.leave()  # which counts only if it has not ended
+    return Reply(record.status or 200, [*_pass_headers(record.headers), *ours], answered.call.iterate_bytes())
 
 
 async def _count_tokens(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> Reply:
@@ -184,7 +176,7 @@ async def _count_tokens(endpoints: GatewayEndpoints, request: Request, raw: byte
     body = dialect.write_request(raw, parsed, arms[0].model)
     headers = select_forwarded(dict(request.headers))
     answer = await arms[0].provider.send(request.url.path, body, headers, stream=False)
-    return Reply(answer.status, _pass_headers(answer.headers), answer.iterate_bytes())
+    return Reply(answer.status, _pass_headers(answer.headers), _pass_on(answer))
 
 
 async def _embed(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> Reply:
@@ -200,7 +192,15 @@ async def _embed(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     body = replace_model(raw, arm.model)
     headers = select_forwarded(dict(request.headers))
     answer = await arm.provider.send(request.url.path, body, headers, stream=False)
-    return Reply(answer.status, _pass_headers(answer.headers), answer.iterate_bytes())
+    return Reply(answer.status, _pass_headers(answer.headers), _pass_on(answer))
+
+
+async def _pass_on(answer: UpstreamAnswer) -> AsyncGenerator[bytes, None]:
+    try:
+        async for piece in answer.iterate_bytes():
+            yield piece
+    finally:
+        await answer.aclose()
 
 
 def _reply_to_error(dialect: Dialect, error: Exception, retry_after_s: float) -> Reply:
@@ -282,7 +282,7 @@ def _error_response(dialect: Dialect, status: int, message: str) -> Response:
     return Response(dialect.error_body(status, message), status, media_type=_JSON[1])
 
 
-async def _iterate(body: bytes) -> AsyncIterator[bytes]:
+async def _iterate(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
 
 
