@@ -66,7 +66,7 @@ class _Alarm:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, due: float) -> None:
-        self._due, self._waiting = due, asyncio.current_task()
+        self._due, self._waiting = due, asyncio.current_task(self._loop)
         if self._timer is None or due < self._timer.when():
             self._start_timer()
 

@@ -99,13 +99,13 @@ class _Reader(AnswerReader):
             self.note_error(error)
         for choice in list_mappings(answer.get("choices")):
             said = choice.get(part)
-            if not isinstance(said, Mapping):
+            if not isinstance(said, dict):
                 said = {}
             self._read_choice(choice.get("finish_reason"), said)
             self._read_output(choice.get("index"), said)
         self._tier = answer.get("service_tier") or self._tier
         usage = answer.get("usage")  # the last one counts: some servers send it with every chunk
-        if isinstance(usage, Mapping):
+        if isinstance(usage, dict):
             self.facts.usage = read_chat_usage(usage, self._tier)
 
     def _read_output(self, index: object, said: Mapping[str, Any]) -> None:
@@ -113,7 +113,7 @@ class _Reader(AnswerReader):
         if calls := said.get("tool_calls"):
             for call in list_mappings(calls):
                 function = call.get("function")
-                self.note_output(function.get("arguments") if isinstance(function, Mapping) else None)
+                self.note_output(function.get("arguments") if isinstance(function, dict) else None)
         if not index:
             self.keep_text(said.get("content"))
 
@@ -157,6 +157,4 @@ def _include_usage(raw: bytes, stream_options: Span) -> list[tuple[Span, bytes]]
 
 def _is_only_usage(event: Mapping[str, Any]) -> bool:
     """Whether a chunk is the one that ``include_usage`` adds; one with choices is part of the answer."""
-    return (
-        isinstance(event.get("usage"), Mapping) and not event.get("choices") and not event.get("moderation")
-    )
+    return isinstance(event.get("usage"), dict) and not event.get("choices") and not event.get("moderation")

@@ -151,13 +151,13 @@ class MessageReader(AnswerReader):
         self.facts.finish = reason or self.facts.finish
         self.facts.truncated |= reason in _TRUNCATED
         self.facts.refused |= reason == "refusal"
-        if isinstance(usage, Mapping):
+        if isinstance(usage, dict):
             self._usage |= {key: value for key, value in usage.items() if value is not None}
             self.facts.usage = read_messages_usage(self._usage)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _write_error(kind: str, message: str, code: str | None) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def is_of_system(message: Mapping[str, Any]) -> bool:
 
 def list_mappings(value: object) -> list[Mapping[str, Any]]:
     """The objects in a list; none where there is no list."""
-    return [member for member in value if isinstance(member, Mapping)] if isinstance(value, list) else []
+    return [member for member in value if isinstance(member, dict)] if isinstance(value, list) else []
 
 
 def wants_json(request: DialectRequest) -> bool:

@@ -83,7 +83,7 @@ class _Reader(AnswerReader):
     def read_event(self, event: Mapping[str, Any]) -> bool:
         kind = read_text(event.get("type"))
         response = event.get("response")
-        if isinstance(response, Mapping):
+        if isinstance(response, dict):
             self._read_response(response)
         elif kind == "error" or event.get("error"):
             self.note_error(event.get("error") or {"code": event.get("code")})
@@ -95,7 +95,7 @@ class _Reader(AnswerReader):
     def _read_content(self, kind: str | None, event: Mapping[str, Any]) -> None:
         facts = self.facts
         item = event.get("item")
-        calls_tool = isinstance(item, Mapping) and item.get("type") not in _SILENT_ITEMS
+        calls_tool = isinstance(item, dict) and item.get("type") not in _SILENT_ITEMS
         facts.began = facts.began or calls_tool or kind not in _PRELUDE
         if facts.empty:
             says = kind in ("response.output_text.delta", "response.refusal.delta")
@@ -110,7 +110,7 @@ class _Reader(AnswerReader):
         self.note_identity(response)
         facts = self.facts
         usage = response.get("usage")
-        if isinstance(usage, Mapping):
+        if isinstance(usage, dict):
             facts.usage = read_responses_usage(usage, response.get("service_tier"))
         if error := response.get("error"):
             self.note_error(error)
