@@ -81,6 +81,7 @@ class _Reader(AnswerReader):
     def __init__(self, *, wants_usage: bool, keeps_text: bool) -> None:
         super().__init__(keeps_text=keeps_text)
         self._wants_usage = wants_usage
+        self._has_read = False
         self._tier: object = None
 
     def read_body(self, body: Mapping[str, Any]) -> None:
@@ -91,9 +92,10 @@ class _Reader(AnswerReader):
         return self._wants_usage or not _is_only_usage(event)
 
     def read_done(self) -> None:
-        self.facts.complete = True
+        self.facts.complete = self._has_read  # the mark alone is no answer
 
     def _read(self, answer: Mapping[str, Any], part: str) -> None:
+        self._has_read = True
         self.note_identity(answer)
         if error := answer.get("error"):
             self.note_error(error)

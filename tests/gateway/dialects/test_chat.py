@@ -205,3 +205,9 @@ def test_a_filtered_answer_is_refused() -> None:
     tap.feed(data(CHAT_SAYS, chunk(choice({}, "content_filter"))))
     assert tap.facts.refused
     assert tap.facts.finish == "content_filter"
+
+
+def test_the_end_mark_alone_is_no_answer() -> None:
+    tap = CHAT.open_tap(read(stream=True))
+    assert tap.feed(data("[DONE]")) == data("[DONE]")
+    assert not tap.facts.complete
