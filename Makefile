@@ -36,6 +36,7 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/http.py
 	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python -m benchmarks.fold
+	$(BIN)/python -m benchmarks.gateway
 
 bench-evaluation: $(VENV)/dev.stamp # 10 million rows: 6 GiB of disk for some ten minutes
 	$(BIN)/python benchmarks/evaluation.py
@@ -94,4 +95,4 @@ $(PROGRAMS)/node_modules/.package-lock.json: $(PROGRAMS)/package-lock.json | npm
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PROGRAMS)/node_modules build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-litellm $(PROGRAMS)/node_modules build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

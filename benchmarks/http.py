@@ -27,7 +27,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import uvicorn
@@ -75,11 +75,12 @@ def pin(process: int, cores: set[int]) -> None:
         os.sched_setaffinity(process, cores)
 
 
-def wait_until_ready(port: int) -> None:
-    """Return once the server on this port answers; RuntimeError after half a minute."""
-    for _ in range(600):
+def wait_until_ready(port: int, path: str = "/readyz") -> None:
+    """Return once the server on this port answers; RuntimeError after two minutes."""
+    give_up = time.monotonic() + 120.0
+    while time.monotonic() < give_up:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz").close()
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}").close()
             return
         except OSError:
             time.sleep(0.05)
@@ -92,16 +93,26 @@ def two_arm_settings() -> str:
     return before + after[after.index("[store]") :]
 
 
+class Server(NamedTuple):
+    """A server process, and its port on loopback."""
+
+    pid: int
+    port: int
+
+
 @contextmanager
-def serving(command: list[str], environment: dict[str, str], servers: set[int]) -> Iterator[int]:
-    """A server process on a free loopback port and the cores ``servers``, ready when the block starts."""
+def serving(
+    command: list[str], environment: dict[str, str], cores: set[int], ready: str = "/readyz"
+) -> Iterator[Server]:
+    """A server on a free port and the ``cores``, whose path ``ready`` answers when the block starts."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
-    process = subprocess.Popen([*command, "--port", str(port)], env=os.environ | environment)
-    pin(process.pid, servers)
+    started = [*command, "--port", str(port)]
+    process = subprocess.Popen(started, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    pin(process.pid, cores)
     try:
-        wait_until_ready(port)
-        yield port
+        wait_until_ready(port, ready)
+        yield Server(process.pid, port)
     finally:
         process.terminate()
         process.wait()
@@ -209,8 +220,8 @@ def main() -> int:
         floor = [sys.executable, __file__, "--floor"]
         ours = [sys.executable, "-m", "bandit_router.cli", "serve"]
         ports = {
-            "empty": stack.enter_context(serving(floor, {}, servers)),
-            "route": stack.enter_context(serving(ours, environment, servers)),
+            "empty": stack.enter_context(serving(floor, {}, servers)).port,
+            "route": stack.enter_context(serving(ours, environment, servers)).port,
         }
         for turn in range(options.rounds + 1):
             for name, port in ports.items():
