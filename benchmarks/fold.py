@@ -40,6 +40,7 @@ from bandit_router.router import Router
 from bandit_router.server.api import FAST_ENDPOINTS
 from bandit_router.server.app import create_api
 from bandit_router.server.fast_path import FastPath
+from bandit_router.server.tuning import TuneProcess
 from bandit_router.settings import Settings, load_settings
 from bandit_router.store.engine import make_engine
 from bandit_router.store.pending_batch import read_pending_batch
@@ -71,7 +72,7 @@ def serve(config: Path, port: int, under_lock: bool) -> None:
         Learner.rebuild = rebuild_under_lock  # type: ignore[method-assign, assignment]
     api = create_api(load_settings(config))
     threading.Thread(target=_obey, args=(api,), daemon=True).start()
-    uvicorn.run(FastPath(api, FAST_ENDPOINTS), port=port, log_level="warning", access_log=False)
+    uvicorn.run(TuneProcess(FastPath(api, FAST_ENDPOINTS)), port=port, log_level="warning", access_log=False)
 
 
 def _obey(api: FastAPI) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -10,7 +9,6 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
-from threadpoolctl import threadpool_limits
 
 from bandit_router.gateway.gateway import open_gateway
 from bandit_router.router import AsyncRouter
@@ -20,10 +18,8 @@ from bandit_router.server.docs_page import add_docs_page
 from bandit_router.server.fast_path import FastPath
 from bandit_router.server.gateway import GatewayEndpoints
 from bandit_router.server.shutdown import ExitAfterShutdown
+from bandit_router.server.tuning import TuneProcess
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
-
-_GC_THRESHOLD = 50_000
-
 
 Middleware = Callable[[ASGIApp], ASGIApp]
 """Wraps an application: what it returns sees every request before the application does."""
@@ -47,12 +43,10 @@ def create_api(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with threadpool_limits(1, "blas"):
-            async with AsyncRouter.open(settings) as router, open_gateway(router) as gateway:
-                app.state.router = router
-                app.state.gateway = gateway
-                _freeze_garbage_collector()
-                yield
+        async with AsyncRouter.open(settings) as router, open_gateway(router) as gateway:
+            app.state.router = router
+            app.state.gateway = gateway
+            yield
 
     app = FastAPI(
         title="bandit-router",
@@ -73,11 +67,4 @@ def create_api(settings: Settings) -> FastAPI:
 def from_environment() -> ASGIApp:
     """The application of the file that BANDIT_ROUTER_CONFIG names; each uvicorn worker calls this."""
     settings = load_settings(os.environ.get(CONFIG_VARIABLE, "router.toml"))
-    return ExitAfterShutdown(create_app(settings), 2 * settings.store.close_timeout_s)
-
-
-def _freeze_garbage_collector() -> None:
-    """Exempt the objects of start-up from garbage collection, whose pauses make the latency tail."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD)
+    return ExitAfterShutdown(TuneProcess(create_app(settings)), 2 * settings.store.close_timeout_s)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bandit_router.server.api import FAST_ENDPOINTS
 from bandit_router.server.app import Middleware, create_api, create_app
 from bandit_router.server.fast_path import FastPath
+from bandit_router.server.tuning import TuneProcess
 from bandit_router.settings import load_settings
 from tests.server.conftest import assert_problem
 from tests.services import write_settings
@@ -36,16 +37,7 @@ REQUESTS: list[tuple[str, str, bytes]] = [
 
 
 @pytest.fixture
-def collector() -> Iterator[None]:
-    """Leaves the garbage collector as it was, which the service makes calmer."""
-    threshold = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*threshold)
-
-
-@pytest.fixture
-def answers(tmp_path: Path, collector: None) -> tuple[list[httpx.Response], list[httpx.Response]]:  # noqa: ARG001
+def answers(tmp_path: Path) -> tuple[list[httpx.Response], list[httpx.Response]]:
     """What the app answers to REQUESTS, without and with the shortcut in front of it."""
 
     async def ask() -> tuple[list[httpx.Response], list[httpx.Response]]:
@@ -83,6 +75,52 @@ def test_both_ways_answer_every_kind_of_request(
 ) -> None:
     expected = [200, 422, 400, 422, 404, 405, 404, 422, 200, 404]
     assert [[answer.status_code for answer in some] for some in answers] == [expected, expected]
+
+
+class Tuning(NamedTuple):
+    blas_threads: set[int]
+    collector_threshold: int
+    has_frozen: bool
+
+    @classmethod
+    def read(cls) -> Tuning:
+        """That of this process now."""
+        threads = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+        return cls(threads, gc.get_threshold()[0], gc.get_freeze_count() > 0)
+
+
+async def run_lifespan(app: ASGIApp) -> list[Tuning]:
+    """How the process is tuned before the app starts, once it has started, and after it has stopped."""
+    tunings = [Tuning.read()]
+    messages = iter(("lifespan.startup", "lifespan.shutdown"))
+
+    async def receive() -> Message:
+        return {"type": next(messages)}
+
+    async def send(message: Message) -> None:
+        assert message["type"].endswith(".complete"), message
+        tunings.append(Tuning.read())
+
+    await app({"type": "lifespan", "state": {}}, receive, send)
+    return tunings
+
+
+def test_the_app_leaves_the_process_that_mounts_it_as_it_is(tmp_path: Path) -> None:
+    with threadpool_limits(2, "blas"):
+        before, *during = asyncio.run(run_lifespan(create_app(load_settings(write_settings(tmp_path)))))
+    assert during == [before, before]
+
+
+def test_a_process_that_only_serves_is_tuned(tmp_path: Path) -> None:
+    threshold = gc.get_threshold()
+    app = TuneProcess(create_app(load_settings(write_settings(tmp_path))))
+    try:
+        with threadpool_limits(2, "blas"):
+            _, started, _ = asyncio.run(run_lifespan(app))
+        assert started == Tuning(blas_threads={1}, collector_threshold=50_000, has_frozen=True)
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*threshold)
 
 
 def test_middleware_sees_every_path_and_method(tmp_path: Path) -> None:
