@@ -79,13 +79,16 @@ class Call:
             if self.record.facts.error is None:
                 yield self._exchange.dialect.error_event(_CUT)
         except BaseException:
-            self.leave()
+            self._leave()
             raise
         else:
             self._end(CallOutcome.ANSWERED)
 
-    def leave(self) -> None:
-        """The client has gone."""
+    async def aclose(self) -> None:
+        """The client takes no more. Idempotent."""
+        self._leave()
+
+    def _leave(self) -> None:
         complete = self.record.facts.complete
         self._end(CallOutcome.ANSWERED if complete else CallOutcome.LEFT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from bandit_router.gateway.gateway import open_gateway
-from bandit_router.router import AsyncRouter
+from bandit_router.router import AsyncRouter, Router
 from bandit_router.server import api, problems
 from bandit_router.server.body import BodyMemory
 from bandit_router.server.docs_page import add_docs_page
@@ -30,20 +31,25 @@ def create_app(settings: Settings, middleware: Sequence[Middleware] = ()) -> ASG
 
     ``middleware`` stands around all of it, the first outermost: no path goes past it.
     """
-    documented = create_api(settings)
-    fast = FastPath(documented, api.FAST_ENDPOINTS)
-    app: ASGIApp = GatewayEndpoints(documented, fast, open_to_all=settings.server.open)
+    app = assemble_app(create_api(settings), settings)
     for wrap in reversed(middleware):
         app = wrap(app)
     return app
 
 
+def assemble_app(documented: FastAPI, settings: Settings) -> ASGIApp:
+    """The API with the gateway and the fast path in front of it."""
+    fast = FastPath(documented, api.FAST_ENDPOINTS)
+    return GatewayEndpoints(documented, fast, open_to_all=settings.server.open)
+
+
 def create_api(settings: Settings) -> FastAPI:
-    """The endpoints with their OpenAPI; :func:`create_app` puts the fast path in front of them."""
+    """The endpoints with their OpenAPI; :func:`create_app` puts the others in front of them."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncRouter.open(settings) as router, open_gateway(router) as gateway:
+        opened = await asyncio.to_thread(Router.open, settings)
+        async with AsyncRouter(opened) as router, open_gateway(router) as gateway:
             app.state.router = router
             app.state.gateway = gateway
             yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -38,12 +38,20 @@ _OURS = "an error on our side; the log has it"
 Headers = Sequence[tuple[str, str]]
 
 
+async def _end_nothing() -> None:
+    pass
+
+
 class Reply(NamedTuple):
-    """An answer to a client: its status, its headers, and its bytes as they come."""
+    """An answer to a client: its status, its headers, its bytes as they come, and how to end what sends them.
+
+    ``end`` is awaited however the client got on; a generator that was never begun would not hear of its end.
+    """
 
     status: int
     headers: Headers
-    pieces: AsyncGenerator[bytes, None]
+    pieces: AsyncIterator[bytes]
+    end: Callable[[], Awaitable[None]] = _end_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +118,14 @@ class GatewayEndpoints:
         except Exception as error:
             reply = _reply_to_error(endpoint.dialect, error, self.gateway.health.retry_after_s())
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        async with aclosing(reply.pieces) as pieces:  # a client who leaves ends the call now
-            async for piece in pieces:
+        try:
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            async for piece in reply.pieces:
                 if piece:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            await reply.end()
 
     async def _list_models(self, request: Request) -> Response:
         dialect = DIALECTS["messages" if "anthropic-version" in request.headers else "chat"]
@@ -156,9 +166,10 @@ async def _route(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     else:
         exchange = make_exchange(dialect, raw, headers, names)
     answered = await gateway.answer(exchange)
-    record = answered.call.record
+    call, record = answered.call, answered.call.record
     ours = _our_headers(answered.decision.id, answered.decision.arm, answered.fallbacks)
-    return Reply(record.status or 200, [*_pass_headers(record.headers), *ours], answered.call.iterate_bytes())
+    headers_passed = [*_pass_headers(record.headers), *ours]
+    return Reply(record.status or 200, headers_passed, call.iterate_bytes(), call.aclose)
 
 
 async def _count_tokens(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> Reply:
@@ -176,7 +187,7 @@ async def _count_tokens(endpoints: GatewayEndpoints, request: Request, raw: byte
     body = dialect.write_request(raw, parsed, arms[0].model)
     headers = select_forwarded(dict(request.headers))
     answer = await arms[0].provider.send(request.url.path, body, headers, stream=False)
-    return Reply(answer.status, _pass_headers(answer.headers), _pass_on(answer))
+    return _pass_answer(answer)
 
 
 async def _embed(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> Reply:
@@ -192,15 +203,11 @@ async def _embed(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     body = replace_model(raw, arm.model)
     headers = select_forwarded(dict(request.headers))
     answer = await arm.provider.send(request.url.path, body, headers, stream=False)
-    return Reply(answer.status, _pass_headers(answer.headers), _pass_on(answer))
+    return _pass_answer(answer)
 
 
-async def _pass_on(answer: UpstreamAnswer) -> AsyncGenerator[bytes, None]:
-    try:
-        async for piece in answer.iterate_bytes():
-            yield piece
-    finally:
-        await answer.aclose()
+def _pass_answer(answer: UpstreamAnswer) -> Reply:
+    return Reply(answer.status, _pass_headers(answer.headers), answer.iterate_bytes(), answer.aclose)
 
 
 def _reply_to_error(dialect: Dialect, error: Exception, retry_after_s: float) -> Reply:

@@ -40,24 +40,7 @@ class Gateway:
 
     def read_calls(self, count: int) -> list[tuple[Decision, CallEnd]]:
         """The decisions and the ends of so many calls, oldest first, once all have ended; and `verify`."""
-        store = Store.open(f"sqlite:///{self.service.database}", "default", create=False)
-        try:
-            ids: list[str] = []
-
-            def have_ended() -> bool:
-                with store.read_log() as log:
-                    rows = log.connection.execute(calls.select().order_by(calls.c.decision_id)).all()
-                    logged = len(log.connection.execute(decisions.select()).all())
-                ids[:] = [row.decision_id for row in rows]
-                assert len(rows) == logged
-                return len(rows) == count and all(row.outcome is not None for row in rows)
-
-            wait_until(have_ended)
-            assert audit_store(store).problems == []
-            ended = [(store.decision(id), store.call(id)) for id in ids]
-            return [(decision, end) for decision, end in ended if end is not None]
-        finally:
-            store.close()
+        return read_calls(self.service.database, count)
 
     def read_metrics(self, decision_id: str) -> dict[str, float]:
         """The metrics in force of a decision."""
@@ -68,14 +51,49 @@ class Gateway:
             store.close()
 
 
+def read_calls(database: Path, count: int) -> list[tuple[Decision, CallEnd]]:
+    """The decisions and the ends of so many calls, oldest first, once all have ended; and `verify`."""
+    store = Store.open(f"sqlite:///{database}", "default", create=False)
+    try:
+        ids: list[str] = []
+
+        def have_ended() -> bool:
+            with store.read_log() as log:
+                rows = log.connection.execute(calls.select().order_by(calls.c.decision_id)).all()
+                logged = len(log.connection.execute(decisions.select()).all())
+            ids[:] = [row.decision_id for row in rows]
+            assert len(rows) == logged
+            return len(rows) == count and all(row.outcome is not None for row in rows)
+
+        wait_until(have_ended)
+        assert audit_store(store).problems == []
+        ended = [(store.decision(id), store.call(id)) for id in ids]
+        return [(decision, end) for decision, end in ended if end is not None]
+    finally:
+        store.close()
+
+
 @contextmanager
 def gateway_to(
     folder: Path, scripts: Mapping[str, Script | Scene], arm: Mapping[str, Any] | None = None, *options: str
 ) -> Iterator[Gateway]:
-    """A gateway with one arm for each script, in this order of cost; ``arm`` are settings of all of them.
+    """A gateway with the arms of :func:`arms_to`."""
+    with (
+        arms_to(folder, scripts, arm) as (settings, upstreams),
+        serving_router(settings, *options) as service,
+    ):
+        yield Gateway(service, upstreams)
 
-    An arm whose name begins with ``claude`` is of Anthropic and speaks messages alone, the others speak all.
-    The policy takes the cheapest eligible arm, so that it is known which one is called.
+
+@contextmanager
+def arms_to(
+    folder: Path, scripts: Mapping[str, Script | Scene], arm: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Path, Mapping[str, Upstream]]]:
+    """Settings with one arm for each script, in this order of cost, and the servers that play them.
+
+    ``arm`` are settings of all of them. One whose name begins with ``claude`` is of Anthropic and speaks
+    messages alone, the others speak all. The policy takes the cheapest eligible arm, so that it is known
+    which one is called.
     """
     with ExitStack() as stack:
         upstreams = {name: stack.enter_context(serving(script)) for name, script in scripts.items()}
@@ -94,8 +112,7 @@ def gateway_to(
         settings = write_settings(
             folder, arms=arms, router={"cost_weight": 1e6}, policy={"name": "epsilon-greedy", "epsilon": 1e-9}
         )
-        service = stack.enter_context(serving_router(settings, *options))
-        yield Gateway(service, upstreams)
+        yield settings, upstreams
 
 
 def _say_how_to_call(name: str, url: str) -> dict[str, Any]:

@@ -1,0 +1,63 @@
+"""Clients that leave at the worst moment: each call ends, at once and not when garbage is collected."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from pathlib import Path
+
+import orjson
+import pytest
+from starlette.types import Message
+
+from bandit_router import load_settings
+from bandit_router.providers.scripted import Scene
+from bandit_router.server.app import assemble_app, create_api
+from bandit_router.server.local_only import IN_PROCESS
+from bandit_router.types import CallOutcome
+from tests.gateway.conftest import arms_to, read_calls
+
+WORDS = Scene(pieces=("Hello", " wor", "ld"), stall_after=4)
+BODY = {"model": "auto", "stream": True, "messages": [{"role": "user", "content": "Say hello."}]}
+
+
+@pytest.mark.parametrize("never_sent", ["http.response.start", "http.response.body"])
+def test_a_client_that_leaves_while_it_is_sent_to(tmp_path: Path, never_sent: str) -> None:
+    async def leave(settings: Path) -> None:
+        loaded = load_settings(settings)
+        api = create_api(loaded)
+        gone = asyncio.Event()
+        body: Message = {"type": "http.request", "body": orjson.dumps(BODY), "more_body": False}
+        received = iter([body])
+
+        async def receive() -> Message:
+            if (message := next(received, None)) is not None:
+                return message
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            if message["type"] == never_sent:
+                gone.set()
+                await asyncio.Event().wait()
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/chat/completions",
+            "query_string": b"",
+            "headers": [(b"content-type", b"application/json")],
+            "extensions": {IN_PROCESS: {}},
+        }
+        async with api.router.lifespan_context(api):
+            await assemble_app(api, loaded)(scope, receive, send)
+            await asyncio.to_thread(read_calls, tmp_path / "router.db", 1)
+
+    with arms_to(tmp_path, {"cheap": WORDS, "dear": WORDS}, {"max_concurrency": 1}) as (settings, _):
+        gc.disable()
+        try:
+            asyncio.run(leave(settings))
+        finally:
+            gc.enable()
+        ((_, end),) = read_calls(tmp_path / "router.db", 1)
+        assert end.outcome is CallOutcome.LEFT
