@@ -33,6 +33,6 @@ python_maximum_signature_line_length = 88
 
 # Names of other projects.
 nitpick_ignore_regex = [
-    ("py:.*", r"(collections\.abc|datetime|decimal|enum|fractions|numpy|np|npt|pathlib)\..*"),
+    ("py:.*", r"(collections\.abc|datetime|decimal|enum|fractions|httpx2|numpy|np|npt|pathlib)\..*"),
     ("py:.*", r"(pydantic|pydantic_settings|typing|uuid|uuid_utils)\..*"),
 ]

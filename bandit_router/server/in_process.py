@@ -20,21 +20,21 @@ from bandit_router.server.loop_in_thread import LoopInThread
 from bandit_router.settings import Settings, load_settings
 
 
-def async_http_client(settings: Settings | str | Path) -> httpx2.AsyncClient:
-    """An ``http_client`` for AsyncOpenAI and AsyncAnthropic: the gateway answers its calls in this process.
+def http_client(settings: Settings | str | Path) -> httpx2.Client:
+    """An ``http_client`` for OpenAI and Anthropic: the gateway answers their calls in this process.
 
-    ``settings`` are those of :meth:`Router.open`. The router opens with the first request, or with ``async
-    with`` around the HTTP client, and closes with the client; both need the same event loop of asyncio.
-    A request raises what opening raises; the SDK of Anthropic puts an APIConnectionError around it.
+    ``settings`` are those of :meth:`Router.open`. The router opens with the first request, or with the HTTP
+    client as a context manager, and closes with the client. It is thread-safe, and does not survive a fork.
 
+    A request raises what opening raises, and RouterForked; Anthropic's SDK wraps it in an APIConnectionError.
     Raises ConfigError.
     """
-    return httpx2.AsyncClient(transport=AsyncInProcessTransport(_load(settings)))
-
-
-def http_client(settings: Settings | str | Path) -> httpx2.Client:
-    """The same for an OpenAI or Anthropic client. It is thread-safe, and has an event loop in a thread."""
     return httpx2.Client(transport=InProcessTransport(_load(settings)))
+
+
+def async_http_client(settings: Settings | str | Path) -> httpx2.AsyncClient:
+    """The same for AsyncOpenAI and AsyncAnthropic, in one event loop of asyncio. Raises ConfigError."""
+    return httpx2.AsyncClient(transport=AsyncInProcessTransport(_load(settings)))
 
 
 class AsyncInProcessTransport(httpx2.AsyncBaseTransport):
