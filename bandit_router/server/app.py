@@ -18,6 +18,7 @@ from bandit_router.server.body import BodyMemory
 from bandit_router.server.docs_page import add_docs_page
 from bandit_router.server.fast_path import FastPath
 from bandit_router.server.gateway import GatewayEndpoints
+from bandit_router.server.gateway_reference import add_gateway_reference
 from bandit_router.server.shutdown import ExitAfterShutdown
 from bandit_router.server.tuning import TuneProcess
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
@@ -65,6 +66,7 @@ def create_api(settings: Settings) -> FastAPI:
     )
     app.state.body_memory = BodyMemory(settings.server.max_body_bytes)
     api.add_endpoints(app)
+    add_gateway_reference(app)
     add_docs_page(app)
     problems.add_error_handlers(app)
     return app

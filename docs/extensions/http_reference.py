@@ -31,6 +31,10 @@ def http_markdown() -> str:
 
 def _endpoint(method: str, path: str, operation: Schema, schemas: dict[str, Schema]) -> str:
     lines = [f"## `{method.upper()} {path}`\n", f"{operation['summary']}.\n"]
+    if "externalDocs" in operation:
+        lines.append(
+            f"Part of the [gateway](../concepts/gateway.md), after {operation['externalDocs']['url']}.\n"
+        )
     if operation.get("parameters"):
         lines += ["**Parameters**\n", *map(_parameter, operation["parameters"]), ""]
     if "requestBody" in operation:

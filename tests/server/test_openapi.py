@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bandit_router.gateway.dialects import DIALECTS
 from tests.server.conftest import Client
 from tests.server.openapi import references, resolve, violations
 
@@ -21,6 +22,14 @@ ENDPOINTS = {
     ("/v1/budget", "get"),
     ("/healthz", "get"),
     ("/readyz", "get"),
+}
+GATEWAY = {
+    ("/v1/chat/completions", "post"),
+    ("/v1/responses", "post"),
+    ("/v1/messages", "post"),
+    ("/v1/messages/count_tokens", "post"),
+    ("/v1/embeddings", "post"),
+    ("/v1/models", "get"),
 }
 
 
@@ -48,7 +57,19 @@ def assert_as_declared(document: dict[str, Any], path: str, method: str, respons
 def test_it_is_an_openapi_3_1_document_with_every_endpoint(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1.")
     assert document["info"]["title"] == "bandit-router"
-    assert {(path, method) for path, item in document["paths"].items() for method in item} == ENDPOINTS
+    assert {(path, method) for path, item in document["paths"].items() for method in item} == (
+        ENDPOINTS | GATEWAY
+    )
+
+
+def test_the_paths_of_the_gateway_are_answered_and_refer_to_the_api_they_are_of(
+    client: Client, document: dict[str, Any]
+) -> None:
+    assert {(dialect.path, "post") for dialect in DIALECTS.values()} <= GATEWAY
+    for path, method in GATEWAY:
+        assert document["paths"][path][method]["externalDocs"]["url"].startswith("https://")
+        answer = client.get(path) if method == "get" else client.send_raw(path, b"{}")
+        assert answer.headers["content-type"] == "application/json"  # a problem is from elsewhere
 
 
 def test_every_reference_in_it_leads_somewhere(document: dict[str, Any]) -> None:
