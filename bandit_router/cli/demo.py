@@ -12,6 +12,8 @@ from bandit_router.cli.output import console
 from bandit_router.cli.verify import print_audit_report
 from bandit_router.settings.models import ENV_PREFIX
 
+_STREAMED = 20
+
 
 @with_data_options
 def demo(
@@ -27,14 +29,22 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the order of queries.")] = 0,
     loading: DataOptions = NO_DATA_OPTIONS,
 ) -> None:
-    """Watch a router learn: real queries over HTTP, recorded outcomes as feedback, then `verify`."""
+    """Watch a router learn: real queries over HTTP, recorded outcomes as feedback, then `verify`.
+
+    Then the gateway: OpenAI's client streams twenty of the queries to scripted models, one of which is down
+    for a while.
+    """
+    from bandit_router.demo.gateway import play_gateway
     from bandit_router.demo.run import run_demo
 
     for variable in [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]:
         del os.environ[variable]  # the demo brings its own settings, and must not write to another database
     dataset = loading.load(data)
-    report = run_demo(dataset=dataset, queries=queries, cost_weight=cost_weight, seed=seed, console=console)
+    learned = run_demo(dataset=dataset, queries=queries, cost_weight=cost_weight, seed=seed, console=console)
     console.print()
-    print_audit_report(report)
-    if not report.ok:
+    print_audit_report(learned)
+    console.print()
+    called = play_gateway(queries=dataset.queries[:_STREAMED], seed=seed, console=console)
+    print_audit_report(called)
+    if not (learned.ok and called.ok):
         raise typer.Exit(1)

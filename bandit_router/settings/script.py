@@ -12,7 +12,7 @@ from bandit_router.settings.section import Section, Share
 class ScriptSection(Section):
     """The answers of a scripted arm, which calls nobody: for tests, demonstrations and trials without a key.
 
-    The same request gets the same answer, in text, tokens and times.
+    The same request gets the same answer, in text, tokens and times, but in an outage.
     """
 
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
@@ -31,6 +31,12 @@ class ScriptSection(Section):
         0.0, description="Seconds between the tokens of an answer."
     )
     failure_rate: Share = Field(0.0, description="Share of requests that fail.")
+    outage_after: Annotated[int, Field(ge=0)] = Field(
+        0, description="Calls, in each process, before those of `outage_calls`."
+    )
+    outage_calls: Annotated[int, Field(ge=0)] = Field(
+        0, description="Calls that fail one after another, as in an outage."
+    )
     failure_status: Annotated[int, Field(ge=400, le=599)] = Field(
         503, description="The HTTP status that they fail with."
     )

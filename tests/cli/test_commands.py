@@ -189,8 +189,15 @@ def test_the_demo_prints_the_table_verifies_and_keeps_away_from_other_databases(
     for row in ("bandit-router", "* the best fixed model", "uniform random"):
         assert row in ran.out
     assert "decisions: 60" in ran.out
+    first, second = ran.out.split("20 queries streamed by OpenAI's client")
+    assert first.rstrip().endswith("verify: ok")
+    rows = {cells[0]: cells[1:4] for line in second.splitlines() if (cells := line.split())}
+    small, large = ([int(number) for number in rows[arm]] for arm in ("small", "large"))
+    assert large[1:] == [0, small[1]]  # each call of small that failed was made good by large
+    assert small[0] + large[0] == 20 + small[1]
+    assert "feedback on 20 answers, by their own ids" in second
     assert list(tmp_path.iterdir()) == []
-    assert ran.out.endswith("verify: ok\n")
+    assert second.endswith("verify: ok\n")
 
 
 def test_the_installed_script_is_the_same_command(tmp_path: Path) -> None:

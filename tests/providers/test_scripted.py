@@ -149,23 +149,32 @@ def test_in_process_and_over_http_are_the_same_bytes(path: str) -> None:
     assert here == over_http
 
 
-def test_failures_come_at_their_rate() -> None:
-    script = {"failure_rate": 0.3, "failure_status": 529}
+def read_statuses(script: dict[str, Any], calls: int) -> list[int]:
+    """How an arm with this script answers so many calls, one after another."""
     provider = open_provider(make_arm(provider="scripted", script=script))
 
-    async def count() -> Counter[int]:
-        statuses: Counter[int] = Counter()
-        for number in range(300):
-            try:
-                await play(provider, PATHS[0], BODY.replace(b"Hi", str(number).encode()))
-                statuses[200] += 1
-            except UpstreamError as error:
-                statuses[error.status or 0] += 1
-        return statuses
+    async def read_status(number: int) -> int:
+        try:
+            await play(provider, PATHS[0], BODY.replace(b"Hi", str(number).encode()))
+        except UpstreamError as error:
+            return error.status or 0
+        return 200
 
-    statuses = asyncio.run(count())
+    async def read_all() -> list[int]:
+        return [await read_status(number) for number in range(calls)]
+
+    return asyncio.run(read_all())
+
+
+def test_failures_come_at_their_rate() -> None:
+    statuses = Counter(read_statuses({"failure_rate": 0.3, "failure_status": 529}, 300))
     assert statuses.keys() == {200, 529}
     assert 60 <= statuses[529] <= 120
+
+
+def test_in_an_outage_every_call_fails() -> None:
+    statuses = read_statuses({"outage_after": 2, "outage_calls": 3}, 7)
+    assert statuses == [200, 200, 503, 503, 503, 200, 200]
 
 
 def test_a_configured_answer_is_given_word_by_word() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
@@ -86,12 +87,15 @@ _CHARS_PER_TOKEN = 4
 
 
 def improvise(section: ScriptSection) -> Script:
-    """A script that makes everything up from the seed and the bytes of the request."""
+    """A script that makes everything up from the seed and the bytes of the request, but for an outage."""
+    calls = count()
+    outage = range(section.outage_after, section.outage_after + section.outage_calls)
 
     def play(request: ScriptedRequest) -> Scene:
         rng = _make_rng(section.seed, request.body)
         first = section.first_token_s * float(rng.exponential())
-        if rng.random() < section.failure_rate:
+        fails = rng.random() < section.failure_rate
+        if next(calls) in outage or fails:
             return Scene(status=section.failure_status, first_token_s=first)
         pieces = _split(section.answer) or _make_up(rng, section.output_tokens)
         usage = Usage(
