@@ -62,6 +62,8 @@ class AsyncInProcessTransport(httpx2.AsyncBaseTransport):
 
     async def end_calls(self) -> None:
         """Leave the requests under way, and account all calls: the part of closing that must not be lost."""
+        if self._opening is None or not self._opening.done():
+            return
         await self._asgi.aclose()
         gateway: Gateway = self._api.state.gateway
         await gateway.close()

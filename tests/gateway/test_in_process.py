@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +26,6 @@ from bandit_router.server.asgi_transport import AsgiTransport
 from bandit_router.types import CallOutcome, Reason, Usage
 from tests.gateway.conftest import arms_to, read_calls
 from tests.providers.upstream import wait_until
-from tests.services import clean_environment
 
 USAGE = Usage(input_tokens=8, output_tokens=3)
 HELLO = Scene(pieces=("Hello", " wor", "ld"), usage=USAGE)
@@ -338,83 +335,3 @@ def test_another_event_loop_is_told_so(tmp_path: Path) -> None:
                     await asyncio.to_thread(asyncio.run, http_client.get("http://any/healthz"))
 
         asyncio.run(open_and_ask_from_another_loop())
-
-
-def run_script(script: str, settings: Path) -> str:
-    """What it prints; a program of its own that ends by itself."""
-    command = [sys.executable, "-W", "error", "-c", script, str(settings)]
-    done = subprocess.run(
-        command, env=clean_environment(), capture_output=True, text=True, timeout=120, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
-_NEVER_CLOSES = """
-import sys
-import openai
-import bandit_router
-
-client = openai.OpenAI(api_key="in-process", http_client=bandit_router.http_client(sys.argv[1]))
-ask = client.chat.completions.create
-print(ask(model="auto", messages=[{"role": "user", "content": "Say hello."}]).choices[0].message.content)
-"""
-
-
-def test_a_program_that_never_closes_its_client_ends_and_has_accounted_its_calls(tmp_path: Path) -> None:
-    with arms_to(tmp_path, {"cheap": HELLO, "dear": HELLO}) as (settings, _):
-        assert run_script(_NEVER_CLOSES, settings) == "Hello world\n"
-        ((_, end),) = read_calls(tmp_path / "router.db", 1)
-        assert end.outcome is CallOutcome.ANSWERED
-
-
-_FORKS = """
-import faulthandler, os, sys, warnings
-import openai
-import bandit_router
-from bandit_router.errors import RouterForked
-
-warnings.simplefilter("ignore", DeprecationWarning)  # that threads do not survive a fork is the point
-client = openai.OpenAI(
-    api_key="in-process", http_client=bandit_router.http_client(sys.argv[1]), max_retries=0
-)
-
-
-def ask():
-    client.chat.completions.create(model="auto", messages=[{"role": "user", "content": "Say hello."}])
-
-
-ask()
-child = os.fork()
-if child == 0:
-    faulthandler.dump_traceback_later(20, exit=True)
-    try:
-        ask()
-    except RouterForked:
-        client.close()
-        sys.exit(7)  # runs what is registered to run at exit
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-ask()
-client.close()
-"""
-
-
-def test_in_a_forked_child_it_raises_and_its_parent_goes_on(tmp_path: Path) -> None:
-    with arms_to(tmp_path, {"cheap": HELLO, "dear": HELLO}) as (settings, _):
-        run_script(_FORKS, settings)
-        assert len(read_calls(tmp_path / "router.db", 2)) == 2
-
-
-def test_the_library_imports_no_web_framework_before_a_client_is_asked_for(tmp_path: Path) -> None:
-    script = """
-import sys
-import bandit_router
-assert not {"fastapi", "starlette", "httpx2", "anyio"} & sys.modules.keys(), "loaded"
-assert {"http_client", "async_http_client"} <= set(bandit_router.__all__)
-assert callable(bandit_router.http_client) and "fastapi" in sys.modules
-try:
-    bandit_router.nothing
-except AttributeError as error:
-    print(error)
-"""
-    assert run_script(script, tmp_path) == "module 'bandit_router' has no attribute 'nothing'\n"
