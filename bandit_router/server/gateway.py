@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -289,7 +289,7 @@ def _error_response(dialect: Dialect, status: int, message: str) -> Response:
     return Response(dialect.error_body(status, message), status, media_type=_JSON[1])
 
 
-async def _iterate(body: bytes) -> AsyncGenerator[bytes, None]:
+async def _iterate(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
