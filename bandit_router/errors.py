@@ -11,6 +11,7 @@ They form one tree::
     ├── UnknownDecision       no decision with that id in this router's log
     ├── UnknownAnswer         no call of this router was answered with that id
     ├── AmbiguousAnswer       several calls were answered with that id
+    ├── UnknownKey            no API key of this router has that id
     ├── UnknownConversation   no conversation with that id keeps an arm, or not any more
     ├── NoBudget              no worker of this router has a goal under [budget]
     ├── IdempotencyConflict   the key was used before with a different request
@@ -95,6 +96,14 @@ class UnknownAnswer(RouterError, LookupError):
     def __init__(self, answer_id: str) -> None:
         super().__init__(f"no call of this router was answered with the id {answer_id!r}")
         self.answer_id = answer_id
+
+
+class UnknownKey(RouterError, LookupError):
+    """No API key of this router has that id."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"no API key of this router has the id {key_id!r}; see `bandit-router keys list`")
+        self.key_id = key_id
 
 
 class AmbiguousAnswer(RouterError):

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from bandit_router.cli import (
     apply,
     arms,
+    audit,
     budget,
     calibration,
     demo,
@@ -21,6 +22,7 @@ from bandit_router.cli import (
     feedback,
     import_log,
     init,
+    keys,
     migrate,
     rebuild,
     route,
@@ -58,10 +60,12 @@ for command in (
     demo.demo,
     calibration.calibration,
     budget.budget,
+    audit.audit,
     train_classifier.train_classifier,
 ):
     app.command()(command)
 app.add_typer(arms.app, name="arms")
+app.add_typer(keys.app, name="keys")
 app.add_typer(rules.app, name="rules")
 
 

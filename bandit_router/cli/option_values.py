@@ -15,6 +15,7 @@ from bandit_router.signals.classifier import Classifier, load_classifier
 LARGEST_WEIGHT = 1e9
 """The bound of a live router's cost weight; squares of it stay finite."""
 
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _EXAMPLES = {"columns": "text=prompt,model=llm", "arms": "gpt-4o=large,gpt-4o-mini=small"}
 
 
@@ -53,6 +54,16 @@ def parse_scale(text: str | None) -> tuple[float, float] | None:
     except ValueError:
         raise InvalidInput("scale", f"{text!r} is not WORST:BEST", "write 1:5") from None
     return low, high
+
+
+def parse_duration(field: str, text: str | None) -> float | None:
+    """``90s``, ``30m``, ``2h`` or ``7d`` in seconds; None without a text. Raises InvalidInput."""
+    if text is None:
+        return None
+    number = text[:-1]
+    if text[-1:] not in _UNITS or not number.isascii() or not number.isdecimal() or int(number) == 0:
+        raise InvalidInput(field, f"{text!r} is not a duration", "write 90s, 30m, 2h or 7d")
+    return float(int(number) * _UNITS[text[-1]])
 
 
 def parse_pairs(field: str, text: str | None) -> dict[str, str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def print_warning(text: str) -> None:
 def print_error(error: RouterError) -> None:
     """Print an error on stderr, as one line that begins with "error: "."""
     Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False)
+
+
+def format_time(at: float) -> str:
+    """A Unix time for people, in UTC, to the second."""
+    return datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
 
 
 def print_json(content: Any) -> None:

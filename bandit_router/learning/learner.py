@@ -31,6 +31,7 @@ from bandit_router.posterior.state import (
 from bandit_router.posterior.warm_start import WarmStartEvidence
 from bandit_router.settings import Settings
 from bandit_router.settings.serving import StoreSection
+from bandit_router.store.acts import ActKind
 from bandit_router.store.arm_reset import record_arm_reset
 from bandit_router.store.learner_transaction import LearnerTransaction, RebuildUnderWay, StaleRead
 from bandit_router.store.pending_batch import PendingBatch
@@ -204,6 +205,7 @@ class Learner:
         """
         with self.store.learner_transaction() as transaction:
             usable = self._reset(transaction, arm, at, claimed_at)
+            transaction.record_act(ActKind.ARM_RESET, arm)
         if not usable:
             self.rebuild()
 
@@ -234,6 +236,7 @@ class Learner:
             if drifted is not None:
                 arm, gap = drifted
                 self._reset(transaction, arm, gap.late_since)
+                transaction.record_act(ActKind.ARM_RESET, arm, since=gap.late_since, why="it drifted")
             return drifted
 
     def rename(self, old: str, new: str) -> None:
@@ -295,6 +298,8 @@ class Learner:
             stored = encode_state(ModelState(alone))
         source = "" if evidence is None else evidence.source
         transaction.insert_warm_start(stored, source=source, trust=trust, now=now)
+        kind = ActKind.WARM_START_REMOVED if evidence is None else ActKind.WARM_STARTED
+        transaction.record_act(kind, source=source or None, trust=trust)
         return self.publish(transaction, state)
 
     def publish(self, transaction: LearnerTransaction, state: ModelState) -> int:

@@ -51,6 +51,12 @@ class SettledSettings(NamedTuple):
         applied = self.new or self.in_force
         return None if applied is None else applied.id
 
+    def describe_changes(self) -> list[str]:
+        """What the new settings change; nothing if they are the first, or there are none."""
+        if self.in_force is None or self.new is None:
+            return []
+        return describe_differences(self.in_force.settings, self.new.settings)
+
 
 def settle_settings(store: Store, own: Settings, apply: Apply) -> SettledSettings:
     """Choose between ``own`` settings and those in force, and log what is different."""

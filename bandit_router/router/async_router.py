@@ -192,5 +192,8 @@ class AsyncRouter:
     enable_arm = _in_thread(Router.enable_arm)
     rename_arm = _in_thread(Router.rename_arm)
     reset_arm = _in_thread(Router.reset_arm)
+    create_key = _in_thread(Router.create_key)
+    find_key = _in_thread(Router.find_key)
+    has_keys = _in_thread(Router.has_keys)
     ping = _in_thread(Router.ping)
     refresh = _in_thread(Router.refresh)

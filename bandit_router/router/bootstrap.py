@@ -119,7 +119,7 @@ def _declare_settings(store: Store, learner: Learner, settled: SettledSettings) 
                 "restore the [features] settings, or give router.name a new name",
             )
         if settled.new is not None:
-            transaction.put_settings_in_force(settled.new)
+            transaction.put_settings_in_force(settled.new, settled.describe_changes())
         declared = [section.arm() for section in settled.settings.arms]
         _suggest_renames(transaction.read_arms(), declared)
         transaction.declare_arms(declared)

@@ -1,4 +1,4 @@
-"""The router of library users: decide, escalate, take feedback, learn, explain and administer arms."""
+"""The router of library users: decide, escalate, take feedback, learn and explain."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from bandit_router.errors import InvalidInput
 from bandit_router.features import PromptSource
 from bandit_router.learning.audit import AuditReport, audit_store
 from bandit_router.objective.pacing import GoalStatus
-from bandit_router.posterior.state import decode_state
 from bandit_router.posterior.warm_start import WarmStartEvidence, check_evidence
-from bandit_router.router.core import RouterCore
+from bandit_router.router.administration import AdministeredRouter
 from bandit_router.router.escalation import load_chain, prepare_escalation
 from bandit_router.router.explain import Explanation, explain_decision, recompute_scores
 from bandit_router.router.options import RouteOptions
-from bandit_router.settings.arms import check_arm
 from bandit_router.store.write_requests import WriteRequest
-from bandit_router.types import Arm, Decision, DecisionId, Escalation, Number, Outcome, Scores
+from bandit_router.types import Decision, DecisionId, Escalation, Number, Outcome, Scores
 from bandit_router.validation import check_trust, read_id, read_number
 
 __all__ = ["RouteOptions", "Router"]
 
 
-class Router(RouterCore):
+class Router(AdministeredRouter):
     """A contextual-bandit router on one database. Thread-safe; many processes may share a database.
 
     A background thread folds feedback and loads what other workers published, every
@@ -203,48 +201,3 @@ class Router(RouterCore):
         Raises InvalidInput for an unknown arm, or a q outside [0, 1].
         """
         return self._published.state.latencies.quantile(self.arm(arm).name, read_number("q", q, most=1.0))
-
-    # -- arms -------------------------------------------------------------------------------------
-
-    def put_arm(self, arm: Arm) -> None:
-        """Add an arm while running, or change one; other workers load it within a second.
-
-        A new arm is on or off as it says; an existing one stays as :meth:`enable_arm` left it.
-        """
-        check_arm(arm)
-        with self._learner_transaction() as transaction:
-            transaction.put_arm(arm)
-            self._learner.add_arms(transaction, decode_state(transaction.snapshot()), [arm])
-
-    def enable_arm(self, name: str, enabled: bool = True) -> None:
-        """Switch an arm on or off; what was learned of it stays. Raises InvalidInput."""
-        self.refresh()
-        self.arm(name)
-        self._store.enable_arm(name, enabled)
-        self.refresh()
-        if enabled and not self.arm(name).enabled:
-            raise InvalidInput("arm", f"{name!r} is off or missing in the settings", "switch it on there")
-
-    def rename_arm(self, old: str, new: str) -> None:
-        """Let an arm have another name, and keep what was learned of it: the posterior is rebuilt.
-
-        The log keeps the former name; `explain` shows it. Rename the arm in router.toml, too.
-        Raises InvalidInput.
-        """
-        self.refresh()
-        arm = self.arm(old)
-        check_arm(replace(arm, name=new))
-        if new == old:
-            raise InvalidInput("new", f"is {new!r} already", "give another name")
-        self._learner.rename(old, new)
-        self.refresh()
-
-    def reset_arm(self, name: str) -> None:
-        """Forget what was learned of an arm whose model changed under its name. Others follow in a second.
-
-        Feedback on its decisions before now is still logged, and not learned from. Raises InvalidInput.
-        """
-        self.refresh()
-        self.arm(name)
-        self._learner.reset(name, *self._store.clock.stamp())
-        self.refresh()

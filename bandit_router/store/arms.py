@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
+from bandit_router.store.keys import rename_arm_of_keys
 from bandit_router.store.records import arm_from, arm_row
 from bandit_router.store.tables import arms, conversations, decisions, routers
 from bandit_router.types import Arm
@@ -24,7 +25,7 @@ def read_renamed_arms(connection: Connection, router: str) -> dict[str, str]:
 def rename_arm(connection: Connection, router: str, old: str, new: str) -> None:
     """Let what ``old`` decided count for ``new``, which gets the row of ``old`` if there is none.
 
-    The log keeps the former name. A conversation that keeps the arm goes on with it.
+    The log keeps the former name. Conversations and keys that have the arm go on with it.
     """
     raise_arms_revision(connection, router)
     of_router = arms.c.router == router
@@ -36,6 +37,7 @@ def rename_arm(connection: Connection, router: str, old: str, new: str) -> None:
     connection.execute(update(arms).where(*former).values(gone))
     kept = update(conversations).where(conversations.c.router == router, conversations.c.arm == old)
     connection.execute(kept.values(arm=new))
+    rename_arm_of_keys(connection, router, old, new)
 
 
 def read_arms(connection: Connection, router: str) -> list[Arm]:
@@ -64,8 +66,8 @@ def declare_arms(connection: Connection, router: str, declared: Sequence[Arm]) -
     raise_arms_revision(connection, router)
 
 
-def put_arm(connection: Connection, router: str, arm: Arm) -> None:
-    """Add an arm at run time, or give an existing one new prices, limits or capabilities.
+def put_arm(connection: Connection, router: str, arm: Arm) -> bool:
+    """Add an arm at run time, or give an existing one new prices, limits or capabilities; whether it is new.
 
     An existing arm stays switched on or off as it is.
     """
@@ -75,6 +77,7 @@ def put_arm(connection: Connection, router: str, arm: Arm) -> None:
     if changed.rowcount == 0:
         connection.execute(insert(arms), values | {"enabled": arm.enabled})
     raise_arms_revision(connection, router)
+    return changed.rowcount == 0
 
 
 def enable_arm(connection: Connection, router: str, name: str, enabled: bool) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_,
 
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.store import arms
+from bandit_router.store.acts import ActKind, find_actor, insert_act
 from bandit_router.store.applied_settings import AppliedSettings, insert_applied_settings
 from bandit_router.store.clock import Clock
 from bandit_router.store.engine import INSERT, write_transaction
@@ -89,6 +90,7 @@ class LearnerTransaction:
     def rename_arm(self, old: str, new: str) -> None:
         """Let what ``old`` decided count for ``new``."""
         arms.rename_arm(self.connection, self.router, old, new)
+        self.record_act(ActKind.ARM_RENAMED, old, to=new)
 
     def declare_arms(self, declared: Sequence[Arm]) -> None:
         """Write the arms of router.toml; leave arms added at run time alone."""
@@ -96,16 +98,19 @@ class LearnerTransaction:
 
     def put_arm(self, arm: Arm) -> None:
         """Add an arm at run time, or give an existing one new prices, limits or capabilities."""
-        arms.put_arm(self.connection, self.router, arm)
+        is_new = arms.put_arm(self.connection, self.router, arm)
+        prices = {name: getattr(arm, name) for name in ("model", "input_usd_per_mtok", "output_usd_per_mtok")}
+        self.record_act(ActKind.ARM_ADDED if is_new else ActKind.ARM_CHANGED, arm.name, **prices)
 
     def require_settings(self, settings_id: int | None) -> None:
         """Raise StaleRead unless the settings of that id are still in force."""
         if self.head.settings_id != settings_id:
             raise StaleRead
 
-    def put_settings_in_force(self, applied: AppliedSettings) -> None:
-        """Record settings and put them in force."""
+    def put_settings_in_force(self, applied: AppliedSettings, changes: Sequence[str] = ()) -> None:
+        """Record settings and put them in force. ``changes`` says for the audit what is different."""
         insert_applied_settings(self.connection, self.router, applied)
+        self.record_act(ActKind.SETTINGS_APPLIED, id=applied.id, changes=list(changes) or None)
 
     def counts_quantity(self, quantity: str) -> bool:
         """Whether a value of this quantity is on record as counted."""
@@ -169,6 +174,12 @@ class LearnerTransaction:
         for chunk in _chunks([version for version in versions if version != self.version]):
             mine = snapshots.c.router == self.router, snapshots.c.version.in_(chunk)
             self.connection.execute(delete(snapshots).where(*mine))
+        self.record_act(ActKind.SNAPSHOTS_DELETED, versions=list(versions))
+
+    def record_act(self, kind: ActKind, subject: str | None = None, **details: Any) -> None:
+        """Record an administrative act that this transaction carries out."""
+        stamp = self.clock.stamp()
+        insert_act(self.connection, self.router, stamp, find_actor(), kind, subject, **details)
 
     # -- rebuilds ---------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bandit_router.errors import NoBudget, StoreError, UnknownDecision
 from bandit_router.objective.pacing import GoalStatus, make_goal_status
 from bandit_router.store import arms
+from bandit_router.store.administration import Administration
 from bandit_router.store.applied_settings import (
     AppliedSettings,
     read_first_applied,
@@ -23,7 +24,6 @@ from bandit_router.store.applied_settings import (
 from bandit_router.store.calls import read_call, read_decisions_of_answer, select_abandoned
 from bandit_router.store.clamp import clamp_requests
 from bandit_router.store.conversations import read_conversation
-from bandit_router.store.database import Database
 from bandit_router.store.decisions import read_child_decisions, read_decision
 from bandit_router.store.engine import (
     INSERT,
@@ -68,7 +68,7 @@ _INSERT_ROUTER = {
 """Two workers may open a new router at once; the second one conflicts, and gets nothing returned."""
 
 
-class Store(Database):
+class Store(Administration):
     """The log, the arms and the snapshots of one router. Thread-safe."""
 
     # -- the router's row and what it published ---------------------------------------------------
@@ -146,11 +146,6 @@ class Store(Database):
         """Every arm the router ever had, by name; ``enabled`` says which may be chosen."""
         with self._reading() as connection:
             return arms.read_arms(connection, self.router)
-
-    def enable_arm(self, name: str, enabled: bool) -> None:
-        """Switch an arm on or off."""
-        with translate_errors(), write_transaction(self._engine) as connection:
-            arms.enable_arm(connection, self.router, name, enabled)
 
     # -- writing the log --------------------------------------------------------------------------
 

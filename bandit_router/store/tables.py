@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0015_calls"
+SCHEMA_VERSION = "0016_keys"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -65,6 +65,8 @@ routers = Table(
     Column("rebuilding_at", Double, comment="Unix time of its last sign of life; null: it is over"),
     Column("corrected_at", Double, comment="Unix time of a change of the log; null: it is rebuilt since"),
     Column("settings_id", BigInteger, comment="The applied_settings in force; null: none on record"),
+    Column("pinned_arm", _NAME, comment="Arm that all traffic goes to; null: to the arms that are chosen"),
+    Column("pinned_until", Double, comment="Unix time at which that ends by itself"),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
 
@@ -316,6 +318,43 @@ calls = Table(
     Column("error", Text, comment="What went wrong"),
     ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
     comment="Calls of the gateway; inserted with the decision, changed once, when the call ends",
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _router(),
+    Column("id", String(16), primary_key=True, comment="Public part of the key, by which it is looked up"),
+    Column("name", _NAME, nullable=False, comment="What its owner calls it"),
+    Column("secret_hash", String(64), nullable=False, comment="SHA-256 of its secret, which is kept nowhere"),
+    Column("scopes", JSON, nullable=False, comment="Sorted list: route, feedback, read, admin"),
+    Column("arms", _OPTIONAL, comment="Sorted list of the only arms it may call; null: all"),
+    Column("usd_per_day", Double, comment="USD its calls may cost a day; null: no limit"),
+    Column("requests_per_second", Double, comment="Requests each worker answers it; null: no limit"),
+    Column("burst", Integer, comment="Requests that may come at once; null: no limit"),
+    Column("created_at", Double, nullable=False, comment="Unix time, seconds"),
+    Column("created_by", Text, nullable=False, comment="Who created it, as in audit"),
+    Column("expires_at", Double, comment="Unix time from which it is refused; null: never"),
+    Column("revoked_at", Double, comment="Unix time it was revoked; null: it was not"),
+    Column("rotated_at", Double, comment="Unix time of its newest secret; null: it has its first"),
+    Column("former_hash", String(64), comment="SHA-256 of the secret before; null: no longer valid"),
+    Column("former_until", Double, comment="Unix time until which that one is valid, too"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="API keys of a router; rows are never deleted: once there is one, every request needs one",
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _router(),
+    Column("id", _ID, primary_key=True, comment="UUIDv7"),
+    Column("at", Double, nullable=False, comment="Unix time, seconds"),
+    Column("actor", Text, nullable=False, comment="Who did it: user@host, or the id of a key"),
+    Column("act", String(32), nullable=False, comment="What was done, such as key_created"),
+    Column("subject", Text, comment="What it was done to: an arm, a key; null: the router"),
+    Column("details", _OPTIONAL, comment="Its particulars, by name; null: none"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="Administrative acts, inserted in the transaction of the act, never changed",
 )
 
 _UNDER_WAY = calls.c.outcome.is_(None)

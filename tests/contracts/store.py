@@ -18,6 +18,7 @@ from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, pending
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Arm, Decision, Outcome, Reason
+from tests.contracts.store_administration import ADMINISTRATION
 from tests.contracts.store_keys import IDEMPOTENCY
 from tests.store.examples import OpenStore, commit, decision, fields, logged, rows, said, together
 from tests.store.examples import feedback as about
@@ -298,6 +299,7 @@ CONTRACT: tuple[Callable[[OpenStore], None], ...] = (
     revisions_by_many_workers_are_all_kept_in_a_row,
     an_audit_sees_one_moment_while_others_write,
     *IDEMPOTENCY,
+    *ADMINISTRATION,
     a_row_the_database_refuses_fails_alone,
     a_batch_of_bad_rows_fails_row_by_row,
     a_new_router_is_made_once_by_many_workers,

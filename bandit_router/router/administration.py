@@ -1,0 +1,82 @@
+"""What the owner of a router does to it while it runs: arms, API keys, and the audit of all that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bandit_router.errors import InvalidInput
+from bandit_router.posterior.state import decode_state
+from bandit_router.router.core import RouterCore
+from bandit_router.security.issue import KeyRequest
+from bandit_router.security.keys import ApiKey, NewSecret
+from bandit_router.settings.arms import check_arm
+from bandit_router.types import Arm
+
+
+class AdministeredRouter(RouterCore):
+    """The part of a router that its owner administers it by. Every act is in the audit."""
+
+    # -- arms -------------------------------------------------------------------------------------
+
+    def put_arm(self, arm: Arm) -> None:
+        """Add an arm while running, or change one; other workers load it within a second.
+
+        A new arm is on or off as it says; an existing one stays as :meth:`enable_arm` left it.
+        """
+        check_arm(arm)
+        with self._learner_transaction() as transaction:
+            transaction.put_arm(arm)
+            self._learner.add_arms(transaction, decode_state(transaction.snapshot()), [arm])
+
+    def enable_arm(self, name: str, enabled: bool = True) -> None:
+        """Switch an arm on or off; what was learned of it stays. Raises InvalidInput."""
+        self.refresh()
+        self.arm(name)
+        self._store.enable_arm(name, enabled)
+        self.refresh()
+        if enabled and not self.arm(name).enabled:
+            raise InvalidInput("arm", f"{name!r} is off or missing in the settings", "switch it on there")
+
+    def rename_arm(self, old: str, new: str) -> None:
+        """Let an arm have another name, and keep what was learned of it: the posterior is rebuilt.
+
+        The log keeps the former name; `explain` shows it. Rename the arm in router.toml, too.
+        Raises InvalidInput.
+        """
+        self.refresh()
+        arm = self.arm(old)
+        check_arm(replace(arm, name=new))
+        if new == old:
+            raise InvalidInput("new", f"is {new!r} already", "give another name")
+        self._learner.rename(old, new)
+        self.refresh()
+
+    def reset_arm(self, name: str) -> None:
+        """Forget what was learned of an arm whose model changed under its name. Others follow in a second.
+
+        Feedback on its decisions before now is still logged, and not learned from. Raises InvalidInput.
+        """
+        self.refresh()
+        self.arm(name)
+        self._learner.reset(name, *self._store.clock.stamp())
+        self.refresh()
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def create_key(self, request: KeyRequest) -> NewSecret:
+        """A new API key and its credential, which is kept nowhere. A service asks for keys within seconds.
+
+        Raises InvalidInput.
+        """
+        self.refresh()
+        for arm in request.arms or ():
+            self.arm(arm)
+        return self._store.create_key(request)
+
+    def find_key(self, key_id: str) -> ApiKey | None:
+        """The API key of that id, valid or not; None if there is none."""
+        return self._store.find_key(key_id)
+
+    def has_keys(self) -> bool:
+        """Whether the router ever had an API key, so that every request needs one."""
+        return self._store.has_keys()

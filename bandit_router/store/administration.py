@@ -1,0 +1,101 @@
+"""What the owner of a router does to it: switch arms, issue and revoke keys; all of it in the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bandit_router.security import issue
+from bandit_router.security.issue import KeyRequest
+from bandit_router.security.keys import ApiKey, NewSecret
+from bandit_router.store import arms, keys
+from bandit_router.store.acts import Act, ActKind, find_actor, insert_act, read_acts
+from bandit_router.store.database import Database
+from bandit_router.store.engine import translate_errors, write_transaction
+
+
+class Administration(Database):
+    """The administration of one router. Every act is recorded in the transaction that carries it out."""
+
+    # -- arms -------------------------------------------------------------------------------------
+
+    def enable_arm(self, name: str, enabled: bool) -> None:
+        """Switch an arm on or off."""
+        with self._writing() as connection:
+            arms.enable_arm(connection, self.router, name, enabled)
+            self._record(connection, ActKind.ARM_ENABLED if enabled else ActKind.ARM_DISABLED, name)
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def create_key(self, request: KeyRequest) -> NewSecret:
+        """A new key and its credential, which is not kept. Raises InvalidInput."""
+        new = issue.issue_key(request, self.clock.reference(), find_actor())
+        with self._writing() as connection:
+            keys.insert_key(connection, self.router, new.key)
+            self._record(connection, ActKind.KEY_CREATED, new.key.id, **_describe_key(new.key))
+        return new
+
+    def rotate_key(self, key_id: str, grace_s: float = 0.0) -> NewSecret:
+        """The key with a new credential; the old one is valid for ``grace_s`` seconds more.
+
+        Raises InvalidInput or UnknownKey.
+        """
+        with self._writing() as connection:
+            key = keys.lock_key(connection, self.router, key_id)
+            new = issue.rotate_key(key, self.clock.reference(), grace_s)
+            keys.update_key(connection, self.router, new.key)
+            self._record(connection, ActKind.KEY_ROTATED, key_id, name=key.name, grace_s=grace_s)
+        return new
+
+    def revoke_key(self, key_id: str) -> None:
+        """Refuse a key from now on. Raises InvalidInput or UnknownKey."""
+        with self._writing() as connection:
+            key = keys.lock_key(connection, self.router, key_id)
+            keys.update_key(connection, self.router, issue.revoke_key(key, self.clock.reference()))
+            self._record(connection, ActKind.KEY_REVOKED, key_id, name=key.name)
+
+    def find_key(self, key_id: str) -> ApiKey | None:
+        """The key of that id, valid or not; None if there is none."""
+        with self._reading() as connection:
+            return keys.read_key(connection, self.router, key_id)
+
+    def keys(self) -> list[ApiKey]:
+        """Every key the router ever had, oldest first."""
+        with self._reading() as connection:
+            return keys.read_keys(connection, self.router)
+
+    def has_keys(self) -> bool:
+        """Whether the router ever had a key, so that every request needs one."""
+        with self._reading() as connection:
+            return keys.has_keys(connection, self.router)
+
+    # -- the audit --------------------------------------------------------------------------------
+
+    def acts(self, last: int) -> list[Act]:
+        """The newest ``last`` administrative acts, oldest first."""
+        with self._reading() as connection:
+            return read_acts(connection, self.router, last)
+
+    def _record(
+        self, connection: Connection, kind: ActKind, subject: str | None = None, **details: Any
+    ) -> None:
+        insert_act(connection, self.router, self.clock.stamp(), find_actor(), kind, subject, **details)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with translate_errors(), write_transaction(self._engine) as connection:
+            yield connection
+
+
+def _describe_key(key: ApiKey) -> dict[str, Any]:
+    return {
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "arms": None if key.arms is None else sorted(key.arms),
+        "usd_per_day": key.usd_per_day,
+        "requests_per_second": key.requests_per_second,
+        "expires_at": key.expires_at,
+    }
