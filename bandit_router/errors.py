@@ -8,6 +8,7 @@ They form one tree::
     │   └── SchemaMismatch    a vector or snapshot belongs to another feature pipeline
     ├── NoEligibleArm         nothing is left to choose from; names what excluded each arm
     │   └── ArmExcluded       the arm that the caller or a workflow names is not eligible
+    ├── ArmForbidden          the API key of the caller is not for that arm
     ├── UnknownDecision       no decision with that id in this router's log
     ├── UnknownAnswer         no call of this router was answered with that id
     ├── AmbiguousAnswer       several calls were answered with that id
@@ -79,6 +80,14 @@ class ArmExcluded(NoEligibleArm):
     def __init__(self, by: str, arm: str, excluded: Mapping[str, str]) -> None:
         super().__init__(excluded)
         self.args = (f"{by} arm {arm!r}, which is not eligible: {excluded[arm]}",)
+        self.arm = arm
+
+
+class ArmForbidden(RouterError):
+    """The API key of the caller is not for that arm."""
+
+    def __init__(self, arm: str) -> None:
+        super().__init__(f"the API key is not for arm {arm!r}")
         self.arm = arm
 
 

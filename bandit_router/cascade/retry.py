@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from bandit_router.policies.pmf import one_hot_pmf
 from bandit_router.posterior.latency import Latencies
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import PublishedModel, predict_high_costs
-from bandit_router.routing.eligibility import TOO_DEAR
+from bandit_router.routing.eligibility import NOT_GRANTED, TOO_DEAR
 from bandit_router.types import Arm, Decision, Reason, Scores, Signals
 
 INPUT_TOKENS, DEADLINE_S, DEADLINE_LEVEL = "input_tokens", "deadline_s", "deadline_level"
@@ -27,12 +27,14 @@ class AnsweredDecision:
     """A first decision that was answered, and the confidence in that answer.
 
     ``deadline`` is the time left for a retry, ``affordable_usd`` what the budget has left for one call.
+    With ``granted``, the caller may have only these arms called.
     """
 
     decision: Decision
     confidence: float
     deadline: Deadline | None = None
     affordable_usd: float = math.inf
+    granted: Collection[str] | None = None
 
 
 def explain_no_retry(view: PublishedModel, answered: AnsweredDecision, expensive: str) -> str | None:
@@ -44,6 +46,8 @@ def explain_no_retry(view: PublishedModel, answered: AnsweredDecision, expensive
     first = answered.decision
     if first.reason in _PINNED:
         return _PINNED[first.reason]
+    if answered.granted is not None and expensive not in answered.granted:
+        return f"{expensive}: {NOT_GRANTED}"
     if expensive not in first.eligible:
         return f"{expensive}: {first.excluded.get(expensive, 'not among the eligible arms')}"
     arm = next((arm for arm in view.arms if arm.name == expensive and arm.enabled), None)

@@ -28,7 +28,7 @@ def serve(
     open_to_all: Annotated[
         bool,
         typer.Option(
-            "--open", metavar="", help="Let anybody who can connect use the gateway, at your expense."
+            "--open", metavar="", help="Answer anybody who can connect while there are no API keys."
         ),
     ] = False,
     log_format: Annotated[LogFormat, typer.Option(help="How the log on stderr is written.")] = LogFormat.TEXT,

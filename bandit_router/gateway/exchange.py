@@ -15,6 +15,7 @@ from bandit_router.gateway.dialects.base import Dialect, DialectRequest
 from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
 from bandit_router.gateway.translation import MessagesRequest, Untranslatable, translate_request
 from bandit_router.router import RouteOptions
+from bandit_router.security.keys import ApiKey
 
 AUTO = ("auto", "claude-auto")
 """The models that mean: choose one."""
@@ -35,7 +36,10 @@ class UnknownModel(InvalidInput):
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """One request of a client. ``headers`` are those that upstream gets; ``new_conversation`` begins anew."""
+    """One request of a client. ``headers`` are those that upstream gets; ``new_conversation`` begins anew.
+
+    With ``granted``, only these arms may be called for it.
+    """
 
     dialect: Dialect
     raw: bytes
@@ -43,6 +47,7 @@ class Exchange:
     headers: Mapping[str, str]
     options: RouteOptions
     new_conversation: bool = False
+    granted: Collection[str] | None = None
 
     @property
     def names_arm(self) -> bool:
@@ -59,9 +64,13 @@ class Exchange:
 
 
 def make_exchange(
-    dialect: Dialect, raw: bytes, headers: Mapping[str, str], arms: Collection[str]
+    dialect: Dialect,
+    raw: bytes,
+    headers: Mapping[str, str],
+    arms: Collection[str],
+    key: ApiKey | None = None,
 ) -> Exchange:
-    """Read the request of a client; ``headers`` have lower-case names.
+    """Read the request of a client, who has that key, if any; ``headers`` have lower-case names.
 
     Raises InvalidInput, UnknownModel if it names no arm.
     """
@@ -79,9 +88,8 @@ def make_exchange(
         options["override"] = request.model
     new_conversation = False
     if "conversation" not in options:
-        options["conversation"], new_conversation = _find_conversation(
-            request, headers, given.get("user", "")
-        )
+        caller = given.get("user", "") if key is None else f"{key.id}:{given.get('user', '')}"
+        options["conversation"], new_conversation = _find_conversation(request, headers, caller)
     return Exchange(
         dialect=dialect,
         raw=raw,
@@ -89,6 +97,7 @@ def make_exchange(
         headers=select_forwarded(headers),
         options=cast(RouteOptions, options),
         new_conversation=new_conversation,
+        granted=None if key is None else key.arms,
     )
 
 

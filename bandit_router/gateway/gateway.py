@@ -143,6 +143,7 @@ class Gateway:
             mask={**cooling, **mask},
             failed=None if failed is None else failed.id,
             new_conversation=exchange.new_conversation,
+            granted=exchange.granted,
         )
         prompt, options = exchange.request.prompt, exchange.options
         if full:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -73,8 +73,17 @@ class AsyncRouter:
 
     async def route(self, query: PromptSource | None = None, **options: Unpack[RouteOptions]) -> Decision:
         """As :meth:`Router.route`."""
+        return await self.route_granted(query, options, None)
+
+    async def route_granted(
+        self, query: PromptSource | None, options: RouteOptions, granted: Collection[str] | None
+    ) -> Decision:
+        """The same for a caller who may have only these arms called; None for all.
+
+        Raises ArmForbidden for an override of another arm, too.
+        """
         router = self._router
-        request, digest = router._prepare(query, options)
+        request, digest = router._prepare(query, options, granted)
         if request.since is not None:
             request = await asyncio.to_thread(router._recall, request)
         try:
@@ -162,6 +171,10 @@ class AsyncRouter:
     def snapshot(self) -> int:
         """Version of the snapshot in use."""
         return self._router.snapshot
+
+    def now(self) -> float:
+        """As :meth:`Router.now`."""
+        return self._router.now()
 
     def counts(self) -> dict[str, int]:
         """As :meth:`Router.counts`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -134,8 +134,13 @@ class RouterCore:
                 raise
             return replay
 
-    def _prepare(self, query: PromptSource | None, options: RouteOptions) -> tuple[Request, str]:
-        """Check the arguments of a route call: a request, and the digest that identifies it."""
+    def _prepare(
+        self, query: PromptSource | None, options: RouteOptions, granted: Collection[str] | None = None
+    ) -> tuple[Request, str]:
+        """Check the arguments of a route call: a request, and the digest that identifies it.
+
+        With ``granted``, the caller may have only these arms called.
+        """
         now = self._store.clock.now()
         return make_request(
             query,
@@ -146,13 +151,14 @@ class RouterCore:
             goal=self._store.pacing.goal,
             pacing_state=self._store.pacing.state_at(now),
             now=now,
+            granted=granted,
         )
 
     def _prepare_call(
         self, source: PromptSource, call: CallRequest, options: RouteOptions
     ) -> tuple[Request, str]:
         """The same for a decision whose arm is called at once."""
-        request, digest = self._prepare(source, options)
+        request, digest = self._prepare(source, options, call.granted)
         return add_call(request, call, self._store.clock.now()), digest
 
     def _recall(self, request: Request) -> Request:
@@ -262,6 +268,10 @@ class RouterCore:
 
     def _calibrate(self, last: int = NEWEST) -> CalibrationReport:
         return calibrate(*self._store.recent(last), self.counts())
+
+    def now(self) -> float:
+        """The time by the database's clock, or this host's where that has none: Unix time, seconds."""
+        return self._store.clock.reference()
 
     # -- maintenance ------------------------------------------------------------------------------
 

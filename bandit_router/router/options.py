@@ -5,7 +5,7 @@ A new option is one line in :class:`RouteOptions`, and the line that uses it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict, get_type_hints
 
@@ -72,13 +72,15 @@ class CallRequest:
     """What the gateway asks of a decision whose arm it calls at once.
 
     ``mask`` says of arms that cannot be called why not. ``failed`` is the decision whose call failed, so that
-    this is its fallback. ``new_conversation`` begins the conversation anew, whatever arm it kept.
+    this is its fallback. ``new_conversation`` begins the conversation anew, whatever arm it kept. With
+    ``granted``, the caller may have only these arms called.
     """
 
     dialect: str
     mask: Mapping[str, str]
     failed: str | None = None
     new_conversation: bool = False
+    granted: Collection[str] | None = None
 
 
 CONTEXT_AND_KEY = ("features", "idempotency_key")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from bandit_router.cascade.retry import make_retry_signals
-from bandit_router.errors import InvalidInput
+from bandit_router.errors import ArmForbidden, InvalidInput
 from bandit_router.features import Pipeline, Prompt, PromptSource, query_from_prompt, read_prompt
 from bandit_router.objective.pacing import PacingState, affordable_usd, compute_cost_weight
 from bandit_router.router.conversations import expiry_cutoff
@@ -19,7 +19,7 @@ from bandit_router.routing.precedence import Pin, make_pin
 from bandit_router.settings import Settings
 from bandit_router.settings.routing import RouterSection
 from bandit_router.signals import Signaller, compute_signals
-from bandit_router.types import DIALECT, NEEDS, NO_SIGNALS, FloatArray, Goal, Query, Signals
+from bandit_router.types import DIALECT, NEEDS, NO_SIGNALS, FloatArray, Goal, Query, Reason, Signals
 from bandit_router.validation import (
     KEY_CHARS,
     NAME_CHARS,
@@ -42,13 +42,17 @@ def make_request(
     goal: Goal | None,
     pacing_state: PacingState,
     now: float,
+    granted: Collection[str] | None = None,
 ) -> tuple[Request, str]:
     """Check the arguments of :meth:`Router.route`: a request, and the digest that identifies it.
 
-    ``pacing_state`` is the state of ``goal`` at ``now``, Unix time. Raises InvalidInput.
+    ``pacing_state`` is the state of ``goal`` at ``now``, Unix time. With ``granted``, the caller may have
+    only these arms called. Raises InvalidInput, or ArmForbidden for an override.
     """
     options = _check_options(options)
     pin, conversation = _pin_from(options, settings), options.get("conversation")
+    if pin is not None and pin.reason is Reason.OVERRIDE and granted is not None and pin.arm not in granted:
+        raise ArmForbidden(pin.arm)
     check_text("conversation", conversation, KEY_CHARS)
     prompt, query, x = _read_context(source, options, pipeline)
     signals = _given_signals(options, prompt)
@@ -67,6 +71,7 @@ def make_request(
             needs=() if prompt is None else prompt.needs,
             require=options.get("require") or (),
             allow=options.get("arms"),
+            granted=granted,
             max_cost_usd=check_number("max_cost_usd", options.get("max_cost_usd"), math.inf),
             min_quality=check_number(
                 "min_quality", options.get("min_quality"), settings.router.min_quality, most=1.0
@@ -83,7 +88,10 @@ def make_request(
         parent=options.get("instead_of"),
         since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
     )
-    return request, hash_request(request.idempotency_key, "route", source, given_options(options))
+    content = ["route", source, given_options(options)]
+    if granted is not None:  # another caller's decision may be of an arm that this one may not have
+        content.append(sorted(granted))
+    return request, hash_request(request.idempotency_key, *content)
 
 
 def add_call(request: Request, call: CallRequest, now: float) -> Request:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Unpack
 
@@ -46,13 +47,19 @@ class Router(AdministeredRouter):
         return decision
 
     def escalate(
-        self, decision: Decision | DecisionId, *, confidence: float, deadline_s: float | None = None
+        self,
+        decision: Decision | DecisionId,
+        *,
+        confidence: float,
+        deadline_s: float | None = None,
+        granted: Collection[str] | None = None,
     ) -> Escalation:
         """Accept the answer to a decision, or retry, given how sure of the answer its model was.
 
         For a retry the result has a ``decision``: send the original query, and nothing of the answer, to its
         arm. An answer is judged once: every later call returns the same. ``deadline_s`` counts from the first
-        decision, and is the deadline it was routed with by default; no retry is made that would miss it.
+        decision, and is the deadline it was routed with by default; no retry is made that would miss it. With
+        ``granted``, the caller may have only these arms called.
 
         Raises InvalidInput when cascades are off or the decision is a retry itself, UnknownDecision,
         Overloaded or StoreError.
@@ -71,6 +78,7 @@ class Router(AdministeredRouter):
         )
         if isinstance(prepared, Escalation):
             return prepared
+        prepared = replace(prepared, granted=granted)
         if prepared.decision.arm not in self._published.state.rewards:
             self.refresh()  # another worker added an arm since
         id, claimed_at = stamp.make_id(), stamp.claimed_at

@@ -14,6 +14,7 @@ from bandit_router.routing.precedence import Pin
 from bandit_router.types import Arm, Scores
 
 TOO_DEAR = "may cost more than the budget has left for one call"
+NOT_GRANTED = "the API key is not for this arm"
 
 
 class Limits(NamedTuple):
@@ -23,7 +24,8 @@ class Limits(NamedTuple):
     ``window_tokens``. ``needs`` are what the prompt shows a need for: it excludes arms that state
     capabilities without it. ``require`` lists capabilities that the arm must state; ``allow`` names the only
     arms the caller accepts.
-    ``mask`` says of arms that cannot be called why not, in words.
+    ``mask`` says of arms that cannot be called why not, in words; ``granted`` names the only arms that the
+    caller may have called.
     ``max_cost_usd`` is the caller's and excludes arms that are expected to cost more. ``affordable_usd`` is
     what the router's budget has left for this call: it excludes arms that may cost more, but never the one
     expected to cost least. ``min_quality`` excludes arms that are not good enough for the query, but never
@@ -41,6 +43,7 @@ class Limits(NamedTuple):
     min_quality: float = 0.0
     forbid: Collection[str] = ()
     mask: Mapping[str, str] = MappingProxyType({})
+    granted: Collection[str] | None = None
     pin: Pin | None = None
     deadline: Deadline | None = None
 
@@ -136,6 +139,8 @@ def _suggest_capabilities(arms: Sequence[Arm], limits: Limits) -> str:
 def _explain_exclusion(arm: Arm, limits: Limits, costs_usd: Mapping[str, float]) -> str | None:
     if not arm.enabled:
         return "disabled"
+    if limits.granted is not None and arm.name not in limits.granted:
+        return NOT_GRANTED
     if arm.name in limits.mask:
         return limits.mask[arm.name]
     if limits.allow is not None and arm.name not in limits.allow:

@@ -16,6 +16,7 @@ from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import AsyncRouter
 from bandit_router.router.explain import build_route_answer
 from bandit_router.server.body import MAX_BYTES, BodyMemory, read_body
+from bandit_router.server.caller import find_granted_arms
 from bandit_router.server.fast_path import Endpoint
 from bandit_router.server.schemas import (
     ArmAnswer,
@@ -33,13 +34,19 @@ from bandit_router.server.schemas import (
 _PROBLEM: dict[str, Any] = {
     "content": {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
 }
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+_GUARDED: dict[int | str, dict[str, Any]] = {
+    401: {"description": "No API key, or one that is not valid", **_PROBLEM},
+    403: {"description": "The API key lacks the scope, or is not for the arm", **_PROBLEM},
+    429: {"description": "More requests than the API key has; see Retry-After", **_PROBLEM},
+}
+_PROBLEMS: dict[int | str, dict[str, Any]] = _GUARDED | {
     400: {"description": "Not one strict JSON object", **_PROBLEM},
     413: {"description": "Over server.max_body_bytes, or over 256 KiB without a prompt", **_PROBLEM},
     415: {"description": "Not application/json", **_PROBLEM},
     422: {"description": "A field is wrong, or no arm is eligible", **_PROBLEM},
     503: {"description": "The database is away or too much is waiting; see Retry-After", **_PROBLEM},
 }
+_WRONG: dict[int | str, dict[str, Any]] = {422: _PROBLEMS[422], 503: _PROBLEMS[503]}
 _UNKNOWN: dict[int | str, dict[str, Any]] = {
     404: {"description": "No such decision, answer or conversation", **_PROBLEM}
 }
@@ -90,7 +97,7 @@ def add_endpoints(app: FastAPI) -> None:
     )(feedback)
     get(
         "/v1/decisions/{decision_id}",
-        responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
+        responses=_GUARDED | _UNKNOWN | _WRONG,
         summary="Why a model was chosen",
     )(decision)
     app.post(
@@ -102,18 +109,19 @@ def add_endpoints(app: FastAPI) -> None:
     )(escalate)
     get(
         "/v1/decisions/{decision_id}/chain",
-        responses=_UNKNOWN | {422: _PROBLEMS[422], 503: _PROBLEMS[503]},
+        responses=_GUARDED | _UNKNOWN | _WRONG,
         summary="The cost and latency of a query, its retry included",
     )(chain)
-    get("/v1/arms", summary="The models that can be chosen")(arms)
+    get("/v1/arms", responses=_GUARDED, summary="The models that can be chosen")(arms)
     get(
         "/v1/calibration",
-        responses={422: _PROBLEMS[422], 503: _PROBLEMS[503]},
+        responses=_GUARDED | _WRONG,
         summary="Rewards and costs against the expected ones, and the models that drifted",
     )(calibration)
     get(
         "/v1/budget",
-        responses={
+        responses=_GUARDED
+        | {
             404: {"description": "No worker of the router has a goal under [budget]", **_PROBLEM},
             503: _PROBLEMS[503],
         },
@@ -133,7 +141,7 @@ async def route(request: Request) -> Response:
             options["idempotency_key"] = key  # which goes with the source as it was sent
         elif source is not None and held.bytes > MAX_BYTES:  # other requests go on meanwhile
             source = await asyncio.to_thread(read_prompt, source)
-        decision = await router.route(source, **options)
+        decision = await router.route_granted(source, options, find_granted_arms(request))
     return _json_response(build_route_answer(decision, await router.arm(decision.arm)))
 
 
@@ -153,7 +161,12 @@ async def decision(request: Request, decision_id: str) -> DecisionAnswer:
 async def escalate(request: Request, decision_id: str) -> Response:
     body = await read_body(request, EscalateBody)
     router: AsyncRouter = request.app.state.router
-    escalation = await router.escalate(decision_id, confidence=body.confidence, deadline_s=body.deadline_s)
+    escalation = await router.escalate(
+        decision_id,
+        confidence=body.confidence,
+        deadline_s=body.deadline_s,
+        granted=find_granted_arms(request),
+    )
     retry = escalation.decision
     answer = None if retry is None else build_route_answer(retry, await router.arm(retry.arm))
     return _json_response(

@@ -19,6 +19,7 @@ from bandit_router.server.docs_page import add_docs_page
 from bandit_router.server.fast_path import FastPath
 from bandit_router.server.gateway import GatewayEndpoints
 from bandit_router.server.gateway_reference import add_gateway_reference
+from bandit_router.server.guard import Guard
 from bandit_router.server.shutdown import ExitAfterShutdown
 from bandit_router.server.tuning import TuneProcess
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
@@ -30,22 +31,27 @@ Middleware = Callable[[ASGIApp], ASGIApp]
 def create_app(settings: Settings, middleware: Sequence[Middleware] = ()) -> ASGIApp:
     """The whole application; its router opens when the server starts and closes when it stops.
 
-    ``middleware`` stands around all of it, the first outermost: no path goes past it.
+    The guard stands around every path, and ``middleware`` around that, the first outermost.
     """
-    app = assemble_app(create_api(settings), settings)
+    documented = create_api(settings)
+
+    def find_router() -> AsyncRouter:
+        router: AsyncRouter = documented.state.router
+        return router
+
+    app: ASGIApp = Guard(assemble_app(documented), find_router, open_to_all=settings.server.open)
     for wrap in reversed(middleware):
         app = wrap(app)
     return app
 
 
-def assemble_app(documented: FastAPI, settings: Settings) -> ASGIApp:
-    """The API with the gateway and the fast path in front of it."""
-    fast = FastPath(documented, api.FAST_ENDPOINTS)
-    return GatewayEndpoints(documented, fast, open_to_all=settings.server.open)
+def assemble_app(documented: FastAPI) -> ASGIApp:
+    """The API with the fast path and the gateway in front of it, which answers anybody."""
+    return GatewayEndpoints(documented, FastPath(documented, api.FAST_ENDPOINTS))
 
 
 def create_api(settings: Settings) -> FastAPI:
-    """The endpoints with their OpenAPI; :func:`create_app` puts the others in front of them."""
+    """The endpoints with their OpenAPI; :func:`create_app` puts the others and the guard in front of them."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -58,7 +64,8 @@ def create_api(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="bandit-router",
         version=version("bandit-router"),
-        description="Routes each query to a model, and learns from feedback which one.",
+        description="Routes each query to a model, and learns from feedback which one. Send an API key as "
+        "Authorization: Bearer or x-api-key, once there is one.",
         lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,  # FastAPI's pages load scripts from elsewhere

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
 
 import anyio
 import httpx2
@@ -19,11 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class AsgiTransport(httpx2.AsyncBaseTransport):
-    """Calls ``app`` for every request, whatever its host; ``extensions`` are those of the ASGI scope."""
+    """Calls ``app`` for every request, whatever its host."""
 
-    def __init__(self, app: ASGIApp, extensions: Mapping[str, Any]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._extensions = extensions
         self._exchanges: set[_Exchange] = set()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -62,7 +60,6 @@ class AsgiTransport(httpx2.AsyncBaseTransport):
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
             "server": None,
             "client": None,  # nobody is connected
-            "extensions": dict(self._extensions),
         }
 
 

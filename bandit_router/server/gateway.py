@@ -7,12 +7,14 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from bandit_router.errors import InvalidInput, NoEligibleArm, RouterError, StoreError
+from bandit_router.errors import ArmForbidden, InvalidInput, NoEligibleArm, RouterError, StoreError
+from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.dialects import DIALECTS, MAX_BYTES, Dialect
 from bandit_router.gateway.exchange import AUTO, UnknownModel, make_exchange, replace_model, select_forwarded
 from bandit_router.gateway.gateway import Gateway, OutOfArms
@@ -21,7 +23,7 @@ from bandit_router.gateway.verdicts import client_status
 from bandit_router.providers.base import UpstreamAnswer, UpstreamError
 from bandit_router.server.body import MAX_BYTES as LARGE_BYTES
 from bandit_router.server.body import BodyMemory, read_bytes, require_json
-from bandit_router.server.local_only import is_local
+from bandit_router.server.caller import find_granted_arms, find_key
 from bandit_router.server.problems import BadRequest
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ _NO_RETRY = frozenset({408, 409, 429})
 _RETRY_AFTER_S = 1.0
 _JSON = ("content-type", "application/json")
 _OURS = "an error on our side; the log has it"
+
+_MODELS = "/v1/models"
 
 Headers = Sequence[tuple[str, str]]
 
@@ -68,15 +72,14 @@ class GatewayEndpoints:
     A client that leaves cancels whatever is done for it, up to the call upstream.
     """
 
-    def __init__(self, app: FastAPI, inner: Any, *, open_to_all: bool) -> None:
+    def __init__(self, app: FastAPI, inner: Any) -> None:
         self._app = app
         self._inner = inner
-        self._open_to_all = open_to_all
         self._memory = BodyMemory(MAX_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
-        if path == "/v1/models" and scope["method"] in ("GET", "HEAD"):
+        if path == _MODELS and scope["method"] in ("GET", "HEAD"):
             response = await self._list_models(Request(scope))
             await response(scope, receive, send)
             return
@@ -87,7 +90,6 @@ class GatewayEndpoints:
         request = Request(scope, receive)
         with self._memory.hold() as held:
             try:
-                self._admit(request)
                 require_json(request)
                 raw = bytes(await read_bytes(request, held))
             except BadRequest as error:
@@ -101,15 +103,6 @@ class GatewayEndpoints:
         """The gateway of this worker."""
         gateway: Gateway = self._app.state.gateway
         return gateway
-
-    def _admit(self, request: Request) -> None:
-        """Raise BadRequest for a client that the gateway does not serve."""
-        if not (self._open_to_all or is_local(request)):
-            raise BadRequest(
-                403,  # type: ignore[arg-type]
-                "the gateway answers only programs of its own machine, without a proxy between; "
-                "start it with `bandit-router serve --open` to answer anybody who can connect",
-            )
 
     async def _serve(self, endpoint: _Endpoint, request: Request, raw: bytes, send: Send) -> None:
         """Answer one request. Once its status is sent, an error can only end the connection."""
@@ -128,14 +121,11 @@ class GatewayEndpoints:
             await reply.end()
 
     async def _list_models(self, request: Request) -> Response:
-        dialect = DIALECTS["messages" if "anthropic-version" in request.headers else "chat"]
-        try:
-            self._admit(request)
-        except BadRequest as error:
-            return _error_response(dialect, error.status, error.detail)
+        dialect = _find_models_dialect(request.scope)
         await self.gateway.pool.open()
-        arms = self.gateway.pool.arms
-        callable_arms = [arm.name for arm in self.gateway.router.arms if arm.enabled and arm.name in arms]
+        arms, granted = self.gateway.pool.arms, find_granted_arms(request)
+        enabled = [arm.name for arm in self.gateway.router.arms if arm.enabled and arm.name in arms]
+        callable_arms = [name for name in enabled if granted is None or name in granted]
         return Response(dialect.models_body([*AUTO, *callable_arms]), media_type=_JSON[1])
 
 
@@ -161,10 +151,10 @@ async def _route(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     dialect = _ENDPOINTS[request.url.path].dialect
     gateway = endpoints.gateway
     headers, names = dict(request.headers), [arm.name for arm in gateway.router.arms]
-    if len(raw) > LARGE_BYTES:  # other requests go on meanwhile
-        exchange = await asyncio.to_thread(make_exchange, dialect, raw, headers, names)
-    else:
-        exchange = make_exchange(dialect, raw, headers, names)
+    key = find_key(request)
+    read = partial(make_exchange, dialect, raw, headers, names, key)
+    # A large request is read in a thread, so that others go on meanwhile.
+    exchange = await asyncio.to_thread(read) if len(raw) > LARGE_BYTES else read()
     answered = await gateway.answer(exchange)
     call, record = answered.call, answered.call.record
     ours = _our_headers(answered.decision.id, answered.decision.arm, answered.fallbacks)
@@ -184,6 +174,7 @@ async def _count_tokens(endpoints: GatewayEndpoints, request: Request, raw: byte
         arms = [arm for arm in arms if arm.name == parsed.model]
     if not arms:
         raise UnknownModel("model", f"{parsed.model!r} is no arm that counts tokens", "name one of messages")
+    arms = _select_granted(arms, request)
     body = dialect.write_request(raw, parsed, arms[0].model)
     headers = select_forwarded(dict(request.headers))
     answer = await arms[0].provider.send(request.url.path, body, headers, stream=False)
@@ -199,7 +190,7 @@ async def _embed(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     await gateway.pool.open()
     if name not in gateway.pool.arms:
         raise UnknownModel("model", f"arm {name!r} cannot be called", "see the log of the service")
-    arm = gateway.pool.arms[name]
+    (arm,) = _select_granted([gateway.pool.arms[name]], request)
     body = replace_model(raw, arm.model)
     headers = select_forwarded(dict(request.headers))
     answer = await arm.provider.send(request.url.path, body, headers, stream=False)
@@ -208,6 +199,29 @@ async def _embed(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
 
 def _pass_answer(answer: UpstreamAnswer) -> Reply:
     return Reply(answer.status, _pass_headers(answer.headers), answer.iterate_bytes(), answer.aclose)
+
+
+def _select_granted(arms: Sequence[CallableArm], request: Request) -> Sequence[CallableArm]:
+    """The arms that the request's key is for. Raises ArmForbidden when there is none."""
+    granted = find_granted_arms(request)
+    selected = arms if granted is None else [arm for arm in arms if arm.name in granted]
+    if not selected:
+        raise ArmForbidden(arms[0].name)
+    return selected
+
+
+def find_dialect(scope: Scope) -> Dialect | None:
+    """The dialect in which a request is answered; None where it is not one of the gateway's."""
+    if scope["path"] == _MODELS:
+        return _find_models_dialect(scope)
+    endpoint = _ENDPOINTS.get(scope["path"])
+    return None if endpoint is None else endpoint.dialect
+
+
+def _find_models_dialect(scope: Scope) -> Dialect:
+    """The form of the list of models: Anthropic's clients say that they are that."""
+    of_anthropic = any(name == b"anthropic-version" for name, _ in scope["headers"])
+    return DIALECTS["messages" if of_anthropic else "chat"]
 
 
 def _reply_to_error(dialect: Dialect, error: Exception, retry_after_s: float) -> Reply:
@@ -222,6 +236,8 @@ def _reply_to_error(dialect: Dialect, error: Exception, retry_after_s: float) ->
         return _reply_in_dialect(dialect, 404, str(error), "model_not_found")
     if isinstance(error, InvalidInput):
         return _reply_in_dialect(dialect, 400, str(error))
+    if isinstance(error, ArmForbidden):
+        return _reply_in_dialect(dialect, 403, str(error), "arm_forbidden")
     if isinstance(error, NoEligibleArm):
         if any(why.startswith(COOLING) for why in error.excluded.values()):
             return _reply_in_dialect(dialect, 503, str(error), "no_arm", _no_retry(503, retry_after_s))
@@ -298,3 +314,6 @@ _ENDPOINTS: Mapping[str, _Endpoint] = {
     "/v1/embeddings": _Endpoint(DIALECTS["chat"], _embed),
     "/v1/messages/count_tokens": _Endpoint(DIALECTS["messages"], _count_tokens),
 }
+
+GATEWAY_PATHS = (*_ENDPOINTS, _MODELS)
+"""Every path that the gateway answers itself."""

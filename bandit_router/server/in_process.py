@@ -15,7 +15,6 @@ from bandit_router.errors import RouterError, RouterForked
 from bandit_router.gateway.gateway import Gateway
 from bandit_router.server.app import assemble_app, create_api
 from bandit_router.server.asgi_transport import AsgiTransport
-from bandit_router.server.local_only import IN_PROCESS
 from bandit_router.server.loop_in_thread import LoopInThread
 from bandit_router.settings import Settings, load_settings
 
@@ -42,7 +41,7 @@ class AsyncInProcessTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, settings: Settings) -> None:
         self._api = create_api(settings)
-        self._asgi = AsgiTransport(assemble_app(self._api, settings), extensions={IN_PROCESS: {}})
+        self._asgi = AsgiTransport(assemble_app(self._api))
         self._stack = AsyncExitStack()
         self._opening: asyncio.Task[None] | None = None
         self._process = os.getpid()

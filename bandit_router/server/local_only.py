@@ -1,39 +1,49 @@
-"""Who may use the gateway while there are no keys: programs of this machine, and no page in its browser."""
+"""Who is answered while there are no keys: programs of this machine, and no page in its browser."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
+from functools import lru_cache
 
-from fastapi import Request
+from starlette.types import Scope
 
-IN_PROCESS = "bandit_router.in_process"
-"""The ASGI extension of a request that came over no network. A server does not set it, and no client can."""
+_FORWARDING = frozenset(
+    {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"cf-connecting-ip", b"true-client-ip"}
+)
+_FORWARDING_PREFIX = b"x-forwarded-"
+_HOST = re.compile(rb"(?:\[([0-9a-f:.]+)\]|([^:@/\[\]]+))(?::\d+)?", re.IGNORECASE)
 
-_FORWARDING = ("forwarded", "via", "x-real-ip")
-_FORWARDING_PREFIX = "x-forwarded-"
 
-
-def is_local(request: Request) -> bool:
+def is_local(scope: Scope) -> bool:
     """Whether a request comes straight from this machine: loopback peer and Host, and no proxy between.
-
-    What comes from this very process has neither peer nor proxy, and whatever Host its SDK believes in.
 
     The Host keeps out pages whose name was rebound to this machine, forwarding headers a proxy on it.
     """
-    if IN_PROCESS in request.scope.get("extensions", {}):
-        return True
-    peer = request.client.host if request.client is not None else ""
-    return (
-        _is_loopback(peer)
-        and _is_loopback(request.url.hostname or "")
-        and not any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIX) for name in request.headers)
-    )
+    hosts = []
+    for name, value in scope["headers"]:
+        if name == b"host":
+            hosts.append(value)
+        elif name in _FORWARDING or name.startswith(_FORWARDING_PREFIX):
+            return False
+    peer = scope.get("client")
+    return peer is not None and _is_loopback(peer[0]) and len(hosts) == 1 and _names_loopback(hosts[0])
 
 
+@lru_cache(maxsize=64)
+def _names_loopback(host: bytes) -> bool:
+    """Whether a Host header, with its port or without, is this machine's loopback."""
+    parts = _HOST.fullmatch(host)
+    return parts is not None and _is_loopback((parts[1] or parts[2]).decode("latin-1"))
+
+
+@lru_cache(maxsize=64)
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from bandit_router.errors import (
     RETRY_AFTER_S,
     AmbiguousAnswer,
+    ArmForbidden,
     CommitTimeout,
     DatabaseBusy,
     DatabaseReplaced,
@@ -40,6 +41,7 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS: tuple[tuple[type[RouterError], HTTPStatus], ...] = (
     (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NoEligibleArm, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (ArmForbidden, HTTPStatus.FORBIDDEN),
     (IdempotencyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),
     (UnknownDecision, HTTPStatus.NOT_FOUND),
     (UnknownConversation, HTTPStatus.NOT_FOUND),

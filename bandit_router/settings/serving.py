@@ -91,8 +91,9 @@ class ServerSection(Section):
     open: bool = Field(
         False,
         description=(
-            "Whether the gateway answers anybody who can connect, at your expense. By default it answers "
-            "only programs of its own machine. `bandit-router serve --open` sets it, too."
+            "Whether the service answers anybody who can connect, at your expense, while there are no API "
+            "keys. By default it answers only programs of its own machine then. "
+            "`bandit-router serve --open` sets it, too."
         ),
     )
     workers: Annotated[int, Field(ge=1, le=1024)] = Field(

@@ -13,7 +13,6 @@ from starlette.types import Message
 from bandit_router import load_settings
 from bandit_router.providers.scripted import Scene
 from bandit_router.server.app import assemble_app, create_api
-from bandit_router.server.local_only import IN_PROCESS
 from bandit_router.types import CallOutcome
 from tests.gateway.conftest import arms_to, read_calls
 
@@ -47,10 +46,9 @@ def test_a_client_that_leaves_while_it_is_sent_to(tmp_path: Path, never_sent: st
             "path": "/v1/chat/completions",
             "query_string": b"",
             "headers": [(b"content-type", b"application/json")],
-            "extensions": {IN_PROCESS: {}},
         }
         async with api.router.lifespan_context(api):
-            await assemble_app(api, loaded)(scope, receive, send)
+            await assemble_app(api)(scope, receive, send)
             await asyncio.to_thread(read_calls, tmp_path / "router.db", 1)
 
     with arms_to(tmp_path, {"cheap": WORDS, "dear": WORDS}, {"max_concurrency": 1}) as (settings, _):

@@ -288,7 +288,7 @@ def test_only_the_mark_of_this_process_admits_a_request_without_a_peer(tmp_path:
     with arms_to(tmp_path, {"cheap": HELLO, "dear": HELLO}) as (settings, _):
 
         async def ask_unmarked() -> httpx2.Response:
-            transport = AsgiTransport(create_app(load_settings(settings)), extensions={})
+            transport = AsgiTransport(create_app(load_settings(settings)))
             async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await client.post("/v1/chat/completions", json={"model": "auto", "messages": MESSAGES})
 

@@ -23,7 +23,7 @@ def run_with(app: ASGIApp, use: Callable[[httpx2.AsyncClient], Awaitable[None]])
     """Use a client of the app, after which no task of it is left."""
 
     async def run() -> None:
-        transport = AsgiTransport(app, extensions={"test": {}})
+        transport = AsgiTransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="https://any.example") as client:
             await use(client)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -49,7 +49,7 @@ def test_the_app_sees_the_request_and_the_client_the_answer() -> None:
     run_with(app, use)
     (scope,) = scopes
     assert (scope["method"], scope["path"], scope["raw_path"]) == ("POST", "/v1/a b", b"/v1/a%20b")
-    assert (scope["query_string"], scope["client"], scope["extensions"]) == (b"c=d", None, {"test": {}})
+    assert (scope["query_string"], scope["client"]) == (b"c=d", None)
     assert dict(scope["headers"])[b"x-name"] == b"value"
     assert dict(scope["headers"])[b"host"] == b"any.example"
 

@@ -1,0 +1,65 @@
+"""The scope that each path and method needs: the one table of what a key may ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from bandit_router.security.keys import Scope
+
+Endpoint = tuple[str, str]
+"""A method and a path; ``{…}`` in it stands for one segment."""
+
+OPEN: frozenset[Endpoint] = frozenset({("GET", "/healthz"), ("GET", "/readyz")})
+"""What is answered to anybody."""
+
+SCOPES: Mapping[Endpoint, Scope] = {
+    ("POST", "/v1/route"): Scope.ROUTE,
+    ("POST", "/v1/decisions/{decision_id}/escalate"): Scope.ROUTE,
+    ("POST", "/v1/chat/completions"): Scope.ROUTE,
+    ("POST", "/v1/responses"): Scope.ROUTE,
+    ("POST", "/v1/messages"): Scope.ROUTE,
+    ("POST", "/v1/messages/count_tokens"): Scope.ROUTE,
+    ("POST", "/v1/embeddings"): Scope.ROUTE,
+    ("GET", "/v1/models"): Scope.ROUTE,
+    ("POST", "/v1/feedback"): Scope.FEEDBACK,
+    ("GET", "/v1/decisions/{decision_id}"): Scope.READ,
+    ("GET", "/v1/decisions/{decision_id}/chain"): Scope.READ,
+    ("GET", "/v1/arms"): Scope.READ,
+    ("GET", "/v1/calibration"): Scope.READ,
+    ("GET", "/v1/budget"): Scope.READ,
+    ("GET", "/metrics"): Scope.READ,
+    ("GET", "/docs"): Scope.READ,
+    ("GET", "/openapi.json"): Scope.READ,
+}
+"""What else there is. Where an endpoint is missing here, nobody but an admin gets to it."""
+
+
+class ScopeTable:
+    """Finds the scope of a request in :data:`SCOPES`. HEAD needs what GET needs."""
+
+    def __init__(self) -> None:
+        self._patterns = [
+            (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), scope)
+            for (method, path), scope in SCOPES.items()
+            if "{" in path
+        ]
+
+    def is_open(self, method: str, path: str) -> bool:
+        """Whether anybody is answered."""
+        return (_as_get(method), path) in OPEN
+
+    def find(self, method: str, path: str) -> Scope | None:
+        """The scope that the request needs; None if the table does not have it."""
+        method = _as_get(method)
+        scope = SCOPES.get((method, path))
+        if scope is not None:
+            return scope
+        matching = (
+            each for verb, pattern, each in self._patterns if verb == method and pattern.fullmatch(path)
+        )
+        return next(matching, None)
+
+
+def _as_get(method: str) -> str:
+    return "GET" if method == "HEAD" else method
