@@ -189,7 +189,7 @@ def request(query: str) -> bytes:
     """The bytes of a routing request for a query."""
     body = json.dumps({"query": query}).encode()
     head = (
-        f"POST /v1/route HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        f"POST /v1/route HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     )
     return head.encode() + b"\r\n\r\n" + body
 

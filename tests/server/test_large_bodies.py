@@ -50,7 +50,7 @@ def send_start(service: Service, size: int) -> socket.socket:
     connection = socket.create_connection((address.hostname, address.port))
     lines = [
         "POST /v1/route HTTP/1.1",
-        "Host: x",
+        "Host: localhost",
         "Content-Type: application/json",
         f"Content-Length: {size}",
     ]
