@@ -100,6 +100,14 @@ class Reason(StrEnum):
     FALLBACK = "fallback"
     DEGRADED = "degraded"
     PROMOTION = "promotion"
+    PINNED = "pinned"
+
+
+class TrafficPin(NamedTuple):
+    """The arm that the owner has all traffic go to, until a Unix time, seconds."""
+
+    arm: str
+    until: float
 
 
 class Outcome(StrEnum):

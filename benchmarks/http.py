@@ -189,9 +189,10 @@ def request(query: str) -> bytes:
     """The bytes of a routing request for a query."""
     body = json.dumps({"query": query}).encode()
     head = (
-        f"POST /v1/route HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        "POST /v1/route HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    return head.encode() + b"\r\n\r\n" + body
+    return head.encode() + body
 
 
 def main() -> int:

@@ -27,7 +27,8 @@ class AnsweredDecision:
     """A first decision that was answered, and the confidence in that answer.
 
     ``deadline`` is the time left for a retry, ``affordable_usd`` what the budget has left for one call.
-    With ``granted``, the caller may have only these arms called.
+    With ``granted``, the caller may have only these arms called. ``pinned_arm`` is the one that the owner has
+    all traffic go to.
     """
 
     decision: Decision
@@ -35,6 +36,7 @@ class AnsweredDecision:
     deadline: Deadline | None = None
     affordable_usd: float = math.inf
     granted: Collection[str] | None = None
+    pinned_arm: str | None = None
 
 
 def explain_no_retry(view: PublishedModel, answered: AnsweredDecision, expensive: str) -> str | None:
@@ -46,6 +48,8 @@ def explain_no_retry(view: PublishedModel, answered: AnsweredDecision, expensive
     first = answered.decision
     if first.reason in _PINNED:
         return _PINNED[first.reason]
+    if answered.pinned_arm not in (None, expensive):
+        return f"all traffic is pinned to {answered.pinned_arm}"
     if answered.granted is not None and expensive not in answered.granted:
         return f"{expensive}: {NOT_GRANTED}"
     if expensive not in first.eligible:

@@ -24,6 +24,7 @@ from bandit_router.cli import (
     init,
     keys,
     migrate,
+    pin,
     rebuild,
     route,
     rules,
@@ -61,6 +62,8 @@ for command in (
     calibration.calibration,
     budget.budget,
     audit.audit,
+    pin.pin,
+    pin.unpin,
     train_classifier.train_classifier,
 ):
     app.command()(command)

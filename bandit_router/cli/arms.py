@@ -10,7 +10,7 @@ from rich.table import Table
 from bandit_router.cli.command import App
 from bandit_router.cli.connect import open_quiet_router
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from bandit_router.cli.output import console, print_json
+from bandit_router.cli.output import console, format_time, print_json, print_line
 from bandit_router.errors import RouterError
 from bandit_router.settings import load_settings
 from bandit_router.types import Arm
@@ -29,6 +29,7 @@ def list_arms(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
             (arm, counts.get(arm.name, 0), [router.latency_s(arm.name, q) for q in (0.5, 0.95)])
             for arm in router.arms
         ]
+        pin = router.traffic_pin
     if as_json:
         print_json(
             [
@@ -50,6 +51,8 @@ def list_arms(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
         enabled = "yes" if arm.enabled else "no"
         table.add_row(arm.name, arm.label, enabled, str(count), *cells)
     console.print(table)
+    if pin is not None:
+        print_line(f"all traffic is pinned to {pin.arm} until {format_time(pin.until)} UTC")
 
 
 @app.command("enable")

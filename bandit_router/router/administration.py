@@ -1,4 +1,4 @@
-"""What the owner of a router does to it while it runs: arms, API keys, and the audit of all that."""
+"""What the owner of a router does to it while it runs: arms, pinned traffic and API keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from bandit_router.router.core import RouterCore
 from bandit_router.security.issue import KeyRequest
 from bandit_router.security.keys import ApiKey, NewSecret
 from bandit_router.settings.arms import check_arm
-from bandit_router.types import Arm
+from bandit_router.types import Arm, TrafficPin
+from bandit_router.validation import read_number
+
+LONGEST_PIN_S = 30 * 86_400.0
+"""A pin is for an emergency; what is to last stands in the settings."""
 
 
 class AdministeredRouter(RouterCore):
@@ -60,6 +64,26 @@ class AdministeredRouter(RouterCore):
         self.arm(name)
         self._learner.reset(name, *self._store.clock.stamp())
         self.refresh()
+
+    def pin_traffic(self, arm: str, seconds: float) -> TrafficPin:
+        """Have all traffic go to one arm for a while; other workers follow within a second.
+
+        Callers' overrides, workflows and conversations give way. A request that the arm cannot take is
+        decided as ever. Raises InvalidInput.
+        """
+        self.refresh()
+        if not self.arm(arm).enabled:
+            raise InvalidInput("arm", f"{arm!r} is off", "switch it on, or pin another one")
+        read_number("for", seconds, least=1.0, most=LONGEST_PIN_S)
+        pin = self._store.pin_traffic(arm, seconds)
+        self.refresh()
+        return pin
+
+    def unpin_traffic(self) -> TrafficPin | None:
+        """End the pin of all traffic; which one, None if there was none."""
+        pin = self._store.unpin_traffic()
+        self.refresh()
+        return pin
 
     # -- keys -------------------------------------------------------------------------------------
 

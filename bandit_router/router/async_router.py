@@ -205,6 +205,8 @@ class AsyncRouter:
     enable_arm = _in_thread(Router.enable_arm)
     rename_arm = _in_thread(Router.rename_arm)
     reset_arm = _in_thread(Router.reset_arm)
+    pin_traffic = _in_thread(Router.pin_traffic)
+    unpin_traffic = _in_thread(Router.unpin_traffic)
     create_key = _in_thread(Router.create_key)
     find_key = _in_thread(Router.find_key)
     has_keys = _in_thread(Router.has_keys)

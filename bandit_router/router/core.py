@@ -33,7 +33,7 @@ from bandit_router.store.learner_transaction import LearnerTransaction
 from bandit_router.store.snapshots import Head
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.store.writer import Done, Writer
-from bandit_router.types import Arm, DecisionId, Number
+from bandit_router.types import Arm, DecisionId, Number, Reason, TrafficPin
 from bandit_router.validation import check_last
 
 
@@ -55,6 +55,7 @@ class RouterCore:
         self._refreshing = threading.Lock()
         self._readiness = Readiness(self._store.try_write)
         self._published = load_published_model(self._store, cascades=self.settings.cascade.enabled)
+        self._traffic_pin = _read_traffic_pin(self._store.head())
         if not components.only_looks:
             self._repair_stamps_ahead()
         section = self.settings.store
@@ -171,21 +172,21 @@ class RouterCore:
             raise RouterClosed
         self._store.require_own_process()  # before a lock that a thread of the parent may have held
         stamp = self._store.clock.stamp()
+        pin = self.traffic_pin
         decider = RequestDecider(
             published=self._published,
             policy=self.policy,
             schema_id=self.pipeline.schema_id,
             section=self.settings.conversations,
-            request=request,
+            request=request if pin is None else replace(request, pinned_arm=pin.arm),
             id=stamp.make_id(),
             stamp=stamp,
             rng=self._rng,
         )
         decision = decider.decide()
         self._store.pacing.add_in_flight(decision)
-        return WriteRequest(
-            payload=decision, digest=digest, claim=make_claim(decider), begins_call=begins_call
-        )
+        claim = None if decision.reason is Reason.PINNED else make_claim(decider)
+        return WriteRequest(payload=decision, digest=digest, claim=claim, begins_call=begins_call)
 
     def _find_replay(self, request: Request, digest: str) -> WriteRequest | None:
         """The decision that the first request with this key got, which is not in flight; None without one.
@@ -248,6 +249,12 @@ class RouterCore:
         names = ", ".join(arm.name for arm in self._published.arms)
         raise InvalidInput("arm", f"{name!r} is not an arm", f"use one of {names}")
 
+    @property
+    def traffic_pin(self) -> TrafficPin | None:
+        """The arm that all traffic goes to now, as of the last refresh; None if it goes to several."""
+        pin = self._traffic_pin
+        return None if pin is None or self.now() >= pin.until else pin
+
     def counts(self) -> dict[str, int]:
         """The number of rewards that the posterior in use counts, by arm."""
         rewards = self._published.state.rewards
@@ -288,6 +295,7 @@ class RouterCore:
             if head is None:
                 return
             self._follow_settings(head)
+            self._traffic_pin = _read_traffic_pin(head)
             self._published = refresh_published_model(
                 self._store, self._published, head, cascades=self.settings.cascade.enabled
             )
@@ -322,3 +330,7 @@ class RouterCore:
         self._store.checkpoint()
         if self._drift_watch.check(self._calibrate, self.snapshot):
             self.refresh()
+
+
+def _read_traffic_pin(head: Head | None) -> TrafficPin | None:
+    return None if head is None else head.traffic_pin

@@ -17,6 +17,7 @@ _REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.OVERRIDE: "the caller named it",
     Reason.STICKY: "conversation {d.conversation!r} keeps it",
     Reason.WORKFLOW: "workflow {workflow!r} is pinned to it",
+    Reason.PINNED: "the owner had pinned all traffic to it",
     Reason.TIER: "the tier of the user goes to it",
     Reason.ESCALATION: "the answer of decision {d.parent} was not good enough",
     Reason.FALLBACK: "the arm of conversation {d.conversation!r} was not eligible, so that the policy chose "

@@ -78,7 +78,8 @@ class Router(AdministeredRouter):
         )
         if isinstance(prepared, Escalation):
             return prepared
-        prepared = replace(prepared, granted=granted)
+        pinned_arm = None if self.traffic_pin is None else self.traffic_pin.arm
+        prepared = replace(prepared, granted=granted, pinned_arm=pinned_arm)
         if prepared.decision.arm not in self._published.state.rewards:
             self.refresh()  # another worker added an arm since
         id, claimed_at = stamp.make_id(), stamp.claimed_at

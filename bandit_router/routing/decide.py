@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bandit_router.errors import ArmExcluded
 from bandit_router.policies import Policy, sample, select_arms
 from bandit_router.policies.pmf import one_hot_pmf
 from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.cost import predict_cost_ratios, predict_high_cost_ratios
 from bandit_router.posterior.state import SolvedState
-from bandit_router.routing.eligibility import Limits, exclude_low_quality, filter_arms
-from bandit_router.routing.precedence import StickyConversation, apply_precedence
+from bandit_router.routing.eligibility import Limits, check_arm_names, exclude_low_quality, filter_arms
+from bandit_router.routing.precedence import Pin, StickyConversation, apply_precedence
 from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
 
 
@@ -24,7 +26,8 @@ class Request:
 
     With ``since``, the conversation keeps its arm unless its newest decision is before that Unix time,
     seconds. ``kept`` is the conversation as stored, None before it began. ``fallback`` says that the call of
-    ``parent`` failed, so that the choice is between fewer arms than the policy would have.
+    ``parent`` failed, so that the choice is between fewer arms than the policy would have. ``pinned_arm`` is
+    the one that the owner has all traffic go to.
     """
 
     x: FloatArray
@@ -38,6 +41,7 @@ class Request:
     fallback: bool = False
     since: float | None = None
     kept: StickyConversation | None = None
+    pinned_arm: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +110,30 @@ def decide(
 
     Raises NoEligibleArm or InvalidInput.
     """
+    if request.pinned_arm in [arm.name for arm in view.arms]:
+        check_arm_names(view.arms, request.limits)
+        with suppress(ArmExcluded):  # this request cannot go there
+            return _decide(view, policy, schema_id, _pin_request(request), id=id, now=now, rng=rng)
+    return _decide(view, policy, schema_id, request, id=id, now=now, rng=rng)
+
+
+def _pin_request(request: Request) -> Request:
+    """The request as one for the arm that all traffic goes to, whatever the caller names."""
+    assert request.pinned_arm is not None
+    pin = Pin(request.pinned_arm, Reason.PINNED, "all traffic is pinned to")
+    return replace(request, limits=request.limits._replace(pin=pin, affordable_usd=math.inf))
+
+
+def _decide(
+    view: PublishedModel,
+    policy: Policy,
+    schema_id: str,
+    request: Request,
+    *,
+    id: str,
+    now: float,
+    rng: np.random.Generator,
+) -> Decision:
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
     expected = predict_costs(view, request.x, listed)
     high = predict_high_costs(view, request.x, listed) if request.limits.affordable_usd < math.inf else None

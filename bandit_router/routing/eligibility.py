@@ -64,7 +64,7 @@ def filter_arms(
 
     Raises NoEligibleArm, ArmExcluded for the arm of a pin, and InvalidInput for unknown names.
     """
-    _check_arm_names(arms, limits)
+    check_arm_names(arms, limits)
     eligible, excluded = _split_arms(arms, limits, costs_usd)
     if not eligible or (limits.pin is not None and limits.pin.arm in excluded):
         eligible, excluded = _split_arms(arms, limits._replace(window_tokens=0), costs_usd)
@@ -105,7 +105,7 @@ def exclude_low_quality(scores: Scores, min_quality: float) -> dict[str, str]:
     }
 
 
-def _check_arm_names(arms: Sequence[Arm], limits: Limits) -> None:
+def check_arm_names(arms: Sequence[Arm], limits: Limits) -> None:
     """Raise InvalidInput for the name of an unknown arm."""
     if limits.allow is None and not limits.forbid and limits.pin is None:
         return

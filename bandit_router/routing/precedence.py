@@ -1,14 +1,16 @@
 """Precedence: what settles a decision before the policy chooses, in this order:
 
-1. override: the caller names the arm;
-2. workflow: the settings pin the arm, for every step of a known workflow;
-3. conversation: it keeps the arm it began with, except for one promotion to a dearer arm;
-4. the policy chooses. If the arm of a conversation is not eligible, the policy chooses among the others, for
+1. pinned traffic: the owner has all traffic go to one arm, for a while;
+2. override: the caller names the arm;
+3. workflow: the settings pin the arm, for every step of a known workflow;
+4. conversation: it keeps the arm it began with, except for one promotion to a dearer arm;
+5. the policy chooses. If the arm of a conversation is not eligible, the policy chooses among the others, for
    this call only: the conversation keeps its arm.
 
-Override and workflow get their arm, or an error that says what excludes it. Neither the router's budget nor
-``min_quality`` applies to them, and they neither begin nor change a conversation. None of the first three
-explores: the PMF is one-hot on the arm, over all eligible arms.
+A request that cannot go to the arm of pinned traffic is decided as if there were no pin. Override and
+workflow get their arm, or an error that says what excludes it. Neither the router's budget nor
+``min_quality`` applies to these three, and they neither begin nor change a conversation. None of the first
+four explores: the PMF is one-hot on the arm, over all eligible arms.
 """
 
 from __future__ import annotations
@@ -21,7 +23,16 @@ import numpy as np
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.types import Conversation, Reason, Scores
 
-CERTAIN = frozenset({Reason.OVERRIDE, Reason.WORKFLOW, Reason.STICKY, Reason.PROMOTION, Reason.ESCALATION})
+CERTAIN = frozenset(
+    {
+        Reason.PINNED,
+        Reason.OVERRIDE,
+        Reason.WORKFLOW,
+        Reason.STICKY,
+        Reason.PROMOTION,
+        Reason.ESCALATION,
+    }
+)
 """The reasons of decisions that no policy drew; their propensity is 1."""
 
 

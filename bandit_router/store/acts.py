@@ -29,6 +29,8 @@ class ActKind(StrEnum):
     ARM_RESET = "arm_reset"
     WARM_STARTED = "warm_started"
     WARM_START_REMOVED = "warm_start_removed"
+    TRAFFIC_PINNED = "traffic_pinned"
+    TRAFFIC_UNPINNED = "traffic_unpinned"
     SETTINGS_APPLIED = "settings_applied"
     SNAPSHOTS_DELETED = "snapshots_deleted"
 

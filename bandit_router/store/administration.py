@@ -1,4 +1,4 @@
-"""What the owner of a router does to it: switch arms, issue and revoke keys; all of it in the audit."""
+"""What the owner of a router does to it: switch and pin arms, issue and revoke keys; all in the audit."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from bandit_router.store import arms, keys
 from bandit_router.store.acts import Act, ActKind, find_actor, insert_act, read_acts
 from bandit_router.store.database import Database
 from bandit_router.store.engine import translate_errors, write_transaction
+from bandit_router.store.snapshots import read_head
+from bandit_router.types import TrafficPin
 
 
 class Administration(Database):
@@ -27,6 +29,24 @@ class Administration(Database):
         with self._writing() as connection:
             arms.enable_arm(connection, self.router, name, enabled)
             self._record(connection, ActKind.ARM_ENABLED if enabled else ActKind.ARM_DISABLED, name)
+
+    def pin_traffic(self, arm: str, seconds: float) -> TrafficPin:
+        """Have all traffic go to an arm for so many seconds, instead of any arm before."""
+        pin = TrafficPin(arm, self.clock.reference() + seconds)
+        with self._writing() as connection:
+            arms.write_traffic_pin(connection, self.router, pin)
+            self._record(connection, ActKind.TRAFFIC_PINNED, arm, until=pin.until)
+        return pin
+
+    def unpin_traffic(self) -> TrafficPin | None:
+        """Let traffic go where it is decided to go; which pin that ends, None if there was none."""
+        with self._writing() as connection:
+            head = read_head(connection, self.router, lock=True)
+            pin = None if head is None else head.traffic_pin
+            if pin is not None:
+                arms.write_traffic_pin(connection, self.router, None)
+                self._record(connection, ActKind.TRAFFIC_UNPINNED, pin.arm)
+        return pin
 
     # -- keys -------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from bandit_router.store.keys import rename_arm_of_keys
 from bandit_router.store.records import arm_from, arm_row
 from bandit_router.store.tables import arms, conversations, decisions, routers
-from bandit_router.types import Arm
+from bandit_router.types import Arm, TrafficPin
 
 ARM_NOW = func.coalesce(arms.c.renamed_to, decisions.c.arm).label("arm")
 """The arm that a decision counts for, where ``arms`` is joined by the name that the decision has."""
@@ -25,7 +25,7 @@ def read_renamed_arms(connection: Connection, router: str) -> dict[str, str]:
 def rename_arm(connection: Connection, router: str, old: str, new: str) -> None:
     """Let what ``old`` decided count for ``new``, which gets the row of ``old`` if there is none.
 
-    The log keeps the former name. Conversations and keys that have the arm go on with it.
+    The log keeps the former name. Conversations, keys and a pin that have the arm go on with it.
     """
     raise_arms_revision(connection, router)
     of_router = arms.c.router == router
@@ -38,6 +38,8 @@ def rename_arm(connection: Connection, router: str, old: str, new: str) -> None:
     kept = update(conversations).where(conversations.c.router == router, conversations.c.arm == old)
     connection.execute(kept.values(arm=new))
     rename_arm_of_keys(connection, router, old, new)
+    pinned = update(routers).where(routers.c.name == router, routers.c.pinned_arm == old)
+    connection.execute(pinned.values(pinned_arm=new))
 
 
 def read_arms(connection: Connection, router: str) -> list[Arm]:
@@ -85,6 +87,13 @@ def enable_arm(connection: Connection, router: str, name: str, enabled: bool) ->
     raise_arms_revision(connection, router)  # first: a learner, too, locks the router's row before its arms
     same_arm = arms.c.router == router, arms.c.name == name
     connection.execute(update(arms).where(*same_arm).values(enabled=enabled))
+
+
+def write_traffic_pin(connection: Connection, router: str, pin: TrafficPin | None) -> None:
+    """Have all traffic go to an arm for a while; None ends that."""
+    arm, until = pin or (None, None)
+    router_row = update(routers).where(routers.c.name == router)
+    connection.execute(router_row.values(pinned_arm=arm, pinned_until=until))
 
 
 def raise_arms_revision(connection: Connection, router: str) -> None:

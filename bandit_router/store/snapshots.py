@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, select
 
 from bandit_router.store.clock import DATABASE_TIME
 from bandit_router.store.tables import routers, snapshots, warm_starts
+from bandit_router.types import TrafficPin
 
 _MOST_DELETED = 50
 
@@ -29,7 +30,16 @@ class Head(NamedTuple):
     corrected_at: float | None
     settings_id: int | None
     schema_id: str
+    pinned_arm: str | None
+    pinned_until: float | None
     database_time: float | None
+
+    @property
+    def traffic_pin(self) -> TrafficPin | None:
+        """The arm that all traffic goes to, and until when, which may have passed; None without one."""
+        if self.pinned_arm is None or self.pinned_until is None:
+            return None
+        return TrafficPin(self.pinned_arm, self.pinned_until)
 
 
 def read_head(connection: Connection, router: str, *, lock: bool = False) -> Head | None:

@@ -171,6 +171,20 @@ def what_cannot_be_recorded_is_not_done(open_store: OpenStore) -> None:
     assert store.keys() == [key]
 
 
+def a_pin_is_of_one_router_and_ends_when_it_is_taken_away(open_store: OpenStore) -> None:
+    store, other = open_store(), open_store("other")
+    pin = store.pin_traffic("dear", 60.0)
+    heads = store.head(), other.head()
+    assert [head.traffic_pin for head in heads if head is not None] == [pin, None]
+    assert other.unpin_traffic() is None
+    assert open_store().unpin_traffic() == pin
+    head = store.head()
+    assert head is not None
+    assert head.traffic_pin is None
+    assert kinds(store) == ["traffic_pinned", "traffic_unpinned"]
+    assert kinds(other) == []
+
+
 ADMINISTRATION: tuple[Callable[[OpenStore], None], ...] = (
     a_key_is_read_back_as_it_was_created,
     no_secret_is_in_the_database,
@@ -181,4 +195,5 @@ ADMINISTRATION: tuple[Callable[[OpenStore], None], ...] = (
     every_act_is_recorded_with_who_did_it_to_what,
     an_act_that_is_rolled_back_is_not_in_the_audit,
     what_cannot_be_recorded_is_not_done,
+    a_pin_is_of_one_router_and_ends_when_it_is_taken_away,
 )

@@ -21,7 +21,9 @@ from tests.databases import sql
 from tests.server.conftest import Client, assert_problem
 from tests.services import Service, serving, write_settings
 
-_POST = b"POST /v1/route HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n"
+_POST = (
+    b"POST /v1/route HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n"
+)
 _BOUND_S = 60.0
 """Far more than any of these takes, and less than for ever."""
 
