@@ -88,10 +88,9 @@ def make_request(
         parent=options.get("instead_of"),
         since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
     )
-    content = ["route", source, given_options(options)]
-    if granted is not None:  # another caller's decision may be of an arm that this one may not have
-        content.append(sorted(granted))
-    return request, hash_request(request.idempotency_key, *content)
+    # Another caller's decision may be of an arm that this one may not have.
+    bound = () if granted is None else (sorted(granted),)
+    return request, hash_request(request.idempotency_key, "route", source, given_options(options), *bound)
 
 
 def add_call(request: Request, call: CallRequest, now: float) -> Request:

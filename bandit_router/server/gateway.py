@@ -201,7 +201,7 @@ def _pass_answer(answer: UpstreamAnswer) -> Reply:
     return Reply(answer.status, _pass_headers(answer.headers), answer.iterate_bytes(), answer.aclose)
 
 
-def _select_granted(arms: Sequence[CallableArm], request: Request) -> Sequence[CallableArm]:
+def _select_granted(arms: list[CallableArm], request: Request) -> list[CallableArm]:
     """The arms that the request's key is for. Raises ArmForbidden when there is none."""
     granted = find_granted_arms(request)
     selected = arms if granted is None else [arm for arm in arms if arm.name in granted]

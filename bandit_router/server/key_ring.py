@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bandit_router.security.keys import ApiKey
 from bandit_router.security.rate_limit import fill_bucket, take_one
@@ -52,7 +52,7 @@ class KeyRing:
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._unknown: dict[str, float] = {}
-        self._reads: dict[str, asyncio.Future[object]] = {}
+        self._reads: dict[str, asyncio.Future[Any]] = {}
         self._lookups = fill_bucket(_LOOKUPS_PER_S, _MOST_LOOKUPS, clock())
         self._has_keys = False
         self._has_no_keys_until = clock()
@@ -91,14 +91,14 @@ class KeyRing:
 
     async def _read_once(self, name: str, read: Callable[[], Awaitable[T]]) -> T:
         """What is read under this name, once for all who ask meanwhile."""
-        reading = self._reads.get(name)
+        reading: asyncio.Future[T] | None = self._reads.get(name)
         if reading is None:
             reading = asyncio.ensure_future(read())
             self._reads[name] = reading
             reading.add_done_callback(lambda done: self._end_read(name, done))
-        return await asyncio.shield(reading)  # type: ignore[return-value]
+        return await asyncio.shield(reading)
 
-    def _end_read(self, name: str, done: asyncio.Future[object]) -> None:
+    def _end_read(self, name: str, done: asyncio.Future[Any]) -> None:
         del self._reads[name]
         if not done.cancelled():
             done.exception()  # whoever asked may have left

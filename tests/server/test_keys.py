@@ -18,7 +18,7 @@ from tests.providers.upstream import wait_until
 from tests.server.conftest import Client, assert_problem
 from tests.services import Service, serving, write_settings
 
-CASCADE = {
+CASCADE: dict[str, Any] = {
     "policy": {"name": "cascade", "cheap": "small", "expensive": "large", "epsilon": 0.0},
     "cascade": {"enabled": True, "threshold": 1.0, "epsilon": 0.0},
 }
