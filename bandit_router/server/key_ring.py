@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, TypeVar
 
 from bandit_router.security.keys import ApiKey
@@ -29,76 +29,83 @@ class TooManyUnknownKeys(Exception):
 
 
 class _Seen(NamedTuple):
-    """A key as it was read, and until when it is believed, seconds of the clock."""
+    """What was read, and until when it is believed, seconds of the clock."""
 
-    key: ApiKey
+    value: Any
     until: float
 
 
 class KeyRing:
-    """Reads keys, each at most once in LAG_S, whoever asks meanwhile. Errors of reading are raised.
+    """Reads keys, each once at a time, and anew while it is still believed, so that few requests wait for it.
 
-    ``clock`` returns seconds that only grow.
+    Errors of a read that a request waits for are raised. ``clock`` returns seconds that only grow.
     """
 
     def __init__(
         self,
-        read_key: Callable[[str], Awaitable[ApiKey | None]],
-        read_has_keys: Callable[[], Awaitable[bool]],
+        read_key: Callable[[str], Coroutine[Any, Any, ApiKey | None]],
+        read_has_keys: Callable[[], Coroutine[Any, Any, bool]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read_key = read_key
         self._read_has_keys = read_has_keys
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
-        self._unknown: dict[str, float] = {}
-        self._reads: dict[str, asyncio.Future[Any]] = {}
+        self._reads: dict[str, asyncio.Task[Any]] = {}
         self._lookups = fill_bucket(_LOOKUPS_PER_S, _MOST_LOOKUPS, clock())
         self._has_keys = False
-        self._has_no_keys_until = clock()
 
     async def has_keys(self) -> bool:
         """Whether there ever was a key. Once there was one, it is never asked again."""
-        if self._has_keys:
-            return True
-        now = self._clock()
-        if now >= self._has_no_keys_until:
-            self._has_keys = await self._read_once("", self._read_has_keys)
-            self._has_no_keys_until = now + LAG_S
+        if not self._has_keys:
+            self._has_keys = await self._find("", self._read_has_keys, self._clock())
         return self._has_keys
 
     async def find(self, key_id: str) -> ApiKey | None:
         """The key of that id; None if there is none. Raises TooManyUnknownKeys."""
         seen, now = self._seen.get(key_id), self._clock()
-        if seen is not None and now < seen.until:
-            return seen.key
-        if seen is None:
-            if now < self._unknown.get(key_id, 0.0):
-                return None
+        is_known = seen is not None and (seen.value is not None or now < seen.until)
+        if not is_known and key_id not in self._reads:
             self._take_lookup(now)
-        key = await self._read_once(key_id, lambda: self._read_key(key_id))
-        if key is None:
-            self._unknown = {other: until for other, until in self._unknown.items() if now < until}
-            self._unknown[key_id] = now + LAG_S
-        else:
-            self._seen[key_id] = _Seen(key, now + LAG_S)
-        return key
+        return await self._find(key_id, lambda: self._read_key(key_id), now)
+
+    async def _find(self, name: str, read: Callable[[], Coroutine[Any, Any, T]], now: float) -> T:
+        """What is under this name, as of LAG_S ago at most."""
+        seen = self._seen.get(name)
+        if seen is None or now >= seen.until:
+            return await asyncio.shield(self._begin_read(name, read))
+        if now >= seen.until - LAG_S / 2.0:
+            self._begin_read(name, read)
+        value: T = seen.value
+        return value
+
+    def _begin_read(self, name: str, read: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        """The read under way, or else one that begins now."""
+        reading: asyncio.Task[T] | None = self._reads.get(name)
+        if reading is None:
+            reading = asyncio.create_task(self._read(name, read))
+            self._reads[name] = reading
+            reading.add_done_callback(lambda done: self._end_read(name, done))
+        return reading
+
+    async def _read(self, name: str, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        began_at = self._clock()
+        value = await read()
+        if value is None:  # forget other unknown keys, so that they do not pile up
+            self._seen = {
+                other: seen
+                for other, seen in self._seen.items()
+                if seen.value is not None or began_at < seen.until
+            }
+        self._seen[name] = _Seen(value, began_at + LAG_S)
+        return value
+
+    def _end_read(self, name: str, done: asyncio.Task[Any]) -> None:
+        del self._reads[name]
+        if not done.cancelled():
+            done.exception()  # whoever waited may have left
 
     def _take_lookup(self, now: float) -> None:
         self._lookups, wait_s = take_one(self._lookups, now)
         if wait_s > 0.0:
             raise TooManyUnknownKeys(wait_s)
-
-    async def _read_once(self, name: str, read: Callable[[], Awaitable[T]]) -> T:
-        """What is read under this name, once for all who ask meanwhile."""
-        reading: asyncio.Future[T] | None = self._reads.get(name)
-        if reading is None:
-            reading = asyncio.ensure_future(read())
-            self._reads[name] = reading
-            reading.add_done_callback(lambda done: self._end_read(name, done))
-        return await asyncio.shield(reading)
-
-    def _end_read(self, name: str, done: asyncio.Future[Any]) -> None:
-        del self._reads[name]
-        if not done.cancelled():
-            done.exception()  # whoever asked may have left

@@ -60,12 +60,32 @@ def test_a_key_is_read_once_in_a_while_whoever_asks(store: Store) -> None:
     key = store.create_key(REQUEST).key
 
     async def scene(worker: Worker) -> None:
-        assert await asyncio.gather(*(worker.ring.find(key.id) for _ in range(20))) == [key] * 20
-        worker.time += 0.9 * LAG_S
+        assert await asyncio.gather(*(worker.ring.find(key.id) for _ in range(200))) == [key] * 200
+        worker.time += 0.4 * LAG_S
         assert await worker.ring.find(key.id) == key
         assert worker.reads[key.id] == 1
-        worker.time += 0.1 * LAG_S
+        worker.time += 0.6 * LAG_S
         assert await worker.ring.find(key.id) == key
+        assert worker.reads[key.id] == 2
+
+    play(store, scene)
+
+
+def test_a_key_in_use_is_read_anew_before_anybody_has_to_wait(store: Store) -> None:
+    key = store.create_key(REQUEST).key
+
+    async def scene(worker: Worker) -> None:
+        await worker.ring.find(key.id)
+        store.revoke_key(key.id)
+        worker.time += 0.6 * LAG_S
+        assert await asyncio.gather(*(worker.ring.find(key.id) for _ in range(20))) == [key] * 20
+        while worker.ring._reads:
+            await asyncio.sleep(0.001)
+        worker.time += 0.6 * LAG_S
+        worker.is_away = True  # nothing has to be read now
+        read = await worker.ring.find(key.id)
+        assert read is not None
+        assert read.revoked_at is not None
         assert worker.reads[key.id] == 2
 
     play(store, scene)
