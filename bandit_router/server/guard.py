@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 
 from starlette.responses import Response
@@ -27,6 +28,10 @@ from bandit_router.server.scopes import ScopeTable
 
 _KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key"})
 _BEARER = b"bearer "
+_LONGEST_HEADER = 128
+_MOST_HEADERS = 1024
+"""Headers whose credential is remembered, so that it is not hashed anew with every request."""
+
 _REALM = 'Bearer realm="bandit-router"'
 _POLICY_VIOLATION = 1008
 
@@ -65,6 +70,7 @@ class Guard:
             lambda key_id: find_router().find_key(key_id), lambda: find_router().has_keys(), clock
         )
         self._buckets: dict[str, TokenBucket] = {}
+        self._read_header = lru_cache(_MOST_HEADERS)(read_header)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # there are none
@@ -105,7 +111,7 @@ class Guard:
             )
 
     async def _authenticate(self, scope: Scope) -> ApiKey:
-        credential = read_credential(scope)
+        credential = self._find_credential(scope)
         if credential is None:
             detail = "send an API key: Authorization: Bearer br_…, or x-api-key: br_…"
             raise Refused(401, detail, "invalid_api_key", www_authenticate=_REALM)
@@ -116,6 +122,15 @@ class Guard:
             challenge = f'{_REALM}, error="invalid_token"'
             raise Refused(401, detail, "invalid_api_key", www_authenticate=challenge)
         return key
+
+    def _find_credential(self, scope: Scope) -> Credential | None:
+        """The first credential of ours among the headers that clients send one in; None if there is none."""
+        for name, value in scope["headers"]:
+            if name in _KEY_HEADERS and len(value) <= _LONGEST_HEADER:
+                credential = self._read_header(value)
+                if credential is not None:
+                    return credential
+        return None
 
     def _authorize(self, key: ApiKey, scope: Scope) -> None:
         needed = self._table.find(scope["method"], scope["path"])
@@ -138,15 +153,10 @@ class Guard:
             raise _too_many(f"the API key has {key.requests_per_second:g} requests per second", wait_s)
 
 
-def read_credential(scope: Scope) -> Credential | None:
-    """The first credential of ours among the headers that clients send one in; None if there is none."""
-    for name, value in scope["headers"]:
-        if name in _KEY_HEADERS:
-            text: bytes = value[len(_BEARER) :] if value[: len(_BEARER)].lower() == _BEARER else value
-            credential = parse_credential(text.strip().decode("latin-1"))
-            if credential is not None:
-                return credential
-    return None
+def read_header(value: bytes) -> Credential | None:
+    """The credential of ours in the value of a header; None if it has none."""
+    text = value[len(_BEARER) :] if value[: len(_BEARER)].lower() == _BEARER else value
+    return parse_credential(text.strip().decode("latin-1"))
 
 
 def _too_many(detail: str, wait_s: float) -> Refused:
