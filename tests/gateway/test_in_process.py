@@ -21,8 +21,10 @@ import bandit_router
 from bandit_router import Router, load_settings
 from bandit_router.errors import ConfigError, RouterError, StoreError
 from bandit_router.providers.scripted import Scene
-from bandit_router.server.app import create_app
+from bandit_router.security.issue import KeyRequest
+from bandit_router.server.app import assemble_app, create_api
 from bandit_router.server.asgi_transport import AsgiTransport
+from bandit_router.server.guard import Guard
 from bandit_router.types import CallOutcome, Reason, Usage
 from tests.gateway.conftest import arms_to, read_calls
 from tests.providers.upstream import wait_until
@@ -284,15 +286,25 @@ def test_the_timeout_of_a_client_holds(tmp_path: Path) -> None:
         client.chat.completions.create(model="auto", messages=MESSAGES)
 
 
-def test_only_the_mark_of_this_process_admits_a_request_without_a_peer(tmp_path: Path) -> None:
-    with arms_to(tmp_path, {"cheap": HELLO, "dear": HELLO}) as (settings, _):
+def test_a_program_needs_no_key_of_its_own_router_and_everybody_else_does(tmp_path: Path) -> None:
+    with arms_to(tmp_path, {"cheap": HELLO, "dear": HELLO}) as (path, _):
+        settings = load_settings(path)
+        with Router.open(settings) as router:
+            router.create_key(KeyRequest(name="other", scopes=["route"]))
+        with make_client(path) as client:
+            client.chat.completions.create(model="auto", messages=MESSAGES)
 
-        async def ask_unmarked() -> httpx2.Response:
-            transport = AsgiTransport(create_app(load_settings(settings)))
-            async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                return await client.post("/v1/chat/completions", json={"model": "auto", "messages": MESSAGES})
+        async def ask_from_outside() -> int:
+            api = create_api(settings)
+            guard = Guard(assemble_app(api), lambda: api.state.router, open_to_all=True)
+            async with (
+                api.router.lifespan_context(api),
+                httpx2.AsyncClient(transport=AsgiTransport(guard)) as client,
+            ):
+                answer = await client.post("http://localhost/v1/chat/completions", json={})
+            return answer.status_code
 
-        assert asyncio.run(ask_unmarked()).status_code == 403
+        assert asyncio.run(ask_from_outside()) == 401
 
 
 def test_wrong_settings_are_an_error_at_once(tmp_path: Path) -> None:
