@@ -10,7 +10,7 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/bandit-router demo
 
 test: $(VENV)/dev.stamp chromium
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 PROGRAMS := tests/clients/programs
 clients: $(VENV)/dev.stamp $(VENV)/clients/pip.stamp $(PROGRAMS)/node_modules/.package-lock.json # other people's clients
