@@ -233,7 +233,8 @@ class Scores(NamedTuple):
 class Decision:
     """One logged choice. ``eligible``, ``pmf`` and ``expected_costs_usd`` share one order.
 
-    ``list_cost_usd`` is the action's cost by the price list, before the learned correction.
+    ``list_cost_usd`` is the action's cost by the price list, before the learned correction. ``user`` is the
+    caller's user as the log has it: a keyed hash, unless ids are kept in clear.
     ``signals`` are those of the query, ``excluded`` says why other arms were not eligible. ``claimed_at`` is
     the time that the clock of the host claimed, None if that was right.
     """
@@ -258,6 +259,7 @@ class Decision:
     parent: str | None = None
     idempotency_key: str | None = None
     query: str | None = None
+    user: str | None = None
     signals: Signals = field(default_factory=dict)
     excluded: Mapping[str, str] = field(default_factory=dict)
     claimed_at: float | None = None

@@ -19,6 +19,7 @@ from bandit_router.errors import InvalidInput
 
 KEY_CHARS = 255
 NAME_CHARS = 128
+USER_CHARS = 256
 MOST_RECENT = 20_000
 """Newest rewards that calibration reads at once, and as many costs."""
 

@@ -56,6 +56,8 @@ def _explanation_lines(explanation: Explanation) -> Iterator[str]:
     for name, value in decision.signals.items():
         yield f"{name}: {value}"
     yield f"policy {decision.policy}, snapshot {decision.snapshot}, cost weight {decision.cost_weight:g}/USD"
+    if decision.user is not None:
+        yield f"user: {decision.user}"
     if decision.claimed_at is not None:
         claimed, logged = _write_time(decision.claimed_at), _write_time(decision.decided_at)
         yield f"a wrong clock said {claimed}, so {logged} is logged"

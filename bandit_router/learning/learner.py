@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from bandit_router.errors import SnapshotCorrupt, StoreError
@@ -38,6 +38,7 @@ from bandit_router.store.pending_batch import PendingBatch
 from bandit_router.store.recent_predictions import read_recent_rewards
 from bandit_router.store.snapshots import SnapshotRetention
 from bandit_router.store.store import Store
+from bandit_router.store.users import delete_user
 from bandit_router.types import Arm
 
 log = logging.getLogger(__name__)
@@ -114,19 +115,20 @@ class Learner:
 
     # -- rebuilding -------------------------------------------------------------------------------
 
-    def rebuild(self) -> int:
+    def rebuild(self, *, keep_older: bool = True) -> int:
         """Publish a state made from nothing but the log; how many rewards it counts.
 
-        Waits for another rebuild that is under way. Raises SupersededSettings.
+        Waits for another rebuild that is under way. ``keep_older`` keeps older snapshots, as settings say.
+        Raises SupersededSettings.
         """
-        while (counted := self.try_rebuild()) is None:
+        while (counted := self.try_rebuild(keep_older=keep_older)) is None:
             pass
         return counted
 
-    def try_rebuild(self) -> int | None:
+    def try_rebuild(self, *, keep_older: bool = True) -> int | None:
         """Rebuild once. None when another rebuild is under way, or what this one began with has changed."""
         try:
-            counted = self._rebuild()
+            counted = self._rebuild(keep_older)
         except RebuildUnderWay:
             time.sleep(_POLL_S)
             return None
@@ -138,7 +140,7 @@ class Learner:
             self._delete_idle_generations()
         return counted
 
-    def _rebuild(self) -> int | None:
+    def _rebuild(self, keep_older: bool) -> int | None:
         """None when what it began with is not in force any more. Raises RebuildUnderWay or StaleRead."""
         with self.store.learner_transaction() as transaction:
             if transaction.head.settings_id != self.settings_id:
@@ -159,6 +161,8 @@ class Learner:
                 return None
             transaction.finish_rebuild(generation)
             transaction.publish(encode_state(state), self.weights, keep=self.keep_snapshots)
+            if not keep_older:
+                transaction.delete_older_snapshots()
         return counted
 
     def _empty_state(self, transaction: LearnerTransaction) -> ModelState:
@@ -193,6 +197,22 @@ class Learner:
             return state is not None and not decode_state(state).components
         except SnapshotCorrupt:
             return True
+
+    # -- users ------------------------------------------------------------------------------------
+
+    def forget_user(self, user_ids: Collection[str]) -> int:
+        """Delete what is of a user, known by any of these ids, and rebuild without it; how many decisions.
+
+        Snapshots that count it go, too. After a forget that was cut off, a second one finishes it.
+        Raises SupersededSettings.
+        """
+        with self.store.learner_transaction() as transaction:
+            deleted = delete_user(transaction, user_ids)
+            if deleted:
+                transaction.record_act(ActKind.USER_FORGOTTEN, decisions=deleted)
+        if deleted or self.store.is_rebuild_due():
+            self.rebuild(keep_older=False)
+        return deleted
 
     # -- arms and warm starts ---------------------------------------------------------------------
 

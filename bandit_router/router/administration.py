@@ -1,4 +1,4 @@
-"""What the owner of a router does to it while it runs: arms, pinned traffic and API keys."""
+"""What the owner of a router does to it while it runs: arms, pinned traffic, users and API keys."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from bandit_router.posterior.state import decode_state
 from bandit_router.router.core import RouterCore
 from bandit_router.security.issue import KeyRequest
 from bandit_router.security.keys import ApiKey, NewSecret
+from bandit_router.security.users import hash_user
 from bandit_router.settings.arms import check_arm
 from bandit_router.types import Arm, TrafficPin
-from bandit_router.validation import read_number
+from bandit_router.validation import USER_CHARS, check_string, check_text, read_number
 
 LONGEST_PIN_S = 30 * 86_400.0
 """A pin is for an emergency; what is to last stands in the settings."""
@@ -84,6 +85,23 @@ class AdministeredRouter(RouterCore):
         pin = self._store.unpin_traffic()
         self.refresh()
         return pin
+
+    # -- users ------------------------------------------------------------------------------------
+
+    def forget_user(self, user: str) -> int:
+        """Delete what is of a user from the database, and what was learned of it; how many decisions.
+
+        ``user`` is the id that callers name, or its hash as `explain` shows it. Decisions go with all that
+        hangs on them, and with those of their chains that name no user. The posterior is rebuilt without
+        them, other workers load it within a second. Sums of money that was spent stay. What nothing is
+        known of is 0, and no error. Raises InvalidInput, or DatabaseBusy: then do it again.
+        """
+        check_text("user", check_string("user", user), USER_CHARS)
+        self._follow_settings(self._store.head())
+        deleted = self._learner.forget_user({user, hash_user(self._user_secret, user)})
+        self._store.compact()
+        self.refresh()
+        return deleted
 
     # -- keys -------------------------------------------------------------------------------------
 

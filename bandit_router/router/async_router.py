@@ -207,6 +207,7 @@ class AsyncRouter:
     reset_arm = _in_thread(Router.reset_arm)
     pin_traffic = _in_thread(Router.pin_traffic)
     unpin_traffic = _in_thread(Router.unpin_traffic)
+    forget_user = _in_thread(Router.forget_user)
     create_key = _in_thread(Router.create_key)
     find_key = _in_thread(Router.find_key)
     has_keys = _in_thread(Router.has_keys)

@@ -56,6 +56,7 @@ class RouterCore:
         self._readiness = Readiness(self._store.try_write)
         self._published = load_published_model(self._store, cascades=self.settings.cascade.enabled)
         self._traffic_pin = _read_traffic_pin(self._store.head())
+        self._user_secret = self._store.user_secret()
         if not components.only_looks:
             self._repair_stamps_ahead()
         section = self.settings.store
@@ -152,6 +153,7 @@ class RouterCore:
             goal=self._store.pacing.goal,
             pacing_state=self._store.pacing.state_at(now),
             now=now,
+            user_secret=self._user_secret,
             granted=granted,
         )
 

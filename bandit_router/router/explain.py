@@ -79,6 +79,7 @@ class Explanation:
             "cost_weight": decision.cost_weight,
             "eligible": [alternative._asdict() for alternative in self.alternatives],
             "signals": dict(decision.signals),
+            "user": decision.user,
             "conversation": decision.conversation,
             "standing": None if self.standing is None else asdict(self.standing),
             "parent": decision.parent,

@@ -33,6 +33,10 @@ class RouteOptions(TypedDict, total=False):
         int | None, _option("Tokens of the whole prompt, if you have counted them; estimated by default.")
     ]
     user_tier: Annotated[str | None, _option('Tier of the user; "premium" and "free" are features.')]
+    user: Annotated[
+        str | None,
+        _option("Your id of the user, logged as a keyed hash; `bandit-router forget` deletes what is of it."),
+    ]
     cost_weight: Annotated[
         float | None,
         _option("Reward given up to save one dollar, 1/USD; the router's own, or its goal's, by default."),

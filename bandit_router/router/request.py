@@ -16,6 +16,7 @@ from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import Request
 from bandit_router.routing.eligibility import Limits
 from bandit_router.routing.precedence import Pin, make_pin
+from bandit_router.security.users import hash_user
 from bandit_router.settings import Settings
 from bandit_router.settings.routing import RouterSection
 from bandit_router.signals import Signaller, compute_signals
@@ -23,6 +24,7 @@ from bandit_router.types import DIALECT, NEEDS, NO_SIGNALS, FloatArray, Goal, Qu
 from bandit_router.validation import (
     KEY_CHARS,
     NAME_CHARS,
+    USER_CHARS,
     check_count,
     check_names,
     check_number,
@@ -42,12 +44,14 @@ def make_request(
     goal: Goal | None,
     pacing_state: PacingState,
     now: float,
+    user_secret: str,
     granted: Collection[str] | None = None,
 ) -> tuple[Request, str]:
     """Check the arguments of :meth:`Router.route`: a request, and the digest that identifies it.
 
-    ``pacing_state`` is the state of ``goal`` at ``now``, Unix time. With ``granted``, the caller may have
-    only these arms called. Raises InvalidInput, or ArmForbidden for an override.
+    ``pacing_state`` is the state of ``goal`` at ``now``, Unix time. Users are hashed with ``user_secret``.
+    With ``granted``, the caller may have only these arms called. Raises InvalidInput, or ArmForbidden for an
+    override.
     """
     options = _check_options(options)
     pin, conversation = _pin_from(options, settings), options.get("conversation")
@@ -84,6 +88,7 @@ def make_request(
         conversation=conversation,
         idempotency_key=options.get("idempotency_key"),
         query=query.text or None if query is not None and settings.router.log_queries else None,
+        user=_name_user(options.get("user"), settings.router, user_secret),
         signals=signals,
         parent=options.get("instead_of"),
         since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
@@ -114,6 +119,7 @@ def _check_options(options: RouteOptions) -> RouteOptions:
     if unknown := options.keys() - RouteOptions.__annotations__.keys():
         allowed = ", ".join(RouteOptions.__annotations__)
         raise InvalidInput(min(unknown), "is not an option", f"use some of {allowed}")
+    check_text("user", options.get("user"), USER_CHARS)
     check_text("user_tier", options.get("user_tier"), KEY_CHARS)
     check_text("idempotency_key", options.get("idempotency_key"), KEY_CHARS)
     check_count("input_tokens", options.get("input_tokens"))
@@ -156,6 +162,11 @@ def _count_tokens(prompt: Prompt | None, counted: int | None) -> tuple[int, int]
     if counted is not None:
         return counted, counted
     return (0, 0) if prompt is None else (prompt.input_tokens, prompt.window_tokens)
+
+
+def _name_user(user: str | None, section: RouterSection, secret: str) -> str | None:
+    """The user as the log has it."""
+    return user if user is None or section.log_users else hash_user(secret, user)
 
 
 def _given_signals(options: RouteOptions, prompt: Prompt | None) -> Signals:

@@ -36,6 +36,7 @@ class Request:
     conversation: str | None = None
     idempotency_key: str | None = None
     query: str | None = None
+    user: str | None = None
     signals: Signals = field(default_factory=dict)
     parent: str | None = None
     fallback: bool = False
@@ -176,6 +177,7 @@ def _decide(
         parent=kept.conversation.choice if kept and reason is Reason.PROMOTION else request.parent,
         idempotency_key=request.idempotency_key,
         query=request.query,
+        user=request.user,
         signals=request.signals,
         excluded=excluded,
     )

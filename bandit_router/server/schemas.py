@@ -193,6 +193,7 @@ class DecisionAnswer(RouteAnswer):
     cost_weight: float
     eligible: list[ArmScore]
     signals: dict[str, float | str]
+    user: str | None = Field(description="The user, as a keyed hash unless router.log_users is on.")
     conversation: str | None
     standing: ConversationAnswer | None
     parent: str | None

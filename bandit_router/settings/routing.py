@@ -27,6 +27,10 @@ class RouterSection(Section):
         False,
         description="Store the query text with each decision. Off by default: texts may be private.",
     )
+    log_users: bool = Field(
+        False,
+        description="Store the ids of users in clear. Off by default: a keyed hash is stored instead.",
+    )
     min_quality: Share = Field(
         0.0,
         description=(

@@ -33,6 +33,7 @@ class ActKind(StrEnum):
     TRAFFIC_UNPINNED = "traffic_unpinned"
     SETTINGS_APPLIED = "settings_applied"
     SNAPSHOTS_DELETED = "snapshots_deleted"
+    USER_FORGOTTEN = "user_forgotten"
 
 
 class Act(NamedTuple):

@@ -187,6 +187,12 @@ def checkpoint_wal(engine: Engine) -> None:
         sqlite_engine.checkpoint_wal(engine)
 
 
+def compact_file(engine: Engine) -> None:
+    """Rewrite a SQLite file without a trace of what was deleted; does nothing on other databases."""
+    if is_sqlite(engine):
+        sqlite_engine.compact_file(engine)
+
+
 def dispose_engine(engine: Engine) -> None:
     """Close every connection; the last one to close a SQLite file checkpoints it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, insert, select
 
@@ -16,8 +16,14 @@ _KEYS = select(idempotency).where(
     idempotency.c.router == bindparam("router"), idempotency.c.key.in_(bindparam("keys", expanding=True))
 )
 
-KeyedAnswer = tuple[str, str, Decision | dict[str, Outcome]]
-"""An idempotency key, the digest of its request and the answer to it."""
+
+class KeyedAnswer(NamedTuple):
+    """An idempotency key, the digest of its request, the answer to it, and the decision it is about."""
+
+    key: str
+    digest: str
+    answer: Decision | dict[str, Outcome]
+    decision_id: str
 
 
 def read_keys(connection: Connection, router: str, keys: Collection[str]) -> dict[str, Row[Any]]:
@@ -35,8 +41,9 @@ def insert_keys(connection: Connection, router: str, answers: Iterable[KeyedAnsw
             "digest": digest,
             "answer": {"decision_id": answer.id} if isinstance(answer, Decision) else {"outcomes": answer},
             "created_at": time.time(),
+            "decision_id": decision_id,
         }
-        for key, digest, answer in answers
+        for key, digest, answer, decision_id in answers
     ]
     if rows:
         connection.execute(insert(idempotency), sorted(rows, key=lambda row: str(row["key"])))
@@ -44,12 +51,10 @@ def insert_keys(connection: Connection, router: str, answers: Iterable[KeyedAnsw
 
 def restore_answer(
     connection: Connection, router: str, answer: dict[str, Any]
-) -> Decision | dict[str, Outcome]:
-    """The answer as it was given, from its stored form."""
+) -> Decision | dict[str, Outcome] | None:
+    """The answer as it was given, from its stored form; None if it was forgotten this moment."""
     if "decision_id" in answer:
-        decision = read_decision(connection, router, answer["decision_id"])
-        assert decision is not None, "an idempotency key is inserted with its decision"
-        return decision
+        return read_decision(connection, router, answer["decision_id"])
     return {metric: Outcome(outcome) for metric, outcome in answer["outcomes"].items()}
 
 

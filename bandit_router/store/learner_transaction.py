@@ -126,7 +126,7 @@ class LearnerTransaction:
         """Take exactly these marks away; a rebuild that is under way gets them. Raises StaleRead."""
         rebuilding = self._rebuild_under_way()
         taken = 0
-        for chunk in _chunks(marks):
+        for chunk in chunks(marks):
             columns = tuple_(pending.c.decision_id, pending.c.metric, pending.c.revision)
             mine = pending.c.router == self.router, pending.c.rebuild.is_(None), columns.in_(chunk)
             statement = (
@@ -151,7 +151,7 @@ class LearnerTransaction:
         if rows:
             self.connection.execute(_UPSERT[self.connection.dialect.name], rows)
         for quantity, values in changes.items():
-            for chunk in _chunks([i for i, value in values.items() if value is None]):
+            for chunk in chunks([i for i, value in values.items() if value is None]):
                 gone = folded.c.quantity == quantity, folded.c.decision_id.in_(chunk)
                 self.connection.execute(delete(folded).where(*self._rows_of(generation), *gone))
 
@@ -171,10 +171,16 @@ class LearnerTransaction:
 
     def delete_snapshots(self, versions: Sequence[int]) -> None:
         """Delete these snapshots, but never the newest."""
-        for chunk in _chunks([version for version in versions if version != self.version]):
+        for chunk in chunks([version for version in versions if version != self.version]):
             mine = snapshots.c.router == self.router, snapshots.c.version.in_(chunk)
             self.connection.execute(delete(snapshots).where(*mine))
         self.record_act(ActKind.SNAPSHOTS_DELETED, versions=list(versions))
+
+    def delete_older_snapshots(self) -> None:
+        """Delete every snapshot but the newest."""
+        newest = select(routers.c.version).where(routers.c.name == self.router).scalar_subquery()
+        older = snapshots.c.router == self.router, snapshots.c.version < newest
+        self.connection.execute(delete(snapshots).where(*older))
 
     def record_act(self, kind: ActKind, subject: str | None = None, **details: Any) -> None:
         """Record an administrative act that this transaction carries out."""
@@ -202,6 +208,11 @@ class LearnerTransaction:
         self._update(generation=generation, rebuilding_at=None, corrected_at=None)
         moved = pending.c.router == self.router, pending.c.rebuild == generation
         self.connection.execute(update(pending).where(*moved).values(rebuild=None))
+
+    def cut_off_rebuild(self) -> None:
+        """Have a rebuild that is under way, which may hold rows that are deleted now, start over."""
+        if self._rebuild_under_way() is not None:
+            self.give_up_rebuild()
 
     def require_correction(self, now: float) -> None:
         """Say that the log was changed, so that a rebuild is due; one that is under way starts over."""
@@ -287,5 +298,6 @@ def begin_learner_transaction(engine: Engine, router: str, clock: Clock) -> Iter
         yield LearnerTransaction(connection, router, head, clock)
 
 
-def _chunks(items: Sequence[_T]) -> Iterable[Sequence[_T]]:
+def chunks(items: Sequence[_T]) -> Iterable[Sequence[_T]]:
+    """The items in pieces, each few enough for the parameters of one statement."""
     return (items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK))

@@ -142,7 +142,10 @@ class LogReader:
         return list(self.connection.scalars(unpriced))
 
     def spending(self) -> tuple[PacingTotals, PacingTotals] | None:
-        """The sums booked towards the goal, and the same recomputed from the log; None without a goal."""
+        """The sums booked towards the goal, and the same recomputed from the log; None without a goal.
+
+        The part of users who were forgotten is as the book has it.
+        """
         row = self.connection.execute(select(spending).where(spending.c.router == self.router)).one_or_none()
         if row is None:
             return None
@@ -150,7 +153,7 @@ class LogReader:
         if isinstance(goal, Floor):
             earned, moved = self._earned_since(row.since, goal)
             logged = logged._replace(earned=earned, moved=moved)
-        return PacingTotals(row.requests, row.spent_usd, earned=row.earned), logged
+        return PacingTotals(row.requests, row.spent_usd, earned=row.earned), _add_forgotten(logged, row)
 
     def _spent_since(self, since: float) -> PacingTotals:
         """The sums over decisions since then, each at the cost last reported, or else expected."""
@@ -232,6 +235,17 @@ class LogReader:
                 else LoggedDecision(decision, metrics.get(decision.id, {}))
                 for decision in read
             ]
+
+
+def _add_forgotten(logged: PacingTotals, row: Row[Any]) -> PacingTotals:
+    """The sums with what the book keeps of decisions that are not in the log any more."""
+    return PacingTotals(
+        logged.requests + row.forgotten_requests,
+        logged.spent_usd + row.forgotten_usd,
+        logged.moved_usd + row.forgotten_usd,
+        logged.earned + row.forgotten_earned,
+        logged.moved + row.forgotten_requests,
+    )
 
 
 def _decision_or_unreadable(row: Row[Any]) -> Decision | UnreadableDecision:

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _STATE = [field.name for field in fields(PacingState)]
 _REWARD = "reward"
+_FORGOTTEN = ("forgotten_requests", "forgotten_usd", "forgotten_earned")
 
 _INSERT = {name: into(spending).on_conflict_do_nothing() for name, into in INSERT.items()}
 """Two workers may start the first book at once: the second one's changes nothing."""
@@ -60,7 +61,7 @@ def start_book(connection: Connection, router: str, goal: Goal, clock: Clock) ->
 
 def _first_row(goal: Goal, clock: Clock) -> dict[str, Any]:
     now = clock.now()
-    return {"since": now, **_goal_row(goal), **asdict(PacingState(as_of=now))}
+    return {"since": now, **_goal_row(goal), **asdict(PacingState(as_of=now)), **dict.fromkeys(_FORGOTTEN, 0)}
 
 
 def read_book(connection: Connection, router: str) -> PacingBook | None:
@@ -124,6 +125,40 @@ def reward_for_floor(metrics: Mapping[str, float], expected: float, floor: Floor
     """The reward of a decision as it counts towards a floor, in [0, 1]: as reported, or else as expected."""
     reported = compute_reward(metrics, floor.weights)
     return clip_expected_reward(expected) if reported is None else reported
+
+
+class ForgottenDecision(NamedTuple):
+    """A booked decision that the log is about to lose, with its metrics in force."""
+
+    decided_at: float
+    expected_cost_usd: float
+    expected_quality: float
+    metrics: Mapping[str, float]
+
+
+def keep_forgotten(connection: Connection, router: str, forgotten: Sequence[ForgottenDecision]) -> None:
+    """Note in the book what these decisions cost and earned: it stays, though the log will not show it.
+
+    Locks the row of the book, as :meth:`PacingLedger.close` does: do it last.
+    """
+    row = connection.execute(
+        select(spending).where(spending.c.router == router).with_for_update()
+    ).one_or_none()
+    if row is None:
+        return
+    goal, booked = goal_from(row), [each for each in forgotten if each.decided_at >= row.since]
+    earned = (
+        sum(reward_for_floor(each.metrics, each.expected_quality, goal) for each in booked)
+        if isinstance(goal, Floor)
+        else 0.0
+    )
+    sums = {
+        "forgotten_requests": row.forgotten_requests + len(booked),
+        "forgotten_usd": row.forgotten_usd
+        + sum(each.metrics.get("cost_usd", each.expected_cost_usd) for each in booked),
+        "forgotten_earned": row.forgotten_earned + earned,
+    }
+    connection.execute(update(spending).where(spending.c.router == router).values(sums))
 
 
 class PacingLedger:

@@ -178,3 +178,21 @@ def checkpoint_wal(engine: Engine) -> None:
         return
     with hold_file_lock(engine), engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def compact_file(engine: Engine) -> None:
+    """Rewrite the file without what was deleted, which is left in free space else, and empty its log.
+
+    Raises DatabaseBusy when a reader of what was there before stays for longer than the lock is waited for.
+    """
+    try:
+        with hold_file_lock(engine), closing(engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("VACUUM")
+            (is_busy, *_) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:  # raised below SQLAlchemy, which would have wrapped it
+        if is_lock_timeout(error):
+            raise DatabaseBusy from error
+        raise StoreError(f"the database {engine.url.database} cannot be compacted: {error}") from error
+    if is_busy:
+        raise DatabaseBusy

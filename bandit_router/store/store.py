@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bandit_router.errors import NoBudget, StoreError, UnknownDecision
 from bandit_router.objective.pacing import GoalStatus, make_goal_status
+from bandit_router.security.users import make_user_secret
 from bandit_router.store import arms
 from bandit_router.store.administration import Administration
 from bandit_router.store.applied_settings import (
@@ -28,6 +29,7 @@ from bandit_router.store.decisions import read_child_decisions, read_decision
 from bandit_router.store.engine import (
     INSERT,
     checkpoint_wal,
+    compact_file,
     driver_error,
     is_lock_timeout,
     to_store_error,
@@ -51,6 +53,7 @@ from bandit_router.store.records import Observation
 from bandit_router.store.snapshots import Head, read_head, read_snapshot, read_versions
 from bandit_router.store.stamps_ahead import count_clamped_stamps, find_marks_ahead
 from bandit_router.store.tables import decisions, routers, snapshots
+from bandit_router.store.users import read_user_secret
 from bandit_router.store.write_requests import WriteBatch, WriteRequest, WriteResult
 from bandit_router.types import Arm, CallEnd, Conversation, Decision, Escalation, Outcome
 
@@ -82,6 +85,7 @@ class Store(Administration):
                 "version": 1,
                 "reward_weights": dict(reward_weights),
                 "arms_revision": 0,
+                "user_secret": make_user_secret(),
             }
             if connection.scalar(_INSERT_ROUTER[connection.dialect.name], router_row) is not None:
                 published = {"router": self.router, "version": 1, "published_at": self.clock.now()}
@@ -100,6 +104,11 @@ class Store(Administration):
         if head is not None:
             self.clock.set_reference(head.database_time)
         return head
+
+    def user_secret(self) -> str:
+        """The secret that ids of users are hashed with."""
+        with self._reading() as connection:
+            return read_user_secret(connection, self.router)
 
     def settings_in_force(self) -> AppliedSettings | None:
         """The settings in force; None when none are on record."""
@@ -330,3 +339,10 @@ class Store(Administration):
         """Keep a SQLite write-ahead log short; does nothing on other databases."""
         with translate_errors():
             checkpoint_wal(self._engine)
+
+    def compact(self) -> None:
+        """Rewrite a SQLite file without a trace of what was deleted; does nothing on other databases.
+
+        Writers wait meanwhile. Raises DatabaseBusy while somebody reads what was there before.
+        """
+        compact_file(self._engine)

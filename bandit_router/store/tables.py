@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0016_keys"
+SCHEMA_VERSION = "0019_users"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -40,6 +40,7 @@ metadata = MetaData(
 _ID = String(36)
 _NAME = String(128)
 _KEY = String(255)
+_USER = String(256)
 _OPTIONAL = JSON(none_as_null=True)
 
 
@@ -67,6 +68,7 @@ routers = Table(
     Column("settings_id", BigInteger, comment="The applied_settings in force; null: none on record"),
     Column("pinned_arm", _NAME, comment="Arm that all traffic goes to; null: to the arms that are chosen"),
     Column("pinned_until", Double, comment="Unix time at which that ends by itself"),
+    Column("user_secret", String(64), comment="Key of the hashes of users, hexadecimal"),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
 
@@ -136,6 +138,9 @@ decisions = Table(
     Column("signals", _OPTIONAL, comment="What was known of the query besides x, by name; null: nothing"),
     Column("excluded", _OPTIONAL, comment="Why each other arm was not eligible; null: none was excluded"),
     _claimed(),
+    Column(
+        "user_id", _USER, comment="User the caller named: a keyed hash, in clear if router.log_users is on"
+    ),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The log of choices; rows never change, but for a stamp ahead; ids sort by time",
 )
@@ -149,6 +154,16 @@ Index(
     postgresql_where=_HAS_PARENT,
 )
 """Finds the children of a decision; the many decisions without a parent are not indexed."""
+
+_HAS_USER = decisions.c.user_id.is_not(None)
+Index(
+    "ix_decisions_user",
+    decisions.c.router,
+    decisions.c.user_id,
+    sqlite_where=_HAS_USER,
+    postgresql_where=_HAS_USER,
+)
+"""Finds the decisions of a user."""
 
 feedback = Table(
     "feedback",
@@ -225,6 +240,8 @@ warm_starts = Table(
     comment="Evidence from elsewhere that counts as prior; what a rebuild from the log begins with",
 )
 
+_FORGOTTEN = "The part of it that is of users who were forgotten, and is not in the log"
+
 spending = Table(
     "spending",
     metadata,
@@ -244,6 +261,9 @@ spending = Table(
     Column("pressure", Double, nullable=False, comment="Logarithm of the price of a dollar, as paced so far"),
     Column("as_of", Double, nullable=False, comment="Unix time of the last change, seconds"),
     Column("revision", BigInteger, nullable=False, server_default="0", comment="Grows with every change"),
+    Column("forgotten_requests", BigInteger, nullable=False, server_default="0", comment=_FORGOTTEN),
+    Column("forgotten_usd", Double, nullable=False, server_default="0", comment=_FORGOTTEN),
+    Column("forgotten_earned", Double, nullable=False, server_default="0", comment=_FORGOTTEN),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="How a router's goal stands; changed in the transaction of the decision or the feedback",
 )
@@ -256,9 +276,20 @@ idempotency = Table(
     Column("digest", String(64), nullable=False, comment="SHA-256 of the request; another one is a conflict"),
     Column("answer", JSON, nullable=False, comment="What was answered, to be answered again"),
     Column("created_at", Double, nullable=False, comment="Unix time, seconds"),
+    Column("decision_id", _ID, comment="Decision that was made, or that feedback was on; null: an older row"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="Requests that carried a key, inserted in the transaction of their effect",
 )
+
+_HAS_DECISION = idempotency.c.decision_id.is_not(None)
+Index(
+    "ix_idempotency_decision",
+    idempotency.c.router,
+    idempotency.c.decision_id,
+    sqlite_where=_HAS_DECISION,
+    postgresql_where=_HAS_DECISION,
+)
+"""Finds the keys of a decision, which is forgotten with them."""
 
 conversations = Table(
     "conversations",

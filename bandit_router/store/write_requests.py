@@ -14,7 +14,7 @@ from bandit_router.store.conversations import ConversationClaim, apply_claims
 from bandit_router.store.decisions import insert_decisions, read_decision, select_logged_ids
 from bandit_router.store.escalations import confidence_feedback, insert_escalations
 from bandit_router.store.feedback import insert_feedback
-from bandit_router.store.idempotency import insert_keys, read_keys, restore_answer
+from bandit_router.store.idempotency import KeyedAnswer, insert_keys, read_keys, restore_answer
 from bandit_router.store.pacing_ledger import PacingLedger
 from bandit_router.types import CallEnd, Decision, Escalation, Feedback, Outcome, Reason
 
@@ -150,13 +150,25 @@ class WriteBatch:
 
     def _settle_escalations(self) -> None:
         """Answer each request for an escalation with the one in force."""
-        requested = self._select_fresh(Escalation)
+        requested = self._select_logged_escalations()
         if requested:
             in_force, self._new_escalations = insert_escalations(
                 self._connection, self._router, [request for _, request in requested], self._read_decision
             )
             for write, request in requested:
                 write.answer = in_force[request.parent]
+
+    def _select_logged_escalations(self) -> list[tuple[_Write, Escalation]]:
+        """The requests for escalations; one of a decision that was forgotten meanwhile is refused."""
+        requested = self._select_fresh(Escalation)
+        if not requested:
+            return []
+        parents = [request.parent for _, request in requested]
+        logged = select_logged_ids(self._connection, self._router, parents)
+        for write, request in requested:
+            if request.parent not in logged:
+                write.answer = UnknownDecision(request.parent)
+        return [(write, request) for write, request in requested if request.parent in logged]
 
     def _insert_decisions(self) -> None:
         """Insert and book the decisions and the retries that are not in the log; each id once."""
@@ -205,7 +217,7 @@ class WriteBatch:
     def _insert_keys(self) -> None:
         """Store the keys of the requests that were answered; a refused request may be sent again."""
         answers = [
-            (key, write.request.digest, write.answer)
+            KeyedAnswer(key, write.request.digest, write.answer, _find_decision_id(write))
             for write in self._fresh
             if (key := write.request.idempotency_key) is not None
             and isinstance(write.answer, Decision | dict)
@@ -226,6 +238,14 @@ class WriteBatch:
 
     def _read_decision(self, decision_id: str) -> Decision | None:
         return read_decision(self._connection, self._router, decision_id)
+
+
+def _find_decision_id(write: _Write) -> str:
+    """The decision that the answer to a keyed request is, or that its feedback was on."""
+    if isinstance(write.answer, Decision):
+        return write.answer.id
+    assert isinstance(write.request.payload, Feedback)
+    return write.request.payload.decision_id
 
 
 def _is_replacement(decision: Decision) -> bool:

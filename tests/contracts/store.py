@@ -20,6 +20,7 @@ from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Arm, Decision, Outcome, Reason
 from tests.contracts.store_administration import ADMINISTRATION
 from tests.contracts.store_keys import IDEMPOTENCY
+from tests.contracts.store_users import USERS
 from tests.store.examples import OpenStore, commit, decision, fields, logged, rows, said, together
 from tests.store.examples import feedback as about
 
@@ -52,6 +53,7 @@ _DECISIONS = st.builds(
     conversation=st.none() | _TEXT,
     parent=st.none() | _TEXT,
     query=st.none() | _TEXT,
+    user=st.none() | _TEXT,
 ).filter(lambda made: made.reason is not Reason.OVERRIDE or made.parent is None)  # it would have to be known
 
 
@@ -300,6 +302,7 @@ CONTRACT: tuple[Callable[[OpenStore], None], ...] = (
     an_audit_sees_one_moment_while_others_write,
     *IDEMPOTENCY,
     *ADMINISTRATION,
+    *USERS,
     a_row_the_database_refuses_fails_alone,
     a_batch_of_bad_rows_fails_row_by_row,
     a_new_router_is_made_once_by_many_workers,
