@@ -21,7 +21,7 @@ AUTO = ("auto", "claude-auto")
 """The models that mean: choose one."""
 
 OPTION_HEADER = "x-bandit-"
-_TEXT_OPTIONS = {"tier": "user_tier", "workflow": "workflow", "conversation": "conversation"}
+_TEXT_OPTIONS = {"tier": "user_tier", "workflow": "workflow", "conversation": "conversation", "user": "user"}
 _NUMBER_OPTIONS = {"deadline": "deadline_s", "max-cost": "max_cost_usd"}
 _SESSION_HEADERS = ("x-session-id", "session-id", "session_id", "x-claude-code-session-id")
 """Where clients name their session by themselves."""
@@ -80,6 +80,8 @@ def make_exchange(
         for name, value in headers.items()
         if name.startswith(OPTION_HEADER)
     }
+    if request.user is not None:
+        given.setdefault("user", request.user)
     options: dict[str, Any] = read_options(given)
     if request.model not in AUTO:
         if request.model not in arms:

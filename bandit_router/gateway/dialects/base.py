@@ -26,6 +26,7 @@ class DialectRequest:
 
     ``fields`` are the names of its top-level fields, which an arm may not take; ``spans`` says where their
     values stand. ``options`` are those of a route call that its metadata names, by ``OPTION_NAMES``.
+    ``user`` is what the client calls its user in the dialect's own field.
     ``cache_key`` is what the client says of the conversation: its prompt cache key, or the id of a
     conversation that upstream keeps.
 
@@ -42,6 +43,7 @@ class DialectRequest:
     fields: frozenset[str]
     spans: Mapping[str, Span] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
     cache_key: str | None = None
     thread: str | None = None
     new_thread: str | None = None

@@ -14,6 +14,7 @@ from bandit_router.gateway.dialects.json_body import find_values, parse_object, 
 from bandit_router.gateway.dialects.openai_forms import OpenAIForms, write_error
 from bandit_router.gateway.dialects.request_parts import (
     find_signature,
+    find_user,
     is_of_assistant,
     is_of_system,
     list_mappings,
@@ -50,6 +51,7 @@ class Chat(OpenAIForms):
             fields=read_fields(body, options),
             spans=find_values(raw),
             options=options,
+            user=find_user(body, "safety_identifier", "user"),
             cache_key=read_key(body, "prompt_cache_key"),
             thread=thread,
             new_thread=new_thread,

@@ -12,6 +12,7 @@ from bandit_router.gateway.dialects.base import DialectRequest, Tap
 from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
 from bandit_router.gateway.dialects.request_parts import (
     find_signature,
+    find_user,
     is_of_assistant,
     list_mappings,
     read_model,
@@ -49,7 +50,7 @@ class Messages:
 
     def read_request(self, raw: bytes) -> DialectRequest:
         body = parse_object(raw)
-        messages = list_mappings(body.get("messages"))
+        messages, metadata = list_mappings(body.get("messages")), body.get("metadata")
         thread, new_thread = read_thread([body.get("system")], body.get("tools"), messages, is_of_assistant)
         return DialectRequest(
             model=read_model(body),
@@ -57,6 +58,7 @@ class Messages:
             prompt=read_prompt(body),
             fields=frozenset(body),
             spans=find_values(raw),
+            user=None if not isinstance(metadata, Mapping) else find_user(metadata, "user_id"),
             thread=thread,
             new_thread=new_thread,
             pin=find_signature(list(filter(is_of_assistant, messages))),

@@ -10,7 +10,7 @@ from typing import Any
 from bandit_router.errors import InvalidInput
 from bandit_router.gateway.dialects.base import OPTION_NAMES, OPTION_PREFIX, DialectRequest
 from bandit_router.types import Need
-from bandit_router.validation import KEY_CHARS, NAME_CHARS, check_string, check_text
+from bandit_router.validation import KEY_CHARS, NAME_CHARS, USER_CHARS, check_string, check_text
 
 _Test = Callable[[Mapping[str, Any]], bool]
 
@@ -53,6 +53,12 @@ def read_key(body: Mapping[str, Any], field: str) -> str | None:
     key = body.get(field) or None
     check_text(field, key, KEY_CHARS)
     return key
+
+
+def find_user(fields: Mapping[str, Any], *names: str) -> str | None:
+    """The user that the first of these fields names; upstream judges what cannot be one."""
+    users = (user for name in names if isinstance(user := fields.get(name), str))
+    return next((user for user in users if 0 < len(user) <= USER_CHARS and "\0" not in user), None)
 
 
 def read_token_limit(body: Mapping[str, Any], *fields: str) -> int | None:
