@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0019_users"
+SCHEMA_VERSION = "0017_users"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(

@@ -7,7 +7,7 @@ import secrets
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019_users"
+revision = "0017_users"
 down_revision = "0016_keys"
 branch_labels = None
 depends_on = None
