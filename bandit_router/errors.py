@@ -16,6 +16,9 @@ They form one tree::
     ├── UnknownConversation   no conversation with that id keeps an arm, or not any more
     ├── NoBudget              no worker of this router has a goal under [budget]
     ├── IdempotencyConflict   the key was used before with a different request
+    ├── AuthenticationError   the service was sent no API key, or one that is not valid
+    ├── PermissionDenied      the API key lacks the scope, or the service answers local programs alone
+    ├── RateLimited           more requests than the API key has
     ├── UpstreamError         a call of a model failed; it stands in bandit_router.providers.base
     ├── RouterClosed          the router was used after close()
     │   └── RouterForked      the router was opened before this process was forked
@@ -153,6 +156,18 @@ class IdempotencyConflict(RouterError):
     def __init__(self, key: str) -> None:
         super().__init__(f"idempotency key {key!r} was used before with a different request")
         self.key = key
+
+
+class AuthenticationError(RouterError):
+    """The service was sent no API key, or one that is not valid."""
+
+
+class PermissionDenied(RouterError):
+    """The API key lacks the scope, or there are no keys and the service answers local programs alone."""
+
+
+class RateLimited(RouterError):
+    """More requests than the API key has."""
 
 
 class RouterClosed(RouterError):

@@ -170,6 +170,6 @@ def _answer(refused: Refused, scope: Scope) -> Response:
     if dialect is not None:
         body = dialect.error_body(refused.status, refused.detail, refused.code)
         return Response(body, refused.status, dict(headers), "application/json")
-    response = problem_response(HTTPStatus(refused.status), refused.detail)
+    response = problem_response(HTTPStatus(refused.status), refused.detail, code=refused.code)
     response.headers.update(headers)
     return response

@@ -14,48 +14,15 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from bandit_router.errors import (
-    RETRY_AFTER_S,
-    AmbiguousAnswer,
-    ArmForbidden,
-    CommitTimeout,
-    DatabaseBusy,
-    DatabaseReplaced,
-    IdempotencyConflict,
-    InvalidInput,
-    NoBudget,
-    NoEligibleArm,
-    Overloaded,
-    RouterClosed,
-    RouterError,
-    StoreError,
-    UnknownAnswer,
-    UnknownConversation,
-    UnknownDecision,
-)
+from bandit_router.errors import RETRY_AFTER_S, InvalidInput, RouterError
+from bandit_router.problems import INVALID_INPUT, UNAVAILABLE, find_kind, read_members
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
-_STATUS: tuple[tuple[type[RouterError], HTTPStatus], ...] = (
-    (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (NoEligibleArm, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (ArmForbidden, HTTPStatus.FORBIDDEN),
-    (IdempotencyConflict, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (UnknownDecision, HTTPStatus.NOT_FOUND),
-    (UnknownConversation, HTTPStatus.NOT_FOUND),
-    (UnknownAnswer, HTTPStatus.NOT_FOUND),
-    (AmbiguousAnswer, HTTPStatus.CONFLICT),
-    (NoBudget, HTTPStatus.NOT_FOUND),
-    (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
-    (RouterClosed, HTTPStatus.SERVICE_UNAVAILABLE),
-    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
-)
-_PUBLIC_STORE_ERRORS = (Overloaded, DatabaseBusy, DatabaseReplaced, CommitTimeout)
-"""The others may name paths, hosts and users of the server, which are for its log alone."""
-
-_UNAVAILABLE = "the database cannot be used now; the log of the service says why"
+_UNAVAILABLE_DETAIL = "the database cannot be used now; the log of the service says why"
+_FIX = "send what the HTTP reference allows"
 _MOST_ERRORS = 20
 
 
@@ -112,22 +79,21 @@ def _answer_invalid_fields(faults: Sequence[tuple[tuple[int | str, ...], str]]) 
     detail = "; ".join(f"{e['field']}: {e['detail']}" for e in errors)
     if len(faults) > _MOST_ERRORS:
         detail += f"; and {len(faults) - _MOST_ERRORS} more"
-    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+    first = {"field": errors[0]["field"], "problem": errors[0]["detail"], "fix": _FIX}
+    return problem_response(INVALID_INPUT.status, detail, code=INVALID_INPUT.code, **first, errors=errors)
 
 
 @answer_error.register
 def _answer_router_error(error: RouterError) -> Response:
-    """The status of the error's class, with the fields or arms at fault."""
-    statuses = (status for kind, status in _STATUS if isinstance(error, kind))
-    status = next(statuses, HTTPStatus.INTERNAL_SERVER_ERROR)
+    """The status, code and members of the error's kind."""
+    kind = find_kind(error)
+    if kind is None:
+        return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+    detail = _UNAVAILABLE_DETAIL if kind is UNAVAILABLE else str(error)
+    members = read_members(kind, error)
     if isinstance(error, InvalidInput):
-        errors = [{"field": error.field, "detail": f"{error.problem}; {error.fix}"}]
-        return problem_response(status, str(error), errors=errors)
-    if isinstance(error, NoEligibleArm):
-        return problem_response(status, str(error), excluded=error.excluded)
-    if isinstance(error, StoreError) and not isinstance(error, _PUBLIC_STORE_ERRORS):
-        return problem_response(status, _UNAVAILABLE)
-    return problem_response(status, str(error))
+        members["errors"] = [{"field": error.field, "detail": f"{error.problem}; {error.fix}"}]
+    return problem_response(kind.status, detail, **members)
 
 
 @answer_error.register

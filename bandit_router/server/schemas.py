@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model, model_validator
 
 from bandit_router.features import PromptSource
+from bandit_router.problems import KINDS
 from bandit_router.router.options import CONTEXT_AND_KEY, RouteOptions, describe_options
 from bandit_router.types import CONFIDENCE, METRICS, Outcome, Reason
 
@@ -259,7 +260,11 @@ class ChainAnswer(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457 problem details; ``errors`` names each field at fault."""
+    """RFC 9457 problem details; ``errors`` names each field at fault.
+
+    An error that has a ``code`` has members of its own: those of ``invalid_input`` are field, problem and
+    fix, of ``no_eligible_arm`` it is excluded, of others the id or the key at fault.
+    """
 
     model_config = ConfigDict(title="Problem")
 
@@ -267,4 +272,5 @@ class ProblemDetails(BaseModel):
     title: str
     status: int
     detail: str
+    code: str | None = Field(None, description=f"One of {', '.join(kind.code for kind in KINDS)}.")
     errors: list[dict[str, str]] | None = None

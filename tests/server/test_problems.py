@@ -64,3 +64,14 @@ def test_a_client_that_hangs_up_halfway_leaves_no_trace(service: Service, client
     for _ in range(20):
         client.decided()
     assert "Traceback" not in service.log.removeprefix(before)
+
+
+def test_a_problem_names_its_error_and_the_attributes_of_it(client: Client) -> None:
+    content = assert_problem(client.route(query=""), 422, field="query")
+    assert content["code"] == "invalid_input"
+    assert (content["field"], content["problem"], content["fix"]) == ("query", "is empty", "send some text")
+    content = assert_problem(client.route(query=5), 422, field="query")
+    assert (content["code"], content["field"]) == ("invalid_input", "query")
+    content = assert_problem(client.feedback("unknown", quality=1), 404)
+    assert (content["code"], content["decision_id"]) == ("unknown_decision", "unknown")
+    assert "code" not in assert_problem(client.get("/v2"), 404)
