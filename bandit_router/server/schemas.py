@@ -20,7 +20,7 @@ _UNCHECKED_LISTS = frozenset({"messages", "input", "system", "tools", "functions
 
 
 class RouteQuery(BaseModel):
-    """A query to route: exactly one of query, messages, input and features.
+    """A query to route: exactly one of query, messages, input, request and features.
 
     With messages or input, send the rest of what the provider would get: it counts as tokens, and says what
     the model must be able to do.
@@ -54,6 +54,9 @@ class RouteQuery(BaseModel):
         None, description="Format of the answer: chat completions."
     )
     text: dict[str, Any] | None = Field(None, description="Format of the answer: responses.")
+    request: dict[str, Any] | None = Field(
+        None, description="All of what the provider would get, in any dialect, whatever its fields."
+    )
     features: list[float] | None = Field(None, description="Your own context: d − 1 numbers, no bias.")
 
     @model_validator(mode="before")
@@ -66,17 +69,19 @@ class RouteQuery(BaseModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources = ("query", "messages", "input", "features")
+        sources = ("query", "messages", "input", "request", "features")
         given = [name for name in sources if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"send exactly one of {', '.join(sources[:-1])} and {sources[-1]}")
         beside = [name for name in RouteQuery.model_fields if name not in sources and getattr(self, name)]
-        if beside and given[0] in ("query", "features"):
+        if beside and given[0] in ("query", "request", "features"):
             raise ValueError(f"send {beside[0]} with messages or input, not with {given[0]}")
         return self
 
     def prompt(self) -> PromptSource | None:
         """What :meth:`Router.route` takes as the query; messages alone as the list they are."""
+        if self.request is not None:
+            return self.request
         if self.messages is None and self.input is None:
             return self.query
         fields = {name: getattr(self, name) for name in RouteQuery.model_fields}

@@ -86,3 +86,16 @@ def test_exploration_follows_the_logged_propensity(client: Client) -> None:
     answers = [client.route(features=[0.0] * 15, cost_weight=0.0).json() for _ in range(60)]
     assert {answer["arm"] for answer in answers} == {"small", "large"}
     assert all(math.isclose(answer["propensity"], 0.5, abs_tol=0.45) for answer in answers)
+
+
+def test_a_request_of_a_provider_may_have_any_fields(client: Client) -> None:
+    messages = [{"role": "user", "content": "hello"}]
+    asks_for_json = {"type": "json_schema", "schema": {}}
+    body = {"model": "claude", "messages": messages, "output_config": {"format": asks_for_json}}
+    assert client.route(request={"messages": messages, "temperature": 0.2}).status_code == 200
+    content = assert_problem(client.route(request=body, arms=["small"]), 422)
+    assert content["excluded"]["small"] == "lacks json, which the prompt needs"
+    content = assert_problem(client.route(request={"messages": messages}, system="a"), 422)
+    assert "send system with messages or input, not with request" in content["detail"]
+    assert_problem(client.route(request={"messages": []}), 422, field="messages")
+    assert_problem(client.route(request=messages), 422, field="request")

@@ -151,7 +151,7 @@ def test_a_wrong_field_is_named(client: Client, path: str, body: dict[str, objec
 @pytest.mark.parametrize("sources", [{}, {"query": "a", "features": [0.0] * 15}, {"query": None}])
 def test_a_query_has_exactly_one_source(client: Client, sources: dict[str, object]) -> None:
     content = assert_problem(client.send_raw("/v1/route", json.dumps(sources)), 422)
-    assert "exactly one of query, messages, input and features" in content["detail"]
+    assert "exactly one of query, messages, input, request and features" in content["detail"]
 
 
 @pytest.mark.parametrize(
