@@ -1,5 +1,6 @@
 """bandit-router: a learned LLM router."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bandit_router.cascade import confidence
@@ -9,15 +10,20 @@ from bandit_router.settings import Settings, load_settings, make_settings
 from bandit_router.types import Arm, Decision, Escalation, Outcome, Reason
 
 if TYPE_CHECKING:
+    from bandit_router.client import AsyncClient, Client, JudgedAnswer, RoutedDecision
     from bandit_router.server.in_process import async_http_client, http_client
 
 __all__ = [
     "Arm",
+    "AsyncClient",
     "AsyncRouter",
+    "Client",
     "Decision",
     "Escalation",
+    "JudgedAnswer",
     "Outcome",
     "Reason",
+    "RoutedDecision",
     "Router",
     "RouterError",
     "Settings",
@@ -29,10 +35,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """The HTTP clients, imported when first asked for: a web framework comes with them."""
-    if name in ("async_http_client", "http_client"):
-        from bandit_router.server import in_process
+_IMPORTED_LATE = {
+    "AsyncClient": "bandit_router.client",
+    "Client": "bandit_router.client",
+    "JudgedAnswer": "bandit_router.client",
+    "RoutedDecision": "bandit_router.client",
+    "async_http_client": "bandit_router.server.in_process",
+    "http_client": "bandit_router.server.in_process",
+}
+"""What is imported when first asked for: an HTTP library comes with it, or even a web framework."""
 
-        return getattr(in_process, name)
+
+def __getattr__(name: str) -> Any:
+    if name in _IMPORTED_LATE:
+        return getattr(import_module(_IMPORTED_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,9 +19,12 @@ They form one tree::
     ├── AuthenticationError   the service was sent no API key, or one that is not valid
     ├── PermissionDenied      the API key lacks the scope, or the service answers local programs alone
     ├── RateLimited           more requests than the API key has
+    ├── ServiceError          the service, or a proxy before it, answered with none of these errors
+    ├── ServiceUnreachable    no answer came from the service
     ├── UpstreamError         a call of a model failed; it stands in bandit_router.providers.base
     ├── RouterClosed          the router was used after close()
-    │   └── RouterForked      the router was opened before this process was forked
+    │   ├── RouterForked      the router was opened before this process was forked
+    │   └── ClientClosed      the same for the client of a service
     └── StoreError            the database cannot do what was asked
         ├── SchemaVersionError   the database has another schema version; names the command
         ├── SnapshotCorrupt      a stored snapshot fails its checksum or cannot be read
@@ -170,6 +173,25 @@ class RateLimited(RouterError):
     """More requests than the API key has."""
 
 
+class ServiceError(RouterError):
+    """The service, or a proxy before it, answered with none of these errors; ``status`` is that of HTTP."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(f"the service answered {status}: {detail}")
+        self.status = status
+
+
+class ServiceUnreachable(RouterError):
+    """No answer came from the service, which may have acted.
+
+    ``idempotency_key`` is the key that was sent, None for a request without: repeat with it to act only once.
+    """
+
+    def __init__(self, origin: str, why: str, idempotency_key: str | None = None) -> None:
+        super().__init__(f"no answer came from {origin}: {why}")
+        self.idempotency_key = idempotency_key
+
+
 class RouterClosed(RouterError):
     """The router was used after close()."""
 
@@ -178,7 +200,7 @@ class RouterClosed(RouterError):
 
 
 class RouterForked(RouterClosed):
-    """The router was opened before this process was forked: its threads are not in it."""
+    """The router, or a client, was opened before this process was forked: its threads are not in it."""
 
     def __init__(self) -> None:
         Exception.__init__(
@@ -186,6 +208,13 @@ class RouterForked(RouterClosed):
             "the router was opened before this process was forked, which its threads and connections do not "
             "survive; fork first and open a router in each process, or start processes by spawning",
         )
+
+
+class ClientClosed(RouterClosed):
+    """The client was used after close()."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "the client is closed; make a new one")
 
 
 class StoreError(RouterError):

@@ -162,13 +162,13 @@ def hash_request(idempotency_key: str | None, *content: Any) -> str:
     if idempotency_key is None:
         return ""
     try:
-        text = json.dumps(content, sort_keys=True, default=_to_json_type)
+        text = json.dumps(content, sort_keys=True, default=to_json_type)
     except (TypeError, ValueError, RecursionError):
         raise InvalidInput("query", "holds what JSON cannot", "send text, numbers and lists") from None
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _to_json_type(value: Any) -> Any:
+def to_json_type(value: Any) -> Any:
     """Convert numbers, arrays, mappings and sequences of other libraries to types that json.dumps accepts."""
     if isinstance(value, Mapping):
         return dict(value)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypedDict, get_type_hints
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
+from bandit_router.errors import InvalidInput
 from bandit_router.types import FloatArray
 
 
@@ -98,6 +99,19 @@ def describe_options() -> dict[str, tuple[Any, str]]:
         field: FieldInfo = hint.__metadata__[0]
         described[name] = (hint.__origin__, str(field.description))
     return described
+
+
+def check_option_names(options: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for an unknown option."""
+    if unknown := options.keys() - RouteOptions.__annotations__.keys():
+        allowed = ", ".join(RouteOptions.__annotations__)
+        raise InvalidInput(min(unknown), "is not an option", f"use some of {allowed}")
+
+
+def check_one_source(source: object, options: RouteOptions) -> None:
+    """Raise InvalidInput unless there is either a query or a context."""
+    if (source is None) == (options.get("features") is None):
+        raise InvalidInput("query", "and features exclude each other", "send exactly one of them")
 
 
 def given_options(options: Mapping[str, Any]) -> dict[str, Any]:

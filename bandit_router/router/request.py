@@ -11,7 +11,13 @@ from bandit_router.errors import ArmForbidden, InvalidInput
 from bandit_router.features import Pipeline, Prompt, PromptSource, query_from_prompt, read_prompt
 from bandit_router.objective.pacing import PacingState, affordable_usd, compute_cost_weight
 from bandit_router.router.conversations import expiry_cutoff
-from bandit_router.router.options import CallRequest, RouteOptions, given_options
+from bandit_router.router.options import (
+    CallRequest,
+    RouteOptions,
+    check_one_source,
+    check_option_names,
+    given_options,
+)
 from bandit_router.routing.deadline import Deadline
 from bandit_router.routing.decide import Request
 from bandit_router.routing.eligibility import Limits
@@ -116,9 +122,7 @@ def _check_options(options: RouteOptions) -> RouteOptions:
 
     Raises InvalidInput for an unknown option, or a malformed name or list of names.
     """
-    if unknown := options.keys() - RouteOptions.__annotations__.keys():
-        allowed = ", ".join(RouteOptions.__annotations__)
-        raise InvalidInput(min(unknown), "is not an option", f"use some of {allowed}")
+    check_option_names(options)
     check_text("user", options.get("user"), USER_CHARS)
     check_text("user_tier", options.get("user_tier"), KEY_CHARS)
     check_text("idempotency_key", options.get("idempotency_key"), KEY_CHARS)
@@ -147,14 +151,14 @@ def _read_context(
     source: PromptSource | None, options: RouteOptions, pipeline: Pipeline
 ) -> tuple[Prompt | None, Query | None, FloatArray]:
     """The prompt, its query and its context x; only x for a caller who sends x. Raises InvalidInput."""
-    features = options.get("features")
-    if source is not None and features is None:
+    check_one_source(source, options)
+    if source is not None:
         prompt = read_prompt(source)
         query = query_from_prompt(prompt, user_tier=options.get("user_tier"))
         return prompt, query, pipeline.context(query)
-    if features is not None and source is None:
-        return None, None, pipeline.check_vector(features)
-    raise InvalidInput("query", "and features exclude each other", "send exactly one of them")
+    features = options.get("features")
+    assert features is not None
+    return None, None, pipeline.check_vector(features)
 
 
 def _count_tokens(prompt: Prompt | None, counted: int | None) -> tuple[int, int]:
