@@ -42,8 +42,10 @@ bench-evaluation: $(VENV)/dev.stamp # 10 million rows: 6 GiB of disk for some te
 	$(BIN)/python benchmarks/evaluation.py
 
 CAMPAIGN_SECONDS ?= 600
+CAMPAIGN_CASES ?= 20000
 campaign: $(VENV)/dev.stamp # kills, terminations and full disks on real databases; counts what is lost or doubled
 	$(BIN)/python -m tests.durability.campaign --seconds $(CAMPAIGN_SECONDS)
+	$(BIN)/python -m tests.server.stateful --cases $(CAMPAIGN_CASES)
 
 simulations: $(VENV)/simulations.stamp
 	$(BIN)/python -m simulations.regret

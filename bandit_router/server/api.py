@@ -55,6 +55,26 @@ _AMBIGUOUS: dict[int | str, dict[str, Any]] = {
 }
 
 
+def _link_to(path: str, method: str, **told: Any) -> dict[str, Any]:
+    """A link of OpenAPI to an operation that takes the decision that was answered with."""
+    pointer = path.replace("/", "~1")
+    return {"operationRef": f"#/paths/{pointer}/{method}", **told}
+
+
+_THE_DECISION = "$response.body#/decision_id"
+_IN_PATH = {"parameters": {"decision_id": _THE_DECISION}}
+_DECIDED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "links": {
+            "feedback": _link_to("/v1/feedback", "post", requestBody={"decision_id": _THE_DECISION}),
+            "decision": _link_to("/v1/decisions/{decision_id}", "get", **_IN_PATH),
+            "escalate": _link_to("/v1/decisions/{decision_id}/escalate", "post", **_IN_PATH),
+            "chain": _link_to("/v1/decisions/{decision_id}/chain", "get", **_IN_PATH),
+        }
+    }
+}
+
+
 def _describe_body(model: type[BaseModel]) -> dict[str, Any]:
     """The OpenAPI of a body that the endpoint reads itself, with its idempotency key."""
     schema = model.model_json_schema()
@@ -84,7 +104,7 @@ def add_endpoints(app: FastAPI) -> None:
     app.post(
         "/v1/route",
         response_model=RouteAnswer,
-        responses=_PROBLEMS,
+        responses=_PROBLEMS | _DECIDED,
         openapi_extra=_describe_body(RouteBody),
         summary="Choose a model for a query",
     )(route)
