@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """A :class:`Client` whose methods are coroutines. Use as an asynchronous context manager."""
+    """A :class:`Client` whose methods are coroutines, for one event loop. Use with ``async with``."""
 
     def __init__(
         self,

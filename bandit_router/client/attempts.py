@@ -111,5 +111,5 @@ def _read_retry_after(outcome: httpx2.Response | httpx2.RequestError) -> float:
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

@@ -12,6 +12,7 @@ from bandit_router.client.attempts import Patience
 from bandit_router.errors import ClientClosed, InvalidInput, RouterForked
 from bandit_router.validation import check_string, read_number
 
+_MOST_ATTEMPTS = 100
 _API_KEY = re.compile(r"[!-~]+")
 
 
@@ -32,8 +33,9 @@ def make_http_options(url: str, api_key: str | None) -> dict[str, Any]:
 
 def make_patience(timeout_s: float, attempt_timeout_s: float, attempts: int) -> Patience:
     """The patience of a client. Raises InvalidInput."""
-    if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
-        raise InvalidInput("attempts", "is not a number of attempts", "give a whole number, at least 1")
+    if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= _MOST_ATTEMPTS:
+        fix = f"give a whole number in [1, {_MOST_ATTEMPTS}]"
+        raise InvalidInput("attempts", "is not a number of attempts", fix)
     return Patience(
         timeout_s=read_number("timeout_s", timeout_s),
         attempt_timeout_s=read_number("attempt_timeout_s", attempt_timeout_s),

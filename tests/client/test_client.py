@@ -109,7 +109,14 @@ def test_what_is_no_url_is_refused(url: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"attempts": 0}, {"attempts": True}, {"timeout_s": -1}, {"attempt_timeout_s": float("nan")}]
+    "options",
+    [
+        {"attempts": 0},
+        {"attempts": 101},
+        {"attempts": True},
+        {"timeout_s": -1},
+        {"attempt_timeout_s": float("nan")},
+    ],
 )
 def test_patience_is_checked(options: dict[str, Any]) -> None:
     with pytest.raises(errors.InvalidInput) as refused:
