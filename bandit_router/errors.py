@@ -9,6 +9,7 @@ They form one tree::
     ├── NoEligibleArm         nothing is left to choose from; names what excluded each arm
     │   └── ArmExcluded       the arm that the caller or a workflow names is not eligible
     ├── ArmForbidden          the API key of the caller is not for that arm
+    ├── KeyBudgetSpent        what the API key has left today is too little for a call
     ├── UnknownDecision       no decision with that id in this router's log
     ├── UnknownAnswer         no call of this router was answered with that id
     ├── AmbiguousAnswer       several calls were answered with that id
@@ -95,6 +96,18 @@ class ArmForbidden(RouterError):
     def __init__(self, arm: str) -> None:
         super().__init__(f"the API key is not for arm {arm!r}")
         self.arm = arm
+
+
+class KeyBudgetSpent(RouterError):
+    """What the API key has left today is too little for a call; it has its whole budget again ``after_s``."""
+
+    def __init__(self, left_usd: float, usd_per_day: float, after_s: float) -> None:
+        super().__init__(
+            f"the API key has {left_usd:.6g} USD left of its {usd_per_day:g} USD a day, and the call may "
+            "cost more; lower its limit of output tokens, or wait until 00:00 UTC"
+        )
+        self.left_usd = left_usd
+        self.after_s = after_s
 
 
 class UnknownDecision(RouterError, LookupError):

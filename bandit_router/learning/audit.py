@@ -110,6 +110,8 @@ def audit_store(store: Store) -> AuditReport:
             report.fail(f"decision {decision_id}: the gateway made it, and there is no call of its arm")
         for decision_id in log.unpriced_calls():
             report.fail(f"decision {decision_id}: its call has ended, and its cost is not in the log")
+        for key_id, day in log.misbooked_keys():
+            report.fail(f"key {key_id}: what is booked on day {day} is not the sum of its calls")
     return report
 
 

@@ -98,12 +98,15 @@ class AsyncRouter:
         return decision
 
     async def route_call(self, source: PromptSource, call: CallRequest, options: RouteOptions) -> Decision:
-        """A decision that is in the log together with the call of its arm, which the caller makes now."""
+        """A decision that is in the log together with the call of its arm, which the caller makes now.
+
+        Raises KeyBudgetSpent, too, if the call has a budget that is too small for every arm.
+        """
         router = self._router
         request, digest = router._prepare_call(source, call, options)
         if request.since is not None and not call.new_conversation:  # a new one keeps no arm of before
             request = await asyncio.to_thread(router._recall, request)
-        decision = await self._batcher.commit(router._choose(request, digest, begins_call=True))
+        decision = await self._batcher.commit(router._choose(request, digest, call))
         assert isinstance(decision, Decision)
         return decision
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +48,12 @@ class RequestDecider:
         )
         claimed_at = self.stamp.claimed_at
         return decision if claimed_at is None else replace(decision, claimed_at=claimed_at)
+
+    def exclude(self, mask: Mapping[str, str]) -> RequestDecider:
+        """The same without these arms; the reasons are given by arm."""
+        limits = self.request.limits
+        limits = limits._replace(mask={**mask, **limits.mask})
+        return replace(self, request=replace(self.request, limits=limits))
 
     def decide_again(self, conversation: Conversation | None) -> Decision:
         """The decision with the same id, given the conversation as it is; None to begin it."""

@@ -29,6 +29,7 @@ from bandit_router.router.readiness import Readiness
 from bandit_router.router.request import add_call, make_request
 from bandit_router.routing.decide import Request
 from bandit_router.settings import Settings, load_settings
+from bandit_router.store.key_ledger import BudgetClaim
 from bandit_router.store.learner_transaction import LearnerTransaction
 from bandit_router.store.snapshots import Head
 from bandit_router.store.write_requests import WriteRequest
@@ -168,7 +169,7 @@ class RouterCore:
         """The request with its conversation; reads the database if the conversation is to keep its arm."""
         return load_conversation(request, self._store, self.settings.conversations)
 
-    def _choose(self, request: Request, digest: str, *, begins_call: bool = False) -> WriteRequest:
+    def _choose(self, request: Request, digest: str, call: CallRequest | None = None) -> WriteRequest:
         """Draw an arm, and count the decision as in flight. Raises NoEligibleArm or RouterClosed."""
         if self._closed:
             raise RouterClosed
@@ -188,7 +189,14 @@ class RouterCore:
         decision = decider.decide()
         self._store.pacing.add_in_flight(decision)
         claim = None if decision.reason is Reason.PINNED else make_claim(decider)
-        return WriteRequest(payload=decision, digest=digest, claim=claim, begins_call=begins_call)
+        budget = None if call is None else call.budget
+        return WriteRequest(
+            payload=decision,
+            digest=digest,
+            claim=claim,
+            begins_call=call is not None,
+            budget=None if budget is None else BudgetClaim(budget=budget, decider=decider),
+        )
 
     def _find_replay(self, request: Request, digest: str) -> WriteRequest | None:
         """The decision that the first request with this key got, which is not in flight; None without one.

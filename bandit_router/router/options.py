@@ -13,6 +13,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from bandit_router.errors import InvalidInput
+from bandit_router.security.budget import CallBudget
 from bandit_router.types import FloatArray
 
 
@@ -78,7 +79,7 @@ class CallRequest:
 
     ``mask`` says of arms that cannot be called why not. ``failed`` is the decision whose call failed, so that
     this is its fallback. ``new_conversation`` begins the conversation anew, whatever arm it kept. With
-    ``granted``, the caller may have only these arms called.
+    ``granted``, the caller may have only these arms called; with ``budget``, only calls that it has room for.
     """
 
     dialect: str
@@ -86,6 +87,7 @@ class CallRequest:
     failed: str | None = None
     new_conversation: bool = False
     granted: Collection[str] | None = None
+    budget: CallBudget | None = None
 
 
 CONTEXT_AND_KEY = ("features", "idempotency_key")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
 
 from bandit_router.security import issue
+from bandit_router.security.budget import KeySpending, find_day
 from bandit_router.security.issue import KeyRequest
 from bandit_router.security.keys import ApiKey, NewSecret
 from bandit_router.store import arms, keys
 from bandit_router.store.acts import Act, ActKind, find_actor, insert_act, read_acts
 from bandit_router.store.database import Database
 from bandit_router.store.engine import translate_errors, write_transaction
+from bandit_router.store.key_ledger import read_key_spending
 from bandit_router.store.snapshots import read_head
 from bandit_router.types import TrafficPin
 
@@ -86,6 +88,11 @@ class Administration(Database):
         """Every key the router ever had, oldest first."""
         with self._reading() as connection:
             return keys.read_keys(connection, self.router)
+
+    def key_spending(self) -> Mapping[str, KeySpending]:
+        """What each key with a budget spent today (UTC) and has reserved, by id; none where it is nothing."""
+        with self._reading() as connection:
+            return read_key_spending(connection, self.router, find_day(self.clock.reference()))
 
     def has_keys(self) -> bool:
         """Whether the router ever had a key, so that every request needs one."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from bandit_router.security.budget import KeyDay, to_billionths
+from bandit_router.store.key_ledger import Reservation, Settlement
 from bandit_router.store.tables import calls, decisions
 from bandit_router.types import CallEnd, CallOutcome, Decision, Usage
 
@@ -16,7 +18,7 @@ _TIER_CHARS = 32
 _TEXT_CHARS = 2_000
 _UNDER_WAY = calls.c.outcome.is_(None)
 _LOCK_UNDER_WAY = (
-    select(calls.c.decision_id)
+    select(calls.c.decision_id, calls.c.key_id, calls.c.day, calls.c.reserved_nano_usd)
     .where(
         calls.c.router == bindparam("router"),
         calls.c.decision_id.in_(bindparam("ids", expanding=True)),
@@ -30,31 +32,42 @@ _END = update(calls).where(
 )
 
 
-def insert_calls(connection: Connection, router: str, begun: Sequence[Decision]) -> None:
-    """Insert the calls that begin with these decisions, which are new in the log."""
+def insert_calls(
+    connection: Connection, router: str, begun: Sequence[Decision], reserved: Mapping[str, Reservation]
+) -> None:
+    """Insert the calls that begin with these decisions, which are new in the log, and what they reserved."""
     rows = [
         {"router": router, "decision_id": decision.id, "started_at": decision.decided_at}
+        | _reservation_columns(reserved.get(decision.id))
         for decision in begun
     ]
     connection.execute(insert(calls), rows)
 
 
-def end_calls(connection: Connection, router: str, ends: Sequence[CallEnd]) -> list[bool]:
+def end_calls(
+    connection: Connection, router: str, ends: Sequence[CallEnd]
+) -> tuple[list[bool], list[Settlement]]:
     """End the calls that are under way; for each end, whether it is the first of its call.
 
-    The calls are locked first, so that of two transactions that end one call the second changes nothing.
+    Also what there is to settle with the budgets of keys. The calls are locked first, so that of two
+    transactions that end one call the second changes nothing.
     """
     ids = sorted({end.decision_id for end in ends})
-    under_way = set(connection.scalars(_LOCK_UNDER_WAY, {"router": router, "ids": ids}))
-    is_first, rows = [], []
+    locked = connection.execute(_LOCK_UNDER_WAY, {"router": router, "ids": ids})
+    under_way = {row.decision_id: row for row in locked}
+    is_first, rows, settlements = [], [], []
     for end in ends:
-        is_first.append(end.decision_id in under_way)
-        if is_first[-1]:
-            under_way.remove(end.decision_id)
-            rows.append({"in_router": router, "of_decision": end.decision_id, **_end_columns(end)})
+        row = under_way.pop(end.decision_id, None)
+        is_first.append(row is not None)
+        if row is None:
+            continue
+        rows.append({"in_router": router, "of_decision": end.decision_id, **_end_columns(end)})
+        if row.key_id is not None:
+            reservation = Reservation(KeyDay(row.key_id, row.day), row.reserved_nano_usd)
+            settlements.append(Settlement(reservation, to_billionths(end.cost_usd)))
     if rows:
         connection.execute(_END, rows)
-    return is_first
+    return is_first, settlements
 
 
 def select_abandoned(connection: Connection, router: str, before: float, most: int) -> list[CallEnd]:
@@ -94,6 +107,12 @@ def read_decisions_of_answer(connection: Connection, router: str, answer_id: str
     of_answer = calls.c.router == router, calls.c.answer_id == answer_id
     statement = select(calls.c.decision_id).where(*of_answer).order_by(calls.c.decision_id).limit(most)
     return list(connection.scalars(statement))
+
+
+def _reservation_columns(reservation: Reservation | None) -> dict[str, Any]:
+    if reservation is None:
+        return {"key_id": None, "day": None, "reserved_nano_usd": None}
+    return reservation.key_day._asdict() | {"reserved_nano_usd": reservation.amount}
 
 
 def _end_columns(end: CallEnd) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, func, not_, select
 
+from bandit_router.security.budget import KeyDay, KeySpending, to_billionths
 from bandit_router.store.arms import ARM_NOW, read_renamed_arms
 from bandit_router.store.feedback import read_metrics
+from bandit_router.store.key_ledger import read_all_key_spending
 from bandit_router.store.observations import CountedValues, iterate_observations
 from bandit_router.store.pacing_ledger import goal_from, reward_for_floor
 from bandit_router.store.records import Observation, decision_from
@@ -140,6 +142,25 @@ class LogReader:
             .limit(most)
         )
         return list(self.connection.scalars(unpriced))
+
+    def misbooked_keys(self) -> list[KeyDay]:
+        """The accounts of keys that are not the sum of their calls."""
+        of_keys = calls.c.router == self.router, calls.c.key_id.is_not(None)
+        columns = calls.c.key_id, calls.c.day, calls.c.outcome, calls.c.reserved_nano_usd, calls.c.cost_usd
+        sums: dict[KeyDay, KeySpending] = {}
+        for row in self.connection.execute(select(*columns).where(*of_keys)):
+            key_day, ended = KeyDay(row.key_id, row.day), row.outcome is not None
+            reserved, spent = sums.get(key_day, KeySpending())
+            sums[key_day] = KeySpending(
+                reserved if ended else reserved + row.reserved_nano_usd,
+                spent + to_billionths(row.cost_usd) if ended else spent,
+            )
+        booked = read_all_key_spending(self.connection, self.router)
+        return sorted(
+            key_day
+            for key_day in sums.keys() | booked.keys()
+            if sums.get(key_day, KeySpending()) != booked.get(key_day)
+        )
 
     def spending(self) -> tuple[PacingTotals, PacingTotals] | None:
         """The sums booked towards the goal, and the same recomputed from the log; None without a goal.

@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0017_users"
+SCHEMA_VERSION = "0018_key_spending"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -347,6 +347,9 @@ calls = Table(
     Column("answer_id", _KEY, comment="Upstream's id of the answer; feedback may name it"),
     Column("finish", Text, comment="Why the answer ended, in the words of its dialect"),
     Column("error", Text, comment="What went wrong"),
+    Column("key_id", String(16), comment="API key whose budget bears it; null: it has none"),
+    Column("day", Integer, comment="Day of that budget: days since 1970, UTC"),
+    Column("reserved_nano_usd", BigInteger, comment="What was reserved of it, billionths of USD"),
     ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
     comment="Calls of the gateway; inserted with the decision, changed once, when the call ends",
 )
@@ -372,6 +375,18 @@ api_keys = Table(
     Column("former_until", Double, comment="Unix time until which that one is valid, too"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="API keys of a router; rows are never deleted: once there is one, every request needs one",
+)
+
+key_spending = Table(
+    "key_spending",
+    metadata,
+    _router(),
+    Column("key_id", String(16), primary_key=True, comment="API key that has a budget"),
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="Days since 1970, UTC"),
+    Column("reserved_nano_usd", BigInteger, nullable=False, comment="By calls under way, billionths of USD"),
+    Column("spent_nano_usd", BigInteger, nullable=False, comment="By calls that ended, billionths of USD"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="The budgets of API keys, day by day; changed when a call begins, and when it ends",
 )
 
 audit = Table(

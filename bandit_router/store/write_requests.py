@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from bandit_router.errors import IdempotencyConflict, RouterError, UnknownDecision
+from bandit_router.errors import IdempotencyConflict, KeyBudgetSpent, RouterError, UnknownDecision
 from bandit_router.store.calls import end_calls, insert_calls
 from bandit_router.store.conversations import ConversationClaim, apply_claims
 from bandit_router.store.decisions import insert_decisions, read_decision, select_logged_ids
 from bandit_router.store.escalations import confidence_feedback, insert_escalations
 from bandit_router.store.feedback import insert_feedback
 from bandit_router.store.idempotency import KeyedAnswer, insert_keys, read_keys, restore_answer
+from bandit_router.store.key_ledger import (
+    BudgetClaim,
+    KeyLedger,
+    ReservingDecider,
+    Settlement,
+    find_key_day,
+)
 from bandit_router.store.pacing_ledger import PacingLedger
 from bandit_router.types import CallEnd, Decision, Escalation, Feedback, Outcome, Reason
 
@@ -24,13 +31,15 @@ class WriteRequest:
     """A decision, feedback, an escalation or the end of a call. ``digest`` identifies the request of a key.
 
     With a ``claim`` another decision may be committed instead: the one that its conversation calls for.
-    ``begins_call`` says that the arm of the decision is called as soon as it is committed.
+    ``begins_call`` says that the arm of the decision is called as soon as it is committed; with a ``budget``
+    only if the call may cost no more than is left of it, and maybe of another arm.
     """
 
     payload: Decision | Feedback | Escalation | CallEnd
     digest: str = ""
     claim: ConversationClaim | None = None
     begins_call: bool = False
+    budget: BudgetClaim | None = None
 
     @property
     def decision(self) -> Decision | None:
@@ -83,11 +92,13 @@ class WriteBatch:
         self._connection = connection
         self._router = router
         self._ledger = ledger or PacingLedger()
+        self._key_ledger = KeyLedger(connection, router)
         self._writes = [_Write(request) for request in requests]
         self._fresh: list[_Write] = []
         self._new_escalations: list[Escalation] = []
         self._new_decisions: list[Decision] = []
         self._call_feedback: list[Feedback] = []
+        self._settlements: list[Settlement] = []
 
     def apply(self) -> list[WriteResult]:
         """Apply the whole batch; an answer or an error for each request, in order.
@@ -96,12 +107,13 @@ class WriteBatch:
         order of the steps is the order of their locks.
         """
         self._answer_repeated_keys()
+        self._end_calls()
+        self._settle_budgets()
         self._settle_decisions()
         self._refuse_lost_replacements()
         self._settle_escalations()
         self._insert_decisions()
         self._begin_calls()
-        self._end_calls()
         self._insert_feedback()
         self._insert_keys()
         self._answer_duplicates()
@@ -122,13 +134,56 @@ class WriteBatch:
                 write.original = originals[key]
         self._fresh = [write for write in self._writes if write.answer is None and write.original is None]
 
+    def _end_calls(self) -> None:
+        """End calls; only the first end of a call says something of its decision."""
+        requested = self._select_fresh(CallEnd)
+        if requested:
+            first, self._settlements = end_calls(
+                self._connection, self._router, [end for _, end in requested]
+            )
+            for (write, end), is_first in zip(requested, first, strict=True):
+                write.answer = Outcome.RECORDED if is_first else Outcome.DUPLICATE
+                if is_first and end.feedback is not None:
+                    self._call_feedback.append(end.feedback)
+
+    def _settle_budgets(self) -> None:
+        """Settle what has ended with the budgets of keys, then reserve what begins, or refuse it."""
+        beginning = [
+            (write, decision, claim)
+            for write, decision in self._select_fresh(Decision)
+            if (claim := write.request.budget) is not None
+        ]
+        key_days = [settlement.reservation.key_day for settlement in self._settlements]
+        key_days += [find_key_day(decision, claim.budget) for _, decision, claim in beginning]
+        if not key_days:
+            return
+        self._key_ledger.lock(key_days)
+        for settlement in self._settlements:
+            self._key_ledger.settle(settlement)
+        ids = [decision.id for _, decision, _ in beginning]
+        logged = select_logged_ids(self._connection, self._router, ids) if ids else set()
+        for write, decision, claim in beginning:
+            if decision.id in logged:  # it was committed before, and only its answer was lost
+                write.answer = self._read_decision(decision.id)
+                continue
+            try:
+                write.answer = self._key_ledger.reserve(decision, claim)
+            except KeyBudgetSpent as refusal:
+                write.answer = refusal
+
     def _settle_decisions(self) -> None:
         """Answer each request for a decision with the one that its conversation calls for."""
         claimed = []
-        for write, decision in self._select_fresh(Decision):
+        for write, requested in self._select_fresh(Decision):
+            decision = write.answer or requested
+            if not isinstance(decision, Decision):  # it is refused
+                continue
             write.answer = decision
-            if write.request.claim is not None:
-                claimed.append((write, (decision, write.request.claim)))
+            if (claim := write.request.claim) is not None:
+                if write.request.budget is not None:
+                    decider = ReservingDecider(self._key_ledger, decision, write.request.budget)
+                    claim = replace(claim, decider=decider)
+                claimed.append((write, (decision, claim)))
         if claimed:
             claims = [claim for _, claim in claimed]
             settled = apply_claims(self._connection, self._router, claims, self._read_decision)
@@ -183,24 +238,16 @@ class WriteBatch:
             self._ledger.book(self._new_decisions)
 
     def _begin_calls(self) -> None:
-        """Insert the calls of the new decisions that begin one."""
+        """Insert the calls of the new decisions that begin one, and write the budgets of keys."""
         calling = {
             write.answer.id
             for write in self._fresh
             if write.request.begins_call and isinstance(write.answer, Decision)
         }
-        if begun := [decision for decision in self._new_decisions if decision.id in calling]:
-            insert_calls(self._connection, self._router, begun)
-
-    def _end_calls(self) -> None:
-        """End calls; only the first end of a call says something of its decision."""
-        requested = self._select_fresh(CallEnd)
-        if requested:
-            first = end_calls(self._connection, self._router, [end for _, end in requested])
-            for (write, end), is_first in zip(requested, first, strict=True):
-                write.answer = Outcome.RECORDED if is_first else Outcome.DUPLICATE
-                if is_first and end.feedback is not None:
-                    self._call_feedback.append(end.feedback)
+        begun = [decision for decision in self._new_decisions if decision.id in calling]
+        if begun:
+            insert_calls(self._connection, self._router, begun, self._key_ledger.reservations)
+        self._key_ledger.close([decision.id for decision in begun])
 
     def _insert_feedback(self) -> None:
         """Insert what callers and calls report, the confidences judged, and what replacements say."""
