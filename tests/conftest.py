@@ -18,6 +18,7 @@ SLOW_FILES = (
     "test_code_blocks.py",
     "test_campaign.py",
     "test_gateway_campaign.py",
+    "test_key_budgets.py",
     "test_secrets.py",
     "test_pacing_ledger.py",
     "test_policies.py",

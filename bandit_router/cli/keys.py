@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from bandit_router.cli.connect import open_existing_store, open_quiet_router
 from bandit_router.cli.option_values import parse_duration
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import console, format_time, print_json, print_line, print_warning
+from bandit_router.security.budget import KeySpending
 from bandit_router.security.issue import KeyRequest
 from bandit_router.security.keys import ApiKey, NewSecret
 
@@ -29,7 +31,9 @@ def create_key(
     arm: Annotated[
         list[str] | None, typer.Option(help="An arm it may call; repeatable. All of them by default.")
     ] = None,
-    usd_per_day: Annotated[float | None, typer.Option(help="USD that its calls may cost a day.")] = None,
+    usd_per_day: Annotated[
+        float | None, typer.Option(help="USD that its calls of the gateway may cost a day (UTC).")
+    ] = None,
     expires: Annotated[
         str | None, typer.Option(help="How long it is valid: 12h, 30d. For ever by default.")
     ] = None,
@@ -58,9 +62,9 @@ def create_key(
 def list_keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """List all keys, revoked ones too: what they are for, and until when."""
     with open_existing_store(config) as store:
-        keys, now = store.keys(), store.clock.reference()
+        keys, now, spending = store.keys(), store.clock.reference(), store.key_spending()
     if as_json:
-        print_json([_describe(key, now) for key in keys])
+        print_json([_describe(key, now, spending) for key in keys])
         return
     table = Table(
         Column("id", no_wrap=True), "name", "state", "scopes", "arms", "created", "expires", "limits"
@@ -74,7 +78,7 @@ def list_keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
             "all" if key.arms is None else ", ".join(sorted(key.arms)),
             format_time(key.created_at),
             "never" if key.expires_at is None else format_time(key.expires_at),
-            _describe_limits(key),
+            _describe_limits(key, spending),
         )
     console.print(table)
 
@@ -109,8 +113,9 @@ def _print_secret(new: NewSecret, as_json: bool) -> None:
     print_warning("keep it now: it is not shown again, and is stored nowhere")
 
 
-def _describe(key: ApiKey, now: float) -> dict[str, Any]:
+def _describe(key: ApiKey, now: float, spending: Mapping[str, KeySpending]) -> dict[str, Any]:
     """The key for programs, without its hashes."""
+    today = None if key.usd_per_day is None else spending.get(key.id, KeySpending())
     return {
         "id": key.id,
         "name": key.name,
@@ -118,6 +123,8 @@ def _describe(key: ApiKey, now: float) -> dict[str, Any]:
         "scopes": sorted(key.scopes),
         "arms": None if key.arms is None else sorted(key.arms),
         "usd_per_day": key.usd_per_day,
+        "spent_usd_today": None if today is None else today.spent_usd,
+        "reserved_usd_today": None if today is None else today.reserved_usd,
         "requests_per_second": key.requests_per_second,
         "burst": key.burst,
         "created_at": key.created_at,
@@ -129,10 +136,12 @@ def _describe(key: ApiKey, now: float) -> dict[str, Any]:
     }
 
 
-def _describe_limits(key: ApiKey) -> str:
+def _describe_limits(key: ApiKey, spending: Mapping[str, KeySpending]) -> str:
     limits = []
     if key.usd_per_day is not None:
-        limits.append(f"{key.usd_per_day:g} USD/day")
+        today = spending.get(key.id, KeySpending())
+        booked = f"{today.spent_usd:.4g} spent, {today.reserved_usd:.4g} reserved"
+        limits.append(f"{key.usd_per_day:g} USD/day ({booked})")
     if key.requests_per_second is not None:
         limits.append(f"{key.requests_per_second:g}/s, {key.burst} at once")
     return "; ".join(limits) or "none"

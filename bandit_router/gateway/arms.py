@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 class CallableArm:
     """An arm of the settings, with an adapter for each dialect whose requests it takes.
 
-    ``price`` returns the USD of a usage; ``unsupported`` are fields that it rejects.
+    ``price`` returns the USD of a usage; ``unsupported`` are fields that it rejects, and
+    ``max_output_tokens`` is the most that its answers have.
     """
 
     name: str
@@ -33,6 +34,7 @@ class CallableArm:
     adapters: Mapping[str, Adapter]
     provider: Provider
     price: Callable[[Usage], float]
+    max_output_tokens: int
     unsupported: frozenset[str] = frozenset()
 
 
@@ -90,6 +92,7 @@ def _open_arm(section: ArmSection) -> CallableArm:
         provider=open_provider(section),
         price=partial(_price_now, section.prices()),
         unsupported=frozenset(section.unsupported),
+        max_output_tokens=section.max_output_tokens,
     )
 
 

@@ -11,7 +11,7 @@ from bandit_router.gateway.background import BackgroundTasks
 from bandit_router.gateway.dialects.base import UNREADABLE
 from bandit_router.gateway.exchange import Exchange
 from bandit_router.gateway.health import Health
-from bandit_router.gateway.limits import ConcurrencyLimits
+from bandit_router.gateway.limits import ConcurrencyLimits, TooBusy
 from bandit_router.gateway.verdicts import FailureVerdict, judge_failure
 from bandit_router.providers.base import FailureKind, UpstreamAnswer, UpstreamError
 from bandit_router.router import AsyncRouter
@@ -55,7 +55,10 @@ class Call:
         self._ended = False
 
     async def open(self) -> None:
-        """Returns when the first content is here. Raises UpstreamError if the call fails before."""
+        """Returns when the first content is here.
+
+        Raises UpstreamError if the call fails before, TooBusy if the arm has no room for it in time.
+        """
         try:
             await self._services.limits.acquire(self._arm.name)
             self._acquired = True
@@ -63,6 +66,10 @@ class Call:
             await self._hold_head()
         except UpstreamError as failure:
             self._fail(CallOutcome.FAILED, failure)
+            raise
+        except TooBusy as error:
+            self.record.facts.error = str(error)
+            self._end(CallOutcome.FAILED)
             raise
         except BaseException:
             self._end(CallOutcome.LEFT)

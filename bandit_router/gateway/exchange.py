@@ -38,7 +38,7 @@ class UnknownModel(InvalidInput):
 class Exchange:
     """One request of a client. ``headers`` are those that upstream gets; ``new_conversation`` begins anew.
 
-    With ``granted``, only these arms may be called for it.
+    ``key`` is the client's, if it needs one.
     """
 
     dialect: Dialect
@@ -47,7 +47,12 @@ class Exchange:
     headers: Mapping[str, str]
     options: RouteOptions
     new_conversation: bool = False
-    granted: Collection[str] | None = None
+    key: ApiKey | None = None
+
+    @property
+    def granted(self) -> Collection[str] | None:
+        """The only arms that may be called for it; None for all."""
+        return None if self.key is None else self.key.arms
 
     @property
     def names_arm(self) -> bool:
@@ -99,7 +104,7 @@ def make_exchange(
         headers=select_forwarded(headers),
         options=cast(RouteOptions, options),
         new_conversation=new_conversation,
-        granted=None if key is None else key.arms,
+        key=key,
     )
 
 

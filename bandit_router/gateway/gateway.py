@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
-from bandit_router.errors import NoEligibleArm, RouterError
+from bandit_router.errors import KeyBudgetSpent, NoEligibleArm, RouterError
 from bandit_router.gateway.arms import ArmPool
 from bandit_router.gateway.background import BackgroundTasks
 from bandit_router.gateway.call import Call, CallServices
 from bandit_router.gateway.exchange import Exchange
 from bandit_router.gateway.health import Health
-from bandit_router.gateway.limits import ConcurrencyLimits
+from bandit_router.gateway.limits import ConcurrencyLimits, RequestSlots
 from bandit_router.gateway.verdicts import judge_failure
+from bandit_router.gateway.worst_case import find_budget
 from bandit_router.providers.base import UpstreamError
 from bandit_router.router import AsyncRouter
 from bandit_router.router.options import CallRequest
@@ -75,7 +76,10 @@ class Gateway:
         self.pool = pool
         self.health = Health(clock)
         most = {section.name: section.max_concurrency for section in router.settings.arms}
-        self._limits = ConcurrencyLimits(most)
+        section = router.settings.gateway
+        self.slots = RequestSlots(section.max_concurrency)
+        self._limits = ConcurrencyLimits(most, section.max_wait_s)
+        self._most_output_tokens = section.reserved_output_tokens
         self._background = BackgroundTasks()
         self._services = CallServices(router, self.health, self._limits, self._background, clock, now)
         self._sweeper = asyncio.create_task(self._sweep(lost_after_s))
@@ -89,8 +93,8 @@ class Gateway:
     async def answer(self, exchange: Exchange) -> Answered:
         """The first answer that begins.
 
-        Raises OutOfArms if every call failed, NoEligibleArm if no arm could be called, and what a route call
-        raises.
+        Raises OutOfArms if every call failed, NoEligibleArm if no arm could be called, KeyBudgetSpent if none
+        could be paid for, TooBusy if its arm had no room in time, and what a route call raises.
         """
         await self.pool.open()
         mask = await self._find_mask(exchange)
@@ -100,7 +104,7 @@ class Gateway:
             tried = {decision.arm: f"its call failed: {failure}" for failure, decision in failed}
             try:
                 decision = await self._begin_call(exchange, mask | tried, failed[-1][1] if failed else None)
-            except NoEligibleArm:
+            except (NoEligibleArm, KeyBudgetSpent):
                 if not failed:
                     raise
                 raise OutOfArms(*failed[-1], len(failed) - 1) from None
@@ -144,10 +148,12 @@ class Gateway:
             failed=None if failed is None else failed.id,
             new_conversation=exchange.new_conversation,
             granted=exchange.granted,
+            budget=find_budget(exchange, self.pool.arms.values(), self._most_output_tokens),
         )
         prompt, options = exchange.request.prompt, exchange.options
         if full:
-            with suppress(NoEligibleArm):  # if only arms that are full are left, one of them is waited for
+            # If no arm that has room can be called, one that is full is waited for.
+            with suppress(NoEligibleArm, KeyBudgetSpent):
                 return await self.router.route_call(
                     prompt, replace(call, mask={**full, **call.mask}), options
                 )

@@ -13,12 +13,20 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from bandit_router.errors import ArmForbidden, InvalidInput, NoEligibleArm, RouterError, StoreError
+from bandit_router.errors import (
+    ArmForbidden,
+    InvalidInput,
+    KeyBudgetSpent,
+    NoEligibleArm,
+    RouterError,
+    StoreError,
+)
 from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.dialects import DIALECTS, MAX_BYTES, Dialect
 from bandit_router.gateway.exchange import AUTO, UnknownModel, make_exchange, replace_model, select_forwarded
 from bandit_router.gateway.gateway import Gateway, OutOfArms
 from bandit_router.gateway.health import COOLING
+from bandit_router.gateway.limits import TooBusy
 from bandit_router.gateway.verdicts import client_status
 from bandit_router.providers.base import UpstreamAnswer, UpstreamError
 from bandit_router.server.body import MAX_BYTES as LARGE_BYTES
@@ -105,11 +113,21 @@ class GatewayEndpoints:
         return gateway
 
     async def _serve(self, endpoint: _Endpoint, request: Request, raw: bytes, send: Send) -> None:
-        """Answer one request. Once its status is sent, an error can only end the connection."""
+        """Answer one request, if there is room for it."""
         try:
-            reply = await endpoint.reply(self, request, raw)
+            with self.gateway.slots.hold():
+                await self._send(await self._reply(endpoint, request, raw), send)
+        except TooBusy as error:
+            await self._send(_reply_to_error(endpoint.dialect, error, 0.0), send)
+
+    async def _reply(self, endpoint: _Endpoint, request: Request, raw: bytes) -> Reply:
+        try:
+            return await endpoint.reply(self, request, raw)
         except Exception as error:
-            reply = _reply_to_error(endpoint.dialect, error, self.gateway.health.retry_after_s())
+            return _reply_to_error(endpoint.dialect, error, self.gateway.health.retry_after_s())
+
+    async def _send(self, reply: Reply, send: Send) -> None:
+        """Send a reply. Once its status is sent, an error can only end the connection."""
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         try:
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -187,6 +205,9 @@ async def _embed(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     name = gateway.router.settings.gateway.embeddings_arm
     if name is None:
         raise UnknownModel("model", "there is no arm for embeddings", "set gateway.embeddings_arm")
+    key = find_key(request)
+    if key is not None and key.usd_per_day is not None:
+        raise InvalidInput("api_key", "has a budget, and embeddings are not counted", "use a key without one")
     await gateway.pool.open()
     if name not in gateway.pool.arms:
         raise UnknownModel("model", f"arm {name!r} cannot be called", "see the log of the service")
@@ -238,6 +259,9 @@ def _reply_to_error(dialect: Dialect, error: Exception, retry_after_s: float) ->
         return _reply_in_dialect(dialect, 400, str(error))
     if isinstance(error, ArmForbidden):
         return _reply_in_dialect(dialect, 403, str(error), "arm_forbidden")
+    if isinstance(error, KeyBudgetSpent):
+        waits = _no_retry(429, error.after_s)
+        return _reply_in_dialect(dialect, 429, str(error), "insufficient_quota", waits)
     if isinstance(error, NoEligibleArm):
         if any(why.startswith(COOLING) for why in error.excluded.values()):
             return _reply_in_dialect(dialect, 503, str(error), "no_arm", _no_retry(503, retry_after_s))

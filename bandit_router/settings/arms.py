@@ -122,7 +122,7 @@ class ArmSection(Section):
         description=(
             "Most tokens of an answer, which Anthropic wants to be told: a chat request that names no number "
             "is translated with this one, and one that asks for more never goes to this arm. Set it to the "
-            "model's own limit. It has no meaning for requests that are not translated."
+            "model's own limit. Of other requests it says how much is reserved of a key's budget."
         ),
         examples=[128_000],
     )
@@ -159,7 +159,10 @@ class ArmSection(Section):
     )
     max_concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         None,
-        description="Most calls of this arm at once in one worker. If left out, there is no limit.",
+        description=(
+            "Most calls of this arm at once in one worker. If left out, there is no limit. A request that no "
+            "other arm can take waits for this one, up to `gateway.max_wait_s`."
+        ),
         examples=[64],
     )
     first_token_timeout_s: Seconds = Field(

@@ -81,6 +81,7 @@ class KeyLedger:
         self._connection = connection
         self._router = router
         self._accounts: dict[KeyDay, KeySpending] = {}
+        self._changed: set[KeyDay] = set()
         self._reservations: dict[str, Reservation] = {}
 
     @property
@@ -134,13 +135,14 @@ class KeyLedger:
         return again
 
     def close(self, begun: Collection[str]) -> None:
-        """Write the accounts, without reservations of decisions that begin no call after all."""
+        """Write the accounts that changed, without reservations of decisions that begin no call after all."""
         for decision_id in self._reservations.keys() - begun:
             key_day, amount = self._reservations.pop(decision_id)
             self._add(key_day, reserved=-amount)
         rows = [
-            {"in_router": self._router, "of_key": key_day.key_id, "of_day": key_day.day} | _amounts(account)
-            for key_day, account in self._accounts.items()
+            {"in_router": self._router, "of_key": key_day.key_id, "of_day": key_day.day}
+            | _amounts(self._accounts[key_day])
+            for key_day in sorted(self._changed)
         ]
         if rows:
             self._connection.execute(_CHANGE, rows)
@@ -161,6 +163,7 @@ class KeyLedger:
     def _add(self, key_day: KeyDay, *, reserved: int = 0, spent: int = 0) -> None:
         account = self._accounts[key_day]
         self._accounts[key_day] = KeySpending(account.reserved + reserved, account.spent + spent)
+        self._changed.add(key_day)
 
     def _make_refusal(self, decision: Decision, budget: CallBudget) -> KeyBudgetSpent:
         left_usd = max(0.0, to_usd(self._find_left(decision, budget)))

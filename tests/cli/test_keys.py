@@ -98,3 +98,11 @@ def test_applied_settings_and_damaged_snapshots_are_in_the_audit(call: Run, tmp_
     last = json.loads(call("audit", "--last", "1", "--json").out)[0]
     assert last["kind"] == "settings_applied"
     assert last["details"]["changes"] == ["router.cost_weight: not set -> 3.0"]
+
+
+def test_a_key_with_a_budget_shows_what_it_spent_today(call: Run) -> None:
+    key_id, _ = create(call, "--usd-per-day", "2")
+    other, _ = create(call)
+    assert (listed(call)[key_id]["spent_usd_today"], listed(call)[key_id]["reserved_usd_today"]) == (0.0, 0.0)
+    assert listed(call)[other]["spent_usd_today"] is None
+    assert "spent" in call("keys", "list").out

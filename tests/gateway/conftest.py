@@ -75,11 +75,15 @@ def read_calls(database: Path, count: int) -> list[tuple[Decision, CallEnd]]:
 
 @contextmanager
 def gateway_to(
-    folder: Path, scripts: Mapping[str, Script | Scene], arm: Mapping[str, Any] | None = None, *options: str
+    folder: Path,
+    scripts: Mapping[str, Script | Scene],
+    arm: Mapping[str, Any] | None = None,
+    *options: str,
+    gateway: Mapping[str, Any] | None = None,
 ) -> Iterator[Gateway]:
     """A gateway with the arms of :func:`arms_to`."""
     with (
-        arms_to(folder, scripts, arm) as (settings, upstreams),
+        arms_to(folder, scripts, arm, gateway) as (settings, upstreams),
         serving_router(settings, *options) as service,
     ):
         yield Gateway(service, upstreams)
@@ -87,13 +91,16 @@ def gateway_to(
 
 @contextmanager
 def arms_to(
-    folder: Path, scripts: Mapping[str, Script | Scene], arm: Mapping[str, Any] | None = None
+    folder: Path,
+    scripts: Mapping[str, Script | Scene],
+    arm: Mapping[str, Any] | None = None,
+    gateway: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[Path, Mapping[str, Upstream]]]:
     """Settings with one arm for each script, in this order of cost, and the servers that play them.
 
-    ``arm`` are settings of all of them. One whose name begins with ``claude`` is of Anthropic and speaks
-    messages alone, the others speak all. The policy takes the cheapest eligible arm, so that it is known
-    which one is called.
+    ``arm`` are settings of all of them, ``gateway`` those of their gateway. One whose name begins with
+    ``claude`` is of Anthropic and speaks messages alone, the others speak all. The policy takes the cheapest
+    eligible arm, so that it is known which one is called.
     """
     with ExitStack() as stack:
         upstreams = {name: stack.enter_context(serving(script)) for name, script in scripts.items()}
@@ -110,7 +117,11 @@ def arms_to(
             for k, (name, upstream) in enumerate(upstreams.items())
         )
         settings = write_settings(
-            folder, arms=arms, router={"cost_weight": 1e6}, policy={"name": "epsilon-greedy", "epsilon": 1e-9}
+            folder,
+            arms=arms,
+            router={"cost_weight": 1e6},
+            policy={"name": "epsilon-greedy", "epsilon": 1e-9},
+            gateway=gateway or {},
         )
         yield settings, upstreams
 

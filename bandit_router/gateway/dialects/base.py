@@ -33,6 +33,7 @@ class DialectRequest:
     ``thread`` identifies the conversation by content: a hash of system, tools and first message. It is None
     where the request has no turn of the assistant, which begins anew; ``new_thread`` is then the hash that
     the later turns will have. Both are None where upstream keeps the earlier turns.
+    ``max_output_tokens`` limits each of its ``answers``.
     ``pin`` names what only the arm of before can go on from: an answer (``resp_…``), a conversation that
     upstream keeps (``conv_…``) or a signature (``signature:…``).
     """
@@ -49,6 +50,7 @@ class DialectRequest:
     new_thread: str | None = None
     pin: str | None = None
     max_output_tokens: int | None = None
+    answers: int = 1
     wants_usage: bool = True
 
 

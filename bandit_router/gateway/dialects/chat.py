@@ -57,6 +57,7 @@ class Chat(OpenAIForms):
             new_thread=new_thread,
             pin=find_signature(list(filter(is_of_assistant, list_mappings(body.get("messages"))))),
             max_output_tokens=read_token_limit(body, "max_completion_tokens", "max_tokens"),
+            answers=read_token_limit(body, "n") or 1,
             wants_usage=not stream or _asks_for_usage(body),
         )
 
