@@ -11,7 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from bandit_router.gateway.gateway import Gateway
-from bandit_router.server.app import create_app
+from bandit_router.server.app import assemble_app, create_api
 from bandit_router.server.gateway import GatewayEndpoints
 from bandit_router.settings import load_settings
 from tests.providers.upstream import wait_until
@@ -20,7 +20,7 @@ from tests.providers.upstream import wait_until
 @contextmanager
 def serving_in_process(config: Path) -> Iterator[tuple[str, Gateway]]:
     """Its URL, and its gateway with the router in it."""
-    app = create_app(load_settings(config))
+    app = assemble_app(create_api(load_settings(config)))
     assert isinstance(app, GatewayEndpoints)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
