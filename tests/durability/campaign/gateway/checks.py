@@ -32,6 +32,7 @@ class Called:
     marker: str
     arm: str
     parent: str | None
+    decided_at: float
     call: Mapping[str, Any] | None
     metrics: Mapping[str, list[float | None]]
 
@@ -93,6 +94,7 @@ def _read_called(url: str) -> dict[str, Called]:
                 marker=find_marker(row.query.encode()),
                 arm=row.arm,
                 parent=row.parent,
+                decided_at=row.decided_at,
                 call=of_decision.get(row.id),
                 metrics=values[row.id],
             )
@@ -192,6 +194,6 @@ def _find_unexplained_losses(evidence: Evidence) -> Iterator[str]:
     kills = [at for (at,) in evidence.notes["killed"]]
     for called in evidence.called.values():
         if called.call is not None and called.call["outcome"] == CallOutcome.LOST:
-            began = called.call["started_at"]
+            began = called.decided_at  # when its call began, which has been aged to be swept
             if not any(began <= at <= began + _ENDED_BY_KILL_S for at in kills):
                 yield f"decision {called.id}: its call is lost, and nobody killed its worker"

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 
 _INTERVAL_S = 0.5
+_FEWEST_LOOKS = 3
 _SETTLED = 0.5
 """The share of the time after which a process has grown what it grows once: caches, pools, imports."""
 
@@ -24,9 +25,14 @@ class Memory:
     looks: dict[int, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def growth_mb(self, pid: int) -> tuple[float, float]:
-        """MB that a process grew by in the last half of the time, by a straight line; and the seconds."""
+        """MB that a process grew by in the last half of the time, by a straight line; and the seconds.
+
+        Both are 0 for a process that was seen too few times for a line.
+        """
         at, mb = np.array(self.looks[pid]).T
         late = at >= at[0] + _SETTLED * (at[-1] - at[0])
+        if late.sum() < _FEWEST_LOOKS:
+            return 0.0, 0.0
         slope = float(np.polyfit(at[late], mb[late], 1)[0])
         seconds = float(at[late][-1] - at[late][0])
         return slope * seconds, seconds

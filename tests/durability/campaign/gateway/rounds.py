@@ -31,6 +31,9 @@ from tests.services import Service, serving, write_settings
 
 WORKERS = 2
 KILLS = 2
+_ANSWERS = 20
+"""Before a worker is killed, so that both have begun to call."""
+
 _AFTERWARDS_S = 1.0
 _LONG_AGO_S = 3600.0
 _MOST_CONNECTIONS = CLIENTS * len(ARMS)
@@ -89,6 +92,8 @@ def run_chaos(site: Site, rng: random.Random, *, seconds: float) -> None:
             end = time.monotonic() + seconds
             for kill in range(1, KILLS + 1):
                 time.sleep(seconds * (0.1 + 0.1 * rng.random()))
+                site.told.wait_for(_ANSWERS)
+                eventually(lambda: count_open_calls(site.url) >= CLIENTS // 2, "calls are under way")
                 os.kill(rng.choice(alive_workers(service)), signal.SIGKILL)
                 site.told.note("killed", time.time())
                 all_ready(service, WORKERS + kill)
