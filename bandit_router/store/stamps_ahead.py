@@ -11,7 +11,17 @@ import math
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, literal, select, union_all, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    bindparam,
+    func,
+    literal,
+    select,
+    union_all,
+    update,
+)
 
 from bandit_router.objective.pacing import rewind_pacing
 from bandit_router.store.learner_transaction import LearnerTransaction
@@ -54,33 +64,42 @@ _STAMPS = (  # in the order in which writers lock the tables, so that neither wa
 _CLAIMS = tuple(stamp.claimed_at for stamp in _STAMPS if stamp.claimed_at is not None)
 
 
+def _named(name: str, *found: ColumnElement[bool]) -> Any:
+    """The name, if there is such a row."""
+    return select(literal(name)).where(select(literal(1)).where(*found).exists())
+
+
+_ROUTER: BindParameter[str] = bindparam("router")
+_LATEST: BindParameter[float] = bindparam("latest")
+_NEWEST_WARM_START = select(func.max(warm_starts.c.id)).where(warm_starts.c.router == _ROUTER)
+
+_MARKS_AHEAD = union_all(
+    _named(
+        "a decision",
+        decisions.c.router == _ROUTER,
+        decisions.c.id > bindparam("latest_id"),
+        decisions.c.decided_at > _LATEST,
+    ),
+    _named("the reset of an arm", arms.c.router == _ROUTER, arms.c.reset_at > _LATEST),
+    _named("the book of the budget", spending.c.router == _ROUTER, spending.c.as_of > _LATEST),
+    _named(
+        "the warm start",
+        warm_starts.c.router == _ROUTER,
+        warm_starts.c.id == _NEWEST_WARM_START.scalar_subquery(),
+        warm_starts.c.loaded_at > _LATEST,
+    ),
+    _named("the posterior", routers.c.name == _ROUTER, routers.c.corrected_at.is_not(None)),
+)
+"""Written once: every worker asks it in every round of learning."""
+
+
 def find_marks_ahead(connection: Connection, router: str, latest: float) -> list[str]:
     """What lies after ``latest``, Unix time, and holds learning or spending up; found at a glance.
 
     A decision is looked for where it usually is: its id lies ahead, too.
     """
-    newest = select(func.max(warm_starts.c.id)).where(warm_starts.c.router == router).scalar_subquery()
-    marks = {
-        "a decision": (
-            decisions.c.router == router,
-            decisions.c.id > latest_id(latest),
-            decisions.c.decided_at > latest,
-        ),
-        "the reset of an arm": (arms.c.router == router, arms.c.reset_at > latest),
-        "the book of the budget": (spending.c.router == router, spending.c.as_of > latest),
-        "the warm start": (
-            warm_starts.c.router == router,
-            warm_starts.c.id == newest,
-            warm_starts.c.loaded_at > latest,
-        ),
-        "the posterior": (routers.c.name == router, routers.c.corrected_at.is_not(None)),
-    }
-    return list(connection.scalars(union_all(*(_named(name, found) for name, found in marks.items()))))
-
-
-def _named(name: str, found: tuple[ColumnElement[bool], ...]) -> Any:
-    """The name, if there is such a row."""
-    return select(literal(name)).where(select(literal(1)).where(*found).exists())
+    values = {"router": router, "latest": latest, "latest_id": latest_id(latest)}
+    return list(connection.scalars(_MARKS_AHEAD, values))
 
 
 def count_stamps_ahead(connection: Connection, router: str, latest: float) -> dict[str, int]:

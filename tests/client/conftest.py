@@ -38,13 +38,13 @@ class Awaited:
         return lambda *args, **options: self._runner.run(call(*args, **options))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with serving(write_settings(tmp_path_factory.mktemp("client"), **SETTINGS)) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def router(service: Service) -> Iterator[Router]:
     """The library on the database of the service."""
     with Router.open(service.config) as opened:

@@ -17,7 +17,11 @@ JSON_TYPE = {"Content-Type": "application/json"}
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of two arms whose contexts are the 15 text statistics, with bodies of at most 256 KiB."""
-    settings = write_settings(tmp_path_factory.mktemp("service"), server={"max_body_bytes": 256 * 1024})
+    settings = write_settings(
+        tmp_path_factory.mktemp("service"),
+        server={"max_body_bytes": 256 * 1024},
+        learner={"interval_s": 0.25},  # it stays until the last test of all
+    )
     with serving(settings) as running:
         yield running
 
