@@ -51,10 +51,10 @@ class _Stamp(NamedTuple):
 
 
 _STAMPS = (  # in the order in which writers lock the tables, so that neither waits for the other for ever
+    _Stamp(calls.c.started_at),
     _Stamp(conversations.c.started_at),
     _Stamp(conversations.c.seen_at),
     _Stamp(decisions.c.decided_at, decisions.c.claimed_at),
-    _Stamp(calls.c.started_at),
     _Stamp(feedback.c.received_at, feedback.c.claimed_at),
     _Stamp(escalations.c.asked_at, escalations.c.claimed_at),
     _Stamp(arms.c.reset_at, arms.c.reset_claimed_at),

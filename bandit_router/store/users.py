@@ -90,14 +90,20 @@ def _find_chains(connection: Connection, router: str, user_ids: Collection[str])
 
 def _lock(connection: Connection, router: str, ids: Sequence[str]) -> None:
     """Keep writers away from the rows: those who come later find that the decisions are gone."""
+    _lock_in_order(connection, calls, "decision_id", router, ids)
     for chunk in chunks(ids):
         named = select(decisions.c.conversation).where(*_have(decisions, "id", router, chunk))
         mine = conversations.c.router == router, conversations.c.id.in_(named)
         _lock_rows(connection, select(conversations.c.id).where(*mine).order_by(conversations.c.id))
-    for table, column in ((calls, "decision_id"), (decisions, "id")):
-        key: Column[Any] = table.c[column]
-        for chunk in chunks(ids):
-            _lock_rows(connection, select(key).where(*_have(table, column, router, chunk)).order_by(key))
+    _lock_in_order(connection, decisions, "id", router, ids)
+
+
+def _lock_in_order(
+    connection: Connection, table: Table, column: str, router: str, ids: Sequence[str]
+) -> None:
+    key: Column[Any] = table.c[column]
+    for chunk in chunks(ids):
+        _lock_rows(connection, select(key).where(*_have(table, column, router, chunk)).order_by(key))
 
 
 def _lock_rows(connection: Connection, statement: Any) -> None:
