@@ -11,7 +11,7 @@ from typing import Any, cast
 import orjson
 
 from bandit_router.errors import InvalidInput
-from bandit_router.gateway.dialects.base import Dialect, DialectRequest
+from bandit_router.gateway.dialects.base import OPTION_PREFIX, Dialect, DialectRequest
 from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
 from bandit_router.gateway.translation import MessagesRequest, Untranslatable, translate_request
 from bandit_router.router import RouteOptions
@@ -20,7 +20,6 @@ from bandit_router.security.keys import ApiKey
 AUTO = ("auto", "claude-auto")
 """The models that mean: choose one."""
 
-OPTION_HEADER = "x-bandit-"
 _TEXT_OPTIONS = {"tier": "user_tier", "workflow": "workflow", "conversation": "conversation", "user": "user"}
 _NUMBER_OPTIONS = {"deadline": "deadline_s", "max-cost": "max_cost_usd"}
 _SESSION_HEADERS = ("x-session-id", "session-id", "session_id", "x-claude-code-session-id")
@@ -81,9 +80,9 @@ def make_exchange(
     """
     request = dialect.read_request(raw)
     given = dict(request.options) | {
-        name.removeprefix(OPTION_HEADER): value
+        name.removeprefix(OPTION_PREFIX): value
         for name, value in headers.items()
-        if name.startswith(OPTION_HEADER)
+        if name.startswith(OPTION_PREFIX)
     }
     if request.user is not None:
         given.setdefault("user", request.user)
@@ -124,7 +123,7 @@ def read_options(given: Mapping[str, str]) -> dict[str, Any]:
         if name in _TEXT_OPTIONS:
             options[_TEXT_OPTIONS[name]] = value
         elif name in _NUMBER_OPTIONS:
-            options[_NUMBER_OPTIONS[name]] = _read_number(OPTION_HEADER + name, value)
+            options[_NUMBER_OPTIONS[name]] = _read_number(OPTION_PREFIX + name, value)
         elif name == "forbid":
             options["forbid"] = [arm.strip() for arm in value.split(",")]
     return options

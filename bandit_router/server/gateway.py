@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from bandit_router.errors import (
+    RETRY_AFTER_S,
     ArmForbidden,
     InvalidInput,
     KeyBudgetSpent,
@@ -41,7 +42,6 @@ _PASSED_PREFIXES = ("x-ratelimit-", "anthropic-", "openai-")
 _NO_RETRY = frozenset({408, 409, 429})
 """Besides 5xx: the statuses on which an SDK would ask again, which has been done already."""
 
-_RETRY_AFTER_S = 1.0
 _JSON = ("content-type", "application/json")
 _OURS = "an error on our side; the log has it"
 
@@ -269,10 +269,10 @@ def _reply_to_error(dialect: Dialect, error: Exception, retry_after_s: float) ->
     if isinstance(error, StoreError):
         log.warning("a request to the gateway was refused: %s", error)
         return _reply_in_dialect(
-            dialect, 503, "the router cannot decide now", None, _retry_after(_RETRY_AFTER_S)
+            dialect, 503, "the router cannot decide now", None, _retry_after(RETRY_AFTER_S)
         )
     if isinstance(error, RouterError):
-        return _reply_in_dialect(dialect, 503, str(error), None, _retry_after(_RETRY_AFTER_S))
+        return _reply_in_dialect(dialect, 503, str(error), None, _retry_after(RETRY_AFTER_S))
     log.error("a request to the gateway failed", exc_info=error)
     return _reply_in_dialect(dialect, 500, _OURS)
 
