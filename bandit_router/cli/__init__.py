@@ -1,77 +1,55 @@
-"""The command line: parses, calls, prints. One file per command."""
+"""The command line: parses, calls, prints. One file per command, imported when the command is asked for."""
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version as package_version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from threadpoolctl import threadpool_limits
 
-from bandit_router.cli import (
-    apply,
-    arms,
-    audit,
-    budget,
-    calibration,
-    demo,
-    evaluate,
-    explain,
-    export,
-    feedback,
-    forget,
-    import_log,
-    init,
-    keys,
-    migrate,
-    pin,
-    rebuild,
-    route,
-    rules,
-    serve,
-    simulate,
-    train_classifier,
-    verify,
-    warm_start,
-)
-from bandit_router.cli.command import App
+from bandit_router.cli.command import App, Group, LateCommands
 from bandit_router.cli.output import print_error, print_line
 from bandit_router.errors import RouterError
 
-app = App(
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="markdown",  # the default takes [brackets] in a help text for markup, and drops them
-)
-for command in (
-    init.init,
-    serve.serve,
-    apply.apply,
-    route.route,
-    feedback.feedback,
-    explain.explain,
-    warm_start.warm_start,
-    migrate.migrate,
-    verify.verify,
-    rebuild.rebuild,
-    export.export,
-    import_log.import_log,
-    evaluate.evaluate,
-    simulate.simulate,
-    demo.demo,
-    calibration.calibration,
-    budget.budget,
-    audit.audit,
-    forget.forget,
-    pin.pin,
-    pin.unpin,
-    train_classifier.train_classifier,
-):
-    app.command()(command)
-app.add_typer(arms.app, name="arms")
-app.add_typer(keys.app, name="keys")
-app.add_typer(rules.app, name="rules")
+_PLACES = {
+    "init": "init:init",
+    "serve": "serve:serve",
+    "apply": "apply:apply",
+    "route": "route:route",
+    "feedback": "feedback:feedback",
+    "explain": "explain:explain",
+    "warm-start": "warm_start:warm_start",
+    "migrate": "migrate:migrate",
+    "verify": "verify:verify",
+    "rebuild": "rebuild:rebuild",
+    "export": "export:export",
+    "import-log": "import_log:import_log",
+    "evaluate": "evaluate:evaluate",
+    "simulate": "simulate:simulate",
+    "demo": "demo:demo",
+    "calibration": "calibration:calibration",
+    "budget": "budget:budget",
+    "audit": "audit:audit",
+    "forget": "forget:forget",
+    "pin": "pin:pin",
+    "unpin": "pin:unpin",
+    "train-classifier": "train_classifier:train_classifier",
+    "arms": "arms:app",
+    "keys": "keys:app",
+    "rules": "rules:app",
+}
+"""Where a command is, in the order of ``--help``: a file and a function or a group in it."""
+
+
+class _Commands(Group):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands: Any = LateCommands({name: f"{__name__}.{place}" for name, place in _PLACES.items()})
+
+
+app = App(_Commands)
 
 
 def _print_version(asked: bool) -> None:
@@ -95,9 +73,10 @@ def options(
 
 def main() -> None:
     """Run the command line; an error of this package is printed on stderr, with exit code 1."""
+    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # its threads wait for each other for seconds on a busy machine
     try:
-        with threadpool_limits(1, "blas"):  # its threads wait for each other for seconds on a busy machine
-            app()
+        app()
     except RouterError as error:
         print_error(error)
         sys.exit(1)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, func, inspect, select
+from sqlalchemy import Connection, Engine, func, inspect, select, text
 
 from bandit_router.errors import SchemaVersionError
 from bandit_router.store.engine import (
@@ -49,6 +45,10 @@ def migrate(engine: Engine) -> None:
 
     Raises StoreError, or SchemaVersionError when the database is newer than this package.
     """
+    from alembic import command  # late: it takes a tenth of a second that no other command needs
+    from alembic.config import Config
+    from alembic.util import CommandError
+
     with translate_errors(), file_lock(engine):
         enable_wal(engine)
     with translate_errors(), write_transaction(engine) as connection:
@@ -68,7 +68,10 @@ def migrate(engine: Engine) -> None:
 
 
 def _read_version(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
 
 
 def _migrations_folder() -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
@@ -44,3 +46,16 @@ def test_a_flag_is_shown_without_a_type(call: Run) -> None:
 
 def test_the_version_is_that_of_the_package(call: Run) -> None:
     assert call("--version").out == f"bandit-router {version('bandit-router')}\n"
+
+
+def test_a_command_imports_only_what_it_needs() -> None:
+    script = """
+import sys
+from bandit_router.cli import main
+sys.argv[1:] = ["--version"]
+try:
+    main()
+except SystemExit:
+    assert not {"numpy", "sqlalchemy"} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

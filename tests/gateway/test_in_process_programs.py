@@ -101,7 +101,9 @@ def test_the_library_imports_no_web_framework_before_a_client_is_asked_for(tmp_p
     script = """
 import sys
 import bandit_router
-assert not {"fastapi", "starlette", "httpx2", "anyio"} & sys.modules.keys(), "loaded"
+assert not {"numpy", "sqlalchemy"} & sys.modules.keys(), "loaded"
+assert callable(bandit_router.Router) and "numpy" in sys.modules
+assert not {"fastapi", "starlette", "httpx2", "anyio", "alembic"} & sys.modules.keys(), "loaded"
 assert {"http_client", "async_http_client"} <= set(bandit_router.__all__)
 assert callable(bandit_router.http_client) and "fastapi" in sys.modules
 try:
