@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
-import uvicorn
-
 from bandit_router.security.budget import CallBudget
+from bandit_router.server import supervisor
 from bandit_router.store.key_ledger import KeyLedger, Reservation, find_key_day
 from bandit_router.types import Decision
 
@@ -37,5 +36,5 @@ def _run(run: Any) -> Any:
 if __name__ == "__main__":
     from bandit_router.cli import main
 
-    with patch.object(uvicorn, "run", _run(uvicorn.run)):
+    with patch.object(supervisor, "run", _run(supervisor.run)):
         main()

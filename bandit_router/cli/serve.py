@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging.config
 import math
 import os
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,10 +34,8 @@ def serve(
     log_format: Annotated[LogFormat, typer.Option(help="How the log on stderr is written.")] = LogFormat.TEXT,
 ) -> None:
     """Serve the HTTP API."""
-    import uvicorn
-
+    from bandit_router.server import supervisor
     from bandit_router.server.limited_http import make_http_protocol
-    from bandit_router.server.supervisor import run_workers
     from bandit_router.store.engine import warn_of_old_sqlite
 
     log_config = make_log_config(log_format)
@@ -50,20 +48,16 @@ def serve(
     if open_to_all:  # the workers read it there
         os.environ[f"{ENV_PREFIX}SERVER__OPEN"] = "true"
     os.environ[CONFIG_VARIABLE] = str(config.resolve())
-    options: dict[str, Any] = {
-        "app": "bandit_router.server.app:from_environment",
-        "factory": True,
-        "host": host or settings.server.host,
-        "port": settings.server.port if port is None else port,
-        "workers": workers or settings.server.workers,
-        "http": make_http_protocol(settings.server),
-        "timeout_graceful_shutdown": math.ceil(settings.server.shutdown_timeout_s),
-        "timeout_worker_healthcheck": _WORKER_START_S,
-        "log_config": log_config,
-        "access_log": False,
-        "proxy_headers": False,  # the client's address is never used
-    }
-    if options["workers"] == 1:
-        uvicorn.run(**options)
-    else:
-        run_workers(uvicorn.Config(**options))
+    supervisor.run(
+        "bandit_router.server.app:from_environment",
+        factory=True,
+        host=host or settings.server.host,
+        port=settings.server.port if port is None else port,
+        workers=workers or settings.server.workers,
+        http=make_http_protocol(settings.server),
+        timeout_graceful_shutdown=math.ceil(settings.server.shutdown_timeout_s),
+        timeout_worker_healthcheck=_WORKER_START_S,
+        log_config=log_config,
+        access_log=False,
+        proxy_headers=False,  # the client's address is never used
+    )

@@ -1,13 +1,19 @@
-"""Several workers: uvicorn's parent process, which notices at once when one of them dies."""
+"""Workers under uvicorn's parent process, which notices at once when one of them dies."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 
-def run_workers(config: uvicorn.Config) -> None:
-    """Serve until a signal ends it, and replace workers that die."""
+def run(app: str, *, workers: int, **options: Any) -> None:
+    """`uvicorn.run`: serve ``app``, a module and a name in it, until a signal ends it."""
+    if workers == 1:
+        uvicorn.run(app, **options)
+        return
+    config = uvicorn.Config(app, workers=workers, **options)
     _Supervisor(config, [config.bind_socket()]).run()
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from unittest.mock import patch
 
 import orjson
-import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bandit_router.server import supervisor
 from bandit_router.server.app import from_environment
 
 MODULE = "tests.durability.campaign.gateway.probe"
@@ -42,5 +42,5 @@ def _run(run: Any) -> Any:
 if __name__ == "__main__":
     from bandit_router.cli import main
 
-    with patch.object(uvicorn, "run", _run(uvicorn.run)):
+    with patch.object(supervisor, "run", _run(supervisor.run)):
         main()
