@@ -10,7 +10,8 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/bandit-router demo
 
 test: $(VENV)/dev.stamp chromium
-	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m compileall -q bandit_router # once for all processes, also where Python is told to write no bytecode
+	$(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
 PROGRAMS := tests/clients/programs
 clients: $(VENV)/dev.stamp $(VENV)/clients/pip.stamp $(PROGRAMS)/node_modules/.package-lock.json # other people's clients

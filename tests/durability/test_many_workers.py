@@ -32,7 +32,7 @@ from tests.durability.workers import (
 )
 from tests.services import Service, serving
 
-DECISIONS, ROUNDS = 5_000, 5
+DECISIONS, ROUNDS = 3_000, 5
 SILENT, REVISED, RETRACTED, DUPLICATED = 0.05, 0.1, 0.03, 0.3
 
 
