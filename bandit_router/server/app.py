@@ -20,6 +20,9 @@ from bandit_router.server.fast_path import FastPath
 from bandit_router.server.gateway import GatewayEndpoints
 from bandit_router.server.gateway_reference import add_gateway_reference
 from bandit_router.server.guard import Guard
+from bandit_router.server.metrics.endpoint import add_metrics, watch_health
+from bandit_router.server.metrics.measure import Measure
+from bandit_router.server.metrics.process import ProcessFigures
 from bandit_router.server.shutdown import ExitAfterShutdown
 from bandit_router.server.tuning import TuneProcess
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
@@ -31,7 +34,8 @@ Middleware = Callable[[ASGIApp], ASGIApp]
 def create_app(settings: Settings, middleware: Sequence[Middleware] = ()) -> ASGIApp:
     """The whole application; its router opens when the server starts and closes when it stops.
 
-    The guard stands around every path, and ``middleware`` around that, the first outermost.
+    The guard stands around every path, what counts requests around that, and then ``middleware``, the first
+    outermost.
     """
     documented = create_api(settings)
 
@@ -39,7 +43,8 @@ def create_app(settings: Settings, middleware: Sequence[Middleware] = ()) -> ASG
         router: AsyncRouter = documented.state.router
         return router
 
-    app: ASGIApp = Guard(assemble_app(documented), find_router, open_to_all=settings.server.open)
+    guarded = Guard(assemble_app(documented), find_router, open_to_all=settings.server.open)
+    app: ASGIApp = Measure(guarded, documented.state.figures)
     for wrap in reversed(middleware):
         app = wrap(app)
     return app
@@ -56,7 +61,11 @@ def create_api(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         opened = await asyncio.to_thread(Router.open, settings)
-        async with AsyncRouter(opened) as router, open_gateway(router) as gateway:
+        async with (
+            AsyncRouter(opened) as router,
+            open_gateway(router) as gateway,
+            watch_health(gateway, app.state.figures),
+        ):
             app.state.router = router
             app.state.gateway = gateway
             yield
@@ -71,10 +80,12 @@ def create_api(settings: Settings) -> FastAPI:
         docs_url=None,  # FastAPI's pages load scripts from elsewhere
         redoc_url=None,
     )
+    app.state.figures = ProcessFigures()
     app.state.body_memory = BodyMemory(settings.server.max_body_bytes)
     api.add_endpoints(app)
     add_gateway_reference(app)
     add_docs_page(app)
+    add_metrics(app, app.state.figures)
     problems.add_error_handlers(app)
     return app
 

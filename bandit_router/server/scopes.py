@@ -36,12 +36,12 @@ SCOPES: Mapping[Endpoint, Scope] = {
 
 
 class ScopeTable:
-    """Finds the scope of a request in :data:`SCOPES`. HEAD needs what GET needs."""
+    """Finds what a request is for, and its scope in :data:`SCOPES`. HEAD needs what GET needs."""
 
     def __init__(self) -> None:
         self._patterns = [
-            (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), scope)
-            for (method, path), scope in SCOPES.items()
+            ((method, path), re.compile(re.sub(r"\{\w+\}", "[^/]+", path)))
+            for method, path in SCOPES
             if "{" in path
         ]
 
@@ -51,12 +51,18 @@ class ScopeTable:
 
     def find(self, method: str, path: str) -> Scope | None:
         """The scope that the request needs; None if the table does not have it."""
+        endpoint = self.find_endpoint(method, path)
+        return None if endpoint is None else SCOPES.get(endpoint)
+
+    def find_endpoint(self, method: str, path: str) -> Endpoint | None:
+        """The entry of the tables that the request is for, open ones included; None if there is none."""
         method = _as_get(method)
-        scope = SCOPES.get((method, path))
-        if scope is not None:
-            return scope
+        if (method, path) in SCOPES or (method, path) in OPEN:
+            return method, path
         matching = (
-            each for verb, pattern, each in self._patterns if verb == method and pattern.fullmatch(path)
+            endpoint
+            for endpoint, pattern in self._patterns
+            if endpoint[0] == method and pattern.fullmatch(path)
         )
         return next(matching, None)
 

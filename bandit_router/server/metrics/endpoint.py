@@ -1,0 +1,43 @@
+"""GET /metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from bandit_router.gateway.gateway import Gateway
+from bandit_router.server.metrics.process import ProcessFigures
+
+_LOOK_S = 2.0
+
+
+def add_metrics(app: FastAPI, figures: ProcessFigures) -> None:
+    """Serve the figures at /metrics."""
+
+    async def metrics() -> Response:
+        text = await asyncio.to_thread(figures.render)
+        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
+
+    app.add_api_route("/metrics", metrics, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+@asynccontextmanager
+async def watch_health(gateway: Gateway, figures: ProcessFigures) -> AsyncIterator[None]:
+    """Keep the figures of the arms' health up to date while the block runs."""
+
+    async def watch() -> None:
+        while True:
+            figures.set_cooling(gateway.pool.arms.keys(), gateway.health.find_cooling().keys())
+            await asyncio.sleep(_LOOK_S)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
