@@ -60,7 +60,8 @@ def main() -> int:
         "--python", default=sys.executable, help="the interpreter that has the Python clients"
     )
     options = parser.parse_args()
-    commands = {".mjs": ["node"], ".py": [options.python, "-W", "ignore"]}
+    python = str(Path(options.python).absolute())  # the programs run in a folder of their own
+    commands = {".mjs": ["node"], ".py": [python, "-W", "ignore"]}
     failed = False
     for program in sorted(PROGRAMS.glob("*.*")):
         if program.suffix not in commands:
