@@ -1,4 +1,4 @@
-"""A real service for tests: `bandit-router serve` as a process of its own, with its own database.
+"""A real service for tests: `bandit-router serve` in a process of its own, with its own database.
 
 with serving(write_settings(tmp_path)) as service:
     httpx.post(f"{service.url}/v1/route", json={"query": "hello"})
@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
+import runpy
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+from tests.processes import PROCESSES
 
 SMALL = {"name": "small", "input_usd_per_mtok": 0.15, "output_usd_per_mtok": 0.6, "capabilities": ["tools"]}
 LARGE = {"name": "large", "input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10.0, "context_window": 128_000}
@@ -30,10 +33,15 @@ _RUNNING = re.compile(r"Uvicorn running on (http://\S+)")
 class Service:
     """A running service: its process, where it listens, what it runs on, what it has written to its log."""
 
-    process: subprocess.Popen[bytes]
+    process: BaseProcess
     url: str
     config: Path
     log_path: Path
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
 
     @property
     def database(self) -> Path:
@@ -86,26 +94,37 @@ def serving(config: Path, *options: str, module: Sequence[str] = ("bandit_router
 
     ``module`` runs the command line; its first item is the module's name, the others are its arguments.
     """
-    command = [sys.executable, "-m", *module, "serve", "--config", str(config), "--port", "0"]
+    command = [*module, "serve", "--config", str(config), "--port", "0", *options]
     log_path = config.with_name("service.log")
-    with (
-        log_path.open("wb") as log,
-        subprocess.Popen([*command, *options], env=clean_environment(), stdout=log, stderr=log) as process,
-    ):
-        try:
-            url = _ready_url(process, log_path)
-            yield Service(process=process, url=url, config=config, log_path=log_path)
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=_DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    log_path.touch()
+    process = PROCESSES.Process(target=_run_module, args=(command, clean_environment(), log_path))
+    process.start()
+    try:
+        url = _ready_url(process, log_path)
+        yield Service(process=process, url=url, config=config, log_path=log_path)
+    finally:
+        process.terminate()
+        process.join(_DEADLINE_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
-def _ready_url(process: subprocess.Popen[bytes], log_path: Path) -> str:
+def _run_module(command: Sequence[str], environment: Mapping[str, str], log_path: Path) -> None:
+    """`python -m` in this process: ``command`` is a module and its arguments; what it says goes to a file."""
+    with log_path.open("wb") as log:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(log.fileno(), stream.fileno())
+    sys.stdin = os.fdopen(os.dup2(sys.stdin.fileno(), 0), closefd=False)  # uvicorn passes its number on
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv[1:] = command[1:]
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+
+
+def _ready_url(process: BaseProcess, log_path: Path) -> str:
     deadline = time.monotonic() + _DEADLINE_S
-    while process.poll() is None and time.monotonic() < deadline:
+    while process.is_alive() and time.monotonic() < deadline:
         running = _RUNNING.search(log_path.read_text(encoding="utf-8"))
         if running:
             try:

@@ -129,5 +129,5 @@ def all_ready(service: Service, count: int) -> None:
 
 def kill(service: Service) -> None:
     """SIGKILL to the service and all its workers."""
-    for one in (service.process.pid, *workers(service)):
+    for one in (service.pid, *workers(service)):
         os.kill(one, signal.SIGKILL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 import time
@@ -29,16 +28,16 @@ from bandit_router.store.write_requests import Committed, WriteBatch, WriteReque
 from bandit_router.store.writer import Writer
 from bandit_router.types import CallEnd, Feedback
 from tests.durability.helpers import Acknowledgements, converse, plain
+from tests.processes import PROCESSES
 
 THREADS = 12
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 @contextmanager
 def process(target: Callable[..., None], *arguments: Any) -> Iterator[tuple[BaseProcess, Connection]]:
     """A process that runs ``target(*arguments, pipe)`` and has said over the pipe that it is ready."""
-    ours, theirs = _SPAWN.Pipe()
-    child = _SPAWN.Process(target=target, args=(*arguments, theirs), daemon=True)
+    ours, theirs = PROCESSES.Pipe()
+    child = PROCESSES.Process(target=target, args=(*arguments, theirs), daemon=True)
     child.start()
     theirs.close()
     try:
@@ -51,7 +50,7 @@ def process(target: Callable[..., None], *arguments: Any) -> Iterator[tuple[Base
 
 
 def barrier(parties: int) -> Barrier:
-    return _SPAWN.Barrier(parties)
+    return PROCESSES.Barrier(parties)
 
 
 # -- a library user who does as told --------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from bandit_router.store.store import Store
 from bandit_router.store.tables import SCHEMA_VERSION, metadata, routers
 from bandit_router.types import Budget, Floor, Goal
 from tests.databases import MakeUrl, migrate_url, sql
+from tests.processes import PROCESSES
 from tests.store.examples import OpenStore, commit, decision, logged, set_up
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
@@ -206,9 +206,8 @@ def _downgrade(url: str, revision: str) -> None:
 
 def _at_once(target: Any, url: str, processes: int = 3) -> None:
     """Run ``target(url)`` in processes that start at the same moment; all must exit with 0."""
-    spawn = multiprocessing.get_context("spawn")
-    start = spawn.Barrier(processes)
-    workers = [spawn.Process(target=_run, args=(target, url, start)) for _ in range(processes)]
+    start = PROCESSES.Barrier(processes)
+    workers = [PROCESSES.Process(target=_run, args=(target, url, start)) for _ in range(processes)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -66,7 +66,8 @@ def terminate(scene: Scene) -> None:
     """SIGTERM: the service ends by itself, and has answered whatever it committed."""
     assert scene.service is not None
     scene.service.process.terminate()
-    status = scene.service.process.wait(PATIENCE_S)
+    scene.service.process.join(PATIENCE_S)
+    status = scene.service.process.exitcode
     assert status in (0, -signal.SIGTERM), f"it ended with {status}"
     scene.end_traffic()
     committed = {decision["idempotency_key"] for decision in read_log(scene.site.url).decisions.values()}

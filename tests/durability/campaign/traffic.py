@@ -73,7 +73,7 @@ def service(
                 site=site,
                 rng=rng,
                 service=running,
-                pids=lambda: [pid for pid in (running.process.pid, *workers(running)) if _is_alive(pid)],
+                pids=lambda: [pid for pid in (running.pid, *workers(running)) if _is_alive(pid)],
                 end_traffic=end_traffic,
             )
         finally:
