@@ -42,6 +42,20 @@ def test_a_call_waits_for_its_arm_so_long_and_no_longer() -> None:
     asyncio.run(wait())
 
 
+def test_a_call_that_waits_goes_on_when_its_arm_has_room() -> None:
+    async def wait() -> None:
+        limits = ConcurrencyLimits({"a": 1}, 60.0)
+        await limits.acquire("a")
+        waiting = asyncio.ensure_future(limits.acquire("a"))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        limits.release("a")
+        await waiting
+        assert limits.find_full() == {"a": "has max_concurrency calls"}
+
+    asyncio.run(wait())
+
+
 def test_a_request_beyond_the_total_gets_503_and_is_not_logged(tmp_path: Path) -> None:
     with gateway_to(tmp_path, {"cheap": SLOW, "dear": SLOW}, gateway={"max_concurrency": 1}) as gateway:
         url = f"{gateway.openai_url}/chat/completions"
