@@ -59,7 +59,7 @@ def write_settings(
     tables: dict[str, Mapping[str, Any]] = {
         "features": {"embedding": "none"},
         "store": {"url": f"sqlite:///{folder}/router.db"},
-        "learner": {"interval_s": 0.05},
+        "learner": {"interval_s": 0.1},
     }
     lines: list[str] = []
     for name in tables.keys() | sections.keys():
