@@ -236,7 +236,8 @@ class Decision:
     ``list_cost_usd`` is the action's cost by the price list, before the learned correction. ``user`` is the
     caller's user as the log has it: a keyed hash, unless ids are kept in clear.
     ``signals`` are those of the query, ``excluded`` says why other arms were not eligible. ``claimed_at`` is
-    the time that the clock of the host claimed, None if that was right.
+    the time that the clock of the host claimed, None if that was right. ``key_id`` is the API key of the
+    request. ``greedy_utility`` is the largest utility of an eligible arm, None where that is not known.
     """
 
     id: str
@@ -263,6 +264,9 @@ class Decision:
     signals: Signals = field(default_factory=dict)
     excluded: Mapping[str, str] = field(default_factory=dict)
     claimed_at: float | None = None
+    key_id: str | None = None
+    task: str | None = None
+    greedy_utility: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

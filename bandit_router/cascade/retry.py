@@ -92,6 +92,7 @@ def make_retry_decision(
         list_cost_usd=_list_cost(first, listed),
         parent=first.id,
         idempotency_key=None,
+        greedy_utility=None,
     )
 
 

@@ -148,6 +148,7 @@ class Gateway:
             failed=None if failed is None else failed.id,
             new_conversation=exchange.new_conversation,
             granted=exchange.granted,
+            key_id=None if exchange.key is None else exchange.key.id,
             budget=find_budget(exchange, self.pool.arms.values(), self._most_output_tokens),
         )
         prompt, options = exchange.request.prompt, exchange.options

@@ -20,6 +20,9 @@ from bandit_router.routing.precedence import CERTAIN
 from bandit_router.store.log_reader import LogReader, UnreadableDecision
 from bandit_router.store.observations import CountedValues
 from bandit_router.store.records import Observation
+from bandit_router.store.recount import recount_days
+from bandit_router.store.rollups.cubes import read_state
+from bandit_router.store.rollups.tally import describe_cell
 from bandit_router.store.snapshots import Head
 from bandit_router.store.stamps_ahead import count_clamped_stamps, count_stamps_ahead, find_marks_ahead
 from bandit_router.store.store import Store
@@ -31,6 +34,8 @@ _PMF_TOLERANCE = 1e-9
 _SPENT_TOLERANCE = 1e-9
 _MOST_PROBLEMS = 20
 _REPAIR = "`bandit-router rebuild` or any worker clamps it, once the clock is right"
+
+_RECOUNT = "run `bandit-router rebuild`"
 
 _DRAWN = (Reason.POLICY, Reason.TIER)
 """Reasons of decisions that their policy made."""
@@ -58,6 +63,7 @@ class AuditReport:
     earned_booked: float = 0.0
     forgotten: int = 0
     clamped_stamps: int = 0
+    rollup_cells: int = 0
     problems: list[str] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
@@ -112,6 +118,7 @@ def audit_store(store: Store) -> AuditReport:
             report.fail(f"decision {decision_id}: its call has ended, and its cost is not in the log")
         for key_id, day in log.misbooked_keys():
             report.fail(f"key {key_id}: what is booked on day {day} is not the sum of its calls")
+        _audit_rollups(log, report)
     return report
 
 
@@ -277,6 +284,18 @@ def _audit_stamps(log: LogReader, latest: float, report: AuditReport) -> None:
         report.fail(f"{ahead} times in {column} lie ahead of now: a clock was fast; {_REPAIR}")
     for mark in find_marks_ahead(log.connection, log.router, latest):
         report.fail(f"{mark} lies ahead of now: a clock was fast; {_REPAIR}")
+
+
+def _audit_rollups(log: LogReader, report: AuditReport) -> None:
+    """Roll-ups are the sums over the log, to the last digit, unless they were never made."""
+    state = read_state(log.connection, log.router)
+    if state is None or state.made_at is None:
+        return
+    for recounted in recount_days(log.connection, log.router):
+        report.rollup_cells += len(recounted.cells)
+        if recounted.difference:
+            cell, cells = describe_cell(min(recounted.difference)), len(recounted.difference)
+            report.fail(f"{cells} roll-ups are not the sums of the log, such as {cell}; {_RECOUNT}")
 
 
 def _decode_snapshot(log: LogReader, version: int, report: AuditReport) -> ModelState | None:

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from bandit_router.errors import SnapshotCorrupt, StoreError
 from bandit_router.learning import stored_warm_start
@@ -19,6 +20,7 @@ from bandit_router.learning.accumulate import apply_observations, recount
 from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most_drifted_arm
 from bandit_router.learning.model_prior import ModelPrior, make_model_prior
 from bandit_router.learning.quantities import QUANTITIES, add_arms, learned_quantities
+from bandit_router.learning.rollups import correct_rollups, fold_rollups
 from bandit_router.posterior.state import (
     CONFIDENT_REWARD,
     COST,
@@ -81,10 +83,11 @@ class Learner:
         return None if folded is None else len(folded)
 
     def fold_all(self, *, wait: bool = False) -> int:
-        """Fold until nothing is pending; how many decisions. ``wait`` as for :meth:`fold`."""
+        """Fold until nothing is pending, roll-ups too; how many decisions. ``wait`` as for :meth:`fold`."""
         touched: set[str] = set()
         while folded := self._fold(wait=wait):
             touched |= folded
+        fold_rollups(self.store)
         return len(touched)
 
     def _fold(self, *, wait: bool) -> set[str] | None:
@@ -154,6 +157,7 @@ class Learner:
             with self.store.learner_transaction() as transaction:
                 transaction.require_rebuild(generation)
                 transaction.record_counted(changes, generation)
+        correct_rollups(self.store, partial(self._require_rebuild, generation))
         with self.store.learner_transaction() as transaction:
             transaction.require_rebuild(generation)
             if transaction.head.arms_revision != arms_revision:
@@ -164,6 +168,11 @@ class Learner:
             if not keep_older:
                 transaction.delete_older_snapshots()
         return counted
+
+    def _require_rebuild(self, generation: int) -> None:
+        """Say that the rebuild is alive. Raises StaleRead when it is taken for dead."""
+        with self.store.learner_transaction() as transaction:
+            transaction.require_rebuild(generation)
 
     def _empty_state(self, transaction: LearnerTransaction) -> ModelState:
         """What is believed of the arms before anything is observed, with the warm start that is in force."""

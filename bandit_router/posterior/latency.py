@@ -28,7 +28,8 @@ ACCURACY = 0.025
 """α: the largest relative error of a quantile."""
 SMALLEST_S = 1e-3
 GAMMA = (1.0 + ACCURACY) / (1.0 - ACCURACY)
-BINS = math.ceil(math.log(METRICS["latency_s"] / SMALLEST_S) / math.log(GAMMA)) + 1
+_LOG_GAMMA = math.log(GAMMA)
+BINS = math.ceil(math.log(METRICS["latency_s"] / SMALLEST_S) / _LOG_GAMMA) + 1
 
 _NEGLIGIBLE = 1e-6  # of a call: what rounding leaves when all was taken back
 _ROUNDING = 1e-9  # of a share
@@ -162,11 +163,7 @@ class Latencies:
 
         None without timed calls.
         """
-        reached = np.cumsum(self.bins[self._index[arm]])
-        if reached[-1] <= _NEGLIGIBLE:
-            return None
-        i = int(np.searchsorted(reached, reached[-1] * max(q - _ROUNDING, _ROUNDING)))
-        return SMALLEST_S * 2.0 * GAMMA**i / (GAMMA + 1.0)
+        return find_quantile(self.bins[self._index[arm]], q)
 
     def count_in_time(self, deadline_s: float) -> tuple[FloatArray, FloatArray]:
         """The calls of each arm and those that took at most ``deadline_s``, by weight: two (K,) vectors.
@@ -190,8 +187,26 @@ class Latencies:
         return in_time / total if total else None
 
 
+def find_bin(seconds: float) -> int:
+    """The bin that counts a latency, seconds."""
+    ratio = max(seconds, SMALLEST_S / GAMMA) / SMALLEST_S
+    return min(max(math.ceil(math.log(ratio) / _LOG_GAMMA), 0), BINS - 1)
+
+
+def find_quantile(counts: FloatArray, q: float) -> float | None:
+    """The smallest latency, within ACCURACY, that a share q of those counted (BINS,) do not exceed.
+
+    None if nothing is counted.
+    """
+    reached = np.cumsum(counts)
+    if reached[-1] <= _NEGLIGIBLE:
+        return None
+    i = int(np.searchsorted(reached, reached[-1] * max(q - _ROUNDING, _ROUNDING)))
+    return SMALLEST_S * 2.0 * GAMMA**i / (GAMMA + 1.0)
+
+
 def _bin_position(latency_s: FloatArray | float) -> FloatArray:
     """log_γ of a latency over SMALLEST_S: bin i ends at i. Negative below SMALLEST_S, finite at 0."""
     ratio = np.maximum(latency_s, SMALLEST_S / GAMMA) / SMALLEST_S
-    position: FloatArray = np.log(ratio) / math.log(GAMMA)
+    position: FloatArray = np.log(ratio) / _LOG_GAMMA
     return position

@@ -73,17 +73,21 @@ class AsyncRouter:
 
     async def route(self, query: PromptSource | None = None, **options: Unpack[RouteOptions]) -> Decision:
         """As :meth:`Router.route`."""
-        return await self.route_granted(query, options, None)
+        return await self.route_granted(query, options)
 
     async def route_granted(
-        self, query: PromptSource | None, options: RouteOptions, granted: Collection[str] | None
+        self,
+        query: PromptSource | None,
+        options: RouteOptions,
+        granted: Collection[str] | None = None,
+        key_id: str | None = None,
     ) -> Decision:
-        """The same for a caller who may have only these arms called; None for all.
+        """The same for a caller who may have only these arms called, None for all, with this API key.
 
         Raises ArmForbidden for an override of another arm, too.
         """
         router = self._router
-        request, digest = router._prepare(query, options, granted)
+        request, digest = router._prepare(query, options, granted, key_id)
         if request.since is not None:
             request = await asyncio.to_thread(router._recall, request)
         try:

@@ -138,11 +138,15 @@ class RouterCore:
             return replay
 
     def _prepare(
-        self, query: PromptSource | None, options: RouteOptions, granted: Collection[str] | None = None
+        self,
+        query: PromptSource | None,
+        options: RouteOptions,
+        granted: Collection[str] | None = None,
+        key_id: str | None = None,
     ) -> tuple[Request, str]:
         """Check the arguments of a route call: a request, and the digest that identifies it.
 
-        With ``granted``, the caller may have only these arms called.
+        With ``granted``, the caller may have only these arms called. ``key_id`` is the caller's API key.
         """
         now = self._store.clock.now()
         return make_request(
@@ -156,13 +160,14 @@ class RouterCore:
             now=now,
             user_secret=self._user_secret,
             granted=granted,
+            key_id=key_id,
         )
 
     def _prepare_call(
         self, source: PromptSource, call: CallRequest, options: RouteOptions
     ) -> tuple[Request, str]:
         """The same for a decision whose arm is called at once."""
-        request, digest = self._prepare(source, options, call.granted)
+        request, digest = self._prepare(source, options, call.granted, call.key_id)
         return add_call(request, call, self._store.clock.now()), digest
 
     def _recall(self, request: Request) -> Request:

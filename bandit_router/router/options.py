@@ -80,6 +80,7 @@ class CallRequest:
     ``mask`` says of arms that cannot be called why not. ``failed`` is the decision whose call failed, so that
     this is its fallback. ``new_conversation`` begins the conversation anew, whatever arm it kept. With
     ``granted``, the caller may have only these arms called; with ``budget``, only calls that it has room for.
+    ``key_id`` is the caller's API key.
     """
 
     dialect: str
@@ -87,6 +88,7 @@ class CallRequest:
     failed: str | None = None
     new_conversation: bool = False
     granted: Collection[str] | None = None
+    key_id: str | None = None
     budget: CallBudget | None = None
 
 

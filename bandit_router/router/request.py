@@ -52,12 +52,13 @@ def make_request(
     now: float,
     user_secret: str,
     granted: Collection[str] | None = None,
+    key_id: str | None = None,
 ) -> tuple[Request, str]:
     """Check the arguments of :meth:`Router.route`: a request, and the digest that identifies it.
 
     ``pacing_state`` is the state of ``goal`` at ``now``, Unix time. Users are hashed with ``user_secret``.
-    With ``granted``, the caller may have only these arms called. Raises InvalidInput, or ArmForbidden for an
-    override.
+    With ``granted``, the caller may have only these arms called; ``key_id`` is logged with the decision.
+    Raises InvalidInput, or ArmForbidden for an override.
     """
     options = _check_options(options)
     pin, conversation = _pin_from(options, settings), options.get("conversation")
@@ -98,6 +99,7 @@ def make_request(
         signals=signals,
         parent=options.get("instead_of"),
         since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
+        key_id=key_id,
     )
     # Another caller's decision may be of an arm that this one may not have.
     bound = () if granted is None else (sorted(granted),)

@@ -27,7 +27,7 @@ class Request:
     With ``since``, the conversation keeps its arm unless its newest decision is before that Unix time,
     seconds. ``kept`` is the conversation as stored, None before it began. ``fallback`` says that the call of
     ``parent`` failed, so that the choice is between fewer arms than the policy would have. ``pinned_arm`` is
-    the one that the owner has all traffic go to.
+    the one that the owner has all traffic go to. ``key_id`` is the caller's API key.
     """
 
     x: FloatArray
@@ -43,6 +43,7 @@ class Request:
     since: float | None = None
     kept: StickyConversation | None = None
     pinned_arm: str | None = None
+    key_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,4 +181,6 @@ def _decide(
         user=request.user,
         signals=request.signals,
         excluded=excluded,
+        key_id=request.key_id,
+        greedy_utility=float(scores.utility.max()),
     )

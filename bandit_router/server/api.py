@@ -16,7 +16,7 @@ from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import AsyncRouter
 from bandit_router.router.explain import build_route_answer
 from bandit_router.server.body import MAX_BYTES, BodyMemory, read_body
-from bandit_router.server.caller import find_granted_arms
+from bandit_router.server.caller import find_granted_arms, find_key_id
 from bandit_router.server.fast_path import Endpoint
 from bandit_router.server.schemas import (
     ArmAnswer,
@@ -161,7 +161,9 @@ async def route(request: Request) -> Response:
             options["idempotency_key"] = key  # which goes with the source as it was sent
         elif source is not None and held.bytes > MAX_BYTES:  # other requests go on meanwhile
             source = await asyncio.to_thread(read_prompt, source)
-        decision = await router.route_granted(source, options, find_granted_arms(request))
+        decision = await router.route_granted(
+            source, options, find_granted_arms(request), find_key_id(request)
+        )
     return _json_response(build_route_answer(decision, await router.arm(decision.arm)))
 
 

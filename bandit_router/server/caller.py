@@ -23,6 +23,12 @@ def find_key(request: HTTPConnection) -> ApiKey | None:
     return key
 
 
+def find_key_id(request: HTTPConnection) -> str | None:
+    """The id of the key of a request; None where none is asked for."""
+    key = find_key(request)
+    return None if key is None else key.id
+
+
 def find_granted_arms(request: HTTPConnection) -> Collection[str] | None:
     """The only arms that the request may have called; None for all."""
     key = find_key(request)

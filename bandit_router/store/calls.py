@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bandit_router.security.budget import KeyDay, to_billionths
+from bandit_router.store.decisions import SLICE_COLUMNS
 from bandit_router.store.key_ledger import Reservation, Settlement
+from bandit_router.store.rollups.tally import Tally, find_slice
 from bandit_router.store.tables import calls, decisions
 from bandit_router.types import CallEnd, CallOutcome, Decision, Usage
 
@@ -17,15 +19,23 @@ _ID_CHARS = 255
 _TIER_CHARS = 32
 _TEXT_CHARS = 2_000
 _UNDER_WAY = calls.c.outcome.is_(None)
+_OF_DECISION = (decisions.c.router == calls.c.router) & (decisions.c.id == calls.c.decision_id)
 _LOCK_UNDER_WAY = (
-    select(calls.c.decision_id, calls.c.key_id, calls.c.day, calls.c.reserved_nano_usd)
+    select(
+        calls.c.decision_id,
+        calls.c.key_id.label("budget_key"),
+        calls.c.day,
+        calls.c.reserved_nano_usd,
+        *SLICE_COLUMNS,
+    )
+    .join(decisions, _OF_DECISION)
     .where(
         calls.c.router == bindparam("router"),
         calls.c.decision_id.in_(bindparam("ids", expanding=True)),
         _UNDER_WAY,
     )
     .order_by(calls.c.decision_id)
-    .with_for_update()
+    .with_for_update(of=calls)
 )
 _END = update(calls).where(
     calls.c.router == bindparam("in_router"), calls.c.decision_id == bindparam("of_decision"), _UNDER_WAY
@@ -45,12 +55,12 @@ def insert_calls(
 
 
 def end_calls(
-    connection: Connection, router: str, ends: Sequence[CallEnd]
+    connection: Connection, router: str, ends: Sequence[CallEnd], tally: Tally
 ) -> tuple[list[bool], list[Settlement]]:
     """End the calls that are under way; for each end, whether it is the first of its call.
 
-    Also what there is to settle with the budgets of keys. The calls are locked first, so that of two
-    transactions that end one call the second changes nothing.
+    Also what there is to settle with the budgets of keys; ``tally`` collects how they ended. The calls are
+    locked first, so that of two transactions that end one call the second changes nothing.
     """
     ids = sorted({end.decision_id for end in ends})
     locked = connection.execute(_LOCK_UNDER_WAY, {"router": router, "ids": ids})
@@ -62,8 +72,9 @@ def end_calls(
         if row is None:
             continue
         rows.append({"in_router": router, "of_decision": end.decision_id, **_end_columns(end)})
-        if row.key_id is not None:
-            reservation = Reservation(KeyDay(row.key_id, row.day), row.reserved_nano_usd)
+        tally.add_call(find_slice(row), end.outcome)
+        if row.budget_key is not None:
+            reservation = Reservation(KeyDay(row.budget_key, row.day), row.reserved_nano_usd)
             settlements.append(Settlement(reservation, to_billionths(end.cost_usd)))
     if rows:
         connection.execute(_END, rows)
@@ -75,10 +86,9 @@ def select_abandoned(connection: Connection, router: str, before: float, most: i
 
     The cost is the one expected of the decision, which its budget has booked already.
     """
-    of_decision = (decisions.c.router == calls.c.router) & (decisions.c.id == calls.c.decision_id)
     abandoned = (
         select(calls.c.decision_id, decisions.c.expected_cost_usd)
-        .join(decisions, of_decision)
+        .join(decisions, _OF_DECISION)
         .where(calls.c.router == router, calls.c.started_at < before, _UNDER_WAY)
         .order_by(calls.c.started_at)
         .limit(most)

@@ -8,8 +8,14 @@ from sqlalchemy import Connection, bindparam, select
 
 from bandit_router.store.engine import INSERT
 from bandit_router.store.records import decision_from, decision_row
+from bandit_router.store.rollups.tally import Slice, find_slice
 from bandit_router.store.tables import decisions
 from bandit_router.types import Decision
+
+SLICE_COLUMNS = tuple(
+    decisions.c[name] for name in ("decided_at", "arm", "reason", "signals", "key_id", "task")
+)
+"""Says where a decision belongs in roll-ups."""
 
 _INSERT_DECISIONS = {
     name: into(decisions).on_conflict_do_nothing().returning(decisions.c.id) for name, into in INSERT.items()
@@ -20,9 +26,9 @@ RETURNING makes SQLAlchemy send all rows in one statement: SQLite releases Pytho
 statement, and taking it back for every row would stall the thread that serves requests.
 """
 
-_EXISTING_DECISIONS = select(decisions.c.id).where(
-    decisions.c.router == bindparam("router"), decisions.c.id.in_(bindparam("ids", expanding=True))
-)
+_SOME = decisions.c.router == bindparam("router"), decisions.c.id.in_(bindparam("ids", expanding=True))
+_EXISTING_DECISIONS = select(decisions.c.id).where(*_SOME)
+_SLICES = select(decisions.c.id, *SLICE_COLUMNS).where(*_SOME)
 
 
 def insert_decisions(connection: Connection, router: str, new_decisions: Sequence[Decision]) -> set[str]:
@@ -34,6 +40,12 @@ def insert_decisions(connection: Connection, router: str, new_decisions: Sequenc
 def select_logged_ids(connection: Connection, router: str, ids: Collection[str]) -> set[str]:
     """Those of the ids that are in the log."""
     return set(connection.scalars(_EXISTING_DECISIONS, {"router": router, "ids": list(ids)}))
+
+
+def read_slices(connection: Connection, router: str, ids: Collection[str]) -> dict[str, Slice]:
+    """Where those of the ids that are in the log belong in roll-ups, by id."""
+    rows = connection.execute(_SLICES, {"router": router, "ids": list(ids)})
+    return {row.id: find_slice(row) for row in rows}
 
 
 def read_decision(connection: Connection, router: str, decision_id: str) -> Decision | None:

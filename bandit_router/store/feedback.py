@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select
 
 from bandit_router.errors import UnknownDecision
+from bandit_router.store.decisions import SLICE_COLUMNS
 from bandit_router.store.pacing_ledger import Correction, PacingLedger
+from bandit_router.store.rollups.tally import Tally, find_slice
 from bandit_router.store.tables import decisions, feedback, pending
 from bandit_router.types import Feedback, Outcome
 
@@ -16,9 +18,9 @@ _IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _LOCK_DECISIONS = (
     select(
         decisions.c.id,
-        decisions.c.decided_at,
         decisions.c.expected_cost_usd,
         decisions.c.expected_quality,
+        *SLICE_COLUMNS,
     )
     .where(decisions.c.router == bindparam("router"), decisions.c.id.in_(_IDS))
     .order_by(decisions.c.id)
@@ -47,14 +49,15 @@ Revisions = dict[str, tuple[int, float | None]]
 
 
 def insert_feedback(
-    connection: Connection, router: str, calls: Sequence[Feedback], ledger: PacingLedger
+    connection: Connection, router: str, calls: Sequence[Feedback], ledger: PacingLedger, tally: Tally
 ) -> list[dict[str, Outcome] | UnknownDecision]:
     """Insert the values that differ from those in force, with their pending marks; the outcome of each call.
 
-    The decisions are locked first, so that two transactions never give one metric the same revision.
+    ``ledger`` and ``tally`` collect what changes. The decisions are locked first, so that two transactions
+    never give one metric the same revision.
     """
     ids = {"router": router, "ids": sorted({call.decision_id for call in calls})}
-    logged = {row.id: row for row in connection.execute(_LOCK_DECISIONS, ids)}
+    logged = {row.id: (row, find_slice(row)) for row in connection.execute(_LOCK_DECISIONS, ids)}
     current: dict[str, Revisions] = {}
     for row in connection.execute(NEWEST_FEEDBACK, ids):
         current.setdefault(row.decision_id, {})[row.metric] = (row.revision, row.value)
@@ -64,6 +67,7 @@ def insert_feedback(
         if call.decision_id not in logged:
             results.append(UnknownDecision(call.decision_id))
             continue
+        made, where = logged[call.decision_id]
         outcomes, revisions = {}, current.setdefault(call.decision_id, {})
         before = _metrics_in_force(revisions)
         for metric, value in call.metrics.items():
@@ -74,9 +78,13 @@ def insert_feedback(
                 stamp = {"received_at": call.received_at, "claimed_at": call.claimed_at}
                 new_values.append({"router": router, **mark, "value": value, **stamp})
                 revisions[metric] = (revision + 1, value)
+                tally.revise_metric(where, metric, old, value)
+                if revision < 0:
+                    tally.add_delay(where, metric, call.received_at - made.decided_at)
         after = _metrics_in_force(revisions)
         if after != before:
-            ledger.correct(Correction(*logged[call.decision_id][1:], before, after))
+            expected = made.expected_cost_usd, made.expected_quality
+            ledger.correct(Correction(made.decided_at, *expected, before, after))
         results.append(outcomes)
     if new_values:
         connection.execute(insert(feedback), new_values)

@@ -66,6 +66,9 @@ def decision_row(router: str, decision: Decision) -> dict[str, Any]:
         "signals": dict(decision.signals) or None,
         "excluded": decision.excluded or None,
         "claimed_at": decision.claimed_at,
+        "key_id": decision.key_id,
+        "task": decision.task,
+        "greedy_utility": decision.greedy_utility,
     }
 
 
@@ -96,6 +99,9 @@ def decision_from(row: Row[Any]) -> Decision:
         signals=NO_SIGNALS if row.signals is None else dict(row.signals),
         excluded={} if row.excluded is None else dict(row.excluded),
         claimed_at=row.claimed_at,
+        key_id=row.key_id,
+        task=row.task,
+        greedy_utility=row.greedy_utility,
     )
 
 

@@ -50,6 +50,7 @@ from bandit_router.store.recent_predictions import (
     read_recent_rewards,
 )
 from bandit_router.store.records import Observation
+from bandit_router.store.rollups.cubes import RollupState, read_state
 from bandit_router.store.snapshots import Head, read_head, read_snapshot, read_versions
 from bandit_router.store.stamps_ahead import count_clamped_stamps, find_marks_ahead
 from bandit_router.store.tables import decisions, routers, snapshots
@@ -86,6 +87,7 @@ class Store(Administration):
                 "reward_weights": dict(reward_weights),
                 "arms_revision": 0,
                 "user_secret": make_user_secret(),
+                "rollups_at": self.clock.now(),
             }
             if connection.scalar(_INSERT_ROUTER[connection.dialect.name], router_row) is not None:
                 published = {"router": self.router, "version": 1, "published_at": self.clock.now()}
@@ -309,6 +311,11 @@ class Store(Administration):
                 observations = read_observations(connection, self.router, ids)
             if ids:
                 yield observations
+
+    def rollup_state(self) -> RollupState | None:
+        """How the roll-ups stand; None when there is no such router."""
+        with self._reading() as connection:
+            return read_state(connection, self.router)
 
     def find_marks_ahead(self) -> list[str]:
         """What lies ahead of now, because a clock was fast, and holds learning or spending up."""

@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0018_key_spending"
+SCHEMA_VERSION = "0021_roll_ups"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -69,6 +69,14 @@ routers = Table(
     Column("pinned_arm", _NAME, comment="Arm that all traffic goes to; null: to the arms that are chosen"),
     Column("pinned_until", Double, comment="Unix time at which that ends by itself"),
     Column("user_secret", String(64), comment="Key of the hashes of users, hexadecimal"),
+    Column("rollups_at", Double, comment="Unix time its roll-ups were made from the log; null: not yet"),
+    Column(
+        "rollups_revision",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="Grows with every correction of its roll-ups by the log",
+    ),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
 
@@ -141,6 +149,9 @@ decisions = Table(
     Column(
         "user_id", _USER, comment="User the caller named: a keyed hash, in clear if router.log_users is on"
     ),
+    Column("key_id", String(16), comment="API key of the request; null: it had none"),
+    Column("task", _KEY, comment="Task of the query; null: none is known"),
+    Column("greedy_utility", Double, comment="Largest utility of an eligible arm; null: it is not known"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The log of choices; rows never change, but for a stamp ahead; ids sort by time",
 )
@@ -401,6 +412,45 @@ audit = Table(
     Column("details", _OPTIONAL, comment="Its particulars, by name; null: none"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="Administrative acts, inserted in the transaction of the act, never changed",
+)
+
+rollups = Table(
+    "rollups",
+    metadata,
+    _router(),
+    Column("cube", String(8), primary_key=True, comment="hour, day, tier, key or task; the last four by day"),
+    Column(
+        "hour",
+        Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="First hour of the decisions, as hours since 1970 UTC",
+    ),
+    Column("member", _KEY, primary_key=True, comment="Their tier, key or task; empty: all decisions"),
+    Column("kept", Boolean, primary_key=True, comment="Of decisions that are not in the log any more"),
+    Column("arm", _NAME, primary_key=True, comment="Their arm, by the name in the log"),
+    Column("reason", String(16), primary_key=True, comment="Why they were made"),
+    Column("measure", String(32), primary_key=True, comment="A metric, or what is known without feedback"),
+    Column("count", BigInteger, nullable=False, comment="Number of values"),
+    Column("total_high", BigInteger, nullable=False, comment="Their sum in fixed point: high · 2³² + low"),
+    Column("total_low", BigInteger, nullable=False, comment="See total_high"),
+    Column("squares_high", BigInteger, nullable=False, comment="Sum of their squares, in the same form"),
+    Column("squares_low", BigInteger, nullable=False, comment="See squares_high"),
+    Column("bins", LargeBinary, comment="Values by bin: pairs of int32; null: the measure is not binned"),
+    Column("delays", LargeBinary, comment="Seconds to the first value, by bin; null: it had none"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="Sums over the log by hour and day; learners fold rollup_deltas into it",
+    sqlite_with_rowid=False,
+)
+
+rollup_deltas = Table(
+    "rollup_deltas",
+    metadata,
+    _router(),
+    Column("id", String(32), primary_key=True, comment="UUIDv7, without hyphens"),
+    Column("slices", JSON, nullable=False, comment="Sums to add, by slice and measure"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="What transactions add to rollups: inserted with the log, and taken away by a fold",
 )
 
 _UNDER_WAY = calls.c.outcome.is_(None)

@@ -10,6 +10,9 @@ from sqlalchemy import Column, Connection, Table, delete, select, update
 from bandit_router.store.feedback import read_metrics
 from bandit_router.store.learner_transaction import LearnerTransaction, chunks
 from bandit_router.store.pacing_ledger import ForgottenDecision, keep_forgotten
+from bandit_router.store.recount import tally_decisions
+from bandit_router.store.rollups.deltas import insert_delta
+from bandit_router.store.rollups.tally import Tally
 from bandit_router.store.tables import (
     calls,
     conversations,
@@ -58,6 +61,7 @@ def delete_user(transaction: LearnerTransaction, user_ids: Collection[str]) -> i
         return 0
     _lock(connection, router, ids)
     forgotten = list(_read_forgotten(connection, router, ids))
+    _drop_from_rollups(connection, router, ids)
     for chunk in chunks(ids):
         for table, column in DELETED:
             connection.execute(delete(table).where(*_have(table, column, router, chunk)))
@@ -123,6 +127,14 @@ def _read_forgotten(connection: Connection, router: str, ids: Sequence[str]) -> 
         rows = connection.execute(select(*columns).where(*_have(decisions, "id", router, chunk)))
         for row in rows:
             yield ForgottenDecision(*row[1:], metrics.get(row.id, {}))
+
+
+def _drop_from_rollups(connection: Connection, router: str, ids: Sequence[str]) -> None:
+    """Take the decisions out of the roll-ups, but for their money."""
+    tally = Tally()
+    for chunk in chunks(ids):
+        tally.drop(tally_decisions(connection, router, chunk))
+    insert_delta(connection, router, tally)
 
 
 def _have(table: Table, column: str, router: str, ids: Iterable[str]) -> tuple[Any, ...]:

@@ -11,7 +11,12 @@ from sqlalchemy import Connection
 from bandit_router.errors import IdempotencyConflict, KeyBudgetSpent, RouterError, UnknownDecision
 from bandit_router.store.calls import end_calls, insert_calls
 from bandit_router.store.conversations import ConversationClaim, apply_claims
-from bandit_router.store.decisions import insert_decisions, read_decision, select_logged_ids
+from bandit_router.store.decisions import (
+    insert_decisions,
+    read_decision,
+    read_slices,
+    select_logged_ids,
+)
 from bandit_router.store.escalations import confidence_feedback, insert_escalations
 from bandit_router.store.feedback import insert_feedback
 from bandit_router.store.idempotency import KeyedAnswer, insert_keys, read_keys, restore_answer
@@ -23,6 +28,8 @@ from bandit_router.store.key_ledger import (
     find_key_day,
 )
 from bandit_router.store.pacing_ledger import PacingLedger
+from bandit_router.store.rollups.deltas import insert_delta
+from bandit_router.store.rollups.tally import Slice, Tally
 from bandit_router.types import CallEnd, Decision, Escalation, Feedback, Outcome, Reason
 
 
@@ -93,6 +100,7 @@ class WriteBatch:
         self._router = router
         self._ledger = ledger or PacingLedger()
         self._key_ledger = KeyLedger(connection, router)
+        self._tally = Tally()
         self._writes = [_Write(request) for request in requests]
         self._fresh: list[_Write] = []
         self._new_escalations: list[Escalation] = []
@@ -116,6 +124,7 @@ class WriteBatch:
         self._begin_calls()
         self._insert_feedback()
         self._insert_keys()
+        insert_delta(self._connection, self._router, self._tally)
         self._answer_duplicates()
         return [write.answer for write in self._writes]  # type: ignore[misc]  # every write has one by now
 
@@ -139,7 +148,7 @@ class WriteBatch:
         requested = self._select_fresh(CallEnd)
         if requested:
             first, self._settlements = end_calls(
-                self._connection, self._router, [end for _, end in requested]
+                self._connection, self._router, [end for _, end in requested], self._tally
             )
             for (write, end), is_first in zip(requested, first, strict=True):
                 write.answer = Outcome.RECORDED if is_first else Outcome.DUPLICATE
@@ -205,25 +214,30 @@ class WriteBatch:
 
     def _settle_escalations(self) -> None:
         """Answer each request for an escalation with the one in force."""
-        requested = self._select_logged_escalations()
+        requested, slices = self._select_logged_escalations()
         if requested:
             in_force, self._new_escalations = insert_escalations(
                 self._connection, self._router, [request for _, request in requested], self._read_decision
             )
             for write, request in requested:
                 write.answer = in_force[request.parent]
+            for new in self._new_escalations:
+                self._tally.add_escalation(slices[new.parent], retried=not new.accepted)
 
-    def _select_logged_escalations(self) -> list[tuple[_Write, Escalation]]:
-        """The requests for escalations; one of a decision that was forgotten meanwhile is refused."""
+    def _select_logged_escalations(self) -> tuple[list[tuple[_Write, Escalation]], dict[str, Slice]]:
+        """The requests for escalations, and where their decisions belong in roll-ups.
+
+        One of a decision that was forgotten meanwhile is refused.
+        """
         requested = self._select_fresh(Escalation)
         if not requested:
-            return []
+            return [], {}
         parents = [request.parent for _, request in requested]
-        logged = select_logged_ids(self._connection, self._router, parents)
+        logged = read_slices(self._connection, self._router, parents)
         for write, request in requested:
             if request.parent not in logged:
                 write.answer = UnknownDecision(request.parent)
-        return [(write, request) for write, request in requested if request.parent in logged]
+        return [(write, request) for write, request in requested if request.parent in logged], logged
 
     def _insert_decisions(self) -> None:
         """Insert and book the decisions and the retries that are not in the log; each id once."""
@@ -236,6 +250,8 @@ class WriteBatch:
             inserted = insert_decisions(self._connection, self._router, list(unique.values()))
             self._new_decisions = [decision for decision in unique.values() if decision.id in inserted]
             self._ledger.book(self._new_decisions)
+            for decision in self._new_decisions:
+                self._tally.add_decision(decision)
 
     def _begin_calls(self) -> None:
         """Insert the calls of the new decisions that begin one, and write the budgets of keys."""
@@ -257,7 +273,7 @@ class WriteBatch:
         calls += [call for new in self._new_escalations for call in confidence_feedback(new)]
         calls += [_override_feedback(new) for new in self._new_decisions if _is_replacement(new)]
         if calls:
-            outcomes = insert_feedback(self._connection, self._router, calls, self._ledger)
+            outcomes = insert_feedback(self._connection, self._router, calls, self._ledger, self._tally)
             for (write, _), outcome in zip(reports, outcomes, strict=False):  # reports come first
                 write.answer = outcome
 

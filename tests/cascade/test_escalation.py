@@ -163,11 +163,13 @@ def test_a_retry_is_the_same_query_on_the_expensive_arm() -> None:
         excluded={"other": "disabled"},
         idempotency_key="k",
         cost_weight=3.0,
+        key_id="k1",
+        greedy_utility=0.75,
     )
     retry = retried(decision=first)
     same = {f.name for f in fields(Decision)} - {
         *("id", "decided_at", "pmf", "arm", "propensity", "reason", "snapshot", "parent", "idempotency_key"),
-        *("expected_quality", "expected_cost_usd", "list_cost_usd"),
+        *("expected_quality", "expected_cost_usd", "list_cost_usd", "greedy_utility"),
     }
     for name in same - {"x"}:
         assert getattr(retry, name) == getattr(first, name), name
@@ -176,7 +178,7 @@ def test_a_retry_is_the_same_query_on_the_expensive_arm() -> None:
     assert (retry.pmf, retry.propensity) == ((0.0, 1.0), 1.0)
     assert retry.expected_cost_usd == first.expected_costs_usd[1]
     assert retry.list_cost_usd == ARMS[1].expected_cost_usd(1000)
-    assert retry.idempotency_key is None
+    assert (retry.idempotency_key, retry.greedy_utility) == (None, None)
 
 
 def test_without_the_number_of_tokens_no_list_cost_is_made_up() -> None:

@@ -164,5 +164,6 @@ def test_verify_names_a_call_that_is_not_accounted(store: Store, damage: str) ->
         else:
             connection.execute(delete(pending).where(pending.c.metric == "cost_usd"))
             connection.execute(delete(feedback).where(feedback.c.metric == "cost_usd"))
-    (problem,) = audit_store(store).problems
+    problem, *others = audit_store(store).problems
     assert called.id in problem
+    assert all("roll-ups" in other for other in others), "they remember what the log has lost"
