@@ -79,8 +79,9 @@ def insert_feedback(
                 new_values.append({"router": router, **mark, "value": value, **stamp})
                 revisions[metric] = (revision + 1, value)
                 tally.revise_metric(where, metric, old, value)
-                if revision < 0:
-                    tally.add_delay(where, metric, call.received_at - made.decided_at)
+        firsts = [metric for metric, outcome in outcomes.items() if outcome is Outcome.RECORDED]
+        if firsts:
+            tally.add_delay(where, firsts, call.received_at - made.decided_at)
         after = _metrics_in_force(revisions)
         if after != before:
             expected = made.expected_cost_usd, made.expected_quality

@@ -104,9 +104,8 @@ def _tally_rows(connection: Connection, router: str, rows: Sequence[Row[Any]]) -
         feedback.c.router == router, feedback.c.decision_id.in_(made), feedback.c.revision == 0
     )
     for row in connection.execute(first):
-        tally.add_delay(
-            slices[row.decision_id], row.metric, row.received_at - made[row.decision_id].decided_at
-        )
+        delay_s = row.received_at - made[row.decision_id].decided_at
+        tally.add_delay(slices[row.decision_id], [row.metric], delay_s)
     for newest in connection.execute(NEWEST_FEEDBACK, {"router": router, "ids": list(made)}):
         tally.revise_metric(slices[newest.decision_id], newest.metric, None, newest.value)
     return tally

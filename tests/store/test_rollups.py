@@ -364,7 +364,7 @@ def add_only(self: Tally, where: Slice, metric: str, before: float | None, after
     """Adds a revision to what it revises."""
     del before
     if after is not None:
-        self._add(where, metric, after)
+        self.sums[where][metric].add_value(MEASURES[metric], after)
 
 
 def test_a_tally_that_adds_revisions_instead_of_differences_is_caught(

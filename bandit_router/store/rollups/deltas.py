@@ -49,12 +49,12 @@ def _encode_tally(tally: Tally) -> list[list[Any]]:
 
 
 def _decode_tally(encoded: list[list[Any]]) -> Tally:
-    return Tally(
-        {
-            Slice(*where): {measure: _decode_sums(sums) for measure, sums in by_measure.items()}
-            for *where, by_measure in encoded
-        }
-    )
+    tally = Tally()
+    for *where, by_measure in encoded:
+        tally.sums[Slice(*where)].update(
+            (measure, _decode_sums(sums)) for measure, sums in by_measure.items()
+        )
+    return tally
 
 
 def _encode_sums(sums: Sums) -> list[Any]:

@@ -33,8 +33,10 @@ class Measure(NamedTuple):
 
     def quantize(self, value: float) -> tuple[int, int]:
         """The integers that a value and its square count as."""
-        clipped = max(-self.largest, min(self.largest, value))
-        return round(clipped * self.per_one), round(clipped * clipped * self.squares_per_one)
+        largest, per_one, squares_per_one, _ = self  # each write counts several values
+        if not -largest <= value <= largest:
+            value = max(-largest, min(largest, value))
+        return round(value * per_one), round(value * value * squares_per_one)
 
 
 DECISIONS = "decisions"

@@ -40,10 +40,6 @@ class Sums:
         if measure.binned:
             add_to_bins(self.bins, [(find_bin(value), sign)])
 
-    def add_delay(self, seconds: float) -> None:
-        """Count the delay of a first value."""
-        add_to_bins(self.delays, [(find_bin(seconds), 1)])
-
     def add(self, other: Sums, sign: int = 1) -> None:
         """Add other sums; with a sign of −1, subtract them."""
         self.count += sign * other.count

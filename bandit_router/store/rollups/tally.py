@@ -7,11 +7,13 @@ with the first: thousands of keys times tiers times tasks would be more rows tha
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from bandit_router.posterior.latency import find_bin
 from bandit_router.store.rollups.measures import (
     COST_WEIGHT,
     DECISIONS,
@@ -23,7 +25,7 @@ from bandit_router.store.rollups.measures import (
     MONEY,
     name_call_measure,
 )
-from bandit_router.store.rollups.sums import Sums
+from bandit_router.store.rollups.sums import Sums, add_to_bins
 from bandit_router.types import TIER
 
 DAY_H = 24
@@ -113,47 +115,49 @@ def find_slice(choice: Choice) -> Slice:
 class Tally:
     """Sums by slice and measure. Mutable: one transaction collects what it adds to the log in one."""
 
-    def __init__(self, sums: dict[Slice, dict[str, Sums]] | None = None) -> None:
-        self.sums = sums or {}
+    def __init__(self) -> None:
+        self.sums: defaultdict[Slice, defaultdict[str, Sums]] = defaultdict(lambda: defaultdict(Sums))
 
     def add_decision(self, made: Forecast) -> None:
         """Count a decision and what is expected of it."""
-        where = find_slice(made)
-        self._add(where, DECISIONS, 0.0)
-        self._add(where, EXPECTED_QUALITY, made.expected_quality)
-        self._add(where, EXPECTED_COST, made.expected_cost_usd)
-        self._add(where, COST_WEIGHT, made.cost_weight)
+        sums = self.sums[find_slice(made)]
+        sums[DECISIONS].count += 1
+        _add(sums, EXPECTED_QUALITY, made.expected_quality)
+        _add(sums, EXPECTED_COST, made.expected_cost_usd)
+        _add(sums, COST_WEIGHT, made.cost_weight)
         if made.greedy_utility is not None:
             utility = made.expected_quality - made.cost_weight * made.expected_cost_usd
-            self._add(where, EXPLORATION_PRICE, max(0.0, made.greedy_utility - utility))
+            _add(sums, EXPLORATION_PRICE, max(0.0, made.greedy_utility - utility))
 
     def add_call(self, where: Slice, outcome: str) -> None:
         """Count a call that has ended."""
-        self._add(where, name_call_measure(outcome), 0.0)
+        self.sums[where][name_call_measure(outcome)].count += 1
 
     def add_escalation(self, where: Slice, *, retried: bool) -> None:
         """Count the judgement of a decision's answer."""
-        self._add(where, ESCALATED, float(retried))
+        _add(self.sums[where], ESCALATED, float(retried))
 
-    def add_delay(self, where: Slice, metric: str, delay_s: float) -> None:
-        """Count the seconds that the first value of a metric took to come."""
-        self._find(where, metric).add_delay(max(0.0, delay_s))
+    def add_delay(self, where: Slice, metrics: Iterable[str], delay_s: float) -> None:
+        """Count the seconds that the first value of each of these metrics took to come."""
+        sums, in_bin = self.sums[where], find_bin(max(0.0, delay_s))
+        for metric in metrics:
+            add_to_bins(sums[metric].delays, [(in_bin, 1)])
 
     def revise_metric(self, where: Slice, metric: str, before: float | None, after: float | None) -> None:
         """Replace the value of a metric that is in force; None is no value."""
         if before is not None:
-            self._add(where, metric, before, -1)
+            _add(self.sums[where], metric, before, -1)
         if after is not None:
-            self._add(where, metric, after)
+            _add(self.sums[where], metric, after)
 
     def drop(self, dropped: Tally) -> None:
         """Take out what leaves the log; its money stays, as of nobody."""
         for where, by_measure in dropped.sums.items():
             for measure, sums in by_measure.items():
-                self._find(where, measure).add(sums, -1)
+                self.sums[where][measure].add(sums, -1)
                 if measure in MONEY:
                     nobody = where._replace(tier=None, key_id=None, task=None, kept=True)
-                    self._find(nobody, measure).add(sums)
+                    self.sums[nobody][measure].add(sums)
 
     def cells(self, *, kept: bool | None = None) -> dict[Cell, Sums]:
         """The sums by cell; without those that are ``kept``, or only these."""
@@ -166,15 +170,9 @@ class Tally:
                         add_to_cell(cells, cell, sums)
         return cells
 
-    def _add(self, where: Slice, measure: str, value: float, sign: int = 1) -> None:
-        self._find(where, measure).add_value(MEASURES[measure], value, sign)
 
-    def _find(self, where: Slice, measure: str) -> Sums:
-        by_measure = self.sums.setdefault(where, {})
-        sums = by_measure.get(measure)
-        if sums is None:
-            sums = by_measure[measure] = Sums()
-        return sums
+def _add(sums: Mapping[str, Sums], measure: str, value: float, sign: int = 1) -> None:
+    sums[measure].add_value(MEASURES[measure], value, sign)
 
 
 def find_cubes(where: Slice) -> Iterator[tuple[Cube, int, str]]:
