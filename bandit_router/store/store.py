@@ -51,6 +51,7 @@ from bandit_router.store.recent_predictions import (
 )
 from bandit_router.store.records import Observation
 from bandit_router.store.rollups.cubes import RollupState, read_state
+from bandit_router.store.rollups.reader import RollupFilter, RollupRow, read_rollups
 from bandit_router.store.snapshots import Head, read_head, read_snapshot, read_versions
 from bandit_router.store.stamps_ahead import count_clamped_stamps, find_marks_ahead
 from bandit_router.store.tables import decisions, routers, snapshots
@@ -316,6 +317,12 @@ class Store(Administration):
         """How the roll-ups stand; None when there is no such router."""
         with self._reading() as connection:
             return read_state(connection, self.router)
+
+    def rollups(self, asked: RollupFilter) -> list[RollupRow]:
+        """The sums over the log that are asked for, in the order of time, up to this moment."""
+        with self._reading() as connection:
+            renamed = arms.read_renamed_arms(connection, self.router)
+            return read_rollups(connection, self.router, asked, renamed)
 
     def find_marks_ahead(self) -> list[str]:
         """What lies ahead of now, because a clock was fast, and holds learning or spending up."""
