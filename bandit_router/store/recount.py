@@ -103,9 +103,9 @@ def _tally_rows(connection: Connection, router: str, rows: Sequence[Row[Any]]) -
     first = select(feedback.c.decision_id, feedback.c.metric, feedback.c.received_at).where(
         feedback.c.router == router, feedback.c.decision_id.in_(made), feedback.c.revision == 0
     )
-    for row in connection.execute(first):
-        delay_s = row.received_at - made[row.decision_id].decided_at
-        tally.add_delay(slices[row.decision_id], [row.metric], delay_s)
+    for said in connection.execute(first):
+        delay_s = said.received_at - made[said.decision_id].decided_at
+        tally.add_delay(slices[said.decision_id], [said.metric], delay_s)
     for newest in connection.execute(NEWEST_FEEDBACK, {"router": router, "ids": list(made)}):
         tally.revise_metric(slices[newest.decision_id], newest.metric, None, newest.value)
     return tally

@@ -106,6 +106,7 @@ def test_a_key_for_some_arms_has_no_other_called(gateway: Gateway) -> None:
     with closing(Store.open(f"sqlite:///{gateway.service.database}", "default", create=False)) as store:
         decision = store.decision(answer.headers["x-bandit-decision"])
     assert decision.excluded == {"cheap": "the API key is not for this arm"}
+    assert api_key.split("_")[1] == decision.key_id
     assert (decision.eligible, decision.pmf) == (("dear",), (1.0,))
     with anthropic_client(gateway, api_key) as other, pytest.raises(anthropic.PermissionDeniedError):
         other.messages.count_tokens(model="cheap", messages=MESSAGES)

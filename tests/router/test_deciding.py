@@ -14,7 +14,7 @@ from bandit_router.errors import InvalidInput, NoEligibleArm
 from bandit_router.router import Router
 from bandit_router.types import Query, Reason
 from tests.databases import MakeUrl
-from tests.router.conftest import LARGE, SMALL, OpenRouter, settings_of
+from tests.router.conftest import LARGE, SMALL, OpenRouter, settings_of, teach
 
 
 def test_a_decision_is_logged_as_it_is_returned(router: Router) -> None:
@@ -36,6 +36,17 @@ def test_a_decision_holds_everything_it_was_made_from(router: Router) -> None:
     assert made.schema_id == router.pipeline.schema_id
     assert made.snapshot == router.snapshot
     assert (made.cost_weight, made.conversation, made.idempotency_key) == (2.0, "c", "k")
+
+
+def test_a_decision_logs_the_utility_of_the_greedy_arm(router: Router) -> None:
+    teach(router)
+    made = [router.route("Why?", cost_weight=20.0) for _ in range(8)]
+    made += [router.route("Why?", cost_weight=20.0, override="large")]
+    for decision in made:
+        scores = router.scores(decision)
+        assert scores is not None
+        assert decision.greedy_utility == pytest.approx(scores.utility.max(), abs=1e-12)
+        assert router.decision(decision.id).greedy_utility == decision.greedy_utility
 
 
 def test_the_expected_cost_is_prices_times_tokens(router: Router) -> None:

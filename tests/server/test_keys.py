@@ -53,10 +53,15 @@ def free(keyed: Service) -> Iterator[Client]:
         yield client
 
 
-def test_other_arms_are_masked_and_an_override_of_one_is_forbidden(bound: Client, free: Client) -> None:
+def test_other_arms_are_masked_and_an_override_of_one_is_forbidden(
+    keyed: Service, bound: Client, free: Client
+) -> None:
     answer = bound.route().json()
     assert (answer["arm"], answer["pmf"]) == ("small", {"small": 1.0})
     assert answer["excluded"] == {"large": "the API key is not for this arm"}
+    with closing(Store.open(f"sqlite:///{keyed.database}", "default", create=False)) as store:
+        key_id = store.decision(answer["decision_id"]).key_id
+    assert bound.headers["x-api-key"].split("_")[1] == key_id
     problem = assert_problem(bound.route(query="a", override="large"), 403)
     assert "not for arm 'large'" in problem["detail"]
     assert bound.route(query="a", override="small").json()["reason"] == "override"

@@ -124,7 +124,9 @@ def _read_folded(
     merged: dict[_Place, _Merged],
 ) -> None:
     where = _conditions(router, asked, renamed)
-    step = literal_column(str(int(asked.step)))  # as a parameter, it would not be the same in GROUP BY
+    step: ColumnElement[int] = literal_column(
+        str(int(asked.step))
+    )  # as a parameter, it would not be the same in GROUP BY
     start = rollups.c.hour - rollups.c.hour % step
     place = start, rollups.c.member, rollups.c.arm, rollups.c.reason, rollups.c.measure
     integers = [rollups.c[name] for name in ("count", "total_high", "total_low")]
