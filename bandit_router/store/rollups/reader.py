@@ -124,9 +124,8 @@ def _read_folded(
     merged: dict[_Place, _Merged],
 ) -> None:
     where = _conditions(router, asked, renamed)
-    step: ColumnElement[int] = literal_column(
-        str(int(asked.step))
-    )  # as a parameter, it would not be the same in GROUP BY
+    # As a parameter, it would not be the same expression in GROUP BY.
+    step: ColumnElement[int] = literal_column(str(int(asked.step)))
     start = rollups.c.hour - rollups.c.hour % step
     place = start, rollups.c.member, rollups.c.arm, rollups.c.reason, rollups.c.measure
     integers = [rollups.c[name] for name in ("count", "total_high", "total_low")]
