@@ -205,6 +205,7 @@ class AsyncRouter:
     metrics = _in_thread(Router.metrics)
     calibration = _in_thread(Router.calibration)
     budget = _in_thread(Router.budget)
+    rollups = _in_thread(Router.rollups)
     sweep_calls = _in_thread(Router.sweep_calls)
     find_answered_arm = _in_thread(Router.find_answered_arm)
     find_kept_arm = _in_thread(Router.find_kept_arm)

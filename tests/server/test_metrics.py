@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,32 @@ def test_paths_that_do_not_exist_share_one_label(three: Service) -> None:
     assert paths <= {"other", "/v1/route", "/v1/decisions/{decision_id}", "/metrics", "/healthz", "/readyz"}
     assert requests_of(samples, path="other") >= 3
     assert requests_of(samples, path="/v1/decisions/{decision_id}", status="404") >= 1
+
+
+def test_figures_of_the_log_are_what_the_log_says_and_follow_corrections(three: Service) -> None:
+    with httpx.Client(base_url=three.url) as client:
+        ids = [client.post("/v1/route", json={"query": f"q{i}"}).json()["decision_id"] for i in range(4)]
+        for quality, id in zip((0.25, 0.5, 1.0), ids, strict=False):
+            client.post("/v1/feedback", json={"decision_id": id, "metrics": {"quality": quality}})
+        client.post("/v1/feedback", json={"decision_id": ids[0], "metrics": {"quality": 0.75}})
+        client.post("/v1/feedback", json={"decision_id": ids[1], "metrics": {"quality": None}})
+    samples = scrape(three)
+    with sqlite3.connect(three.database) as log:
+        decided = log.execute("SELECT arm, reason, COUNT(*) FROM decisions GROUP BY 1, 2").fetchall()
+        rated = log.execute(
+            "SELECT d.arm, COUNT(*), SUM(f.value) FROM feedback f JOIN decisions d ON d.id = f.decision_id "
+            "WHERE f.value IS NOT NULL AND f.revision = (SELECT MAX(g.revision) FROM feedback g "
+            "WHERE g.decision_id = f.decision_id AND g.metric = f.metric) GROUP BY 1"
+        ).fetchall()
+    assert sum(n for *_, n in decided) >= 4
+    assert sum(n for _, n, _ in rated) == 2
+    for arm, reason, n in decided:
+        labels = frozenset({"arm": arm, "reason": reason}.items())
+        assert samples["bandit_router_decisions", labels] == n
+    for arm, n, total in rated:
+        labels = frozenset({"arm": arm, "metric": "quality"}.items())
+        assert samples["bandit_router_feedback_values", labels] == n
+        assert samples["bandit_router_feedback_sum", labels] == pytest.approx(total)
 
 
 def test_one_worker_needs_no_folder(tmp_path: Path) -> None:

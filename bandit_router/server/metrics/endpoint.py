@@ -1,16 +1,21 @@
-"""GET /metrics."""
+"""GET /metrics: the figures of the processes, then those of the log."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from bandit_router.errors import RouterError
 from bandit_router.gateway.gateway import Gateway
+from bandit_router.server.metrics.log import ALL_TIME, render_log
 from bandit_router.server.metrics.process import ProcessFigures
+
+log = logging.getLogger(__name__)
 
 _LOOK_S = 2.0
 
@@ -19,7 +24,12 @@ def add_metrics(app: FastAPI, figures: ProcessFigures) -> None:
     """Serve the figures at /metrics."""
 
     async def metrics() -> Response:
-        text = await asyncio.to_thread(figures.render)
+        try:
+            rows = await app.state.router.rollups(ALL_TIME)
+        except RouterError as error:
+            log.warning("/metrics goes without the figures of the log: %s", error)
+            rows = None
+        text = await asyncio.to_thread(lambda: figures.render() + render_log(rows))
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     app.add_api_route("/metrics", metrics, methods=["GET", "HEAD"], include_in_schema=False)
