@@ -31,6 +31,7 @@ class CallableArm:
 
     name: str
     model: str
+    provider_name: str
     adapters: Mapping[str, Adapter]
     provider: Provider
     price: Callable[[Usage], float]
@@ -88,6 +89,7 @@ def _open_arm(section: ArmSection) -> CallableArm:
     return CallableArm(
         name=section.name,
         model=section.model or section.name,
+        provider_name=section.provider,
         adapters=make_adapters(section),
         provider=open_provider(section),
         price=partial(_price_now, section.prices()),

@@ -15,6 +15,7 @@ from bandit_router.gateway.limits import ConcurrencyLimits, TooBusy
 from bandit_router.gateway.verdicts import FailureVerdict, judge_failure
 from bandit_router.providers.base import FailureKind, UpstreamAnswer, UpstreamError
 from bandit_router.router import AsyncRouter
+from bandit_router.telemetry import begin_call, end_call
 from bandit_router.types import CallOutcome, Decision
 
 _CUT = "the answer was cut upstream; what came so far is not all of it"
@@ -48,6 +49,7 @@ class Call:
             input_tokens=exchange.request.prompt.input_tokens,
             facts=self._tap.facts,
         )
+        self._span = begin_call(decision, arm.provider_name, arm.model)
         self._answer: UpstreamAnswer | None = None
         self._pieces: AsyncGenerator[bytes, None] = self._read()
         self._held: list[bytes] = []
@@ -176,4 +178,5 @@ class Call:
         finally:
             end = make_end(self.record, outcome, ended_at, self._arm.price, failure)
             metrics = make_metrics(end, self.record.facts, is_fault=is_fault)
+            end_call(self._span, end)
             await self._services.router.end_call(end, metrics)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import numpy as np
+from opentelemetry.trace import Span
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
 from bandit_router.features import PromptSource
@@ -21,6 +22,7 @@ from bandit_router.router.options import CallRequest, RouteOptions
 from bandit_router.router.router import Router
 from bandit_router.settings import Settings
 from bandit_router.store.write_requests import WriteRequest
+from bandit_router.telemetry import describe_decision, trace_route
 from bandit_router.types import Arm, CallEnd, Decision, DecisionId, Feedback, Number, Outcome
 
 P = ParamSpec("P")
@@ -87,19 +89,18 @@ class AsyncRouter:
         Raises ArmForbidden for an override of another arm, too.
         """
         router = self._router
-        request, digest = router._prepare(query, options, granted, key_id)
-        if request.since is not None:
-            request = await asyncio.to_thread(router._recall, request)
-        try:
-            write = router._choose(request, digest)
-        except NoEligibleArm:
-            replay = await asyncio.to_thread(router._find_replay, request, digest)
-            if replay is None:
-                raise
-            write = replay
-        decision = await self._batcher.commit(write)
-        assert isinstance(decision, Decision)
-        return decision
+        with trace_route() as span:
+            request, digest = router._prepare(query, options, granted, key_id)
+            if request.since is not None:
+                request = await asyncio.to_thread(router._recall, request)
+            try:
+                write = router._choose(request, digest)
+            except NoEligibleArm:
+                replay = await asyncio.to_thread(router._find_replay, request, digest)
+                if replay is None:
+                    raise
+                write = replay
+            return await self._commit(write, span)
 
     async def route_call(self, source: PromptSource, call: CallRequest, options: RouteOptions) -> Decision:
         """A decision that is in the log together with the call of its arm, which the caller makes now.
@@ -107,11 +108,16 @@ class AsyncRouter:
         Raises KeyBudgetSpent, too, if the call has a budget that is too small for every arm.
         """
         router = self._router
-        request, digest = router._prepare_call(source, call, options)
-        if request.since is not None and not call.new_conversation:  # a new one keeps no arm of before
-            request = await asyncio.to_thread(router._recall, request)
-        decision = await self._batcher.commit(router._choose(request, digest, call))
+        with trace_route() as span:
+            request, digest = router._prepare_call(source, call, options)
+            if request.since is not None and not call.new_conversation:  # a new one keeps no arm of before
+                request = await asyncio.to_thread(router._recall, request)
+            return await self._commit(router._choose(request, digest, call), span)
+
+    async def _commit(self, write: WriteRequest, span: Span) -> Decision:
+        decision = await self._batcher.commit(write)
         assert isinstance(decision, Decision)
+        describe_decision(span, decision)
         return decision
 
     async def end_call(self, end: CallEnd, metrics: Mapping[str, float]) -> bool:

@@ -19,6 +19,7 @@ from bandit_router.router.explain import Explanation, explain_decision, recomput
 from bandit_router.router.options import RouteOptions
 from bandit_router.store.rollups.reader import RollupFilter, RollupRow
 from bandit_router.store.write_requests import WriteRequest
+from bandit_router.telemetry import describe_decision, trace_route
 from bandit_router.types import Decision, DecisionId, Escalation, Number, Outcome, Scores
 from bandit_router.validation import check_trust, read_id, read_number
 
@@ -43,9 +44,11 @@ class Router(AdministeredRouter):
 
         Raises InvalidInput, NoEligibleArm, IdempotencyConflict, Overloaded or StoreError.
         """
-        decision = self._writer.write(self._begin(query, options))
-        assert isinstance(decision, Decision)
-        return decision
+        with trace_route() as span:
+            decision = self._writer.write(self._begin(query, options))
+            assert isinstance(decision, Decision)
+            describe_decision(span, decision)
+            return decision
 
     def escalate(
         self,

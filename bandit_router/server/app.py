@@ -20,6 +20,7 @@ from bandit_router.server.fast_path import FastPath
 from bandit_router.server.gateway import GatewayEndpoints
 from bandit_router.server.gateway_reference import add_gateway_reference
 from bandit_router.server.guard import Guard
+from bandit_router.server.join_trace import JoinTrace
 from bandit_router.server.metrics.endpoint import add_metrics, watch_health
 from bandit_router.server.metrics.measure import Measure
 from bandit_router.server.metrics.process import ProcessFigures
@@ -52,7 +53,7 @@ def create_app(settings: Settings, middleware: Sequence[Middleware] = ()) -> ASG
 
 def assemble_app(documented: FastAPI) -> ASGIApp:
     """The API with the fast path and the gateway in front of it, which answers anybody."""
-    return GatewayEndpoints(documented, FastPath(documented, api.FAST_ENDPOINTS))
+    return JoinTrace(GatewayEndpoints(documented, FastPath(documented, api.FAST_ENDPOINTS)))
 
 
 def create_api(settings: Settings) -> FastAPI:

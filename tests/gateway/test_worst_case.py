@@ -28,7 +28,13 @@ def price(usage: Usage) -> float:
 def arm(max_output_tokens: int = 64_000, price: Any = price) -> CallableArm:
     provider = cast(Any, None)
     return CallableArm(
-        name="a", model="a", adapters={}, provider=provider, price=price, max_output_tokens=max_output_tokens
+        name="a",
+        model="a",
+        provider_name="openai",
+        adapters={},
+        provider=provider,
+        price=price,
+        max_output_tokens=max_output_tokens,
     )
 
 
