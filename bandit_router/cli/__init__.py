@@ -31,6 +31,7 @@ _PLACES = {
     "demo": "demo:demo",
     "calibration": "calibration:calibration",
     "budget": "budget:budget",
+    "stats": "stats:stats",
     "audit": "audit:audit",
     "forget": "forget:forget",
     "pin": "pin:pin",

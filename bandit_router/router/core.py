@@ -31,6 +31,7 @@ from bandit_router.routing.decide import Request
 from bandit_router.settings import Settings, load_settings
 from bandit_router.store.key_ledger import BudgetClaim
 from bandit_router.store.learner_transaction import LearnerTransaction
+from bandit_router.store.rollups.reader import RollupFilter, RollupRow
 from bandit_router.store.snapshots import Head
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.store.writer import Done, Writer
@@ -269,6 +270,10 @@ class RouterCore:
         """The arm that all traffic goes to now, as of the last refresh; None if it goes to several."""
         pin = self._traffic_pin
         return None if pin is None or self.now() >= pin.until else pin
+
+    def rollups(self, asked: RollupFilter) -> list[RollupRow]:
+        """The sums over the log that are asked for, up to this moment. Raises StoreError."""
+        return self._store.rollups(asked)
 
     def counts(self) -> dict[str, int]:
         """The number of rewards that the posterior in use counts, by arm."""

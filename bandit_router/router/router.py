@@ -17,7 +17,6 @@ from bandit_router.router.administration import AdministeredRouter
 from bandit_router.router.escalation import load_chain, prepare_escalation
 from bandit_router.router.explain import Explanation, explain_decision, recompute_scores
 from bandit_router.router.options import RouteOptions
-from bandit_router.store.rollups.reader import RollupFilter, RollupRow
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.telemetry import describe_decision, trace_route
 from bandit_router.types import Decision, DecisionId, Escalation, Number, Outcome, Scores
@@ -207,10 +206,6 @@ class Router(AdministeredRouter):
     def budget(self) -> GoalStatus:
         """How the goal under [budget] stands now, for all workers together. Raises NoBudget or StoreError."""
         return self._store.goal_status()
-
-    def rollups(self, asked: RollupFilter) -> list[RollupRow]:
-        """The sums over the log that are asked for, in the order of time."""
-        return self._store.rollups(asked)
 
     def latency_s(self, arm: str, q: float) -> float | None:
         """The q-quantile of the arm's latencies, seconds, within 2.5%; None when none was reported.

@@ -30,6 +30,7 @@ from bandit_router.server.schemas import (
     RouteAnswer,
     RouteBody,
 )
+from bandit_router.server.stats import STATS_ANSWER, stats
 
 _PROBLEM: dict[str, Any] = {
     "content": {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
@@ -147,6 +148,11 @@ def add_endpoints(app: FastAPI) -> None:
         },
         summary="The state of the budget, or of the mean quality to keep",
     )(budget)
+    get(
+        "/v1/stats",
+        responses=_GUARDED | _WRONG | STATS_ANSWER,
+        summary="Figures of what was decided, and of what came of it, with their intervals",
+    )(stats)
     get("/healthz", summary="The process is alive")(healthz)
     get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database takes writes")(readyz)
 

@@ -126,7 +126,7 @@ def test_nothing_is_lost_when_all_is_folded(rolled_up: Store) -> None:
 
 
 def test_what_cannot_be_crossed_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="key_id: comes with tier"):
+    with pytest.raises(InvalidInput, match="key: comes with tier"):
         RollupFilter(since=0, until=24, tier="free", key_id="k")
     with pytest.raises(InvalidInput, match="by day"):
         RollupFilter(since=0, until=24, step=1, tier="free")

@@ -42,7 +42,7 @@ class RollupFilter:
     split_by: Cube | None = None
 
     def __post_init__(self) -> None:
-        members = [name for name in ("tier", "key_id", "task") if getattr(self, name) is not None]
+        members = [cube.value for cube, member in self._members() if member is not None]
         if len(members) > 1:
             raise InvalidInput(members[1], f"comes with {members[0]}", "give one: their sums are kept apart")
         if self.step < 1 or (self.step % DAY_H and self.cube is not Cube.HOUR):

@@ -1,0 +1,1 @@
+"""Figures that the owner of a router looks at, each one pure function from roll-ups to numbers."""
