@@ -32,6 +32,7 @@ _PLACES = {
     "calibration": "calibration:calibration",
     "budget": "budget:budget",
     "stats": "stats:stats",
+    "advice": "advice:advice",
     "audit": "audit:audit",
     "forget": "forget:forget",
     "pin": "pin:pin",

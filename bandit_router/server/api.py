@@ -15,6 +15,7 @@ from bandit_router.learning.drift import CalibrationReport
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import AsyncRouter
 from bandit_router.router.explain import build_route_answer
+from bandit_router.server.advice import advice
 from bandit_router.server.body import MAX_BYTES, BodyMemory, read_body
 from bandit_router.server.caller import find_granted_arms, find_key_id
 from bandit_router.server.fast_path import Endpoint
@@ -153,6 +154,11 @@ def add_endpoints(app: FastAPI) -> None:
         responses=_GUARDED | _WRONG | STATS_ANSWER,
         summary="Figures of what was decided, and of what came of it, with their intervals",
     )(stats)
+    get(
+        "/v1/advice",
+        responses=_GUARDED | {503: _PROBLEMS[503]},
+        summary="What to change, by the newest two weeks of the log, with the evidence",
+    )(advice)
     get("/healthz", summary="The process is alive")(healthz)
     get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database takes writes")(readyz)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bandit_router.posterior.latency import BINS, find_bin
+from bandit_router.store.rollups.measures import MEASURES
 from bandit_router.store.rollups.reader import RollupRow
 
 HOUR = 472_224
@@ -82,7 +83,7 @@ def roll_up(log: Iterable[Made], step: int = 1) -> list[RollupRow]:
             count=len(of),
             total=sum(of),
             squares=sum(value**2 for value in of),
-            bins=count_bins(of) if measure in ("latency_s", "ttft_s") else None,
+            bins=count_bins(of) if MEASURES[measure].binned else None,
             delays=count_bins(delays[hour, member, arm, reason, measure]),
         )
         for (hour, member, arm, reason, measure), of in sorted(values.items())

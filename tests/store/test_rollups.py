@@ -102,10 +102,10 @@ class Truth:
         return {where: (int(n), Fraction(s), Fraction(q)) for where, (n, s, q) in found.items()}
 
     def binned(self) -> dict[tuple[Any, ...], dict[int, int]]:
-        """The latencies in force by bin, as those of the posterior count them."""
+        """The latencies and ratings in force by bin, as the latencies of the posterior are counted."""
         found: dict[tuple[Any, ...], dict[int, int]] = defaultdict(lambda: defaultdict(int))
         for made, measure, value in self.entries():
-            if measure in ("latency_s", "ttft_s"):
+            if MEASURES[measure].binned:
                 for where in cells_of(made, measure):
                     found[where][posterior_bin(value)] += 1
         return {where: dict(bins) for where, bins in found.items()}

@@ -24,7 +24,10 @@ from bandit_router.types import METRICS, CallOutcome
 
 
 class Measure(NamedTuple):
-    """The fixed point of one measure; a ``binned`` one is counted in the bins of latencies, too."""
+    """The fixed point of one measure; a ``binned`` one is counted in the bins of latencies, too.
+
+    Bins tell how many ratings lie below a threshold, within 5% of it.
+    """
 
     largest: float
     per_one: int
@@ -55,7 +58,14 @@ ESCALATED = "escalated"
 _SHARE = Measure(1.0, 10**9, 10**9)
 _USD = Measure(1e3, 10**9, 10**12)
 _SECONDS = Measure(1e6, 10**6, 10**6, binned=True)
-_UNITS = {"cost_usd": _USD, "latency_s": _SECONDS, "ttft_s": _SECONDS}
+_RATING = _SHARE._replace(binned=True)
+_UNITS = {
+    "quality": _RATING,
+    "satisfaction": _RATING,
+    "cost_usd": _USD,
+    "latency_s": _SECONDS,
+    "ttft_s": _SECONDS,
+}
 
 
 def name_call_measure(outcome: str) -> str:

@@ -1,0 +1,35 @@
+"""Advice: what an owner should change, each piece with its evidence.
+
+A new one is a function beside these and a line here.
+"""
+
+from __future__ import annotations
+
+from bandit_router.insight.advice.arms import (
+    find_arm_never_best,
+    find_dear_arm_no_better,
+    find_poor_cheap_arm,
+)
+from bandit_router.insight.advice.base import Advice, Facts
+from bandit_router.insight.advice.facts import ask_for_facts, make_facts
+from bandit_router.insight.advice.learning import find_scarce_feedback, find_small_floor
+from bandit_router.insight.advice.money import find_idle_budget, find_other_prices
+from bandit_router.insight.advice.rules import find_idle_rules
+
+__all__ = ["Advice", "Facts", "advise", "ask_for_facts", "make_facts"]
+
+_ALL = (
+    find_poor_cheap_arm,
+    find_dear_arm_no_better,
+    find_arm_never_best,
+    find_scarce_feedback,
+    find_small_floor,
+    find_idle_rules,
+    find_idle_budget,
+    find_other_prices,
+)
+
+
+def advise(facts: Facts) -> list[Advice]:
+    """Every piece of advice that the facts earn, in a fixed order."""
+    return [advice for find in _ALL for advice in find(facts)]

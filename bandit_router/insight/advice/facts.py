@@ -1,0 +1,31 @@
+"""The facts that advice is given from: which roll-ups to read, and what else is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bandit_router.insight.advice.base import ADVICE_DAYS, Facts
+from bandit_router.insight.question import Question, parse_question
+from bandit_router.insight.table import tabulate
+from bandit_router.policies import make_policy
+from bandit_router.settings import Settings
+from bandit_router.store.rollups.reader import RollupRow
+from bandit_router.types import Arm
+
+
+def ask_for_facts(now: float) -> Question:
+    """The roll-ups to read at a Unix time, seconds."""
+    return parse_question(now, since=f"{ADVICE_DAYS}d", by="arm,reason")
+
+
+def make_facts(
+    rows: Sequence[RollupRow], question: Question, settings: Settings, arms: Sequence[Arm]
+) -> Facts:
+    """The facts of these rows, which answer the question; ``arms`` may be disabled."""
+    policy = make_policy(settings.policy.name, settings.policy.parameters)
+    return Facts(
+        table=tabulate(rows, question.by, step=question.rollups.step, now=question.now),
+        settings=settings,
+        arms=[arm for arm in arms if arm.enabled],
+        epsilon=getattr(policy, "epsilon", None),
+    )

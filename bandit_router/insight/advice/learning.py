@@ -1,0 +1,51 @@
+"""Advice on learning: too little feedback to learn from, a floor of exploration too small to evaluate by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bandit_router.insight.advice.base import Advice, Facts, describe
+from bandit_router.insight.intervals import estimate_share
+from bandit_router.store.rollups.measures import DECISIONS
+
+SCARCE = 0.05
+"""A share of rated answers below which learning takes weeks."""
+
+FEWEST_FLOOR_CHOICES = 30
+"""Choices by the floor that an arm should have, so that it can be compared with the others."""
+
+_LEAST_DECISIONS = 200
+_LARGEST_FLOOR = 0.1
+
+
+def find_scarce_feedback(facts: Facts) -> Iterator[Advice]:
+    """Fewer than 5% of decisions have a quality, beyond doubt."""
+    n = facts.sum(DECISIONS).count
+    coverage = estimate_share(min(facts.sum("quality").count, n), n)
+    if n < _LEAST_DECISIONS or coverage.high is None or coverage.high >= SCARCE:
+        return
+    yield Advice(
+        name="scarce_feedback",
+        title="Too few answers are rated to learn from",
+        evidence=f"The share of decisions with a quality is {describe(coverage)}.",
+        change="Rate more answers: POST /v1/feedback with the id of the decision or of the answer.",
+    )
+
+
+def find_small_floor(facts: Facts) -> Iterator[Advice]:
+    """The floor gave an arm fewer than 30 choices in the time that is looked at."""
+    n, k, epsilon = facts.choices, len(facts.arms), facts.epsilon
+    if n < _LEAST_DECISIONS or k < 2 or epsilon is None:
+        return
+    choices = n * epsilon / k
+    enough = min(_LARGEST_FLOOR, FEWEST_FLOOR_CHOICES * k / n)
+    if choices >= FEWEST_FLOOR_CHOICES or enough <= epsilon:
+        return
+    yield Advice(
+        name="small_floor",
+        title="Exploration is too rare to evaluate other policies by",
+        evidence=f"With epsilon = {epsilon:g}, {n} decisions of the policy give each of {k} arms "
+        f"{choices:.1f} choices by the floor; {FEWEST_FLOOR_CHOICES} are needed.",
+        change=f"[policy]\nepsilon = {enough:.2g}",
+        effect=f"Each arm would have had {n * enough / k:.0f} choices by the floor.",
+    )
