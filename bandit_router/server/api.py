@@ -31,7 +31,7 @@ from bandit_router.server.schemas import (
     RouteAnswer,
     RouteBody,
 )
-from bandit_router.server.stats import STATS_ANSWER, stats
+from bandit_router.server.stats import STATS_RESPONSES, StatsAnswer, stats
 
 _PROBLEM: dict[str, Any] = {
     "content": {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
@@ -151,7 +151,8 @@ def add_endpoints(app: FastAPI) -> None:
     )(budget)
     get(
         "/v1/stats",
-        responses=_GUARDED | _WRONG | STATS_ANSWER,
+        response_model=StatsAnswer,
+        responses=_GUARDED | _WRONG | STATS_RESPONSES,
         summary="Figures of what was decided, and of what came of it, with their intervals",
     )(stats)
     get(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Query, Request, Response
+from pydantic import BaseModel, Field
 
 from bandit_router.insight.figures import FIGURES
 from bandit_router.insight.question import BY, STEPS, parse_question
@@ -14,6 +15,37 @@ from bandit_router.insight.stats import compute_statistics, statistics_facts, wr
 from bandit_router.router import AsyncRouter
 
 _CSV = "text/csv"
+
+
+class PointAnswer(BaseModel):
+    """A figure for one group; null in what is not told apart, and in what is not known."""
+
+    time: str | None = Field(description="Start of the step, ISO 8601.")
+    arm: str | None
+    reason: str | None
+    member: str | None = Field(description="The tier, key or task.")
+    n: int = Field(description="Number of observations.")
+    value: float | None
+    low: float | None = Field(description="Lower end of the 95% interval.")
+    high: float | None = Field(description="Upper end of it.")
+    coverage: float | None = Field(description="Share of the decisions that have a value.")
+    settled: float | None = Field(description="Share of them that is old enough for one.")
+
+
+class FigureAnswer(BaseModel):
+    figure: str
+    title: str
+    unit: str
+    points: list[PointAnswer]
+
+
+class StatsAnswer(BaseModel):
+    since: str = Field(description="ISO 8601, UTC.")
+    until: str = Field(description="The first moment that is out.")
+    step_hours: int
+    by: list[str] = Field(description="What is told apart; `member` is the tier, key or task.")
+    figures: list[FigureAnswer]
+
 
 _SINCE = "A date or time in UTC, or a span before `until` such as 36h, 7d or 4w; 7d by default."
 _FORMAT = "json or csv; by default what `Accept` asks for."
@@ -53,6 +85,5 @@ async def stats(
     return Response(orjson.dumps(statistics_facts(statistics)), media_type="application/json")
 
 
-STATS_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {"content": {_CSV: {"schema": {"type": "string"}}}, "description": "The figures"}
-}
+STATS_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {_CSV: {"schema": {"type": "string"}}}}}
+"""What it answers besides JSON."""

@@ -20,6 +20,7 @@ ENDPOINTS = {
     ("/v1/arms", "get"),
     ("/v1/calibration", "get"),
     ("/v1/budget", "get"),
+    ("/v1/stats", "get"),
     ("/healthz", "get"),
     ("/readyz", "get"),
 }
@@ -133,6 +134,17 @@ def test_plain_answers_are_as_declared(client: Client, document: dict[str, Any],
     response = client.get(path)
     assert response.status_code == 200
     assert_as_declared(document, path, "get", response)
+
+
+def test_figures_are_as_declared(client: Client, document: dict[str, Any]) -> None:
+    client.feedback(client.decided(), quality=0.5)
+    for params in ({}, {"by": "time,arm,reason,tier"}, {"format": "csv"}):
+        response = client.get("/v1/stats", params=params)
+        assert response.status_code == 200
+        if "format" in params:
+            assert declared(document, "/v1/stats", "get", response) == {"type": "string"}
+        else:
+            assert_as_declared(document, "/v1/stats", "get", response)
 
 
 def test_a_decision_is_as_declared_with_and_without_feedback(
