@@ -28,6 +28,7 @@ _MEMBERS = {cube.value: cube for cube in (Cube.TIER, Cube.KEY, Cube.TASK)}
 _SPANS = {"h": 1, "d": DAY_H, "w": WEEK_H}
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([hdw])", re.ASCII)
 _DEFAULT_SINCE = "7d"
+_APART = "give one of them: their sums are kept apart"
 _MOST_HOURLY = 3 * DAY_H
 _MOST_DAILY = 180 * DAY_H
 _HOUR_S = 3600.0
@@ -69,24 +70,19 @@ def parse_question(
 
     Raises InvalidInput.
     """
+    arms, reasons = [arm for arm in arms if arm], [reason for reason in reasons if reason]
     check_names("arm", arms)
     check_names("reason", reasons)
     only = {Cube.TIER: tier or None, Cube.KEY: key or None, Cube.TASK: task or None}
     for cube, member in only.items():
         check_text(cube.value, member, KEY_CHARS)
-    names = [name.strip() for name in (by or "arm").split(",") if name.strip()]
-    for name in names:
-        if name not in BY:
-            raise InvalidInput("by", f"{name!r} is unknown", f"use {', '.join(BY)}")
-    members = [_MEMBERS[name] for name in names if name in _MEMBERS]
-    if len(members) > 1:
-        raise InvalidInput("by", "names two of tier, key and task", "name one: their sums are kept apart")
-    others = [cube.value for cube, member in only.items() if member and members and cube is not members[0]]
+    dimensions, split_by = _parse_by(by or "arm")
+    others = [cube.value for cube, member in only.items() if member and split_by not in (None, cube)]
     if others:
-        raise InvalidInput("by", f"comes with {others[0]}", "their sums are kept apart")
+        raise InvalidInput("by", f"is {split_by}, and comes with {others[0]}", _APART)
     end = _ceil(_parse_time("until", until) if until else now)
     start = _parse_since(since or _DEFAULT_SINCE, end)
-    hours = _choose_step(step, end - start, daily=bool(members) or any(only.values()))
+    hours = _choose_step(step, end - start, daily=split_by is not None or any(only.values()))
     align = min(hours, DAY_H)
     rollups = RollupFilter(
         since=start - start % align,
@@ -97,10 +93,22 @@ def parse_question(
         tier=only[Cube.TIER],
         key_id=only[Cube.KEY],
         task=only[Cube.TASK],
-        split_by=members[0] if members else None,
+        split_by=split_by,
     )
-    dimensions = {_DIMENSIONS.get(name, Dimension.MEMBER) for name in names}
-    return Question(rollups=rollups, by=frozenset(dimensions), now=now)
+    return Question(rollups=rollups, by=dimensions, now=now)
+
+
+def _parse_by(text: str) -> tuple[frozenset[Dimension], Cube | None]:
+    """What to tell apart, and the cube whose members are."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in BY:
+            raise InvalidInput("by", f"{name!r} is unknown", f"use {', '.join(BY)}")
+    members = [_MEMBERS[name] for name in names if name in _MEMBERS]
+    if len(members) > 1:
+        raise InvalidInput("by", "names two of tier, key and task", _APART)
+    dimensions = frozenset(_DIMENSIONS.get(name, Dimension.MEMBER) for name in names)
+    return dimensions, members[0] if members else None
 
 
 def _parse_since(text: str, end: int) -> int:

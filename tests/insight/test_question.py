@@ -45,7 +45,9 @@ def test_a_span_of_time_is_read_in_steps_that_fit(texts: dict[str, str], expecte
 
 
 def test_an_empty_field_of_a_form_is_as_good_as_none() -> None:
-    assert read(since="", until="", step="", by="", tier="", key="", task="") == read()
+    assert (
+        read(since="", until="", step="", by="", tier="", key="", task="", arms=[""], reasons=[""]) == read()
+    )
 
 
 def test_what_is_told_apart() -> None:
