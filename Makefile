@@ -37,6 +37,7 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/http.py
 	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python -m benchmarks.fold
+	$(BIN)/python -m benchmarks.rollups
 	$(BIN)/python -m benchmarks.gateway
 
 bench-evaluation: $(VENV)/dev.stamp # 10 million rows: 6 GiB of disk for some ten minutes

@@ -107,7 +107,7 @@ def find_hour(at: float) -> int:
 
 def find_slice(choice: Choice) -> Slice:
     """The slice that a decision belongs to."""
-    tier = choice.signals.get(TIER) if isinstance(choice.signals, Mapping) else None
+    tier = choice.signals.get(TIER) if isinstance(choice.signals, dict) else None
     hour, reason = find_hour(choice.decided_at), str(choice.reason)
     return Slice(hour, choice.arm, reason, None if tier is None else str(tier), choice.key_id, choice.task)
 
