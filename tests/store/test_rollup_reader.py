@@ -104,8 +104,11 @@ def test_latencies_and_delays_come_in_their_bins(rolled_up: Store) -> None:
     assert cheap.bins.nonzero()[0].tolist() == [find_bin(0.5), find_bin(1.0)]
     assert (cheap.delays.sum(), cheap.delays[find_bin(30.0)]) == (2, 2)
     (quality, *_) = read(rolled_up, "quality")
-    assert quality.bins is None
+    assert quality.bins is not None
+    assert quality.bins.nonzero()[0].tolist() == [find_bin(0.0), find_bin(0.25)]
     assert quality.delays is not None
+    (decided, *_) = read(rolled_up)
+    assert decided.bins is decided.delays is None
 
 
 def test_an_arm_has_the_name_it_has_now(rolled_up: Store) -> None:
