@@ -34,10 +34,14 @@ class KeyDay(NamedTuple):
 
 
 class KeySpending(NamedTuple):
-    """What the calls of a key cost in a day, and what those under way may cost yet, in billionths of USD."""
+    """What the calls of a key cost in a day, and what those under way may cost yet, in billionths of USD.
+
+    ``forgotten`` is the part of what is spent by calls that are not in the log any more.
+    """
 
     reserved: int = 0
     spent: int = 0
+    forgotten: int = 0
 
     @property
     def reserved_usd(self) -> float:

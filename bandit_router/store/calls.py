@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bandit_router.security.budget import KeyDay, to_billionths
 from bandit_router.store.decisions import SLICE_COLUMNS
-from bandit_router.store.key_ledger import Reservation, Settlement
+from bandit_router.store.key_ledger import KeyCall, Reservation, Settlement
 from bandit_router.store.rollups.tally import Tally, find_slice
 from bandit_router.store.tables import calls, decisions
 from bandit_router.types import CallEnd, CallOutcome, Decision, Usage
@@ -79,6 +79,19 @@ def end_calls(
     if rows:
         connection.execute(_END, rows)
     return is_first, settlements
+
+
+def read_key_calls(
+    connection: Connection, router: str, ids: Sequence[str] | None = None
+) -> Iterator[KeyCall]:
+    """The calls that budgets of keys bear; only those of these decisions, if ids are given."""
+    columns = calls.c.key_id, calls.c.day, calls.c.outcome, calls.c.reserved_nano_usd, calls.c.cost_usd
+    of_keys = select(*columns).where(calls.c.router == router, calls.c.key_id.is_not(None))
+    if ids is not None:
+        of_keys = of_keys.where(calls.c.decision_id.in_(ids))
+    for row in connection.execute(of_keys):
+        reservation = Reservation(KeyDay(row.key_id, row.day), row.reserved_nano_usd)
+        yield KeyCall(reservation, None if row.outcome is None else to_billionths(row.cost_usd))
 
 
 def select_abandoned(connection: Connection, router: str, before: float, most: int) -> list[CallEnd]:

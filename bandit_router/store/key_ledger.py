@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import add
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
@@ -57,6 +58,13 @@ class Reservation(NamedTuple):
     amount: int
 
 
+class KeyCall(NamedTuple):
+    """A call that a key's budget bears, and what it cost, billionths of USD; None while it is under way."""
+
+    reservation: Reservation
+    cost: int | None
+
+
 class Settlement(NamedTuple):
     """A call that has ended: its reservation, and what it cost, billionths of USD."""
 
@@ -104,6 +112,14 @@ class KeyLedger:
         """Give a reservation back, and book what the call cost instead."""
         (key_day, amount), cost = settlement
         self._add(key_day, reserved=-amount, spent=cost)
+
+    def forget(self, call: KeyCall) -> None:
+        """Keep what a call cost that the log is about to lose; one under way has cost what it reserved."""
+        key_day, amount = call.reservation
+        if call.cost is None:
+            self._add(key_day, reserved=-amount, spent=amount, forgotten=amount)
+        else:
+            self._add(key_day, forgotten=call.cost)
 
     def reserve(self, decision: Decision, claim: BudgetClaim) -> Decision:
         """The decision to commit, with its reservation.
@@ -160,9 +176,9 @@ class KeyLedger:
         self._add(key_day, reserved=amount)
         self._reservations[decision.id] = Reservation(key_day, amount)
 
-    def _add(self, key_day: KeyDay, *, reserved: int = 0, spent: int = 0) -> None:
-        account = self._accounts[key_day]
-        self._accounts[key_day] = KeySpending(account.reserved + reserved, account.spent + spent)
+    def _add(self, key_day: KeyDay, *, reserved: int = 0, spent: int = 0, forgotten: int = 0) -> None:
+        change = KeySpending(reserved, spent, forgotten)
+        self._accounts[key_day] = KeySpending(*map(add, self._accounts[key_day], change))
         self._changed.add(key_day)
 
     def _make_refusal(self, decision: Decision, budget: CallBudget) -> KeyBudgetSpent:
@@ -212,8 +228,8 @@ def _keep_stamp(again: Decision, decision: Decision) -> Decision:
 
 
 def _spending_from(row: Any) -> KeySpending:
-    return KeySpending(row.reserved_nano_usd, row.spent_nano_usd)
+    return KeySpending(row.reserved_nano_usd, row.spent_nano_usd, row.forgotten_nano_usd)
 
 
 def _amounts(account: KeySpending) -> dict[str, int]:
-    return {"reserved_nano_usd": account.reserved, "spent_nano_usd": account.spent}
+    return {f"{name}_nano_usd": amount for name, amount in account._asdict().items()}

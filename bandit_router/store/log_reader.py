@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, func, not_, select
 
-from bandit_router.security.budget import KeyDay, KeySpending, to_billionths
+from bandit_router.security.budget import KeyDay
 from bandit_router.store.arms import ARM_NOW, read_renamed_arms
+from bandit_router.store.calls import read_key_calls
 from bandit_router.store.feedback import read_metrics
 from bandit_router.store.key_ledger import read_all_key_spending
 from bandit_router.store.observations import CountedValues, iterate_observations
@@ -144,22 +146,20 @@ class LogReader:
         return list(self.connection.scalars(unpriced))
 
     def misbooked_keys(self) -> list[KeyDay]:
-        """The accounts of keys that are not the sum of their calls."""
-        of_keys = calls.c.router == self.router, calls.c.key_id.is_not(None)
-        columns = calls.c.key_id, calls.c.day, calls.c.outcome, calls.c.reserved_nano_usd, calls.c.cost_usd
-        sums: dict[KeyDay, KeySpending] = {}
-        for row in self.connection.execute(select(*columns).where(*of_keys)):
-            key_day, ended = KeyDay(row.key_id, row.day), row.outcome is not None
-            reserved, spent = sums.get(key_day, KeySpending())
-            sums[key_day] = KeySpending(
-                reserved if ended else reserved + row.reserved_nano_usd,
-                spent + to_billionths(row.cost_usd) if ended else spent,
-            )
+        """The accounts of keys that are not the sum of their calls and of what was forgotten."""
+        reserved: Counter[KeyDay] = Counter()
+        spent: Counter[KeyDay] = Counter()
+        for (key_day, amount), cost in read_key_calls(self.connection, self.router):
+            if cost is None:
+                reserved[key_day] += amount
+            else:
+                spent[key_day] += cost
         booked = read_all_key_spending(self.connection, self.router)
         return sorted(
             key_day
-            for key_day in sums.keys() | booked.keys()
-            if sums.get(key_day, KeySpending()) != booked.get(key_day)
+            for key_day in reserved.keys() | spent.keys() | booked.keys()
+            if (account := booked.get(key_day)) is None
+            or (account.reserved, account.spent - account.forgotten) != (reserved[key_day], spent[key_day])
         )
 
     def spending(self) -> tuple[PacingTotals, PacingTotals] | None:

@@ -396,6 +396,7 @@ key_spending = Table(
     Column("day", Integer, primary_key=True, autoincrement=False, comment="Days since 1970, UTC"),
     Column("reserved_nano_usd", BigInteger, nullable=False, comment="By calls under way, billionths of USD"),
     Column("spent_nano_usd", BigInteger, nullable=False, comment="By calls that ended, billionths of USD"),
+    Column("forgotten_nano_usd", BigInteger, nullable=False, server_default="0", comment=_FORGOTTEN),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The budgets of API keys, day by day; changed when a call begins, and when it ends",
 )

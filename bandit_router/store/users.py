@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, delete, select, update
 
+from bandit_router.store.calls import read_key_calls
 from bandit_router.store.feedback import read_metrics
+from bandit_router.store.key_ledger import KeyLedger
 from bandit_router.store.learner_transaction import LearnerTransaction, chunks
 from bandit_router.store.pacing_ledger import ForgottenDecision, keep_forgotten
 from bandit_router.store.recount import tally_decisions
@@ -52,8 +54,8 @@ def read_user_secret(connection: Connection, router: str) -> str:
 def delete_user(transaction: LearnerTransaction, user_ids: Collection[str]) -> int:
     """Delete the decisions of a user, known by any of these ids, and every row about them; how many.
 
-    A rebuild is due then. The book of the goal keeps what they cost. Rows are locked in the order in which
-    writers lock them.
+    A rebuild is due then. The book of the goal and the budgets of keys keep what they cost. Rows are locked
+    in the order in which writers lock them.
     """
     connection, router = transaction.connection, transaction.router
     ids = sorted(_find_chains(connection, router, user_ids))
@@ -93,13 +95,28 @@ def _find_chains(connection: Connection, router: str, user_ids: Collection[str])
 
 
 def _lock(connection: Connection, router: str, ids: Sequence[str]) -> None:
-    """Keep writers away from the rows: those who come later find that the decisions are gone."""
+    """Keep writers away from the rows: those who come later find that the decisions are gone.
+
+    Budgets of keys are changed at once: they come after calls, and before conversations.
+    """
     _lock_in_order(connection, calls, "decision_id", router, ids)
+    _keep_key_spending(connection, router, ids)
     for chunk in chunks(ids):
         named = select(decisions.c.conversation).where(*_have(decisions, "id", router, chunk))
         mine = conversations.c.router == router, conversations.c.id.in_(named)
         _lock_rows(connection, select(conversations.c.id).where(*mine).order_by(conversations.c.id))
     _lock_in_order(connection, decisions, "id", router, ids)
+
+
+def _keep_key_spending(connection: Connection, router: str, ids: Sequence[str]) -> None:
+    """Note in the budgets of keys what the calls of these decisions cost, or may cost yet."""
+    borne = [call for chunk in chunks(ids) for call in read_key_calls(connection, router, chunk)]
+    if borne:
+        ledger = KeyLedger(connection, router)
+        ledger.lock(call.reservation.key_day for call in borne)
+        for call in borne:
+            ledger.forget(call)
+        ledger.close(begun=())
 
 
 def _lock_in_order(

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import func, select
 
 from bandit_router.errors import UnknownDecision
+from bandit_router.learning.audit import audit_store
 from bandit_router.store.records import Observation
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, folded, idempotency, pending
 from bandit_router.store.users import delete_user
 from bandit_router.store.write_requests import WriteRequest
-from bandit_router.types import Decision, Escalation, Reason
+from bandit_router.types import Decision, Escalation, Outcome, Reason
 from tests.store.examples import (
     OpenStore,
     commit,
@@ -28,6 +29,7 @@ from tests.store.examples import (
     version_of,
 )
 from tests.store.examples import feedback as about
+from tests.store.key_calls import begun, end_of, spending
 from tests.store.user_log import Deed, dump, find_traces, make_deeds, write_deeds
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
@@ -235,6 +237,43 @@ def feedback_and_learners_at_work_do_not_bring_it_back(open_store: OpenStore) ->
     assert posterior_of(store).count.tolist() == counts
 
 
+def a_budget_keeps_what_forgotten_calls_cost_and_holds_nothing_for_them(open_store: OpenStore) -> None:
+    store = open_store()
+    commit(store, end_of(begun(store, user=ALICE), 0.125))
+    commit(store, end_of(begun(store, user=BOB), 0.0625))
+    under_way = begun(store, user=ALICE)
+    assert spending(store) == (0.75, 0.1875)
+    assert learner_of(store).forget_user([ALICE]) == 2
+    assert spending(store) == (0.0, 0.1875 + 0.75)
+    assert audit_store(store).problems == []
+    assert commit(store, end_of(under_way, 0.25)) is Outcome.DUPLICATE
+    assert spending(store) == (0.0, 0.1875 + 0.75)
+    assert audit_store(store).problems == []
+    assert learner_of(store).forget_user([BOB]) == 1
+    assert spending(store) == (0.0, 0.1875 + 0.75)
+    assert audit_store(store).problems == []
+
+
+def calls_that_end_while_they_are_forgotten_are_paid_for_once(open_store: OpenStore) -> None:
+    stores = [open_store() for _ in range(3)]
+    called = [begun(stores[0], usd_per_day=100.0, user=user) for user in [ALICE, BOB] * 8]
+
+    def end(store: Store, mine: list[Decision]) -> None:
+        for each in mine:
+            commit(store, end_of(each, 0.125))
+            begun(store, usd_per_day=100.0, user=BOB, conversation=f"{each.id} again")
+
+    together(
+        partial(end, stores[0], called[::2]),
+        partial(end, stores[1], called[1::2]),
+        lambda: learner_of(stores[2]).forget_user([ALICE]),
+    )
+    assert audit_store(stores[0]).problems == []
+    reserved, spent = spending(stores[0])
+    assert reserved == 0.75 * 16
+    assert (spent - 0.125 * 16) % 0.625 == 0.0  # an end that came too late left the worst case
+
+
 USERS: tuple[Callable[[OpenStore], None], ...] = (
     nothing_of_a_forgotten_user_is_in_any_table,
     what_was_learned_is_as_of_a_log_without_the_user,
@@ -250,4 +289,6 @@ USERS: tuple[Callable[[OpenStore], None], ...] = (
     feedback_on_a_forgotten_decision_is_of_an_unknown_one,
     a_key_of_a_forgotten_decision_may_be_used_again,
     feedback_and_learners_at_work_do_not_bring_it_back,
+    a_budget_keeps_what_forgotten_calls_cost_and_holds_nothing_for_them,
+    calls_that_end_while_they_are_forgotten_are_paid_for_once,
 )

@@ -2,89 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from bandit_router.errors import KeyBudgetSpent, NoEligibleArm
+from bandit_router.errors import KeyBudgetSpent
 from bandit_router.learning.audit import audit_store
-from bandit_router.security.budget import CallBudget, KeySpending, find_day
+from bandit_router.security.budget import find_day
 from bandit_router.store.conversations import ConversationClaim
-from bandit_router.store.key_ledger import TOO_DEAR, BudgetClaim, KeyLedger
+from bandit_router.store.key_ledger import TOO_DEAR, KeyLedger
 from bandit_router.store.store import Store
 from bandit_router.store.tables import calls, decisions, key_spending
-from bandit_router.store.write_requests import WriteRequest, WriteResult
-from bandit_router.types import DIALECT, CallEnd, CallOutcome, Conversation, Decision, Outcome, Reason
+from bandit_router.store.write_requests import WriteRequest
+from bandit_router.types import Decision, Outcome, Reason
 from tests.overspending import check_only
-from tests.store.examples import OpenStore, commit, decision, rows, together
+from tests.store.examples import OpenStore, commit, rows, together
+from tests.store.key_calls import Uniform, begin, begun, end_of, request, spending
 
-PRUNED = 99
-"""A snapshot that is not there, so that `verify` does not recompute the PMF."""
-
-WORST = {"cheap": 0.25, "dear": 0.75}
 NANO = 10**9
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """Decides for the first arm that is left, each being as likely."""
-
-    made: Decision
-    mask: Mapping[str, str] = field(default_factory=dict)
-
-    def exclude(self, mask: Mapping[str, str]) -> Uniform:
-        return replace(self, mask=mask)
-
-    def decide(self) -> Decision:
-        left = [arm for arm in ("dear", "cheap") if arm not in self.mask]
-        if not left:
-            raise NoEligibleArm(self.mask)
-        share = 1.0 / len(left)
-        changes: dict[str, Any] = {"pmf": (share,) * len(left), "propensity": share}
-        changes["expected_costs_usd"] = (0.001,) * len(left)
-        return replace(self.made, eligible=tuple(left), arm=left[0], excluded=self.mask, **changes)
-
-    def decide_again(self, conversation: Conversation | None) -> Decision:
-        decision = self.decide()
-        if conversation is None or conversation.arm not in decision.eligible:
-            return decision
-        pmf = tuple(float(arm == conversation.arm) for arm in decision.eligible)
-        sticky: dict[str, Any] = {"pmf": pmf, "propensity": 1.0, "reason": Reason.STICKY}
-        return replace(decision, arm=conversation.arm, **sticky)
-
-
-def request(store: Store, *, usd_per_day: float = 1.0, key_id: str = "k", **changes: Any) -> WriteRequest:
-    """A call now, of "dear" if that may be paid for."""
-    usual = {"signals": {DIALECT: "chat"}, "snapshot": PRUNED, "decided_at": store.clock.now()}
-    decider = Uniform(decision(**(usual | changes)))
-    budget = CallBudget(key_id=key_id, usd_per_day=usd_per_day, worst_usd=WORST)
-    claim = BudgetClaim(budget=budget, decider=decider)
-    return WriteRequest(payload=decider.decide(), begins_call=True, budget=claim)
-
-
-def begin(store: Store, **changes: Any) -> WriteResult:
-    (answer,) = store.write([request(store, **changes)])
-    return answer
-
-
-def begun(store: Store, **changes: Any) -> Decision:
-    answer = begin(store, **changes)
-    assert isinstance(answer, Decision), answer
-    return answer
-
-
-def end_of(called: Decision, cost_usd: float) -> CallEnd:
-    return CallEnd(decision_id=called.id, outcome=CallOutcome.LOST, cost_usd=cost_usd)
-
-
-def spending(store: Store, key_id: str = "k") -> tuple[float, float]:
-    """What is reserved and spent, USD."""
-    today = store.key_spending().get(key_id, KeySpending())
-    return today.reserved_usd, today.spent_usd
 
 
 def test_a_call_reserves_its_worst_case_and_settles_what_it_cost(store: Store) -> None:
