@@ -12,12 +12,13 @@ from bandit_router.types import FloatArray
 
 
 class Row(NamedTuple):
-    """One reward that was seen: the arm, its context (d,), the reward and the time of the event."""
+    """One reward that was seen: the arm, its context (d,), the reward, the time of the event and its weight."""
 
     arm: str
     x: FloatArray
     reward: float
     at: float
+    weight: float = 1.0
 
 
 def regress(
@@ -33,10 +34,11 @@ def regress(
 def regress_rows(
     prior: Prior, noise_variance: float, rows: Sequence[Row], half_life_s: float | None, now: float
 ) -> tuple[FloatArray, FloatArray]:
-    """:func:`regress` on rows, each with the weight 2^(−age/half-life) written out."""
+    """:func:`regress` on rows, each with its weight times 2^(−age/half-life) written out."""
     x = np.array([row.x for row in rows]).reshape(len(rows), prior.mean.size)
     ages = np.array([now - row.at for row in rows])
-    weights = np.ones(len(rows)) if half_life_s is None else 2.0 ** (-ages / half_life_s)
+    decay = np.ones(len(rows)) if half_life_s is None else 2.0 ** (-ages / half_life_s)
+    weights = np.array([row.weight for row in rows]) * decay
     return regress(prior, noise_variance, x, np.array([row.reward for row in rows]), weights)
 
 

@@ -102,27 +102,41 @@ class Latencies:
 
     # -- the sums ---------------------------------------------------------------------------------
 
-    def observe(self, arm: str, _x: FloatArray, latency_s: float, at: float = 0.0, /) -> None:
+    def observe(
+        self, arm: str, _x: FloatArray, latency_s: float, at: float = 0.0, weight: float = 1.0, /
+    ) -> None:
         """Count one latency, seconds, of a call decided at ``at``."""
-        self._add(arm, np.array([latency_s]), np.array([at]), 1)
+        self._add(arm, np.array([latency_s]), np.array([at]), weight, 1)
 
-    def retract(self, arm: str, _x: FloatArray, latency_s: float, at: float = 0.0, /) -> None:
+    def retract(
+        self, arm: str, _x: FloatArray, latency_s: float, at: float = 0.0, weight: float = 1.0, /
+    ) -> None:
         """Subtract one latency that was counted with exactly these values."""
-        self._add(arm, np.array([latency_s]), np.array([at]), -1)
+        self._add(arm, np.array([latency_s]), np.array([at]), weight, -1)
 
     def forget(self, arm: str) -> None:
         """Reset one arm to no timed calls, exactly."""
         k = self._index[arm]
         self.bins[k], self.count[k] = 0.0, 0
 
-    def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0, /) -> None:
-        """Replace one counted latency by another."""
-        self.observe(arm, x, new, at)
-        self.retract(arm, x, old, at)
+    def revise(
+        self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0, weight: float = 1.0, /
+    ) -> None:
+        """Replace one counted latency by another of the same weight."""
+        self.observe(arm, x, new, at, weight)
+        self.retract(arm, x, old, at, weight)
 
-    def observe_many(self, arm: str, _x: FloatArray, latencies_s: FloatArray, at: FloatArray, /) -> None:
-        """Count many latencies (n,) of one arm, with their event times (n,)."""
-        self._add(arm, latencies_s, at, 1)
+    def observe_many(
+        self,
+        arm: str,
+        _x: FloatArray,
+        latencies_s: FloatArray,
+        at: FloatArray,
+        weights: FloatArray | float = 1.0,
+        /,
+    ) -> None:
+        """Count many latencies (n,) of one arm, with their event times (n,) and weights (n,)."""
+        self._add(arm, latencies_s, at, weights, 1)
 
     def merge(self, other: Latencies) -> Self:
         """The latencies of both logs together."""
@@ -144,14 +158,16 @@ class Latencies:
             self.bins *= factor
         self.as_of = as_of
 
-    def _add(self, arm: str, latencies_s: FloatArray, at: FloatArray, sign: int) -> None:
+    def _add(
+        self, arm: str, latencies_s: FloatArray, at: FloatArray, weights: FloatArray | float, sign: int
+    ) -> None:
         k = self._index[arm]
         if latencies_s.size == 0:
             return
         if not (np.isfinite(latencies_s).all() and np.isfinite(at).all()):
             raise InvalidInput("latency_s", "is not finite", "drop the row")
         self.advance(float(at.max()))
-        w = decay_weights(at, self.as_of, self.half_life_s)
+        w = weights * decay_weights(at, self.as_of, self.half_life_s)
         where = np.clip(np.ceil(_bin_position(latencies_s)), 0, BINS - 1).astype(np.int64)
         self.bins[k] += sign * np.bincount(where, w, BINS)
         self.count[k] += sign * latencies_s.size

@@ -35,27 +35,33 @@ class OnlinePosterior:
     def __post_init__(self) -> None:
         self._solve()
 
-    def observe(self, arm: str, x: FloatArray, outcome: float, at: float = 0.0) -> None:
+    def observe(self, arm: str, x: FloatArray, outcome: float, at: float = 0.0, weight: float = 1.0) -> None:
         """Count one outcome, as :meth:`SufficientStatistics.observe` does."""
         statistics, as_of = self.statistics, self.statistics.as_of
-        statistics.observe(arm, x, outcome, at)
+        statistics.observe(arm, x, outcome, at, weight)
         if not isinstance(self.posterior, IndependentPosterior):
             if statistics.count.sum() >= self._next:
                 self._solve()
         elif statistics.half_life_s is not None and statistics.as_of > as_of:
             self._solve()
         else:
-            self._update(self.posterior, arm, x, outcome, at)
+            self._update(self.posterior, arm, x, outcome, at, weight)
 
     def _solve(self) -> None:
         self.posterior = self.statistics.solve()
         self._next = next_solve(int(self.statistics.count.sum()))
 
     def _update(
-        self, posterior: IndependentPosterior, arm: str, x: FloatArray, outcome: float, at: float
+        self,
+        posterior: IndependentPosterior,
+        arm: str,
+        x: FloatArray,
+        outcome: float,
+        at: float,
+        weight: float,
     ) -> None:
         statistics, k = self.statistics, posterior.index(arm)
-        w = decay_factor(at, statistics.as_of, statistics.half_life_s)
+        w = weight * decay_factor(at, statistics.as_of, statistics.half_life_s)
         noise = statistics.noise_variance / w if w > 0 else math.inf
         update_rank_one(posterior.theta[k], posterior.covariance[k], x, outcome, noise)
         posterior.count[k] += 1

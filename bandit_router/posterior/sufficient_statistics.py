@@ -1,7 +1,7 @@
 """Sufficient statistics of linear arms: sums that add up, and the posterior that is solved from them.
 
 Per arm a the outcome is ``r = θ_a·x + noise`` with noise variance σ². The state is sums over observations i
-with weights w_i::
+with weights w_i, that of their age times their own, which never changes::
 
     S_a = Σ w_i x_i x_iᵀ,    m_a = Σ w_i r_i x_i,    Σ w_i r_i²,    n_a = number of outcomes counted
 
@@ -168,15 +168,15 @@ class SufficientStatistics:
         """The sums of the warm start as they count now; None without one."""
         return None if self.warm is None else self.warm.scale_to(self.as_of, self.half_life_s)
 
-    def observe(self, arm: str, x: FloatArray, outcome: float, at: float = 0.0) -> None:
+    def observe(self, arm: str, x: FloatArray, outcome: float, at: float = 0.0, weight: float = 1.0) -> None:
         """Count one outcome: S += w x xᵀ, m += w r x, n += 1, in O(d²)."""
-        k, w = self._index[arm], self._weigh_observation(x, outcome, at)
+        k, w = self._index[arm], weight * self._weigh_observation(x, outcome, at)
         self._add_observation(k, x, outcome, w)
         self.count[k] += 1
 
-    def retract(self, arm: str, x: FloatArray, outcome: float, at: float = 0.0) -> None:
+    def retract(self, arm: str, x: FloatArray, outcome: float, at: float = 0.0, weight: float = 1.0) -> None:
         """Subtract one outcome that was counted with exactly these values."""
-        k, w = self._index[arm], self._weigh_observation(x, outcome, at)
+        k, w = self._index[arm], weight * self._weigh_observation(x, outcome, at)
         self._add_observation(k, x, outcome, -w)
         self.count[k] -= 1
 
@@ -186,14 +186,23 @@ class SufficientStatistics:
         self.second[k], self.cross[k], self.square[k], self.count[k] = 0.0, 0.0, 0.0, 0
         self.warm = self.warm and self.warm.without_arm(k)
 
-    def revise(self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0) -> None:
-        """Replace one counted outcome by another: m += w (new − old) x."""
-        k, w = self._index[arm], self._weigh_observation(x, new - old, at)
+    def revise(
+        self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0, weight: float = 1.0
+    ) -> None:
+        """Replace one counted outcome by another of the same weight: m += w (new − old) x."""
+        k, w = self._index[arm], weight * self._weigh_observation(x, new - old, at)
         self.square[k] += w * (new * new - old * old)
         self.cross[k] += w * (new - old) * x
 
-    def observe_many(self, arm: str, x: FloatArray, outcomes: FloatArray, at: FloatArray) -> None:
-        """Count many outcomes of one arm: x (n, d), outcomes (n,), event times at (n,)."""
+    def observe_many(
+        self,
+        arm: str,
+        x: FloatArray,
+        outcomes: FloatArray,
+        at: FloatArray,
+        weights: FloatArray | float = 1.0,
+    ) -> None:
+        """Count many outcomes of one arm: x (n, d), outcomes (n,), event times at (n,), weights (n,)."""
         k, n = self._index[arm], outcomes.size
         if n == 0:
             return
@@ -202,7 +211,7 @@ class SufficientStatistics:
         if not (has_finite_square(x.ravel()) and np.isfinite(outcomes).all() and np.isfinite(at).all()):
             raise InvalidInput("observation", "is not finite", "drop the row")
         self.advance(float(at.max()))
-        w = decay_weights(at, self.as_of, self.half_life_s)
+        w = weights * decay_weights(at, self.as_of, self.half_life_s)
         wx = x * w[:, None]
         self.second[k] += wx.T @ x
         self.cross[k] += outcomes @ wx

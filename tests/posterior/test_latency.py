@@ -31,18 +31,22 @@ class Timed(NamedTuple):
     arm: str
     latency_s: float
     at: float
+    weight: float = 1.0
 
 
 half_lives = pytest.mark.parametrize("half_life_s", [None, 20.0])
 seconds = st.floats(SMALLEST_S, METRICS["latency_s"])
-timings = st.builds(Timed, arm=st.sampled_from(ARMS), latency_s=seconds, at=st.floats(0.0, 100.0))
+quarters = st.sampled_from([0.25, 0.5, 1.0])  # sums of them are exact
+timings = st.builds(
+    Timed, arm=st.sampled_from(ARMS), latency_s=seconds, at=st.floats(0.0, 100.0), weight=quarters
+)
 logs = st.lists(timings, max_size=8)
 
 
 def fold(log: Iterable[Timed], half_life_s: float | None = None) -> Latencies:
     latencies = Latencies.empty(ARMS, half_life_s)
-    for arm, latency, at in log:
-        latencies.observe(arm, X, latency, at)
+    for arm, latency, at, weight in log:
+        latencies.observe(arm, X, latency, at, weight)
     return latencies
 
 
@@ -61,8 +65,8 @@ def assert_same(one: Latencies, other: Latencies) -> None:
 
 
 def weights(log: list[Timed], half_life_s: float | None) -> FloatArray:
-    at = np.array([timed.at for timed in log])
-    return np.ones_like(at) if half_life_s is None else np.exp2((at - at.max()) / half_life_s)
+    at, own = np.array([timed.at for timed in log]), np.array([timed.weight for timed in log])
+    return own if half_life_s is None else own * np.exp2((at - at.max()) / half_life_s)
 
 
 @half_lives
@@ -143,8 +147,9 @@ def test_any_split_over_workers_and_batches_merges_to_the_same_counts(
         share = Latencies.empty(ARMS, half_life_s)
         for arm in ARMS:
             mine = [t for t, w in zip(log, worker, strict=False) if (t.arm, w) == (arm, one)]
-            latency, at = (np.array([getattr(t, name) for t in mine]) for name in ("latency_s", "at"))
-            share.observe_many(arm, np.ones((len(mine), 1)), latency, at)
+            columns = ("latency_s", "at", "weight")
+            latency, at, weight = (np.array([getattr(t, name) for t in mine]) for name in columns)
+            share.observe_many(arm, np.ones((len(mine), 1)), latency, at, weight)
         before = share.copy()
         merged = merged.merge(share)
         assert_same(share, before)
@@ -155,7 +160,7 @@ def test_any_split_over_workers_and_batches_merges_to_the_same_counts(
 @given(log=logs, row=timings)
 def test_retracting_undoes_observing(log: list[Timed], row: Timed, half_life_s: float | None) -> None:
     latencies = fold([*log, row], half_life_s)
-    latencies.retract(row.arm, X, row.latency_s, row.at)
+    latencies.retract(row.arm, X, row.latency_s, row.at, row.weight)
     assert_same(latencies, fold(log, half_life_s))
 
 
@@ -165,9 +170,9 @@ def test_revising_equals_having_seen_the_new_latency_and_can_be_reverted(
     log: list[Timed], row: Timed, new: float, half_life_s: float | None
 ) -> None:
     latencies = fold([row, *log], half_life_s)
-    latencies.revise(row.arm, X, row.latency_s, new, row.at)
+    latencies.revise(row.arm, X, row.latency_s, new, row.at, row.weight)
     assert_same(latencies.copy(), fold([row._replace(latency_s=new), *log], half_life_s))
-    latencies.revise(row.arm, X, new, row.latency_s, row.at)
+    latencies.revise(row.arm, X, new, row.latency_s, row.at, row.weight)
     assert_same(latencies, fold([row, *log], half_life_s))
 
 
@@ -179,8 +184,8 @@ def test_forgetting_is_that_of_the_posterior(log: list[Timed], later: float) -> 
         dict.fromkeys(ARMS, prior), schema_id="s", noise_variance=1.0, half_life_s=20.0
     )
     latencies = fold(log, 20.0)
-    for arm, _, at in log:
-        posterior.observe(arm, X, 0.5, at)
+    for arm, _, at, weight in log:
+        posterior.observe(arm, X, 0.5, at, weight)
     for one in (posterior, latencies):
         one.advance(100.0 + later)
     np.testing.assert_allclose(latencies.bins.sum(axis=1), posterior.second[:, 0, 0], rtol=1e-9)

@@ -26,7 +26,10 @@ PROBES = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, -2.0
 half_lives = pytest.mark.parametrize("half_life_s", [None, 20.0])
 contexts = arrays(np.float64, 3, elements=st.floats(-2.0, 2.0))
 rewards = st.floats(0.0, 1.0)
-rows = st.builds(Row, arm=st.sampled_from(ARMS), x=contexts, reward=rewards, at=st.floats(0.0, 100.0))
+own_weights = st.just(1.0) | st.floats(0.01, 1.0)
+rows = st.builds(
+    Row, arm=st.sampled_from(ARMS), x=contexts, reward=rewards, at=st.floats(0.0, 100.0), weight=own_weights
+)
 logs = st.lists(rows, max_size=8)
 
 
@@ -118,8 +121,8 @@ def test_any_batching_gives_the_same_posterior(
         for arm in ARMS:
             mine = [row for row, b in zip(log, batch, strict=False) if (row.arm, b) == (arm, wanted)]
             if mine:
-                _, x, r, at = zip(*mine, strict=True)
-                batched.observe_many(arm, np.array(x), np.array(r), np.array(at))
+                _, x, r, at, w = zip(*mine, strict=True)
+                batched.observe_many(arm, np.array(x), np.array(r), np.array(at), np.array(w))
     assert_same(batched, fold(log, half_life_s))
 
 
@@ -147,7 +150,7 @@ def test_revising_equals_having_seen_the_new_reward(
     log: list[Row], row: Row, new: float, half_life_s: float | None
 ) -> None:
     statistics = fold([row, *log], half_life_s)
-    statistics.revise(row.arm, row.x, row.reward, new, row.at)
+    statistics.revise(row.arm, row.x, row.reward, new, row.at, row.weight)
     assert_same(statistics, fold([row._replace(reward=new), *log], half_life_s))
 
 
@@ -157,8 +160,8 @@ def test_revising_and_reverting_changes_nothing(
     log: list[Row], row: Row, new: float, half_life_s: float | None
 ) -> None:
     statistics = fold([row, *log], half_life_s)
-    statistics.revise(row.arm, row.x, row.reward, new, row.at)
-    statistics.revise(row.arm, row.x, new, row.reward, row.at)
+    statistics.revise(row.arm, row.x, row.reward, new, row.at, row.weight)
+    statistics.revise(row.arm, row.x, new, row.reward, row.at, row.weight)
     assert_same(statistics, fold([row, *log], half_life_s))
 
 
