@@ -12,7 +12,7 @@ from bandit_router.types import FloatArray
 
 
 class Row(NamedTuple):
-    """One reward that was seen: the arm, its context (d,), the reward, the time of the event and its weight."""
+    """One reward that was seen: the arm, its context (d,), the reward, the event's time and a weight."""
 
     arm: str
     x: FloatArray

@@ -1,7 +1,8 @@
 """Accumulates observations into the model state: each value counted once, however often it is delivered.
 
-The value an observation should count is compared with the value on record as counted, and the difference is
-added to the sums. So a retry adds nothing, a revision adds the difference, and the log tells what is counted.
+The value an observation should count, and its weight, are compared with those on record as counted, and the
+difference is added to the sums. So a retry adds nothing, a revision adds the difference, and the log tells
+what is counted.
 """
 
 from __future__ import annotations
@@ -10,19 +11,28 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from bandit_router.learning.quantities import Quantity, learned_quantities
 from bandit_router.posterior.state import Component, ModelState
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
-from bandit_router.store.records import Observation
+from bandit_router.store.records import Observation, WeightedValue
 from bandit_router.types import FloatArray
 
 log = logging.getLogger(__name__)
 
-Changes = dict[str, dict[str, float | None]]
+Changes = dict[str, dict[str, WeightedValue | None]]
 """By quantity, then by decision: what is counted now; None is a value taken out again."""
+
+
+class _Counted(NamedTuple):
+    """What is counted of an observation, at its context (d,)."""
+
+    observation: Observation
+    x: FloatArray
+    counted: WeightedValue
 
 
 def apply_observations(
@@ -43,7 +53,7 @@ def recount(state: ModelState, observations: Sequence[Observation], quantity: Qu
     """Count what is on record as counted of these observations, as far as it can be learned from."""
     component = state.components[quantity.name]
     values = [
-        (observation, x, counted)
+        _Counted(observation, x, counted)
         for observation in observations
         if (counted := quantity.counted(observation)) is not None
         and why_unlearnable(state, quantity, observation, x := quantity.context(observation)) is None
@@ -75,10 +85,10 @@ def _apply_differences(
     state: ModelState,
     observations: Iterable[Observation],
     weights: Mapping[str, float],
-) -> dict[str, float | None]:
+) -> dict[str, WeightedValue | None]:
     component = state.components[quantity.name]
-    changed: dict[str, float | None] = {}
-    fresh: list[tuple[Observation, FloatArray, float]] = []
+    changed: dict[str, WeightedValue | None] = {}
+    fresh: list[_Counted] = []
     for observation in observations:
         target, counted = quantity.target(observation, weights), quantity.counted(observation)
         if target == counted:
@@ -89,26 +99,28 @@ def _apply_differences(
             log.error("decision %s is left out of learning: %s", observation.decision_id, problem)
             continue
         changed[observation.decision_id] = target
-        if counted is None:
-            assert target is not None
-            fresh.append((observation, x, target))
-        elif target is None:
-            component.retract(observation.arm, x, counted, observation.decided_at)
-        else:
-            component.revise(observation.arm, x, counted, target, observation.decided_at)
+        if target is not None and counted is not None and target.weight == counted.weight:
+            values = counted.value, target.value
+            component.revise(observation.arm, x, *values, observation.decided_at, target.weight)
+            continue
+        if counted is not None:
+            component.retract(observation.arm, x, counted.value, observation.decided_at, counted.weight)
+        if target is not None:
+            fresh.append(_Counted(observation, x, target))
     _add_values(component, fresh)
     return changed
 
 
-def _add_values(component: Component, values: Iterable[tuple[Observation, FloatArray, float]]) -> None:
+def _add_values(component: Component, values: Iterable[_Counted]) -> None:
     """Count values that are not in the sums yet, arm by arm, in place."""
-    by_arm: dict[str, list[tuple[Observation, FloatArray, float]]] = defaultdict(list)
+    by_arm: dict[str, list[_Counted]] = defaultdict(list)
     for value in values:
-        by_arm[value[0].arm].append(value)
+        by_arm[value.observation.arm].append(value)
     for arm, of_arm in by_arm.items():
         component.observe_many(
             arm,
-            np.array([x for _, x, _ in of_arm]),
-            np.array([value for _, _, value in of_arm]),
-            np.array([observation.decided_at for observation, _, _ in of_arm]),
+            np.array([each.x for each in of_arm]),
+            np.array([each.counted.value for each in of_arm]),
+            np.array([each.observation.decided_at for each in of_arm]),
+            np.array([each.counted.weight for each in of_arm]),
         )

@@ -19,7 +19,7 @@ from bandit_router.routing.decide import score_arms
 from bandit_router.routing.precedence import CERTAIN
 from bandit_router.store.log_reader import LogReader, UnreadableDecision
 from bandit_router.store.observations import CountedValues
-from bandit_router.store.records import Observation
+from bandit_router.store.records import Observation, WeightedValue
 from bandit_router.store.recount import recount_days
 from bandit_router.store.rollups.cubes import read_state
 from bandit_router.store.rollups.tally import describe_cell
@@ -164,8 +164,14 @@ def _audit_counted(
     if counted is None and why_unlearnable(live, quantity, observation, quantity.context(observation)):
         report.left_out += is_reward
         return
-    on_record, in_log = ("nothing" if v is None else f"{v:g}" for v in (counted, target))
+    on_record, in_log = map(_describe_counted, (counted, target))
     report.fail(f"decision {observation.decision_id}: counted {on_record}, the log says {in_log}")
+
+
+def _describe_counted(counted: WeightedValue | None) -> str:
+    if counted is None:
+        return "nothing"
+    return f"{counted.value:g}" + ("" if counted.weight == 1.0 else f" of weight {counted.weight:g}")
 
 
 def _audit_sums(

@@ -37,6 +37,7 @@ from bandit_router.store.acts import ActKind
 from bandit_router.store.arm_reset import record_arm_reset
 from bandit_router.store.learner_transaction import LearnerTransaction, RebuildUnderWay, StaleRead
 from bandit_router.store.pending_batch import PendingBatch
+from bandit_router.store.quarantine import quarantine_key, release_key
 from bandit_router.store.recent_predictions import read_recent_rewards
 from bandit_router.store.snapshots import SnapshotRetention
 from bandit_router.store.store import Store
@@ -222,6 +223,23 @@ class Learner:
         if deleted or self.store.is_rebuild_due():
             self.rebuild(keep_older=False)
         return deleted
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def quarantine_key(self, key_id: str) -> None:
+        """Let what a key said and will say count for nothing, and rebuild without it.
+
+        Raises InvalidInput, UnknownKey or SupersededSettings.
+        """
+        with self.store.learner_transaction() as transaction:
+            quarantine_key(transaction, key_id)
+        self.rebuild()
+
+    def release_key(self, key_id: str) -> None:
+        """End a quarantine, and rebuild with what the key said. Raises the same."""
+        with self.store.learner_transaction() as transaction:
+            release_key(transaction, key_id)
+        self.rebuild()
 
     # -- arms and warm starts ---------------------------------------------------------------------
 

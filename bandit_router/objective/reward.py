@@ -9,7 +9,8 @@ from bandit_router.errors import InvalidInput
 from bandit_router.types import CONFIDENCE, METRICS, Scale
 from bandit_router.validation import convert_to_float, read_number
 
-_LESS_IS_BETTER = ("error", "override", "refusal", "truncated", "empty", "invalid_json")
+_ERROR = "error"
+_LESS_IS_BETTER = (_ERROR, "override", "refusal", "truncated", "empty", "invalid_json")
 """Metrics for which less is better."""
 
 
@@ -58,9 +59,14 @@ def compute_reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -
     """
     present = [(w, _orient_metric(k, metrics[k])) for k, w in weights.items() if k in metrics]
     if not present:
-        return 0.0 if metrics.get("error") == 1.0 else None
+        return 0.0 if metrics.get(_ERROR) == 1.0 else None
     total = math.fsum(w for w, _ in present)
     return min(1.0, max(0.0, math.fsum(w * v for w, v in present) / total))
+
+
+def find_reward_metrics(metrics: Mapping[str, float], weights: Mapping[str, float]) -> list[str]:
+    """The metrics that :func:`compute_reward` makes the reward of."""
+    return [metric for metric in weights if metric in metrics] or [_ERROR]
 
 
 def _orient_metric(metric: str, value: float) -> float:

@@ -115,6 +115,21 @@ class AdministeredRouter(RouterCore):
             self.arm(arm)
         return self._store.create_key(request)
 
+    def quarantine_key(self, key_id: str) -> None:
+        """Let what an API key said and will say count for nothing; the posterior is rebuilt without it.
+
+        The log keeps it, and the key goes on to route. Raises InvalidInput or UnknownKey.
+        """
+        self._follow_settings(self._store.head())
+        self._learner.quarantine_key(key_id)
+        self.refresh()
+
+    def release_key(self, key_id: str) -> None:
+        """End the quarantine of an API key, and learn from its feedback again. Raises the same."""
+        self._follow_settings(self._store.head())
+        self._learner.release_key(key_id)
+        self.refresh()
+
     def find_key(self, key_id: str) -> ApiKey | None:
         """The API key of that id, valid or not; None if there is none."""
         return self._store.find_key(key_id)

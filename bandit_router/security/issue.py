@@ -85,6 +85,20 @@ def revoke_key(key: ApiKey, now: float) -> ApiKey:
     return replace(key, revoked_at=now, former_hash=None, former_until=None)
 
 
+def quarantine_key(key: ApiKey, now: float) -> ApiKey:
+    """The key, whose feedback counts for nothing. Raises InvalidInput if it is in quarantine already."""
+    if key.quarantined_at is not None:
+        raise InvalidInput("key", f"{key.id} is in quarantine already", "there is nothing left to do")
+    return replace(key, quarantined_at=now)
+
+
+def release_key(key: ApiKey) -> ApiKey:
+    """The key, whose feedback counts again. Raises InvalidInput if it is not in quarantine."""
+    if key.quarantined_at is None:
+        raise InvalidInput("key", f"{key.id} is not in quarantine", "there is nothing to end")
+    return replace(key, quarantined_at=None)
+
+
 def _require_active(key: ApiKey, now: float) -> None:
     if (state := key.state(now)) != "active":
         raise InvalidInput("key", f"{key.id} is {state}", "create another one")

@@ -45,6 +45,7 @@ class ApiKey:
 
     With ``arms``, only these may be called with it. ``requests_per_second`` limits it in each worker, with
     ``burst`` requests at once. Until ``former_until`` the secret from before the last rotation is valid, too.
+    With ``quarantined_at`` its feedback counts for nothing.
     """
 
     id: str
@@ -62,6 +63,7 @@ class ApiKey:
     rotated_at: float | None = None
     former_hash: str | None = field(default=None, repr=False)
     former_until: float | None = None
+    quarantined_at: float | None = None
 
     def allows(self, scope: Scope) -> bool:
         """Whether the key has the scope, or all of them."""

@@ -21,6 +21,8 @@ class ActKind(StrEnum):
     KEY_CREATED = "key_created"
     KEY_ROTATED = "key_rotated"
     KEY_REVOKED = "key_revoked"
+    KEY_QUARANTINED = "key_quarantined"
+    KEY_RELEASED = "key_released"
     ARM_ADDED = "arm_added"
     ARM_CHANGED = "arm_changed"
     ARM_ENABLED = "arm_enabled"

@@ -20,6 +20,7 @@ from bandit_router.store.applied_settings import AppliedSettings, insert_applied
 from bandit_router.store.clock import Clock
 from bandit_router.store.engine import INSERT, write_transaction
 from bandit_router.store.pending_batch import Mark
+from bandit_router.store.records import WeightedValue
 from bandit_router.store.snapshots import (
     Head,
     SnapshotRetention,
@@ -39,12 +40,12 @@ _REBUILD_ALIVE_S = 30.0  # a rebuild without a sign of life for so long is taken
 _UPSERT = {
     name: (statement := into(folded)).on_conflict_do_update(
         index_elements=["router", "generation", "quantity", "decision_id"],
-        set_={"value": statement.excluded.value, "version": statement.excluded.version},
+        set_={name: statement.excluded[name] for name in ("value", "weight", "version")},
     )
     for name, into in INSERT.items()
 }
 
-Changes = Mapping[str, Mapping[str, float | None]]
+Changes = Mapping[str, Mapping[str, WeightedValue | None]]
 """By quantity, then by decision: the value counted now; None is a value taken out again."""
 
 
@@ -143,10 +144,10 @@ class LearnerTransaction:
         generation = generation or self.head.generation
         here = {"router": self.router, "generation": generation, "version": self.version + 1}
         rows = [
-            here | {"quantity": quantity, "decision_id": decision_id, "value": value}
+            here | {"quantity": quantity, "decision_id": decision_id, **counted._asdict()}
             for quantity, values in changes.items()
-            for decision_id, value in values.items()
-            if value is not None
+            for decision_id, counted in values.items()
+            if counted is not None
         ]
         if rows:
             self.connection.execute(_UPSERT[self.connection.dialect.name], rows)

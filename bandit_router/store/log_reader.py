@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, and_, func, not_, select
 from bandit_router.security.budget import KeyDay
 from bandit_router.store.arms import ARM_NOW, read_renamed_arms
 from bandit_router.store.calls import read_key_calls
-from bandit_router.store.feedback import read_metrics
+from bandit_router.store.feedback import counts, read_metrics
 from bandit_router.store.key_ledger import read_all_key_spending
 from bandit_router.store.observations import CountedValues, iterate_observations
 from bandit_router.store.pacing_ledger import goal_from, reward_for_floor
@@ -43,10 +43,14 @@ class UnreadableDecision(NamedTuple):
 
 
 class LoggedDecision(NamedTuple):
-    """A decision and its metrics in force: empty without feedback, or with all of it retracted."""
+    """A decision and its metrics in force: empty without feedback, or with all of it retracted.
+
+    ``weights`` has the metrics that do not weigh 1.
+    """
 
     decision: Decision
     metrics: dict[str, float]
+    weights: Mapping[str, float] = {}
 
 
 class PacingTotals(NamedTuple):
@@ -180,7 +184,8 @@ class LogReader:
         """The sums over decisions since then, each at the cost last reported, or else expected."""
         is_cost = (feedback.c.router == decisions.c.router) & (feedback.c.metric == "cost_usd")
         reported = select(feedback.c.value).where(is_cost, feedback.c.decision_id == decisions.c.id)
-        newest = reported.order_by(feedback.c.revision.desc()).limit(1).scalar_subquery()
+        in_force = reported.where(counts(self.router)).order_by(feedback.c.revision.desc())
+        newest = in_force.limit(1).scalar_subquery()
         ever = reported.with_only_columns(func.coalesce(func.sum(feedback.c.value), 0.0)).scalar_subquery()
         expected = decisions.c.expected_cost_usd
         sums = (
@@ -253,7 +258,7 @@ class LogReader:
             yield [
                 decision
                 if isinstance(decision, UnreadableDecision)
-                else LoggedDecision(decision, metrics.get(decision.id, {}))
+                else LoggedDecision(decision, *metrics[decision.id])
                 for decision in read
             ]
 

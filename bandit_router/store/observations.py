@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, Connection, Select, bindparam, select
 
 from bandit_router.store.arms import ARM_NOW
 from bandit_router.store.feedback import read_metrics
-from bandit_router.store.records import Observation, unpack
+from bandit_router.store.records import Observation, WeightedValue, unpack
 from bandit_router.store.tables import arms, decisions, feedback, folded
 
 _ROUTER: BindParameter[str] = bindparam("router")
@@ -33,7 +33,7 @@ _DECISIONS: Select[Any] = (
     .order_by(decisions.c.id)
 )
 
-_COUNTED = select(folded.c.decision_id, folded.c.quantity, folded.c.value).where(
+_COUNTED = select(folded.c.decision_id, folded.c.quantity, folded.c.value, folded.c.weight).where(
     folded.c.router == _ROUTER,
     folded.c.generation == bindparam("generation"),
     folded.c.quantity.in_(bindparam("quantities", expanding=True)),
@@ -62,7 +62,8 @@ def read_observations(
             x=unpack(row.x),
             schema_id=row.schema_id,
             decided_at=row.decided_at,
-            metrics=metrics.get(row.id, {}),
+            metrics=metrics[row.id].values,
+            weights=metrics[row.id].weights,
             counted=counted.get(row.id, {}),
             list_cost_usd=row.list_cost_usd,
             reset_at=row.reset_at,
@@ -97,8 +98,8 @@ def read_ids_with_feedback(connection: Connection, router: str, after: str, size
 
 def _read_counted(
     connection: Connection, router: str, ids: Sequence[str], of: CountedValues
-) -> dict[str, dict[str, float]]:
-    counted: dict[str, dict[str, float]] = {}
+) -> dict[str, dict[str, WeightedValue]]:
+    counted: dict[str, dict[str, WeightedValue]] = {}
     for row in connection.execute(_COUNTED, {"router": router, "ids": list(ids), **of._asdict()}):
-        counted.setdefault(row.decision_id, {})[row.quantity] = row.value
+        counted.setdefault(row.decision_id, {})[row.quantity] = WeightedValue(row.value, row.weight)
     return counted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,11 +14,18 @@ ReadDecision = Callable[[str], Decision | None]
 """Reads the decision of that id; None when it is not in the log."""
 
 
+class WeightedValue(NamedTuple):
+    """A value, and the weight that it is counted with, in [0, 1]."""
+
+    value: float
+    weight: float = 1.0
+
+
 class Observation(NamedTuple):
     """A decision with the feedback in force: all a learner needs to count its reward, cost and latency.
 
     ``counted`` is what is on record as counted already, by quantity. ``reset_at`` is the Unix time of the
-    arm's newest reset; None when it was never reset.
+    arm's newest reset; None when it was never reset. ``weights`` has the metrics that do not weigh 1.
     """
 
     decision_id: str
@@ -27,10 +34,11 @@ class Observation(NamedTuple):
     schema_id: str
     decided_at: float
     metrics: dict[str, float]
-    counted: dict[str, float]
+    counted: dict[str, WeightedValue]
     list_cost_usd: float | None = None
     reset_at: float | None = None
     reason: str = Reason.POLICY
+    weights: Mapping[str, float] = {}
 
     @property
     def forgotten(self) -> bool:

@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 
 from bandit_router.objective.pacing import rewind_pacing
+from bandit_router.store.goal_book import book_from_log
 from bandit_router.store.learner_transaction import LearnerTransaction
-from bandit_router.store.log_reader import LogReader
 from bandit_router.store.pacing_ledger import book_from
 from bandit_router.store.recent_predictions import latest_id
 from bandit_router.store.tables import (
@@ -136,7 +136,7 @@ def clamp_stamps(transaction: LearnerTransaction, now: float, latest: float) -> 
         ).rowcount
     clamped += _clamp_book(connection, router, now, latest)
     if clamped:
-        _book_from_log(connection, router)
+        book_from_log(connection, router)
     return clamped
 
 
@@ -169,15 +169,3 @@ def _clamp_book(connection: Connection, router: str, now: float, latest: float) 
     values |= {"since": now if row.since > latest else row.since, "revision": book.revision + 1}
     connection.execute(update(spending).where(*ahead).values(values))
     return 1
-
-
-def _book_from_log(connection: Connection, router: str) -> None:
-    """Take the sums of the book from the log: what a fast clock stamped seemed to belong to another book."""
-    of_router = spending.c.router == router
-    connection.execute(select(spending.c.since).where(of_router).with_for_update())
-    totals = LogReader(connection, router).spending()
-    if totals is not None:
-        _, logged = totals
-        sums = {"requests": logged.requests, "spent_usd": logged.spent_usd, "earned": logged.earned}
-        changed = {"revision": spending.c.revision + 1}
-        connection.execute(update(spending).where(of_router).values(sums | changed))

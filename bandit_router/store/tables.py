@@ -191,6 +191,14 @@ feedback = Table(
     Column("value", Double, comment="The value; null retracts the metric"),
     Column("received_at", Double, nullable=False, comment="Unix time it arrived, seconds"),
     _claimed(),
+    Column("key_id", String(16), comment="API key that gave it; null: it has none"),
+    Column(
+        "weight",
+        Double,
+        nullable=False,
+        server_default="1",
+        comment="How much it counts, in [0, 1]; fixed when it was accepted",
+    ),
     ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
     comment="The log of outcomes; rows are only ever added",
 )
@@ -223,6 +231,7 @@ folded = Table(
     Column("decision_id", _ID, primary_key=True, comment="Decision whose value is counted"),
     Column("value", Double, nullable=False, comment="The value counted"),
     Column("version", BigInteger, nullable=False, comment="Snapshot that first contained this value"),
+    Column("weight", Double, nullable=False, server_default="1", comment="The weight it is counted with"),
     ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
     comment="Exactly what the newest snapshot counts, in the generation in force",
 )
@@ -384,8 +393,31 @@ api_keys = Table(
     Column("rotated_at", Double, comment="Unix time of its newest secret; null: it has its first"),
     Column("former_hash", String(64), comment="SHA-256 of the secret before; null: no longer valid"),
     Column("former_until", Double, comment="Unix time until which that one is valid, too"),
+    Column("quarantined_at", Double, comment="Unix time; its feedback counts for nothing. Null: it counts"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="API keys of a router; rows are never deleted: once there is one, every request needs one",
+)
+
+_IN_QUARANTINE = api_keys.c.quarantined_at.is_not(None)
+Index(
+    "ix_api_keys_quarantined",
+    api_keys.c.router,
+    api_keys.c.id,
+    sqlite_where=_IN_QUARANTINE,
+    postgresql_where=_IN_QUARANTINE,
+)
+"""Finds the few keys whose feedback is not read; all others are not indexed."""
+
+key_feedback = Table(
+    "key_feedback",
+    metadata,
+    _router(),
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="Days since 1970, UTC"),
+    Column("key_id", String(16), primary_key=True, comment="API key that gave feedback"),
+    Column("given", BigInteger, nullable=False, comment="Pieces of feedback, not counting revisions"),
+    Column("weight", Double, nullable=False, comment="Sum of the weights that were capped"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="How much feedback each API key gave, day by day; what weights are made from",
 )
 
 key_spending = Table(

@@ -143,7 +143,7 @@ def _read_forgotten(connection: Connection, router: str, ids: Sequence[str]) -> 
         )
         rows = connection.execute(select(*columns).where(*_have(decisions, "id", router, chunk)))
         for row in rows:
-            yield ForgottenDecision(*row[1:], metrics.get(row.id, {}))
+            yield ForgottenDecision(*row[1:], metrics[row.id].values)
 
 
 def _drop_from_rollups(connection: Connection, router: str, ids: Sequence[str]) -> None:

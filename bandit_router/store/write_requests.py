@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from bandit_router.errors import IdempotencyConflict, KeyBudgetSpent, RouterError, UnknownDecision
+from bandit_router.security.influence import FeedbackKey
 from bandit_router.store.calls import end_calls, insert_calls
 from bandit_router.store.conversations import ConversationClaim, apply_claims
 from bandit_router.store.decisions import (
@@ -18,7 +19,7 @@ from bandit_router.store.decisions import (
     select_logged_ids,
 )
 from bandit_router.store.escalations import confidence_feedback, insert_escalations
-from bandit_router.store.feedback import insert_feedback
+from bandit_router.store.feedback import GivenFeedback, insert_feedback
 from bandit_router.store.idempotency import KeyedAnswer, insert_keys, read_keys, restore_answer
 from bandit_router.store.key_ledger import (
     BudgetClaim,
@@ -39,7 +40,8 @@ class WriteRequest:
 
     With a ``claim`` another decision may be committed instead: the one that its conversation calls for.
     ``begins_call`` says that the arm of the decision is called as soon as it is committed; with a ``budget``
-    only if the call may cost no more than is left of it, and maybe of another arm.
+    only if the call may cost no more than is left of it, and maybe of another arm. ``feedback_key`` is the
+    API key that feedback came with.
     """
 
     payload: Decision | Feedback | Escalation | CallEnd
@@ -47,6 +49,7 @@ class WriteRequest:
     claim: ConversationClaim | None = None
     begins_call: bool = False
     budget: BudgetClaim | None = None
+    feedback_key: FeedbackKey | None = None
 
     @property
     def decision(self) -> Decision | None:
@@ -268,10 +271,11 @@ class WriteBatch:
     def _insert_feedback(self) -> None:
         """Insert what callers and calls report, the confidences judged, and what replacements say."""
         reports = self._select_fresh(Feedback)
-        calls = [call for _, call in reports]
-        calls += self._call_feedback
-        calls += [call for new in self._new_escalations for call in confidence_feedback(new)]
-        calls += [_override_feedback(new) for new in self._new_decisions if _is_replacement(new)]
+        own = [*self._call_feedback]
+        own += [said for new in self._new_escalations for said in confidence_feedback(new)]
+        own += [_override_feedback(new) for new in self._new_decisions if _is_replacement(new)]
+        calls = [GivenFeedback(said, write.request.feedback_key) for write, said in reports]
+        calls += map(GivenFeedback, own)
         if calls:
             outcomes = insert_feedback(self._connection, self._router, calls, self._ledger, self._tally)
             for (write, _), outcome in zip(reports, outcomes, strict=False):  # reports come first

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0021_roll_ups"
-down_revision = "0019_forgotten_key_spending"
+down_revision = "0020_key_feedback"
 branch_labels = None
 depends_on = None
 

@@ -19,6 +19,7 @@ from bandit_router.store.tables import decisions, feedback, pending
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Arm, Decision, Outcome, Reason
 from tests.contracts.store_administration import ADMINISTRATION
+from tests.contracts.store_influence import INFLUENCE
 from tests.contracts.store_keys import IDEMPOTENCY
 from tests.contracts.store_users import USERS
 from tests.store.examples import OpenStore, commit, decision, fields, logged, rows, said, together
@@ -303,6 +304,7 @@ CONTRACT: tuple[Callable[[OpenStore], None], ...] = (
     *IDEMPOTENCY,
     *ADMINISTRATION,
     *USERS,
+    *INFLUENCE,
     a_row_the_database_refuses_fails_alone,
     a_batch_of_bad_rows_fails_row_by_row,
     a_new_router_is_made_once_by_many_workers,

@@ -140,7 +140,7 @@ def library_that_reads_first(config: Path, meet: Barrier, pipe: Connection) -> N
         ids = sorted({payload.decision_id for payload in payloads if isinstance(payload, Feedback)})
         with read_transaction(self._engine) as connection:
             known = connection.execute(
-                feedback_log.NEWEST_FEEDBACK, {"router": self.router, "ids": ids}
+                feedback_log.LATEST_FEEDBACK, {"router": self.router, "ids": ids}
             ).all()
         if not met.issuperset(ids):
             met.update(ids)
@@ -165,7 +165,7 @@ class _Outdated:
     def execute(self, statement: Any, parameters: Any) -> Any:
         return (
             self._known
-            if statement is feedback_log.NEWEST_FEEDBACK
+            if statement is feedback_log.LATEST_FEEDBACK
             else self._connection.execute(statement, parameters)
         )
 

@@ -150,7 +150,7 @@ def counted_of(store: Store, decision_id: str) -> dict[str, float]:
         assert head is not None
         counted = CountedValues(head.generation, NAMES)
         (observation,) = read_observations(log.connection, store.router, [decision_id], counted)
-        return observation.counted
+        return {quantity: counted.value for quantity, counted in observation.counted.items()}
 
 
 def counted_rows(store: Store, quantity: str = "reward") -> int:

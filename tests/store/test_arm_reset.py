@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bandit_router.learning.audit import audit_store
 from bandit_router.posterior.state import decode_state
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
+from bandit_router.store.records import Observation
 from bandit_router.store.store import Store
 from bandit_router.types import Decision
 from tests.store.examples import (
@@ -224,10 +225,7 @@ def test_a_fold_that_knows_of_no_reset_is_noticed(store: Store, monkeypatch: pyt
     reset(store)
     said(store, one, quality=1.0)
     with monkeypatch.context() as broken:
-        broken.setattr(
-            "bandit_router.learning.quantities.Quantity.target",
-            lambda quantity, observation, weights: quantity.value(observation, weights),
-        )
+        broken.setattr(Observation, "forgotten", False)
         learner_of(store).fold()
     assert posterior_of(store).count.tolist() == [1, 0]
     assert "the log says nothing" in " ".join(audit_store(store).problems)

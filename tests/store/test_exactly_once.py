@@ -53,7 +53,8 @@ def _record_without_the_lock(url: str, about: Decision) -> None:
     for read in (read_by_one, read_by_other):
         row = {"decision_id": about.id, "metric": "quality", "revision": 0 if read is None else read + 1}
         with sql(url) as connection:
-            connection.execute(insert(feedback).values(router="r", value=0.5, received_at=1.0, **row))
+            said = {"value": 0.5, "weight": 1.0, "received_at": 1.0}
+            connection.execute(insert(feedback).values(router="r", **said, **row))
             connection.execute(insert(pending).values(router="r", **row))
 
 

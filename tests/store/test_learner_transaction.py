@@ -16,6 +16,7 @@ from bandit_router.errors import StoreError
 from bandit_router.learning.learner import NAMES, Learner
 from bandit_router.posterior.state import decode_state
 from bandit_router.store.observations import iterate_observations
+from bandit_router.store.records import WeightedValue
 from bandit_router.store.snapshots import SnapshotRetention
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, folded, pending, snapshots
@@ -137,7 +138,7 @@ def test_a_fold_that_fails_leaves_everything_as_it_was(store: Store) -> None:
         assert batch is not None
         with store.learner_transaction() as transaction:
             transaction.take_marks(batch.marks)
-            transaction.record_counted({"reward": {known.id: 0.5}})
+            transaction.record_counted({"reward": {known.id: WeightedValue(0.5)}})
             learner.publish(transaction, decode_state(transaction.snapshot()))
             raise ZeroDivisionError
 

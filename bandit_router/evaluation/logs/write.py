@@ -122,7 +122,7 @@ def _decision_tables(
         table, logged, unreadable = tabulate_decisions(rename_arms(batch, renamed), weights)
         for row in unreadable:
             summary.leave_out(row.id, row.why)
-        for decision, _ in logged:
+        for decision in (each.decision for each in logged):
             summary.by_reason[decision.reason.value] += 1
             if decision.reason is not Reason.POLICY:
                 continue

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import Component
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
-from bandit_router.store.records import Observation
+from bandit_router.store.records import Observation, WeightedValue
 from bandit_router.types import FloatArray
+
+Sources = Callable[[Observation, Mapping[str, float]], Iterable[str]]
+"""The metrics that the value of a quantity is made of, given the same."""
 
 Value = Callable[[Observation, Mapping[str, float]], float | None]
 """What an observation says of a quantity, given the reward's metric weights; None where it says nothing."""
@@ -33,15 +36,25 @@ class Quantity:
     name: str
     plural: str
     value: Value
+    sources: Sources
     empty: Callable[[SufficientStatistics], Component]
     add_arms: Callable[[Component, Mapping[str, Prior]], Component]
     context: Callable[[Observation], FloatArray] = own_context
     cascades_only: bool = False
 
-    def target(self, observation: Observation, weights: Mapping[str, float]) -> float | None:
-        """What should be counted: nothing of an arm as it was before a reset."""
-        return None if observation.forgotten else self.value(observation, weights)
+    def target(self, observation: Observation, weights: Mapping[str, float]) -> WeightedValue | None:
+        """What should be counted: nothing of an arm as it was before a reset.
 
-    def counted(self, observation: Observation) -> float | None:
+        A value weighs as little as the least of the metrics that it is made of.
+        """
+        value = None if observation.forgotten else self.value(observation, weights)
+        if value is None:
+            return None
+        if not observation.weights:
+            return WeightedValue(value)
+        sources = self.sources(observation, weights)
+        return WeightedValue(value, min(observation.weights.get(metric, 1.0) for metric in sources))
+
+    def counted(self, observation: Observation) -> WeightedValue | None:
         """What is on record as counted."""
         return observation.counted.get(self.name)

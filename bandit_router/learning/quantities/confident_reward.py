@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bandit_router.learning.quantities.base import Quantity
-from bandit_router.objective.reward import compute_reward
+from bandit_router.objective.reward import compute_reward, find_reward_metrics
 from bandit_router.posterior.confidence import append_confidence, empty_calibrators, make_calibrator_prior
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import CONFIDENT_REWARD, Component
@@ -31,6 +31,7 @@ QUANTITY = Quantity(
     name=CONFIDENT_REWARD,
     plural="confidences",
     value=_value,
+    sources=lambda observation, weights: find_reward_metrics(observation.metrics, weights),
     empty=empty_calibrators,
     add_arms=_add_arms,
     context=_context,

@@ -22,6 +22,7 @@ QUANTITY = Quantity(
     value=lambda observation, _: compute_cost_root(
         observation.metrics.get("cost_usd"), observation.list_cost_usd
     ),
+    sources=lambda _, __: ("cost_usd",),
     empty=empty_costs,
     add_arms=_add_arms,
 )

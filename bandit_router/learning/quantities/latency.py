@@ -19,6 +19,7 @@ QUANTITY = Quantity(
     name=LATENCY,
     plural="latencies",
     value=lambda observation, _: observation.metrics.get("latency_s"),
+    sources=lambda _, __: ("latency_s",),
     empty=empty_latencies,
     add_arms=_add_arms,
 )

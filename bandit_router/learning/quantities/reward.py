@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bandit_router.learning.quantities.base import Quantity
-from bandit_router.objective.reward import compute_reward
+from bandit_router.objective.reward import compute_reward, find_reward_metrics
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import REWARD, Component
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
@@ -27,6 +27,7 @@ QUANTITY = Quantity(
     name=REWARD,
     plural="rewards",
     value=_value,
+    sources=lambda observation, weights: find_reward_metrics(observation.metrics, weights),
     empty=SufficientStatistics.without_evidence,
     add_arms=_add_arms,
 )
