@@ -35,6 +35,7 @@ _PLACES = {
     "advice": "advice:advice",
     "audit": "audit:audit",
     "forget": "forget:forget",
+    "quarantine": "quarantine:quarantine",
     "pin": "pin:pin",
     "unpin": "pin:unpin",
     "train-classifier": "train_classifier:train_classifier",

@@ -20,14 +20,14 @@ def calibration(
     last: Annotated[int, typer.Option(min=1, max=MOST_RECENT, help="Number of newest rewards.")] = 2000,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare recent rewards and costs with what was expected. Exits 1 when an arm has drifted."""
+    """Compare recent rewards and costs with what was expected. Exits 1 at an alarm."""
     with open_quiet_router(config) as router:
         report = router.calibration(last)
     if as_json:
         print_json(asdict(report))
     else:
         _print_calibration(report)
-    if report.alarms:
+    if report.alarms or report.unlike_keys:
         raise typer.Exit(1)
 
 
@@ -46,6 +46,10 @@ def _print_calibration(report: CalibrationReport) -> None:
         n, reward, expected, difference, z = _reward_cells(report.arms[name].widest)
         figures = f"{reward} on its newest {n} rewards, expected {expected}: {difference}, z = {z}"
         print_line(f"{name} has drifted: {figures}", style="red")
+    for key in report.unlike_keys:
+        gap = f"{key.difference:+.3f} on average over its newest {key.rewards}, z = {key.z:+.1f}"
+        print_line(f"the rewards of key {key.key_id} are unlike the others': {gap}", style="red")
+        print_line(f"  if they are wrong, run `bandit-router quarantine --key {key.key_id}`")
 
 
 def _reward_cells(gap: RewardGap | None) -> list[str]:

@@ -67,13 +67,20 @@ def list_keys(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
         print_json([_describe(key, now, spending) for key in keys])
         return
     table = Table(
-        Column("id", no_wrap=True), "name", "state", "scopes", "arms", "created", "expires", "limits"
+        Column("id", no_wrap=True),
+        "name",
+        Column("state", no_wrap=True),
+        "scopes",
+        "arms",
+        "created",
+        "expires",
+        "limits",
     )
     for key in keys:
         table.add_row(
             key.id,
             key.name,
-            key.state(now),
+            key.state(now) + ("" if key.quarantined_at is None else ", quarantined"),
             ", ".join(sorted(key.scopes)),
             "all" if key.arms is None else ", ".join(sorted(key.arms)),
             format_time(key.created_at),
@@ -133,6 +140,7 @@ def _describe(key: ApiKey, now: float, spending: Mapping[str, KeySpending]) -> d
         "revoked_at": key.revoked_at,
         "rotated_at": key.rotated_at,
         "former_until": key.former_until,
+        "quarantined_at": key.quarantined_at,
     }
 
 

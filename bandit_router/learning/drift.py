@@ -1,10 +1,10 @@
 """Calibration and drift: recent rewards and costs compared with what their decisions expected.
 
 Every decision logs its expected reward, so that each reward r has a residual e = r − expected, of mean 0
-while the arm does not change. With k_j rewards of the arm counted at prediction j, and o_j older ones still
-on their way then::
+while the arm does not change. With weights w_j, k_j rewards of the arm counted at prediction j, and o_j older
+ones still on their way then::
 
-    V = Var(Σ_j e_j) = s² Σ_j (1 + (1 + 2 o_j) / k_j)
+    V = Var(Σ_j w_j e_j) = s² Σ_j w_j (w_j + (1 + 2 o_j) / k_j)
 
 s² is the variance of the residuals, drawn towards m(1 − m), the largest of any reward in [0, 1] with mean m.
 
@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bandit_router.learning.unlike_keys import UnlikeKey, find_unlike_keys
 from bandit_router.posterior.warm_start_verdict import WarmStartVerdict
 from bandit_router.store.recent_predictions import PredictedCost, PredictedReward
 from bandit_router.types import FloatArray
@@ -100,7 +101,8 @@ class CalibrationReport:
 
     ``warm_start`` is the verdict of the rewards on the warm start, None without one. ``clamped_stamps`` is
     the number of times in the log that are not what a wrong clock claimed; ``ahead_of_now`` names what still
-    lies ahead and holds learning or spending up.
+    lies ahead and holds learning or spending up. ``unlike_keys`` are the API keys whose rewards are unlike
+    the others', the worst first.
     """
 
     total: ArmCalibration
@@ -109,16 +111,18 @@ class CalibrationReport:
     warm_start: WarmStartVerdict | None = None
     clamped_stamps: int = 0
     ahead_of_now: tuple[str, ...] = ()
+    unlike_keys: tuple[UnlikeKey, ...] = ()
 
 
 class Residuals(NamedTuple):
-    """Rewards and expectations in the order of the decisions, with V / s², s² and times; all (n,)."""
+    """Rewards and expectations in the order of the decisions, V / s², s², times and weights; all (n,)."""
 
     reward: FloatArray
     expected: FloatArray
     terms: FloatArray
     variance: FloatArray
     decided_at: FloatArray
+    weight: FloatArray
 
 
 def calibrate(
@@ -143,6 +147,7 @@ def calibrate(
         total=ArmCalibration(reward=together, widest=None, cost=compute_cost_ratio(costs), alarm=False),
         arms=arms,
         alarms=tuple(arm for arm, calibration in arms.items() if calibration.alarm),
+        unlike_keys=find_unlike_keys(rewards),
     )
 
 
@@ -198,9 +203,10 @@ def compute_residuals(rewards: Sequence[PredictedReward], counted: int, until: f
     on_their_way = np.maximum(np.arange(len(rewards)) - counted_here, 0)
     values = np.array([reward.reward for reward in rewards], dtype=float)[usable]
     expected = np.array([reward.expected for reward in rewards], dtype=float)[usable]
-    terms = 1.0 + (1.0 + 2.0 * on_their_way[usable]) / counted_then[usable]
+    weight = np.array([reward.weight for reward in rewards], dtype=float)[usable]
+    terms = weight * (weight + (1.0 + 2.0 * on_their_way[usable]) / counted_then[usable])
     variance = np.full(len(values), _residual_variance(values, expected))
-    return Residuals(values, expected, terms, variance, decided_at[usable])
+    return Residuals(values, expected, terms, variance, decided_at[usable], weight)
 
 
 def _residual_variance(reward: FloatArray, expected: FloatArray) -> float:
@@ -217,8 +223,13 @@ def compute_reward_gap(residuals: Residuals) -> RewardGap | None:
     n = len(residuals.reward)
     if n == 0:
         return None
-    mean_reward, mean_expected = float(residuals.reward.mean()), float(residuals.expected.mean())
-    total = float((residuals.reward - residuals.expected).sum())
+    weight = residuals.weight
+    if not weight.any():
+        return None
+    mean_reward, mean_expected = (
+        float(np.average(values, weights=weight)) for values in (residuals.reward, residuals.expected)
+    )
+    total = float(weight @ (residuals.reward - residuals.expected))
     variance = float(residuals.variance @ residuals.terms)
     scale = math.sqrt(variance + abs(total) / 3.0)
     return RewardGap(
@@ -226,7 +237,7 @@ def compute_reward_gap(residuals: Residuals) -> RewardGap | None:
         mean_reward=mean_reward,
         mean_expected=mean_expected,
         difference=mean_reward - mean_expected,
-        standard_error=math.sqrt(variance) / n,
+        standard_error=math.sqrt(variance) / float(weight.sum()),
         z=total / scale if scale else 0.0,
         late_since=float(np.sort(residuals.decided_at)[-max(1, n // _NEWEST_SHARE)]),
     )

@@ -1,4 +1,4 @@
-"""The drift watch: checks for drift at intervals, and resets the arm that drifted or warns of it."""
+"""The drift watch: resets the arm that drifted or warns of it, and warns of keys unlike the others."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ log = logging.getLogger(__name__)
 _GAP = "arm %r is not what it was: its newest %d rewards were %.3f on average, %.3f was expected; "
 _DRIFTED = _GAP + "if its model changed, run `bandit-router arms reset %s`"
 _RESET = _GAP + "it is learned anew from the newest of them"
+_UNLIKE = (
+    "the rewards of API key %s are unlike the others': %+.3f on average over its newest %d, z = %+.1f; "
+    "if they are wrong, run `bandit-router quarantine --key %s`"
+)
 _WARN_INTERVAL_S = 60.0
 _RESET_INTERVAL_S = 5.0
 
@@ -22,7 +26,8 @@ _RESET_INTERVAL_S = 5.0
 class DriftWatch:
     """Checks the alarms when ``next_check_at`` (``time.monotonic()``, seconds) has come.
 
-    With ``resets`` the arm that drifted most is reset; without, each arm whose alarm went on is warned of.
+    With ``resets`` the arm that drifted most is reset; without, each arm whose alarm went on is warned of, as
+    each key is.
     Nothing is read while no snapshot was published: what is counted has not changed.
     """
 
@@ -31,6 +36,7 @@ class DriftWatch:
         self._learner = learner
         self.resets = resets
         self._alarms: tuple[str, ...] = ()
+        self._unlike: frozenset[str] = frozenset()
         self._checked: int | None = None
 
     def check(self, calibration: Callable[[], CalibrationReport], version: int) -> bool:
@@ -43,6 +49,7 @@ class DriftWatch:
         self.next_check_at = time.monotonic() + (_RESET_INTERVAL_S if self.resets else _WARN_INTERVAL_S)
         report = calibration()
         self._checked = version
+        self._warn_of_keys(report)
         if self.resets:
             return find_most_drifted_arm(report) is not None and self._reset_drifted_arm()
         self._warn_of_alarms(report)
@@ -61,6 +68,13 @@ class DriftWatch:
             gap = report.arms[arm].widest
             if arm not in before and gap is not None:
                 log.warning(_DRIFTED, *_log_arguments(arm, gap), arm)
+
+    def _warn_of_keys(self, report: CalibrationReport) -> None:
+        """Warn of each key whose rewards became unlike the others' since the last check."""
+        before, self._unlike = self._unlike, frozenset(key.key_id for key in report.unlike_keys)
+        for key in report.unlike_keys:
+            if key.key_id not in before:
+                log.warning(_UNLIKE, key.key_id, key.difference, key.rewards, key.z, key.key_id)
 
 
 def _log_arguments(arm: str, gap: RewardGap) -> tuple[str, int, float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
@@ -148,15 +148,22 @@ class AsyncRouter:
         metrics: Mapping[str, Number | None],
         conversation: str | None = None,
         idempotency_key: str | None = None,
+        key_id: str | None = None,
     ) -> tuple[str, dict[str, Outcome]]:
-        """The same with the metrics by name, and the decision that they were recorded on."""
-        begin = self._router._begin_feedback
-        if conversation is None and not is_answer_id(decision_id):
-            write = begin(decision_id, metrics, idempotency_key)
-        else:
-            write = await asyncio.to_thread(
-                lambda: begin(decision_id, metrics, idempotency_key, conversation=conversation)
-            )
+        """The same with the metrics by name, and the decision that they were recorded on.
+
+        ``key_id`` is the API key that they came with.
+        """
+        begin = partial(
+            self._router._begin_feedback,
+            decision_id,
+            metrics,
+            idempotency_key,
+            conversation=conversation,
+            key_id=key_id,
+        )
+        looks_up = conversation is not None or is_answer_id(decision_id)
+        write = await asyncio.to_thread(begin) if looks_up else begin()
         outcomes = await self._batcher.commit(write)
         assert isinstance(write.payload, Feedback)
         assert isinstance(outcomes, dict)
@@ -223,6 +230,8 @@ class AsyncRouter:
     unpin_traffic = _in_thread(Router.unpin_traffic)
     forget_user = _in_thread(Router.forget_user)
     create_key = _in_thread(Router.create_key)
+    quarantine_key = _in_thread(Router.quarantine_key)
+    release_key = _in_thread(Router.release_key)
     find_key = _in_thread(Router.find_key)
     has_keys = _in_thread(Router.has_keys)
     ping = _in_thread(Router.ping)

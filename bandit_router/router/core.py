@@ -28,6 +28,7 @@ from bandit_router.router.published_model import load_published_model, refresh_p
 from bandit_router.router.readiness import Readiness
 from bandit_router.router.request import add_call, make_request
 from bandit_router.routing.decide import Request
+from bandit_router.security.influence import FeedbackKey
 from bandit_router.settings import Settings, load_settings
 from bandit_router.store.key_ledger import BudgetClaim
 from bandit_router.store.learner_transaction import LearnerTransaction
@@ -222,12 +223,13 @@ class RouterCore:
         idempotency_key: str | None = None,
         *,
         conversation: str | None = None,
+        key_id: str | None = None,
     ) -> WriteRequest:
         """Check feedback: metric names and ranges; None retracts. Reads the database for a conversation.
 
-        Raises InvalidInput or UnknownConversation.
+        ``key_id`` is the API key that it came with. Raises InvalidInput or UnknownConversation.
         """
-        return make_feedback(
+        write = make_feedback(
             decision_id,
             metrics,
             idempotency_key,
@@ -237,6 +239,9 @@ class RouterCore:
             scales=self.settings.scales(),
             stamp=self._store.clock.stamp(),
         )
+        if key_id is None:
+            return write
+        return replace(write, feedback_key=FeedbackKey(key_id, self.settings.feedback.max_key_share))
 
     def _submit(self, request: WriteRequest, done: Done) -> None:
         """Queue a write; ``done`` gets the result on the writer's thread, once it is committed or refused.

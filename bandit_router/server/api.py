@@ -183,8 +183,14 @@ async def route(request: Request) -> Response:
 async def feedback(request: Request) -> Response:
     body = await read_body(request, FeedbackBody)
     router: AsyncRouter = request.app.state.router
-    key = request.headers.get("idempotency-key")
-    decision_id, outcomes = await router.feedback_on(body.decision_id, body.metrics, body.conversation, key)
+    idempotency_key = request.headers.get("idempotency-key")
+    decision_id, outcomes = await router.feedback_on(
+        body.decision_id,
+        body.metrics,
+        body.conversation,
+        idempotency_key,
+        key_id=find_key_id(request),
+    )
     return _json_response({"decision_id": decision_id, "outcomes": outcomes})
 
 

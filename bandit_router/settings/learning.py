@@ -1,4 +1,4 @@
-"""[features], [posterior], [learner]: contexts, beliefs before any feedback, and the rounds of learning."""
+"""[features], [posterior], [feedback], [learner]: contexts, beliefs, what keys say, rounds of learning."""
 
 from __future__ import annotations
 
@@ -84,6 +84,19 @@ class PosteriorSection(Section):
         description=(
             "When the newest rewards of an arm are too far from what was expected: `reset` learns the arm "
             "anew from the newest of them, `alarm` only logs a warning."
+        ),
+    )
+
+
+class FeedbackSection(Section):
+    """How much the feedback of one API key counts. Feedback without a key always counts in full."""
+
+    max_key_share: Annotated[float, Field(ge=0.01, le=1)] = Field(
+        0.3,
+        description=(
+            "The largest share of what is learned that is of one API key, once three keys are active: gave "
+            "30 pieces of feedback today and yesterday (UTC). The feedback of a busier key weighs less. With "
+            "few keys the limit is 1.5 equal shares. 1 weighs all feedback alike."
         ),
     )
 

@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bandit_router.settings.arms import ArmSection
 from bandit_router.settings.gateway import GatewaySection
-from bandit_router.settings.learning import FeaturesSection, LearnerSection, PosteriorSection
+from bandit_router.settings.learning import FeaturesSection, FeedbackSection, LearnerSection, PosteriorSection
 from bandit_router.settings.objective import (
     BudgetSection,
     MetricName,
@@ -122,6 +122,9 @@ class Settings(BaseSettings):
         CascadeSection(),
         description="Retries on the expensive arm.",
         examples=[{"enabled": True, "expensive": "large"}],
+    )
+    feedback: FeedbackSection = Field(
+        FeedbackSection(), description="How much the feedback of one API key counts."
     )
     metrics: dict[MetricName, MetricSection] = Field(
         default_factory=dict,

@@ -205,8 +205,12 @@ class LearnerTransaction:
         self._update(rebuilding_at=self.clock.reference())
 
     def finish_rebuild(self, generation: int) -> None:
-        """Put the generation in force. What was folded meanwhile is pending again: it has to be compared."""
-        self._update(generation=generation, rebuilding_at=None, corrected_at=None)
+        """Put the generation in force. What was folded meanwhile is pending again: it has to be compared.
+
+        After a change of the log what was expected before is not compared with rewards any more.
+        """
+        changed = {} if self.head.corrected_at is None else {"weights_since": self.version + 1}
+        self._update(generation=generation, rebuilding_at=None, corrected_at=None, **changed)
         moved = pending.c.router == self.router, pending.c.rebuild == generation
         self.connection.execute(update(pending).where(*moved).values(rebuild=None))
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, Subquery, func, select
 
 from bandit_router.store.arms import ARM_NOW
+from bandit_router.store.feedback import counts
 from bandit_router.store.tables import arms, decisions, feedback, folded, routers
 
 
@@ -14,7 +15,8 @@ class PredictedReward(NamedTuple):
     """A counted reward and the one its decision expected.
 
     ``snapshot`` made the prediction and ``counted`` is the first snapshot that counts the reward. Times are
-    Unix times, seconds; ``last_feedback_at`` is that of the newest feedback row.
+    Unix times, seconds; ``last_feedback_at`` is that of the newest feedback row. The reward counts with
+    ``weight``; ``key_id`` is the API key that spoke last of the decision, None if none did.
     """
 
     arm: str
@@ -24,6 +26,8 @@ class PredictedReward(NamedTuple):
     counted: int
     decided_at: float
     last_feedback_at: float
+    weight: float = 1.0
+    key_id: str | None = None
 
 
 class PredictedCost(NamedTuple):
@@ -42,9 +46,10 @@ def read_recent_rewards(
     Predictions of another thing are left out: of a reward with other weights, or of an arm before its reset.
     """
     newest = _newest_counted("reward", router, last, latest)
-    last_feedback_at = select(func.max(feedback.c.received_at)).where(
-        feedback.c.router == router, feedback.c.decision_id == newest.c.decision_id
-    )
+    told = feedback.c.router == router, feedback.c.decision_id == newest.c.decision_id
+    last_feedback_at = select(func.max(feedback.c.received_at)).where(*told)
+    spoke = select(feedback.c.key_id).where(*told, feedback.c.key_id.is_not(None), counts(router))
+    spoke_last = spoke.order_by(feedback.c.received_at.desc(), feedback.c.revision.desc()).limit(1)
     since = select(func.coalesce(routers.c.weights_since, 0)).where(routers.c.name == router)
     rows = connection.execute(
         select(
@@ -55,6 +60,8 @@ def read_recent_rewards(
             newest.c.version,
             decisions.c.decided_at,
             last_feedback_at.scalar_subquery(),
+            newest.c.weight,
+            spoke_last.scalar_subquery(),
         )
         .join_from(newest, decisions, _same_decision(newest, router))
         .join(arms, (arms.c.router == decisions.c.router) & (arms.c.name == decisions.c.arm))

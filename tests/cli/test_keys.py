@@ -106,3 +106,17 @@ def test_a_key_with_a_budget_shows_what_it_spent_today(call: Run) -> None:
     assert (listed(call)[key_id]["spent_usd_today"], listed(call)[key_id]["reserved_usd_today"]) == (0.0, 0.0)
     assert listed(call)[other]["spent_usd_today"] is None
     assert "spent" in call("keys", "list").out
+
+
+def test_a_key_in_quarantine_is_listed_as_such_until_it_is_released(call: Run) -> None:
+    key_id, _ = create(call)
+    said = call("quarantine", "--key", key_id)
+    assert said.code == 0, said.err
+    assert "counts for nothing" in said.out
+    assert listed(call)[key_id]["quarantined_at"] is not None
+    assert "active, quarantined" in call("keys", "list").out
+    assert "in quarantine already" in call("quarantine", "--key", key_id).error
+    assert call("quarantine", "--key", key_id, "--release").code == 0
+    assert listed(call)[key_id]["quarantined_at"] is None
+    acts = [act["kind"] for act in json.loads(call("audit", "--json").out)]
+    assert acts[-2:] == ["key_quarantined", "key_released"]

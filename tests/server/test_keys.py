@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bandit_router.router import Router
 from bandit_router.security.issue import KeyRequest
 from bandit_router.store.store import Store
 from tests.providers.upstream import wait_until
@@ -139,3 +140,21 @@ def test_open_answers_anybody_until_there_is_a_key(tmp_path: Path) -> None:
         assert client.get("/v1/arms").status_code == 200
         make_key(service, "read")
         wait_until(lambda: client.get("/v1/arms").status_code == 401)
+
+
+def test_feedback_is_of_its_key_and_counts_for_nothing_in_quarantine(keyed: Service, free: Client) -> None:
+    decision_id = free.route(query="a").json()["decision_id"]
+    with closing(Store.open(f"sqlite:///{keyed.database}", "default", create=False)) as store:
+        key_id = store.create_key(KeyRequest(name="said", scopes=["feedback"])).key.id
+        credential = store.rotate_key(key_id).credential
+    with Client(keyed.url) as client:
+        client.headers["x-api-key"] = credential
+        body = json.dumps({"decision_id": decision_id, "metrics": {"quality": 0.25}})
+        assert client.send_raw("/v1/feedback", body).json()["outcomes"] == {"quality": "recorded"}
+    with Router.open(keyed.config, apply="never") as router:
+        router.quarantine_key(key_id)
+        assert router.metrics(decision_id) == {}
+        assert router.verify().problems == []
+        router.release_key(key_id)
+        assert router.metrics(decision_id) == {"quality": 0.25}
+        assert router.verify().problems == []
