@@ -6,8 +6,9 @@ python -m tests.server.stateful --cases 20000
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 import hypothesis
 import schemathesis
 
+from bandit_router.server.gateway import GATEWAY_PATHS
 from bandit_router.settings import load_settings
+from tests.server.gateway_bodies import make_body
 from tests.server.walk import make_credentials
 from tests.services import Service, serving, write_settings
 
@@ -38,14 +41,22 @@ class ServerFault(AssertionError):
 
 
 def explore(service: Service, cases: int, everybody: Sequence[str] = WHO) -> dict[str, Statuses]:
-    """Send up to about that many requests as each of these. Raises ServerFault with the request at fault."""
+    """Send at least that many requests as each of these. Raises ServerFault with the request at fault."""
     credentials = make_credentials(load_settings(service.config))
     document = schemathesis.openapi.from_url(f"{service.url}/openapi.json", headers=credentials["admin"])
+
+    @document.hook
+    def map_body(context: Any, body: Any) -> Any:
+        return make_body(context.operation.path, body)
+
     return {who: explore_as(document, credentials.get(who, {}), cases) for who in everybody}
 
 
 def explore_as(document: Any, headers: Mapping[str, str], cases: int) -> Statuses:
-    """Half of the requests follow the links of the document, the others go to each operation by itself."""
+    """About half of the requests follow the links of the document, the others go to each operation by itself.
+
+    Not all that is asked for is sent in one round: there are rounds until it is, each with a new seed.
+    """
     statuses: Statuses = Counter()
 
     def check(case: Any, response: Any) -> None:
@@ -60,16 +71,21 @@ def explore_as(document: Any, headers: Mapping[str, str], cases: int) -> Statuse
         def validate_response(self, response: Any, case: Any, **_: Any) -> None:
             check(case, response)
 
-    Links.run(settings=_run(cases // (2 * _STEPS)))
     operations = [result.ok() for result in document.get_all_operations()]
-    for operation in operations:
-        _try_operation(operation, headers, check, cases // (2 * len(operations)))
+    for seed in itertools.count():
+        left = cases - statuses.total()
+        if left <= 0:
+            break
+        hypothesis.seed(seed)(Links).run(settings=_run(left // (2 * _STEPS)))
+        for operation in operations:
+            _try_operation(operation, headers, check, left // (2 * len(operations)), seed)
     return statuses
 
 
 def _try_operation(
-    operation: Any, headers: Mapping[str, str], check: Callable[[Any, Any], None], cases: int
+    operation: Any, headers: Mapping[str, str], check: Callable[[Any, Any], None], cases: int, seed: int
 ) -> None:
+    @hypothesis.seed(seed)
     @_run(cases)
     @hypothesis.given(operation.as_strategy())
     def call(case: Any) -> None:
@@ -83,11 +99,18 @@ def _run(examples: int) -> hypothesis.settings:
         max_examples=max(1, examples),
         stateful_step_count=_STEPS,
         deadline=None,
-        derandomize=True,
         database=None,
         phases=[hypothesis.Phase.generate],  # a database remembers, so that nothing fails twice alike
         suppress_health_check=list(hypothesis.HealthCheck),
     )
+
+
+def count_by_kind(statuses: Statuses) -> dict[str, Counter[int]]:
+    """How many requests to the gateway, and to the rest of the API, had a status of each class."""
+    classes: dict[str, Counter[int]] = defaultdict(Counter)
+    for (_, path, status), count in statuses.items():
+        classes["gateway" if path in GATEWAY_PATHS else "api"][status // 100] += count
+    return classes
 
 
 def write_scripted(folder: Path) -> Path:
@@ -108,6 +131,10 @@ def main() -> None:
         print(f"{who}: {statuses.total()} requests")
         for (method, path, status), count in sorted(statuses.items()):
             print(f"  {method} {path} {status}: {count}")
+    total = sum(found.values(), Counter[tuple[str, str, int]]())
+    print(f"{total.total()} requests of {cases}")
+    for kind, classes in sorted(count_by_kind(total).items()):
+        print(f"  {kind}: " + ", ".join(f"{n} of {status}xx" for status, n in sorted(classes.items())))
 
 
 if __name__ == "__main__":

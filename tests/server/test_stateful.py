@@ -20,6 +20,8 @@ def test_no_request_is_a_fault_of_ours(tmp_path: Path) -> None:
     acted = {path for (_, path, status) in statuses if status == 200}
     assert "/v1/route" in acted
     assert any(path.startswith("/v1/decisions/") for path in acted)  # it followed a link
+    assert statuses.total() >= 300
+    assert {"/v1/chat/completions", "/v1/responses", "/v1/messages"} <= acted
 
 
 def test_a_fault_that_only_a_link_leads_to_is_reported() -> None:
