@@ -168,7 +168,9 @@ def test_every_column_is_exported(url: str, tmp_path: Path) -> None:
         decision = store.decision(everything)
     assert {name: row[name] for name in METRICS} == said
     assert row["reward"] == pytest.approx((2 * 0.5 + 0.25) / 3)
-    for name in set(SCHEMA.names) - METRICS.keys() - {"reward", "costs_usd", "signals", "own_metrics"}:
+    assert row["reward_weight"] == 1.0
+    derived = {"reward", "reward_weight", "costs_usd", "signals", "own_metrics"}
+    for name in set(SCHEMA.names) - METRICS.keys() - derived:
         expected = getattr(decision, name)
         assert row[name] == (list(expected) if name in ("x", "pmf", "eligible") else expected), name
     assert json.loads(row["own_metrics"]) == {"stars": 0.75}

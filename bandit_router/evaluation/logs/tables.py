@@ -11,7 +11,7 @@ import numpy as np
 
 from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.logs.schema import SCHEMA, pa
-from bandit_router.objective.reward import compute_reward
+from bandit_router.objective.reward import compute_reward, find_reward_metrics
 from bandit_router.store.log_reader import LoggedDecision, UnreadableDecision
 from bandit_router.types import METRICS, IntArray, Reason
 
@@ -84,6 +84,8 @@ def _decision_column(name: str, logged: Sequence[LoggedDecision], weights: Mappi
     kind = SCHEMA.field(name).type
     if name == "reward":
         return pa.array([compute_reward(row.metrics, weights) for row in logged], kind)
+    if name == "reward_weight":
+        return pa.array([_reward_weight(row, weights) for row in logged], kind)
     if name in METRICS:
         return pa.array([row.metrics.get(name) for row in logged], kind)
     if name == "own_metrics":
@@ -98,6 +100,12 @@ def _decision_column(name: str, logged: Sequence[LoggedDecision], weights: Mappi
     if name == "decided_at" and not all(0.0 <= at < _YEAR_10000 for at in values):
         raise ValueError("is not a Unix time in seconds")
     return pa.array(values, kind)
+
+
+def _reward_weight(row: LoggedDecision, weights: Mapping[str, float]) -> float | None:
+    if compute_reward(row.metrics, weights) is None:
+        return None
+    return min(row.weights.get(metric, 1.0) for metric in find_reward_metrics(row.metrics, weights))
 
 
 def tabulate_block(block: Block, ids: Sequence[str], *, schema_id: str, policy: str = "unknown") -> Any:
