@@ -92,7 +92,7 @@ class FeedbackSection(Section):
     """How much the feedback of one API key counts. Feedback without a key always counts in full."""
 
     max_key_share: Annotated[float, Field(ge=0.01, le=1)] = Field(
-        0.3,
+        0.15,
         description=(
             "The largest share of what is learned that is of one API key, once three keys are active: gave "
             "30 pieces of feedback today and yesterday (UTC). The feedback of a busier key weighs less. With "

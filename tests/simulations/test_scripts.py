@@ -129,6 +129,21 @@ def test_floors_are_kept_on_every_stream(tmp_path: Path) -> None:
 
 
 @needs_data
+def test_a_poisoned_key_is_shown_with_and_without_what_limits_it(tmp_path: Path) -> None:
+    shown, found = figures("poisoning", tmp_path, "--streams", "mixed", "--shares", "0.15")
+    assert set(found["mixed"]) == {
+        "no poison",
+        "no poison, cap 0.15",
+        "no poison, 90%, cap 0.15",
+        "poison",
+        "poison, cap 0.15",
+        "poison, quarantine",
+        "poison, cap 0.15, quarantine",
+    }
+    assert "mixed, λ worth 0.1: 1 × 60 queries" in " ".join(shown.split())
+
+
+@needs_data
 def test_prior_widths_are_compared() -> None:
     done = call("prior_width", str(DATA / "paretobandit.parquet"), "--queries", "60", "--seeds", "1")
     assert done.returncode == 0, done.stderr
@@ -136,7 +151,18 @@ def test_prior_widths_are_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["regret", "side_by_side", "drift", "warm_start", "cascade", "deadlines", "budgets", "floors"]
+    "script",
+    [
+        "regret",
+        "side_by_side",
+        "drift",
+        "warm_start",
+        "cascade",
+        "deadlines",
+        "budgets",
+        "floors",
+        "poisoning",
+    ],
 )
 def test_a_missing_folder_is_one_line(script: str, tmp_path: Path) -> None:
     done = call(script, "--data", str(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -57,6 +58,7 @@ class CountedOutcome(NamedTuple):
     quality: float
     root: float | None
     latency_s: float | None
+    weight: float = 1.0
 
 
 @dataclass(slots=True)
@@ -113,19 +115,21 @@ class RouterAgent:
         self._book(1, decision.expected_cost_usd, clip_expected_reward(decision.expected_quality))
         return self.state.rewards.arms.index(decision.arm)
 
-    def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
+    def learn(
+        self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float, weight: float = 1.0
+    ) -> None:
         if decision in self.counted:
             return
         self.counted.add(decision)
         logged = self.decisions[decision]
         root = compute_cost_root(cost_usd, logged.list_cost_usd)
         latency = self.latencies_s.pop(decision, None)
-        outcome = CountedOutcome(decision, self.state.rewards.arms[arm], x, quality, root, latency)
+        outcome = CountedOutcome(decision, self.state.rewards.arms[arm], x, quality, root, latency, weight)
         self._count(outcome)
         expected = clip_expected_reward(logged.expected_quality)
         self._book(0, cost_usd - logged.expected_cost_usd, quality - expected)
+        self.outcomes.append(outcome)
         if self.monitor is not None:
-            self.outcomes.append(outcome)
             self.monitor.record(logged, quality, self.version + 1, now=float(len(self.decisions) - 1))
             self._reset_drifted(self.monitor)
         if len(self.counted) >= self._next:
@@ -134,6 +138,14 @@ class RouterAgent:
     def time(self, decision: int, latency_s: float) -> None:
         if decision not in self.counted:
             self.latencies_s[decision] = latency_s
+
+    def leave_out(self, decisions: Collection[int]) -> None:
+        """Count all outcomes anew, without those of these decisions."""
+        self.outcomes = [outcome for outcome in self.outcomes if outcome.decision not in decisions]
+        self.state = self.state.without_evidence()
+        for outcome in self.outcomes:
+            self._count(outcome)
+        self._publish()
 
     def _list_arms(self, eligible: BoolArray, expected_cost_usd: FloatArray) -> None:
         """Put the arms of a query and their list costs into the model, if they are not those of the last."""
@@ -158,11 +170,11 @@ class RouterAgent:
     def _count(self, outcome: CountedOutcome) -> None:
         rewards, costs, latencies = self.state.rewards, self.state.costs, self.state.latencies
         arm, x, at = outcome.arm, outcome.x, float(outcome.decision)
-        rewards.observe(arm, x, outcome.quality, at)
+        rewards.observe(arm, x, outcome.quality, at, outcome.weight)
         if outcome.root is not None:
-            costs.observe(arm, x, outcome.root, at)
+            costs.observe(arm, x, outcome.root, at, outcome.weight)
         if outcome.latency_s is not None:
-            latencies.observe(arm, x, outcome.latency_s, at)
+            latencies.observe(arm, x, outcome.latency_s, at, outcome.weight)
 
     def _reset_drifted(self, monitor: DriftMonitor) -> None:
         rewards = self.state.rewards
