@@ -52,7 +52,7 @@ class LateCommands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         found = resolve_name(self._places[name])
         if isinstance(found, typer.Typer):
-            group = typer.main.get_command(found)
+            group = typer.main.get_group(found)
             group.name = name
             return group
         app = App()

@@ -8,13 +8,18 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from bandit_router.settings.section import Dollars, Level, Positive, Section
-from bandit_router.types import CONFIDENCE, METRICS, Budget, Floor, Goal
+from bandit_router.types import CONFIDENCE, METRICS, Budget, CallOutcome, Floor, Goal
 
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
 
 _LARGEST_RATING = 1e9
 _WEIGHTED = [name for name, largest in METRICS.items() if largest == 1.0 and name != CONFIDENCE]
-_RESERVED = ("decision_id", "conversation", "idempotency_key", "reward")
+_RESERVED = (
+    *("decision_id", "conversation", "idempotency_key", "reward"),
+    *("decisions", "expected_quality", "expected_cost_usd", "cost_weight", "exploration_price", "escalated"),
+    *(f"call_{outcome}" for outcome in CallOutcome),
+)
+"""Fields of feedback, and what roll-ups sum beside metrics."""
 
 
 class MetricSection(Section):

@@ -106,6 +106,7 @@ assert callable(bandit_router.Router) and "numpy" in sys.modules
 assert not {"fastapi", "starlette", "httpx2", "anyio", "alembic"} & sys.modules.keys(), "loaded"
 assert {"http_client", "async_http_client"} <= set(bandit_router.__all__)
 assert callable(bandit_router.http_client) and "fastapi" in sys.modules
+assert all(getattr(bandit_router, name) for name in bandit_router.__all__)
 try:
     bandit_router.nothing
 except AttributeError as error:

@@ -21,10 +21,11 @@ from sqlalchemy import delete, update
 from bandit_router.learning.audit import audit_store
 from bandit_router.learning.rollups import correct_rollups, fold_rollups
 from bandit_router.posterior.latency import BINS, Latencies, find_bin
+from bandit_router.settings.objective import check_own_metrics
 from bandit_router.store.engine import is_sqlite
 from bandit_router.store.rollups.cubes import read_cells
 from bandit_router.store.rollups.deltas import read_deltas
-from bandit_router.store.rollups.measures import MEASURES
+from bandit_router.store.rollups.measures import MEASURES, is_metric
 from bandit_router.store.rollups.sums import Sums, join_sum, split_sum
 from bandit_router.store.rollups.tally import Cell, Slice, Tally, find_hour, merge_cells
 from bandit_router.store.store import Store
@@ -565,3 +566,9 @@ def test_the_bins_are_those_of_the_posterior() -> None:
     latencies = [0.0, 1e-9, 1e-3, 1.0, 1e6, *np.exp(rng.uniform(-10.0, 14.0, 500)).tolist()]
     assert [find_bin(seconds) for seconds in latencies] == [posterior_bin(seconds) for seconds in latencies]
     assert find_bin(1e300) == BINS - 1
+
+
+@pytest.mark.parametrize("measure", [name for name in MEASURES if not is_metric(name)])
+def test_no_metric_of_the_owner_has_the_name_of_another_measure(measure: str) -> None:
+    with pytest.raises(ValueError, match="has a meaning already"):
+        check_own_metrics([measure], [])

@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from bandit_router.store.rollups.measures import DECISIONS, EXPLORATION_PRICE, name_call_measure
+from bandit_router.store.rollups.measures import DECISIONS, EXPLORATION_PRICE, is_metric, name_call_measure
 from bandit_router.store.rollups.reader import WEEK_H, RollupFilter, RollupRow
-from bandit_router.types import METRICS, CallOutcome
+from bandit_router.types import CallOutcome
 
 ALL_TIME = RollupFilter(since=0, until=WEEK_H * 10**5, step=WEEK_H * 10**5)
 """All decisions ever, in one step."""
@@ -79,7 +79,7 @@ def _count_calls(rows: Sequence[RollupRow]) -> Iterator[GaugeMetricFamily]:
 def _sum_metrics(rows: Sequence[RollupRow]) -> Iterator[GaugeMetricFamily]:
     sums: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for row in rows:
-        if row.measure in METRICS:
+        if is_metric(row.measure):
             both = sums[row.arm, row.measure]
             both[0] += row.count
             both[1] += row.total

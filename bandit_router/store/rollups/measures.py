@@ -83,7 +83,18 @@ MEASURES: Mapping[str, Measure] = {
     **{name_call_measure(outcome): _SHARE for outcome in CallOutcome},
     **{metric: _UNITS.get(metric, _SHARE) for metric in METRICS},
 }
-"""Every measure by name; the metrics among them go by their own names."""
+"""Every measure by name but the owner's metrics; those of ours among them go by their own names."""
+
+
+def find_measure(name: str) -> Measure:
+    """The measure of that name; a metric of the owner's is a rating from 0 to 1."""
+    return MEASURES.get(name, _RATING)
+
+
+def is_metric(name: str) -> bool:
+    """Whether values of the measure come by feedback."""
+    return name in METRICS or name not in MEASURES
+
 
 MONEY = (EXPECTED_COST, "cost_usd")
 """Measures that stay, without a name, when a user is forgotten."""

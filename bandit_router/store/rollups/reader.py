@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 from bandit_router.errors import InvalidInput
 from bandit_router.posterior.latency import BINS
 from bandit_router.store.rollups.deltas import read_deltas
-from bandit_router.store.rollups.measures import MEASURES
+from bandit_router.store.rollups.measures import find_measure
 from bandit_router.store.rollups.sums import Sums, join_sum, unpack_pairs
 from bandit_router.store.rollups.tally import DAY_H, Cell, Cube
 from bandit_router.store.tables import rollups
@@ -179,7 +179,7 @@ def _has_any(merged: _Merged) -> bool:
 
 def _make_row(place: _Place, merged: _Merged) -> RollupRow:
     hour, member, arm, reason, name = place
-    measure, sums = MEASURES[name], merged.sums
+    measure, sums = find_measure(name), merged.sums
     return RollupRow(
         hour=hour,
         member=member,

@@ -21,8 +21,8 @@ from bandit_router.store.rollups.measures import (
     EXPECTED_COST,
     EXPECTED_QUALITY,
     EXPLORATION_PRICE,
-    MEASURES,
     MONEY,
+    find_measure,
     name_call_measure,
 )
 from bandit_router.store.rollups.sums import Sums, add_to_bins
@@ -172,7 +172,7 @@ class Tally:
 
 
 def _add(sums: Mapping[str, Sums], measure: str, value: float, sign: int = 1) -> None:
-    sums[measure].add_value(MEASURES[measure], value, sign)
+    sums[measure].add_value(find_measure(measure), value, sign)
 
 
 def find_cubes(where: Slice) -> Iterator[tuple[Cube, int, str]]:
