@@ -1,4 +1,4 @@
-"""A call through a provider's SDK: its authentication, pool and typed errors, and no parsing of its own.
+"""A call through a provider's SDK: its authentication, headers and pool, and no parsing of its own.
 
 Both SDKs, openai and anthropic, come from one generator: the names used here are the same in both.
 """
@@ -6,10 +6,12 @@ Both SDKs, openai and anthropic, come from one generator: the names used here ar
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+import anyio
 import httpx2
 
 from bandit_router.errors import ConfigError
@@ -36,8 +38,14 @@ _HOP_HEADERS = frozenset(
 )
 """Headers of the connection upstream, and of the body as it was encoded there."""
 
-_ACCOUNT_HEADERS = ("OpenAI-Organization", "OpenAI-Project")
+_ACCOUNT_HEADERS = ("openai-organization", "openai-project")
 """What the SDK takes from the environment, and no other server needs to know."""
+
+_NO_KEY = "none"
+_KEY_HEADERS = ("authorization", "x-api-key")
+
+_CONNECTION_ERRORS = (httpx2.HTTPError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStream)
+"""What a connection that fails raises: httpx2 lets some failures of TLS through, as the SDKs know too."""
 
 _PATHS = {
     "/v1/chat/completions": DialectName.CHAT,
@@ -46,13 +54,6 @@ _PATHS = {
     "/v1/messages": DialectName.MESSAGES,
     "/v1/messages/count_tokens": DialectName.MESSAGES,
 }
-
-
-class UnloggedBytes(bytes):
-    """Bytes that SDKs cannot show when they log a request."""
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} bytes>"
 
 
 class SdkAnswer:
@@ -68,56 +69,78 @@ class SdkAnswer:
         try:
             async for chunk in self._deadlines.watch(self._response.aiter_bytes()):
                 yield chunk
-        except (httpx2.HTTPError, httpx2.StreamError) as error:
-            raise _describe_cut(error) from None
+        except _CONNECTION_ERRORS as error:
+            detail = f"the answer was cut: {type(error).__name__}"
+            raise UpstreamError(FailureKind.CUT, detail) from None
 
     async def aclose(self) -> None:
         await self._response.aclose()
 
 
 class SdkClient:
-    """The SDK's client of one arm, made with the first call."""
+    """The SDK's client of one arm, made with the first call: its authentication, its headers and its pool.
+
+    A request goes straight to the HTTP client of the SDK. The SDK's own ``post`` would build and validate
+    options, URL and headers anew, which takes as long as the rest of the call; of its errors, nothing but the
+    response would be used.
+    """
 
     def __init__(self, arm: ArmSection, sdk: ModuleType, client_name: str, key: ApiKey | None) -> None:
-        self._arm, self._sdk, self._key = arm, sdk, key
-        hooks = {} if arm.allow_private else {"request": [_trace_connections]}
-        self._client = getattr(sdk, client_name)(
-            api_key="none" if key is None else key.read(),
-            base_url="http://unused.invalid",  # else the SDK reads one from the environment
-            max_retries=0,
-            timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S),
-            http_client=sdk.DefaultAsyncHttpxClient(follow_redirects=False, event_hooks=hooks),
+        self._arm, self._key = arm, key
+        self._http: httpx2.AsyncClient = sdk.DefaultAsyncHttpxClient(
+            follow_redirects=False, timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
         )
-        self._headers: dict[str, Any] = {"Content-Type": "application/json"}
-        if key is None:
-            self._headers["Authorization"] = sdk.Omit()
-        if arm.base_url is not None:
-            self._headers |= dict.fromkeys(_ACCOUNT_HEADERS, sdk.Omit())
+        self._client = getattr(sdk, client_name)(
+            api_key=_NO_KEY if key is None else key.read(),
+            base_url="http://unused.invalid",  # else the SDK reads one from the environment
+            http_client=self._http,
+        )
+        self._withheld = {
+            *(_KEY_HEADERS if key is None else ()),
+            *(() if arm.base_url is None else _ACCOUNT_HEADERS),
+        }
+        self._extensions = {} if arm.allow_private else {"trace": require_public_peer}
+        self._sdk_headers = self._select({**self._client.default_headers, **self._client.auth_headers})
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, stream: bool) -> SdkAnswer:
+    async def post(
+        self, url: httpx2.URL, body: bytes, headers: Mapping[str, str], *, stream: bool
+    ) -> SdkAnswer:
         """Returns with the headers of a successful answer. Raises UpstreamError."""
         deadlines = Deadlines.from_now(self._arm, stream=stream)
-        if self._key is not None:
-            self._client.api_key = self._key.read()
+        request = httpx2.Request(
+            "POST", url, headers=self._make_headers(headers), content=body, extensions=self._extensions
+        )
         try:
             async with asyncio.timeout_at(deadlines.begin_at):
-                opened = await self._client.post(
-                    url,
-                    cast_to=object,
-                    content=UnloggedBytes(body),
-                    options={"headers": {**headers, **self._headers}},
-                    stream=True,
-                    stream_cls=self._sdk.AsyncStream[object],
-                )
+                response = await self._http.send(request, stream=True)
+                if not response.is_success:
+                    await response.aread()
         except TimeoutError:
             raise UpstreamError(FailureKind.TIMEOUT, "no answer in time") from None
-        except self._sdk.APIStatusError as error:
-            raise self._describe_status(error.response) from None
-        except self._sdk.APIConnectionError as error:
-            raise _describe_connection(error.__cause__) from None
-        except httpx2.HTTPError as error:  # the body of an error status
-            raise _describe_cut(error) from None
-        return SdkAnswer(opened.response, deadlines)
+        except _CONNECTION_ERRORS as error:
+            raise _describe_connection(error) from None
+        if not response.is_success:
+            raise self._describe_status(response)
+        return SdkAnswer(response, deadlines)
+
+    def _make_headers(self, given: Mapping[str, str]) -> httpx2.Headers:
+        """The headers of the SDK, with the key as it is now, and the ``given`` ones over them."""
+        if self._key is not None and (key := self._key.read()) != self._client.api_key:
+            self._client.api_key = key
+            self._sdk_headers.update(self._client.auth_headers)
+        headers = self._sdk_headers.copy()
+        headers.update(self._select(given))
+        return headers
+
+    def _select(self, headers: Mapping[str, Any]) -> httpx2.Headers:
+        """The headers that are sent: the SDK has marks in place of values that are not set."""
+        return httpx2.Headers(
+            {
+                name: value
+                for name, value in headers.items()
+                if isinstance(value, str) and name.lower() not in self._withheld
+            }
+        )
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -142,7 +165,8 @@ class SdkProvider:
 
     def __init__(self, client: SdkClient, urls: Mapping[str, str], model: str) -> None:
         """``urls`` has the URL of each path the arm is called at."""
-        self._client, self._urls, self._model = client, urls, model
+        self._client, self._model = client, model
+        self._urls = {path: httpx2.URL(url) for path, url in urls.items()}
 
     async def send(
         self, path: str, body: bytes, headers: Mapping[str, str], *, stream: bool = True
@@ -183,21 +207,13 @@ def make_urls(
     return urls
 
 
-async def _trace_connections(request: httpx2.Request) -> None:
-    request.extensions["trace"] = require_public_peer
-
-
 def _pass_on(headers: httpx2.Headers) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in headers.multi_items() if name.lower() not in _HOP_HEADERS)
 
 
-def _describe_cut(error: Exception) -> UpstreamError:
-    return UpstreamError(FailureKind.CUT, f"the answer was cut: {type(error).__name__}")
-
-
-def _describe_connection(cause: BaseException | None) -> UpstreamError:
-    """What went wrong before the headers came: nothing was sent, or the connection ended after."""
-    name = type(cause).__name__
-    if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+def _describe_connection(error: Exception) -> UpstreamError:
+    """What went wrong before the answer began: nothing was sent, or the connection ended after."""
+    name = type(error).__name__
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
         return UpstreamError(FailureKind.CONNECT, f"cannot connect: {name}")
     return UpstreamError(FailureKind.CUT, f"the connection ended before an answer: {name}")

@@ -164,7 +164,7 @@ def test_keys_and_texts_come_out_nowhere(
             connection.execute(text("DROP TABLE calls"))
         path, arm = next(iter(ARMS.items()))
         assert PLANTED not in ask(service, path, arm, stream=True)
-    assert "Request options" in service.log  # the SDKs did log
+    assert "HTTP Request: POST" in service.log  # the client of the SDKs did log
     assert PLANTED not in service.log
 
 
