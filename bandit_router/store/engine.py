@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 INSERT: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """By dialect: the INSERT construct that supports ON CONFLICT."""
 
-_WRITE = {"bandit_router_write": True}
-
 
 def _load_json(text: str) -> Any:
     """The value of a JSON column; a damaged one is returned as text, so that its row can be named."""
@@ -106,11 +104,15 @@ def is_sqlite(engine: Engine) -> bool:
 @contextmanager
 def read_transaction(engine: Engine, *, whole_log: bool = False) -> Iterator[Connection]:
     """A transaction that reads one consistent state of the database; of any length for a ``whole_log``."""
-    options = {} if is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"}
-    with engine.connect().execution_options(**options) as connection, connection.begin():
-        if whole_log:
-            lift_statement_timeout(connection)
-        yield connection
+    with engine.connect() as connection:
+        if not is_sqlite(engine):
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            if is_sqlite(engine):
+                sqlite_engine.begin(connection)
+            if whole_log:
+                lift_statement_timeout(connection)
+            yield connection
 
 
 def lift_statement_timeout(connection: Connection) -> None:
@@ -126,8 +128,10 @@ def write_transaction(engine: Engine) -> Iterator[Connection]:
     On SQLite it takes the write lock at once (BEGIN IMMEDIATE) and, before it, a file lock, so that
     processes take turns. Raises DatabaseReplaced when what was committed is in a file that is gone.
     """
-    with file_lock(engine), engine.connect().execution_options(**_WRITE) as connection:
+    with file_lock(engine), engine.connect() as connection:
         with connection.begin():
+            if is_sqlite(engine):
+                sqlite_engine.begin(connection, to_write=True)
             yield connection
         if is_sqlite(engine):
             sqlite_engine.require_same_files(connection)

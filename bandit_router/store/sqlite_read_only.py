@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
@@ -42,15 +42,9 @@ def make_read_only_engine(path: str, **options: Any) -> Engine:
             "copy both to a folder you can write to"
         )
     uri = f"file:{quote(path)}?mode=ro&immutable=1"
-    engine = create_engine(
+    return create_engine(
         _URL,
-        creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None),
+        creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
         poolclass=QueuePool,
         **options,
     )
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    return engine

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bandit_router.settings import load_settings
+from bandit_router.store import sqlite_engine
 from bandit_router.store.engine import file_lock, is_sqlite, make_engine
 from tests.durability.workers import process
 
@@ -16,9 +17,11 @@ def writes_held_up(url: str) -> Iterator[None]:
     """Nothing is written to the log while the block lasts."""
     engine = make_engine(url)
     try:
-        with engine.connect().execution_options(bandit_router_write=True) as connection:
+        with engine.connect() as connection:
             with file_lock(engine):  # queue up for the lock of a SQLite file, then hold it alone
                 transaction = connection.begin()
+                if is_sqlite(engine):
+                    sqlite_engine.begin(connection, to_write=True)
             with transaction:
                 if not is_sqlite(engine):
                     connection.exec_driver_sql("LOCK TABLE decisions IN EXCLUSIVE MODE")
