@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -18,8 +18,10 @@ from bandit_router.types import CallEnd, CallOutcome, Decision, Usage
 _ID_CHARS = 255
 _TIER_CHARS = 32
 _TEXT_CHARS = 2_000
+_USAGE = [field.name for field in fields(Usage)]
 _UNDER_WAY = calls.c.outcome.is_(None)
 _OF_DECISION = (decisions.c.router == calls.c.router) & (decisions.c.id == calls.c.decision_id)
+_INSERT = insert(calls)
 _LOCK_UNDER_WAY = (
     select(
         calls.c.decision_id,
@@ -51,7 +53,7 @@ def insert_calls(
         | _reservation_columns(reserved.get(decision.id))
         for decision in begun
     ]
-    connection.execute(insert(calls), rows)
+    connection.execute(_INSERT, rows)
 
 
 def end_calls(
@@ -119,8 +121,7 @@ def read_call(connection: Connection, router: str, decision_id: str) -> CallEnd 
     if row is None or row.outcome is None:
         return None
     values = dict(row._mapping)
-    names = Usage.__dataclass_fields__
-    usage = None if row.input_tokens is None else Usage(**{name: values[name] for name in names})
+    usage = None if row.input_tokens is None else Usage(**{name: values[name] for name in _USAGE})
     plain = CallEnd.__dataclass_fields__.keys() & values.keys() - {"outcome"}
     return CallEnd(**{name: values[name] for name in plain}, outcome=CallOutcome(row.outcome), usage=usage)
 
@@ -157,9 +158,8 @@ def _end_columns(end: CallEnd) -> dict[str, Any]:
 
 
 def _usage_columns(usage: Usage | None) -> dict[str, Any]:
-    if usage is None:
-        return dict.fromkeys(Usage.__dataclass_fields__)
-    return asdict(usage) | {"service_tier": _storable(usage.service_tier, _TIER_CHARS)}
+    columns = {name: getattr(usage, name, None) for name in _USAGE}
+    return columns | {"service_tier": _storable(columns["service_tier"], _TIER_CHARS)}
 
 
 def _storable(text: str | None, most: int = _TEXT_CHARS) -> str | None:

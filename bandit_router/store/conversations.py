@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, bindparam, select
@@ -76,10 +76,14 @@ def apply_claims(
     for decision, _ in claimed:
         first.setdefault(_conversation_id(decision), decision)
     ids, dialect = sorted(first), connection.dialect.name
-    new_rows = [_conversation_row(router, _begin_conversation(first[id])) for id in ids]
-    new_ids = set(connection.scalars(_CLAIM[dialect], new_rows))
-    locked = connection.execute(_LOCK, {"router": router, "ids": ids})
-    current = {row.id: None if row.id in new_ids else _conversation_from(row) for row in locked}
+    begun = {id: _begin_conversation(first[id]) for id in ids}
+    new_ids = set(connection.scalars(_CLAIM[dialect], [_conversation_row(router, begun[id]) for id in ids]))
+    known_ids = [id for id in ids if id not in new_ids]
+    stored: dict[str, Conversation] = {id: begun[id] for id in new_ids}
+    if known_ids:
+        locked = connection.execute(_LOCK, {"router": router, "ids": known_ids})
+        stored |= {row.id: _conversation_from(row) for row in locked}
+    current = {id: None if id in new_ids else stored[id] for id in ids}
     settled = []
     for decision, claim in claimed:
         id = _conversation_id(decision)
@@ -92,8 +96,9 @@ def apply_claims(
             decision = decision if holds else claim.decider.decide_again(conversation)
             current[id] = _conversation_after(conversation, decision)
         settled.append(committed or decision)
-    changes = [_conversation_row(router, state) for _, state in sorted(current.items()) if state is not None]
-    connection.execute(_CHANGE[dialect], changes)
+    changed = [state for id, state in current.items() if state is not None and state != stored[id]]
+    if changed:
+        connection.execute(_CHANGE[dialect], [_conversation_row(router, state) for state in changed])
     return settled
 
 
@@ -128,7 +133,7 @@ def _conversation_id(decision: Decision) -> str:
 
 
 def _conversation_row(router: str, conversation: Conversation) -> dict[str, Any]:
-    return {"router": router, **asdict(conversation)}
+    return {"router": router} | {name: getattr(conversation, name) for name in _FIELDS}
 
 
 def _conversation_from(row: Row[Any]) -> Conversation:

@@ -20,6 +20,9 @@ from bandit_router.store.tables import api_keys, decisions, feedback, pending
 from bandit_router.types import Feedback, Outcome
 
 _ROUTER: BindParameter[str] = bindparam("router")
+_INSERT, _INSERT_MARKS = insert(feedback), insert(pending)
+_MARK = ("router", "decision_id", "metric", "revision")
+
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _LOCK_DECISIONS = (
     select(
@@ -150,9 +153,9 @@ def insert_feedback(
             ledger.correct(Correction(made.decided_at, *expected, before, after))
         results.append(outcomes)
     if new_values:
-        connection.execute(insert(feedback), new_values)
-        keys = ("router", "decision_id", "metric", "revision")
-        connection.execute(insert(pending), [{key: values[key] for key in keys} for values in new_values])
+        connection.execute(_INSERT, new_values)
+        marks = [{key: values[key] for key in _MARK} for values in new_values]
+        connection.execute(_INSERT_MARKS, marks)
         key_weights.close()
     return results
 
