@@ -10,7 +10,9 @@ from bandit_router.validation import KEY_CHARS, check_text
 
 _PREFIXES = ("chatcmpl-", "resp_", "msg_")
 _PATIENCE_S = 1.0
+_PATIENCE_OF_CALLS_S = 0.2
 _PAUSE_S = 0.05
+"""A call is accounted a moment after its answer, so that an unknown id is looked up again for a while."""
 
 
 def is_answer_id(id: object) -> bool:
@@ -19,17 +21,31 @@ def is_answer_id(id: object) -> bool:
 
 
 def find_answered_decision(store: Store, answer_id: str) -> str:
-    """The decision whose call was answered with this id.
+    """The decision whose call was answered with this id, which may have been a moment ago.
 
-    A call is accounted a moment after its answer, so that an unknown id is looked up again for a second.
     Raises InvalidInput, UnknownAnswer or AmbiguousAnswer.
     """
     check_text("decision_id", answer_id, KEY_CHARS)
-    give_up = time.monotonic() + _PATIENCE_S
-    while not (decisions := store.decisions_of_answer(answer_id)):
-        if time.monotonic() >= give_up:
-            raise UnknownAnswer(answer_id)
-        time.sleep(_PAUSE_S)
+    decisions = _wait_for_decisions(store, answer_id, _PATIENCE_S)
+    if not decisions:
+        raise UnknownAnswer(answer_id)
     if len(decisions) > 1:
         raise AmbiguousAnswer(answer_id)
     return decisions[0]
+
+
+def find_answered_arm(store: Store, pin: str) -> str | None:
+    """The arm that gave the answer ``pin``; None when that is not known, or not of one call.
+
+    The request that goes on from an answer may follow it at once.
+    """
+    decisions = _wait_for_decisions(store, pin, _PATIENCE_OF_CALLS_S if is_answer_id(pin) else 0.0)
+    return store.decision(decisions[0]).arm if len(decisions) == 1 else None
+
+
+def _wait_for_decisions(store: Store, answer_id: str, patience_s: float) -> list[str]:
+    """The decisions whose call was answered with this id, two at most; none if there are none by then."""
+    give_up = time.monotonic() + patience_s
+    while not (decisions := store.decisions_of_answer(answer_id)) and time.monotonic() < give_up:
+        time.sleep(_PAUSE_S)
+    return decisions

@@ -14,6 +14,7 @@ from bandit_router.learning.audit import AuditReport, audit_store
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.posterior.warm_start import WarmStartEvidence, check_evidence
 from bandit_router.router.administration import AdministeredRouter
+from bandit_router.router.answers import find_answered_arm
 from bandit_router.router.escalation import load_chain, prepare_escalation
 from bandit_router.router.explain import Explanation, explain_decision, recompute_scores
 from bandit_router.router.options import RouteOptions
@@ -175,10 +176,9 @@ class Router(AdministeredRouter):
         """End as lost the calls that began this long ago, whose workers were killed; how many there were."""
         return self._store.sweep_calls(age_s)
 
-    def find_answered_arm(self, answer_id: str) -> str | None:
-        """The arm that answered with this id; None when it is not known, or not of one call."""
-        ids = self._store.decisions_of_answer(answer_id)
-        return self._store.decision(ids[0]).arm if len(ids) == 1 else None
+    def find_answered_arm(self, pin: str) -> str | None:
+        """The arm that gave the answer ``pin``; None when that is not known, or not of one call."""
+        return find_answered_arm(self._store, pin)
 
     def find_kept_arm(self, conversation: str) -> str | None:
         """The arm that a conversation keeps; None when it never kept one."""

@@ -59,6 +59,11 @@ class WriteRequest:
         return self.payload if isinstance(self.payload, Decision) else None
 
     @property
+    def can_wait(self) -> bool:
+        """Whether nobody waits for it, so that it may be committed with the next write."""
+        return isinstance(self.payload, CallEnd)
+
+    @property
     def idempotency_key(self) -> str | None:
         """The caller's key; an escalation or a call has none, its decision is the key."""
         return None if isinstance(self.payload, Escalation | CallEnd) else self.payload.idempotency_key

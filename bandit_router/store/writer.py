@@ -1,13 +1,15 @@
 """Group commit: the writer thread commits, in one transaction, all that queued up during the last commit.
 
-There is no timer: a single write is committed at once, and batches grow with the load. A caller gets its
-result only after the commit.
+A write that somebody waits for is committed at once, and batches grow with the load. The ends of calls, which
+nobody waits for, go with the next such write: a commit of their own would keep the next decision waiting. A
+caller gets its result only after the commit.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -22,17 +24,27 @@ log = logging.getLogger(__name__)
 Done = Callable[[WriteResult], None]
 """Called once with the result, on the writer's thread; must be quick."""
 
+_Queued = tuple[WriteRequest, Done]
+
 _LARGEST_BATCH = 500
+_LONGEST_WAIT_S = 0.05
 
 
 class Writer:
-    """The one writer of a worker process."""
+    """The one writer of a worker process. Ends of calls wait ``longest_wait_s`` at most for another write."""
 
-    def __init__(self, store: Store, queue_size: int, timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        queue_size: int,
+        timeout_s: float | None = None,
+        longest_wait_s: float = _LONGEST_WAIT_S,
+    ) -> None:
         self._store = store
+        self._longest_wait_s = longest_wait_s
         self._limit = queue_size
         self._timeout_s = timeout_s
-        self._queue: SimpleQueue[tuple[WriteRequest, Done] | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Queued | None] = SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="bandit-router-writer", daemon=True)
@@ -92,16 +104,23 @@ class Writer:
     def _run(self) -> None:
         ended = False
         while not ended:
-            batch = [self._queue.get()]
-            try:
-                while len(batch) < _LARGEST_BATCH:
-                    batch.append(self._queue.get_nowait())
-            except Empty:
-                pass
+            batch = self._take_batch()
             ended = batch[-1] is None
             self._commit([item for item in batch if item is not None])
 
-    def _commit(self, batch: list[tuple[WriteRequest, Done]]) -> None:
+    def _take_batch(self) -> list[_Queued | None]:
+        """What is queued, and the next write that cannot wait if all of it can; None is the end mark."""
+        batch = [self._queue.get()]
+        give_up = time.monotonic() + self._longest_wait_s
+        can_wait = True
+        with suppress(Empty):
+            while len(batch) < _LARGEST_BATCH and (newest := batch[-1]) is not None:
+                can_wait = can_wait and newest[0].can_wait
+                left_s = give_up - time.monotonic() if can_wait else 0.0
+                batch.append(self._queue.get(timeout=left_s) if left_s > 0.0 else self._queue.get_nowait())
+        return batch
+
+    def _commit(self, batch: list[_Queued]) -> None:
         if not batch:
             return
         try:
@@ -112,7 +131,7 @@ class Writer:
             results = [failure] * len(batch)
         self._answer(batch, results)
 
-    def _answer(self, batch: list[tuple[WriteRequest, Done]], results: Sequence[WriteResult]) -> None:
+    def _answer(self, batch: list[_Queued], results: Sequence[WriteResult]) -> None:
         self._store.pacing.remove_in_flight(request.decision for request, _ in batch)
         for (_, done), result in zip(batch, results, strict=True):
             try:

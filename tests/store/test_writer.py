@@ -23,7 +23,7 @@ from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback, pending
 from bandit_router.store.write_requests import Committed, WriteRequest
 from bandit_router.store.writer import Writer
-from bandit_router.types import Decision, Outcome
+from bandit_router.types import CallEnd, CallOutcome, Decision, Outcome
 from tests.databases import sql
 from tests.store.examples import OpenStore, decision, learner_of, logged, rows, with_key
 from tests.store.examples import feedback as about
@@ -37,6 +37,22 @@ def writer(store: Store) -> Iterator[Writer]:
     writer = Writer(store, queue_size=10)
     yield writer
     writer.close()
+
+
+def end_of(called: Decision) -> CallEnd:
+    return CallEnd(decision_id=called.id, outcome=CallOutcome.ANSWERED, cost_usd=0.01)
+
+
+@contextmanager
+def count_commits(store: Store) -> Iterator[list[Connection]]:
+    """The commits of the store during the block, so far."""
+    commits: list[Connection] = []
+    note = commits.append
+    event.listen(store._engine, "commit", note)
+    try:
+        yield commits
+    finally:
+        event.remove(store._engine, "commit", note)
 
 
 @contextmanager
@@ -91,6 +107,34 @@ def test_what_queues_up_during_a_commit_is_committed_together(writer: Writer, st
     writer.close()
     assert len(commits) == 1
     assert [type(answer) for answer in answers] == [Decision] * 10
+
+
+def test_the_end_of_a_call_goes_with_the_next_write_that_somebody_waits_for(store: Store) -> None:
+    answers = Answers()
+    writer = Writer(store, queue_size=10, longest_wait_s=600.0)
+    called, later = decision(), decision()
+    writer.write(WriteRequest(payload=called, begins_call=True))
+    with count_commits(store) as commits:
+        writer.submit(WriteRequest(payload=end_of(called)), answers.append)
+        writer.write(WriteRequest(payload=later))
+    writer.close()
+    assert (answers, len(commits)) == ([Outcome.RECORDED], 1)
+
+
+def test_the_end_of_a_call_is_committed_when_no_other_write_comes(writer: Writer, store: Store) -> None:
+    called = decision()
+    writer.write(WriteRequest(payload=called, begins_call=True))
+    assert writer.write(WriteRequest(payload=end_of(called))) is Outcome.RECORDED
+    assert store.call(called.id) is not None
+
+
+def test_close_does_not_wait_for_another_write(store: Store) -> None:
+    writer = Writer(store, queue_size=10, longest_wait_s=600.0)
+    called = decision()
+    writer.write(WriteRequest(payload=called, begins_call=True))
+    writer.submit(WriteRequest(payload=end_of(called)), Answers().append)
+    assert writer.close(timeout_s=60.0)
+    assert store.call(called.id) is not None
 
 
 def test_many_threads_each_hear_their_own_answer(writer: Writer, store: Store) -> None:
