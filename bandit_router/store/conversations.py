@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, select
 
 from bandit_router.store.engine import INSERT
 from bandit_router.store.records import ReadDecision
@@ -37,20 +37,15 @@ class ConversationClaim:
 
 
 _CLAIM = {
-    name: into(conversations).on_conflict_do_nothing().returning(conversations.c.id)
+    name: (statement := into(conversations))
+    .on_conflict_do_update(index_elements=["router", "id"], set_={"id": statement.excluded.id})
+    .returning(*(conversations.c[name] for name in _FIELDS))
     for name, into in INSERT.items()
 }
-"""When two workers begin one conversation at once, the database lets the first insert the row."""
+"""Inserts a conversation, or else locks and reads the one that is there.
 
-_LOCK = (
-    select(conversations)
-    .where(
-        conversations.c.router == bindparam("router"),
-        conversations.c.id.in_(bindparam("ids", expanding=True)),
-    )
-    .order_by(conversations.c.id)
-    .with_for_update()
-)
+When two workers begin one at once, the second waits for the first, and gets its row.
+"""
 
 _CHANGE = {
     name: (statement := into(conversations)).on_conflict_do_update(
@@ -69,21 +64,17 @@ def apply_claims(
 ) -> list[Decision]:
     """The decisions to commit: one whose claim does not hold is decided again.
 
-    Rows are claimed and then locked, in order of their ids and before any row of another table, so that two
-    transactions never wait for each other. ``logged`` reads a decision of the log, if it is there.
+    Rows are claimed in order of their ids and before any row of another table, so that two transactions never
+    wait for each other. ``logged`` reads a decision of the log, if it is there.
     """
     first: dict[str, Decision] = {}
     for decision, _ in claimed:
         first.setdefault(_conversation_id(decision), decision)
     ids, dialect = sorted(first), connection.dialect.name
     begun = {id: _begin_conversation(first[id]) for id in ids}
-    new_ids = set(connection.scalars(_CLAIM[dialect], [_conversation_row(router, begun[id]) for id in ids]))
-    known_ids = [id for id in ids if id not in new_ids]
-    stored: dict[str, Conversation] = {id: begun[id] for id in new_ids}
-    if known_ids:
-        locked = connection.execute(_LOCK, {"router": router, "ids": known_ids})
-        stored |= {row.id: _conversation_from(row) for row in locked}
-    current = {id: None if id in new_ids else stored[id] for id in ids}
+    rows = connection.execute(_CLAIM[dialect], [_conversation_row(router, begun[id]) for id in ids])
+    stored = {row.id: _conversation_from(row) for row in rows}
+    current = {id: None if stored[id] == begun[id] else stored[id] for id in ids}
     settled = []
     for decision, claim in claimed:
         id = _conversation_id(decision)

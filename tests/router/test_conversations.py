@@ -338,7 +338,7 @@ _BROKEN = r"begins again|begins with|changes from|promoted twice"
 def test_a_claim_that_overwrites_the_one_before_it_is_caught(
     open_on_either: OpenRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    overwriting = {name: change.returning(table.c.id) for name, change in rows._CHANGE.items()}
+    overwriting = {name: change.returning(*table.c) for name, change in rows._CHANGE.items()}
     monkeypatch.setattr(rows, "_CLAIM", overwriting)
     with pytest.raises(AssertionError, match=_BROKEN):
         check_plans(open_on_either)
@@ -347,7 +347,7 @@ def test_a_claim_that_overwrites_the_one_before_it_is_caught(
 def test_a_claim_without_its_conflict_clause_is_refused_by_the_key(
     open_on_either: OpenRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bare = {name: into(table).returning(table.c.id) for name, into in INSERT.items()}
+    bare = {name: into(table).returning(*table.c) for name, into in INSERT.items()}
     monkeypatch.setattr(rows, "_CLAIM", bare)
     with pytest.raises(AssertionError, match="StoreError"):
         check_plans(open_on_either)
