@@ -27,7 +27,7 @@ Done = Callable[[WriteResult], None]
 _Queued = tuple[WriteRequest, Done]
 
 _LARGEST_BATCH = 500
-_LONGEST_WAIT_S = 0.05
+_LONGEST_WAIT_S = 0.03
 
 
 class Writer:

@@ -170,6 +170,17 @@ def test_signed_and_encrypted_reasoning_goes_to_the_arm_that_made_it(
         assert httpx.post(url, json=naive).headers["x-bandit-arm"] == "cheap"
 
 
+def test_the_request_that_follows_an_answer_at_once_goes_to_the_arm_that_gave_it(tmp_path: Path) -> None:
+    """The policy would take the cheap arm, and the end of the first call is not committed yet."""
+    with gateway_to(tmp_path, {"cheap": sign(RESPONSE), "dear": sign(RESPONSE)}) as gateway:
+        url, first = f"{gateway.service.url}/v1/responses", {"model": "auto", "input": MESSAGES}
+        second = {**first, "previous_response_id": RESPONSE["id"]}
+        with httpx.Client(timeout=60.0) as client:
+            client.post(url, json=first, headers={"x-bandit-forbid": "cheap"})
+            assert client.post(url, json=second).headers["x-bandit-arm"] == "dear"
+            assert client.post(url, json=first).headers["x-bandit-arm"] == "cheap"
+
+
 IMAGES: dict[str, dict[str, Any]] = {
     CHAT: {
         "messages": [
