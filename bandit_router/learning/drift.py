@@ -21,7 +21,7 @@ the window with the widest gap.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -96,9 +96,23 @@ class ArmCalibration:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ExpectedTenth:
+    """Rewards that were expected to be within one tenth of [0, 1]: how many, what was expected, what came.
+
+    ``standard_error`` is of the mean reward.
+    """
+
+    rewards: int
+    mean_expected: float
+    mean_reward: float
+    standard_error: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationReport:
     """All arms together, each by name, and the names of those whose alarm is on.
 
+    ``by_expectation`` compares the rewards by what was expected of them, from the lowest tenth.
     ``warm_start`` is the verdict of the rewards on the warm start, None without one. ``clamped_stamps`` is
     the number of times in the log that are not what a wrong clock claimed; ``ahead_of_now`` names what still
     lies ahead and holds learning or spending up. ``unlike_keys`` are the API keys whose rewards are unlike
@@ -108,6 +122,7 @@ class CalibrationReport:
     total: ArmCalibration
     arms: dict[str, ArmCalibration]
     alarms: tuple[str, ...]
+    by_expectation: tuple[ExpectedTenth, ...] = ()
     warm_start: WarmStartVerdict | None = None
     clamped_stamps: int = 0
     ahead_of_now: tuple[str, ...] = ()
@@ -142,13 +157,30 @@ def calibrate(
         for arm, residuals in by_arm.items()
     }
     columns = zip(compute_residuals([], 0), *by_arm.values(), strict=True)
-    together = compute_reward_gap(Residuals(*(np.concatenate(column) for column in columns)))
+    together = Residuals(*(np.concatenate(column) for column in columns))
     return CalibrationReport(
-        total=ArmCalibration(reward=together, widest=None, cost=compute_cost_ratio(costs), alarm=False),
+        total=ArmCalibration(
+            reward=compute_reward_gap(together), widest=None, cost=compute_cost_ratio(costs), alarm=False
+        ),
         arms=arms,
         alarms=tuple(arm for arm, calibration in arms.items() if calibration.alarm),
+        by_expectation=tuple(_compare_tenths(together)),
         unlike_keys=find_unlike_keys(rewards),
     )
+
+
+def _compare_tenths(residuals: Residuals) -> Iterator[ExpectedTenth]:
+    """The rewards by the tenth of [0, 1] that was expected; expectations beyond are in the last."""
+    tenths = np.clip(np.floor(10.0 * residuals.expected), 0, 9)
+    for tenth in np.unique(tenths):
+        here = tenths == tenth
+        reward = residuals.reward[here]
+        yield ExpectedTenth(
+            rewards=len(reward),
+            mean_expected=float(residuals.expected[here].mean()),
+            mean_reward=float(reward.mean()),
+            standard_error=math.sqrt(float(residuals.variance[here].mean()) / len(reward)),
+        )
 
 
 def _compare_arm(residuals: Residuals, costs: Sequence[PredictedCost]) -> ArmCalibration:

@@ -28,7 +28,8 @@ class DriftWatch:
 
     With ``resets`` the arm that drifted most is reset; without, each arm whose alarm went on is warned of, as
     each key is.
-    Nothing is read while no snapshot was published: what is counted has not changed.
+    Nothing is read while no snapshot was published: what is counted has not changed. ``report`` is what the
+    newest check saw, None before the first.
     """
 
     def __init__(self, learner: Learner, *, resets: bool) -> None:
@@ -38,6 +39,7 @@ class DriftWatch:
         self._alarms: tuple[str, ...] = ()
         self._unlike: frozenset[str] = frozenset()
         self._checked: int | None = None
+        self.report: CalibrationReport | None = None
 
     def check(self, calibration: Callable[[], CalibrationReport], version: int) -> bool:
         """Check for drift, unless it is too soon or that ``version`` of the snapshot was checked.
@@ -47,7 +49,7 @@ class DriftWatch:
         if version == self._checked or time.monotonic() < self.next_check_at:
             return False
         self.next_check_at = time.monotonic() + (_RESET_INTERVAL_S if self.resets else _WARN_INTERVAL_S)
-        report = calibration()
+        self.report = report = calibration()
         self._checked = version
         self._warn_of_keys(report)
         if self.resets:

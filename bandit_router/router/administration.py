@@ -8,7 +8,8 @@ from bandit_router.errors import InvalidInput
 from bandit_router.posterior.state import decode_state
 from bandit_router.router.core import RouterCore
 from bandit_router.security.issue import KeyRequest
-from bandit_router.security.keys import ApiKey, NewSecret
+from bandit_router.security.keys import ApiKey, Credential, NewSecret
+from bandit_router.security.sessions import Session
 from bandit_router.security.users import hash_user
 from bandit_router.settings.arms import check_arm
 from bandit_router.types import Arm, TrafficPin
@@ -137,3 +138,17 @@ class AdministeredRouter(RouterCore):
     def has_keys(self) -> bool:
         """Whether the router ever had an API key, so that every request needs one."""
         return self._store.has_keys()
+
+    # -- sessions of the dashboard ----------------------------------------------------------------
+
+    def begin_session(self, credential: Credential) -> str:
+        """Let a browser in by a token instead of this credential; the token, which is kept nowhere."""
+        return self._store.begin_session(credential)
+
+    def find_session(self, token_hash: str) -> Session | None:
+        """The session of a token, expired or not; None if there is none."""
+        return self._store.find_session(token_hash)
+
+    def end_session(self, token_hash: str) -> None:
+        """End a session on all workers, within seconds; nothing if there is none."""
+        self._store.end_session(token_hash)

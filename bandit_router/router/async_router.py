@@ -204,6 +204,10 @@ class AsyncRouter:
         """As :meth:`Router.latency_s`."""
         return self._router.latency_s(arm, q)
 
+    async def read(self, look: Callable[[Router], T]) -> T:
+        """The result of a function that looks at the router, run in a thread."""
+        return await asyncio.to_thread(look, self._router)
+
     close = _in_thread(Router.close)
     escalate = _in_thread(Router.escalate)
     chain = _in_thread(Router.chain)
@@ -234,5 +238,8 @@ class AsyncRouter:
     release_key = _in_thread(Router.release_key)
     find_key = _in_thread(Router.find_key)
     has_keys = _in_thread(Router.has_keys)
+    begin_session = _in_thread(Router.begin_session)
+    find_session = _in_thread(Router.find_session)
+    end_session = _in_thread(Router.end_session)
     ping = _in_thread(Router.ping)
     refresh = _in_thread(Router.refresh)

@@ -298,6 +298,11 @@ class RouterCore:
             ahead_of_now=tuple(self._store.find_marks_ahead()),
         )
 
+    @property
+    def watched_calibration(self) -> CalibrationReport | None:
+        """What the watch for drift saw last, without a read of the database; None before its first look."""
+        return self._drift_watch.report
+
     def _calibrate(self, last: int = NEWEST) -> CalibrationReport:
         return calibrate(*self._store.recent(last), self.counts())
 

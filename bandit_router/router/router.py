@@ -17,7 +17,11 @@ from bandit_router.router.administration import AdministeredRouter
 from bandit_router.router.answers import find_answered_arm
 from bandit_router.router.escalation import load_chain, prepare_escalation
 from bandit_router.router.explain import Explanation, explain_decision, recompute_scores
+from bandit_router.router.inspection import Inspection, find_decision_of, inspect_decision, list_user_ids
+from bandit_router.router.knowledge import Knowledge, describe_knowledge
 from bandit_router.router.options import RouteOptions
+from bandit_router.store.acts import Act
+from bandit_router.store.decision_search import DecisionFilter, DecisionPage
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.telemetry import describe_decision, trace_route
 from bandit_router.types import Decision, DecisionId, Escalation, Number, Outcome, Scores
@@ -199,9 +203,36 @@ class Router(AdministeredRouter):
         """Why a decision has its arm, and what followed. Raises UnknownDecision."""
         return explain_decision(self._store, read_id(decision_id))
 
+    def inspect(self, decision_id: DecisionId) -> Inspection:
+        """All that is logged of a decision. Raises InvalidInput or UnknownDecision."""
+        return inspect_decision(self._store, read_id(decision_id))
+
+    def find_decision_of(self, text: str) -> str | None:
+        """The id of the decision that was answered with this id, or was made for this idempotency key."""
+        return find_decision_of(self._store, text)
+
+    def find_decisions(
+        self, wanted: DecisionFilter, *, user: str | None = None, before: str | None = None, size: int = 50
+    ) -> DecisionPage:
+        """The newest ``size`` decisions that are wanted, of one ``user`` if given, below the id ``before``.
+
+        ``user`` is the id that callers name, or its hash.
+        """
+        if user is not None:
+            wanted = replace(wanted, user_ids=list_user_ids(user, self._user_secret))
+        return self._store.find_decisions(wanted, before, size)
+
     def metrics(self, decision_id: DecisionId) -> dict[str, float]:
         """The feedback in force for a decision. Raises UnknownDecision."""
         return self._store.observation(read_id(decision_id)).metrics
+
+    def knowledge(self) -> Knowledge:
+        """What the newest snapshot knows of each arm. Raises SnapshotCorrupt or StoreError."""
+        return describe_knowledge(self._store)
+
+    def acts(self, last: int) -> list[Act]:
+        """The newest ``last`` administrative acts, oldest first."""
+        return self._store.acts(last)
 
     def budget(self) -> GoalStatus:
         """How the goal under [budget] stands now, for all workers together. Raises NoBudget or StoreError."""

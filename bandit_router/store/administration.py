@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from bandit_router.security import issue
 from bandit_router.security.budget import KeySpending, find_day
 from bandit_router.security.issue import KeyRequest
-from bandit_router.security.keys import ApiKey, NewSecret
-from bandit_router.store import arms, keys
+from bandit_router.security.keys import ApiKey, Credential, NewSecret, hash_secret
+from bandit_router.security.sessions import SESSION_S, Session, make_token
+from bandit_router.store import arms, keys, sessions
 from bandit_router.store.acts import Act, ActKind, find_actor, insert_act, read_acts
 from bandit_router.store.database import Database
 from bandit_router.store.engine import translate_errors, write_transaction
@@ -98,6 +99,27 @@ class Administration(Database):
         """Whether the router ever had a key, so that every request needs one."""
         with self._reading() as connection:
             return keys.has_keys(connection, self.router)
+
+    # -- sessions of the dashboard ----------------------------------------------------------------
+
+    def begin_session(self, credential: Credential) -> str:
+        """Let a browser in by a token instead of this credential; returns the token, which is not kept."""
+        token, now = make_token(), self.clock.reference()
+        with self._writing() as connection:
+            sessions.delete_expired_sessions(connection, self.router, now)
+            session = Session(credential, now + SESSION_S)
+            sessions.insert_session(connection, self.router, hash_secret(token), session)
+        return token
+
+    def find_session(self, token_hash: str) -> Session | None:
+        """The session of a token, expired or not; None if there is none."""
+        with self._reading() as connection:
+            return sessions.read_session(connection, self.router, token_hash)
+
+    def end_session(self, token_hash: str) -> None:
+        """End a session, if there is one."""
+        with self._writing() as connection:
+            sessions.delete_session(connection, self.router, token_hash)
 
     # -- the audit --------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from bandit_router.store.applied_settings import (
 from bandit_router.store.calls import read_call, read_decisions_of_answer, select_abandoned
 from bandit_router.store.clamp import clamp_requests
 from bandit_router.store.conversations import read_conversation
+from bandit_router.store.decision_search import DecisionFilter, DecisionPage, find_decisions
 from bandit_router.store.decisions import read_child_decisions, read_decision
 from bandit_router.store.engine import (
     INSERT,
@@ -50,6 +51,7 @@ from bandit_router.store.recent_predictions import (
     read_recent_rewards,
 )
 from bandit_router.store.records import Observation
+from bandit_router.store.revisions import Revision, read_revisions
 from bandit_router.store.rollups.cubes import RollupState, read_state
 from bandit_router.store.rollups.reader import RollupFilter, RollupRow, read_rollups
 from bandit_router.store.snapshots import Head, read_head, read_snapshot, read_versions
@@ -282,6 +284,16 @@ class Store(Administration):
         if not observations:
             raise UnknownDecision(decision_id)
         return observations[0]
+
+    def find_decisions(self, wanted: DecisionFilter, before: str | None, size: int) -> DecisionPage:
+        """The newest ``size`` decisions that are wanted, below the id ``before``."""
+        with self._reading() as connection:
+            return find_decisions(connection, self.router, wanted, before, size)
+
+    def revisions(self, decision_id: str) -> list[Revision]:
+        """The values that the metrics of a decision had, in the order of their arrival."""
+        with self._reading() as connection:
+            return read_revisions(connection, self.router, decision_id)
 
     def recent(self, last: int) -> tuple[list[PredictedReward], list[PredictedCost]]:
         """The newest ``last`` rewards and costs that are counted, with their predictions."""

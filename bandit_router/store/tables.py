@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0021_roll_ups"
+SCHEMA_VERSION = "0022_sessions"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -171,10 +171,11 @@ Index(
     "ix_decisions_user",
     decisions.c.router,
     decisions.c.user_id,
+    decisions.c.id,
     sqlite_where=_HAS_USER,
     postgresql_where=_HAS_USER,
 )
-"""Finds the decisions of a user."""
+"""Finds the decisions of a user, in the order of time."""
 
 feedback = Table(
     "feedback",
@@ -396,6 +397,18 @@ api_keys = Table(
     Column("quarantined_at", Double, comment="Unix time; its feedback counts for nothing. Null: it counts"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="API keys of a router; rows are never deleted: once there is one, every request needs one",
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _router(),
+    Column("token_hash", String(64), primary_key=True, comment="SHA-256 of its token"),
+    Column("key_id", String(16), nullable=False, comment="API key it was begun with"),
+    Column("secret_hash", String(64), nullable=False, comment="SHA-256 of that key's secret"),
+    Column("expires_at", Double, nullable=False, comment="Unix time from which it is refused"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="Browsers that are logged in to the dashboard; deleted when they log out",
 )
 
 _IN_QUARANTINE = api_keys.c.quarantined_at.is_not(None)

@@ -263,3 +263,17 @@ def test_the_alarm_is_about_the_window_where_the_gap_is_widest() -> None:
     assert found.widest is not None
     assert (found.widest.rewards, found.widest.late_since) == (100, 1075.0)
     assert found.widest.difference < found.reward.difference < 0.0
+
+
+def test_rewards_are_compared_by_the_tenth_that_was_expected() -> None:
+    rewards = [
+        PredictedReward("a", expected, 40 + i, reward, i + 1, float(i), float(i))
+        for i, (expected, reward) in enumerate(
+            [(0.25, 0.0), (0.29, 1.0), (0.31, 1.0), (1.2, 1.0), (-0.1, 0.0)]
+        )
+    ]
+    report = calibrate(rewards, [], {"a": 200})
+    found = [(each.rewards, round(each.mean_expected, 3), each.mean_reward) for each in report.by_expectation]
+    assert found == [(1, -0.1, 0.0), (2, 0.27, 0.5), (1, 0.31, 1.0), (1, 1.2, 1.0)]
+    assert all(each.standard_error > 0.0 for each in report.by_expectation)
+    assert calibrate([], [], {"a": 0}).by_expectation == ()
