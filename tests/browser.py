@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -43,9 +43,9 @@ def open_page(html: str, where: Path, height: int = 3000) -> Visit:
 
     Fails where there is no browser, since a page that nobody opened is not tested.
     """
-    chromium = next(filter(None, map(shutil.which, _NAMES)), None)
+    chromium = next(filter(None, map(shutil.which, NAMES)), None)
     if chromium is None:
-        pytest.fail(f"none of {', '.join(_NAMES)} is installed: apt-get install -y chromium")
+        pytest.fail(f"none of {', '.join(NAMES)} is installed: apt-get install -y chromium")
     page, picture = where / "page.html", where / "page.png"
     page.write_text(html, "utf-8")
     files = (f"--user-data-dir={where / 'profile'}", f"--screenshot={picture}", "--dump-dom")

@@ -15,6 +15,7 @@ from bandit_router.gateway.gateway import open_gateway
 from bandit_router.router import AsyncRouter, Router
 from bandit_router.server import api, problems
 from bandit_router.server.body import BodyMemory
+from bandit_router.server.dashboard.pages import add_dashboard
 from bandit_router.server.docs_page import add_docs_page
 from bandit_router.server.fast_path import FastPath
 from bandit_router.server.gateway import GatewayEndpoints
@@ -86,6 +87,7 @@ def create_api(settings: Settings) -> FastAPI:
     api.add_endpoints(app)
     add_gateway_reference(app)
     add_docs_page(app)
+    add_dashboard(app)
     add_metrics(app, app.state.figures)
     problems.add_error_handlers(app)
     return app

@@ -20,8 +20,10 @@ from bandit_router.security.keys import ApiKey, Credential, find_invalidity, par
 from bandit_router.security.keys import Scope as KeyScope
 from bandit_router.security.rate_limit import TokenBucket, fill_bucket, take_one
 from bandit_router.server.caller import set_key
+from bandit_router.server.dashboard.refusals import answer_refusal
+from bandit_router.server.dashboard.session_cookie import read_token_hash
 from bandit_router.server.gateway import find_dialect
-from bandit_router.server.key_ring import KeyRing, TooManyUnknownKeys
+from bandit_router.server.key_ring import KeyRing, Ring, TooManyUnknownKeys
 from bandit_router.server.local_only import is_local
 from bandit_router.server.problems import problem_response
 from bandit_router.server.scopes import ScopeTable
@@ -69,6 +71,7 @@ class Guard:
         self._ring = KeyRing(
             lambda key_id: find_router().find_key(key_id), lambda: find_router().has_keys(), clock
         )
+        self._sessions = Ring(lambda token_hash: find_router().find_session(token_hash), clock)
         self._buckets: dict[str, TokenBucket] = {}
         self._read_header = lru_cache(_MOST_HEADERS)(read_header)
 
@@ -111,7 +114,7 @@ class Guard:
             )
 
     async def _authenticate(self, scope: Scope) -> ApiKey:
-        credential = self._find_credential(scope)
+        credential = self._find_credential(scope) or await self._find_session(scope)
         if credential is None:
             detail = "send an API key: Authorization: Bearer br_…, or x-api-key: br_…"
             raise Refused(401, detail, "invalid_api_key", www_authenticate=_REALM)
@@ -131,6 +134,13 @@ class Guard:
                 if credential is not None:
                     return credential
         return None
+
+    async def _find_session(self, scope: Scope) -> Credential | None:
+        """The credential that a browser logged in to the dashboard with; None if it did not."""
+        token_hash = read_token_hash(scope)
+        session = None if token_hash is None else await self._sessions.find(token_hash)
+        is_over = session is None or self._find_router().now() >= session.expires_at
+        return None if session is None or is_over else session.credential
 
     def _authorize(self, key: ApiKey, scope: Scope) -> None:
         needed = self._table.find(scope["method"], scope["path"])
@@ -164,8 +174,11 @@ def _too_many(detail: str, wait_s: float) -> Refused:
 
 
 def _answer(refused: Refused, scope: Scope) -> Response:
-    """The refusal in the form of the client's dialect, or else as a problem."""
+    """The refusal as a page for a browser, in the form of the client's dialect, or else as a problem."""
     headers: Mapping[str, str] = refused.headers
+    page = answer_refusal(refused.status, refused.detail, scope)
+    if page is not None:
+        return page
     dialect = find_dialect(scope)
     if dialect is not None:
         body = dialect.error_body(refused.status, refused.detail, refused.code)

@@ -1,19 +1,20 @@
-"""The keys that a worker has seen lately, so that a request does not wait for the database."""
+"""The keys and sessions that a worker has seen lately, so that a request does not wait for the database."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from bandit_router.security.keys import ApiKey
 from bandit_router.security.rate_limit import fill_bucket, take_one
 
 T = TypeVar("T")
+Found = TypeVar("Found")
 
 LAG_S = 2.0
-"""The longest time, seconds, that a worker goes by what it has read of keys."""
+"""The longest time, seconds, that a worker goes by what it has read of keys and sessions."""
 
 _LOOKUPS_PER_S = 10.0
 _MOST_LOOKUPS = 50.0
@@ -35,42 +36,33 @@ class _Seen(NamedTuple):
     until: float
 
 
-class KeyRing:
-    """Reads keys, each once at a time, and anew while it is still believed, so that few requests wait for it.
+class Ring(Generic[Found]):
+    """Reads things by id, each once at a time, and anew while it is still believed, so that few wait for it.
 
     Errors of a read that a request waits for are raised. ``clock`` returns seconds that only grow.
     """
 
     def __init__(
         self,
-        read_key: Callable[[str], Coroutine[Any, Any, ApiKey | None]],
-        read_has_keys: Callable[[], Coroutine[Any, Any, bool]],
+        read: Callable[[str], Coroutine[Any, Any, Found | None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._read_key = read_key
-        self._read_has_keys = read_has_keys
+        self._read_by_id = read
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._reads: dict[str, asyncio.Task[Any]] = {}
         self._lookups = fill_bucket(_LOOKUPS_PER_S, _MOST_LOOKUPS, clock())
-        self._has_keys = False
 
-    async def has_keys(self) -> bool:
-        """Whether there ever was a key. Once there was one, it is never asked again."""
-        if not self._has_keys:
-            self._has_keys = await self._find("", self._read_has_keys, self._clock())
-        return self._has_keys
-
-    async def find(self, key_id: str) -> ApiKey | None:
-        """The key of that id; None if there is none. Raises TooManyUnknownKeys."""
-        seen, now = self._seen.get(key_id), self._clock()
+    async def find(self, id: str) -> Found | None:
+        """What has that id; None if nothing has. Raises TooManyUnknownKeys."""
+        seen, now = self._seen.get(id), self._clock()
         if seen is not None and now < seen.until - LAG_S / 2.0:  # as nearly always
-            known: ApiKey | None = seen.value
+            known: Found | None = seen.value
             return known
         is_known = seen is not None and (seen.value is not None or now < seen.until)
-        if not is_known and key_id not in self._reads:
+        if not is_known and id not in self._reads:
             self._take_lookup(now)
-        return await self._find(key_id, lambda: self._read_key(key_id), now)
+        return await self._find(id, lambda: self._read_by_id(id), now)
 
     async def _find(self, name: str, read: Callable[[], Coroutine[Any, Any, T]], now: float) -> T:
         """What is under this name, as of LAG_S ago at most."""
@@ -112,3 +104,23 @@ class KeyRing:
         self._lookups, wait_s = take_one(self._lookups, now)
         if wait_s > 0.0:
             raise TooManyUnknownKeys(wait_s)
+
+
+class KeyRing(Ring[ApiKey]):
+    """The ring of API keys, which also knows whether there are any."""
+
+    def __init__(
+        self,
+        read_key: Callable[[str], Coroutine[Any, Any, ApiKey | None]],
+        read_has_keys: Callable[[], Coroutine[Any, Any, bool]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(read_key, clock)
+        self._read_has_keys = read_has_keys
+        self._has_keys = False
+
+    async def has_keys(self) -> bool:
+        """Whether there ever was a key. Once there was one, it is never asked again."""
+        if not self._has_keys:
+            self._has_keys = await self._find("", self._read_has_keys, self._clock())
+        return self._has_keys

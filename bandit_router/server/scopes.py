@@ -10,7 +10,17 @@ from bandit_router.security.keys import Scope
 Endpoint = tuple[str, str]
 """A method and a path; ``{…}`` in it stands for one segment."""
 
-OPEN: frozenset[Endpoint] = frozenset({("GET", "/healthz"), ("GET", "/readyz")})
+OPEN: frozenset[Endpoint] = frozenset(
+    {
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/dashboard/login"),
+        ("POST", "/dashboard/login"),
+        ("GET", "/dashboard/style.css"),
+        ("GET", "/dashboard/script.js"),
+        ("GET", "/dashboard/icon.svg"),
+    }
+)
 """What is answered to anybody."""
 
 SCOPES: Mapping[Endpoint, Scope] = {
@@ -33,6 +43,10 @@ SCOPES: Mapping[Endpoint, Scope] = {
     ("GET", "/metrics"): Scope.READ,
     ("GET", "/docs"): Scope.READ,
     ("GET", "/openapi.json"): Scope.READ,
+    ("GET", "/dashboard"): Scope.READ,
+    ("GET", "/dashboard/decisions"): Scope.READ,
+    ("GET", "/dashboard/decisions/{decision_id}"): Scope.READ,
+    ("POST", "/dashboard/logout"): Scope.READ,
 }
 """What else there is. Where an endpoint is missing here, nobody but an admin gets to it."""
 

@@ -23,6 +23,14 @@ from bandit_router.store.store import Store
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW")
 UNKNOWN = ("/", "/v1", "/v1/nowhere", "/v1/route/", "//v1/route", "/V1/route", "/metrics", "/static/x.js")
+_OPEN_TO_READ = (
+    "/healthz",
+    "/readyz",
+    "/dashboard/login",
+    "/dashboard/style.css",
+    "/dashboard/script.js",
+    "/dashboard/icon.svg",
+)
 NOBODY = ("nothing", "another's", "malformed", "wrong secret", "unknown", "expired", "revoked", "former")
 """Those that no path but the open ones may answer."""
 
@@ -96,8 +104,9 @@ def walk(app: ASGIApp, api: FastAPI, paths: Sequence[str], who: Mapping[str, Any
 
 
 def find_holes(answers: Mapping[Step, Answer]) -> list[Step]:
-    """The steps of nobody that were answered, but for the two that anybody may take."""
-    open_steps = {(method, path) for method in ("GET", "HEAD") for path in ("/healthz", "/readyz")}
+    """The steps of nobody that were answered, but for those that anybody may take."""
+    open_steps = {(method, path) for method in ("GET", "HEAD") for path in _OPEN_TO_READ}
+    open_steps.add(("POST", "/dashboard/login"))
     return [
         (name, method, path)
         for (name, method, path), answer in answers.items()

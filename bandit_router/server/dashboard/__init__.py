@@ -1,0 +1,1 @@
+"""The dashboard: pages for the owner of a router, rendered on the server; they need no script."""

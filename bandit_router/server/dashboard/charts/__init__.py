@@ -1,0 +1,1 @@
+"""Charts as SVG: pure functions of numbers, without script and without inline style."""

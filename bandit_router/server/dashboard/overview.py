@@ -1,0 +1,132 @@
+"""The overview: is the router right, what does it cost, and what is it unsure about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from fastapi import Request, Response
+
+from bandit_router.errors import NoBudget
+from bandit_router.insight.advice import Advice, advise, ask_for_facts, make_facts
+from bandit_router.insight.advice.base import ADVICE_DAYS
+from bandit_router.objective.pacing import GoalStatus
+from bandit_router.router import Router
+from bandit_router.server.dashboard.figures import Figures
+from bandit_router.server.dashboard.frame import describe_frame
+from bandit_router.server.dashboard.panels.exploration import make_exploration_panel, make_feedback_panel
+from bandit_router.server.dashboard.panels.learning import (
+    make_calibration_panel,
+    make_drift_panel,
+    make_knowledge_panel,
+)
+from bandit_router.server.dashboard.panels.outcomes import OUTCOMES, make_outcome_panel
+from bandit_router.server.dashboard.panels.panel import Panel, find_colours
+from bandit_router.server.dashboard.panels.steering import (
+    make_cascade_panel,
+    make_goal_panel,
+    make_health_panel,
+    make_override_panel,
+)
+from bandit_router.server.dashboard.panels.summary import make_tiles
+from bandit_router.server.dashboard.panels.traffic import make_comparison_panel, make_share_panel
+from bandit_router.server.dashboard.query_fields import read_choice, read_text
+from bandit_router.server.dashboard.rendering import render_page
+from bandit_router.server.dashboard.window import Span, Step, Window, read_window
+from bandit_router.store.rollups.reader import RollupFilter
+from bandit_router.types import Reason
+
+FIELDS = ("range", "step", "since", "until", "reason", "tier", "key")
+_ACTS = 200
+
+
+class Section(NamedTuple):
+    """Panels under one heading."""
+
+    id: str
+    title: str
+    panels: Sequence[Panel]
+
+
+def render_overview(router: Router, request: Request, cooling: Mapping[str, str]) -> Response:
+    """The page; ``cooling`` are the arms that the gateway does not call now, and why. Raises InvalidInput."""
+    query, now = request.query_params, router.now()
+    window = read_window(query, now)
+    figures = Figures(window, router.rollups(_read_filter(query, window)), now)
+    return render_page(
+        "overview.html",
+        **describe_frame(router, request, "overview"),
+        tiles=make_tiles(figures),
+        advice=_find_advice(router, now),
+        advice_days=ADVICE_DAYS,
+        sections=_make_sections(router, figures, cooling),
+        fields={name: query.get(name, "") for name in FIELDS},
+        spans=list(Span),
+        steps=list(Step),
+        reasons=list(Reason),
+        default_span=Span.FORTNIGHT,
+        window=window,
+    )
+
+
+def _read_filter(query: Mapping[str, str], window: Window) -> RollupFilter:
+    """Which sums the page shows. Raises InvalidInput."""
+    reason = read_choice(query, "reason", Reason)
+    return RollupFilter(
+        since=window.first,
+        until=window.end,
+        step=window.step_h,
+        reasons=() if reason is None else (reason.value,),
+        tier=read_text(query, "tier"),
+        key_id=read_text(query, "key"),
+    )
+
+
+def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str]) -> list[Section]:
+    calibration = router.watched_calibration
+    colours = find_colours([*(arm.name for arm in router.arms), *figures.arms])
+    return [
+        Section(
+            "outcomes",
+            "What came of it",
+            [
+                make_share_panel(figures, colours),
+                *(make_outcome_panel(outcome, figures, colours) for outcome in OUTCOMES),
+                make_comparison_panel(figures, "arm"),
+                make_comparison_panel(figures, "reason"),
+            ],
+        ),
+        Section(
+            "learning",
+            "What the router knows",
+            [
+                make_knowledge_panel(router.knowledge(), colours),
+                make_feedback_panel(figures),
+                make_exploration_panel(figures),
+                make_drift_panel(calibration, router.acts(_ACTS)),
+            ],
+        ),
+        Section(
+            "steering",
+            "How it is steered",
+            [
+                make_goal_panel(figures, _find_goal(router)),
+                make_override_panel(figures),
+                make_cascade_panel(figures),
+                make_calibration_panel(calibration),
+                make_health_panel(figures, cooling),
+            ],
+        ),
+    ]
+
+
+def _find_advice(router: Router, now: float) -> list[Advice]:
+    question = ask_for_facts(now)
+    return advise(make_facts(router.rollups(question.rollups), question, router.settings, router.arms))
+
+
+def _find_goal(router: Router) -> GoalStatus | None:
+    try:
+        return router.budget()
+    except NoBudget:
+        return None

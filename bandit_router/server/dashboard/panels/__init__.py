@@ -1,0 +1,1 @@
+"""The panels of the overview: from figures to charts and tables, one file for each group."""
