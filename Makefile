@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEMO := # options of the demo, such as --stay
 
 .PHONY: demo test clients check lint types imports docs campaign bench bench-evaluation simulations chromium npm clean
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/bandit-router demo
+	$(BIN)/bandit-router demo $(DEMO)
 
 test: $(VENV)/dev.stamp chromium
 	$(BIN)/python -m compileall -q bandit_router # once for all processes, also where Python is told to write no bytecode

@@ -9,11 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty
 
@@ -38,9 +37,15 @@ _REDRAW_EVERY = 50
 
 
 def run_demo(
-    *, dataset: Dataset, queries: int | None, cost_weight: float | None, seed: int, console: Console
+    *,
+    dataset: Dataset,
+    queries: int | None,
+    cost_weight: float | None,
+    seed: int,
+    folder: Path,
+    console: Console,
 ) -> AuditReport:
-    """Send the dataset through a fresh service; returns the audit of its database.
+    """Send the dataset through a fresh service that keeps its files in ``folder``; the audit of its database.
 
     ``queries`` is how many to send, all if None. ``seed`` is of their order and of the clients.
     """
@@ -48,15 +53,25 @@ def run_demo(
     dataset = dataset.take(order)
     if cost_weight is None:
         cost_weight = _TRADE / float(dataset.cost_usd.mean(axis=0).max())
-    with tempfile.TemporaryDirectory(prefix="bandit-router-demo-") as folder:
-        config = Path(folder) / "router.toml"
-        config.write_text(_make_settings(dataset, Path(folder) / "router.db", cost_weight), encoding="utf-8")
-        board = Scoreboard(data=dataset, cost_weight=cost_weight)
-        with _run_service(config) as url:
-            _run_clients(url, dataset, board, seed, console)
-        with Router.open(load_settings(config)) as router:
-            router.learn()
-            return router.verify()
+    config = _find_config(folder)
+    config.write_text(_make_settings(dataset, folder / "router.db", cost_weight), encoding="utf-8")
+    board = Scoreboard(data=dataset, cost_weight=cost_weight)
+    with _run_service(config) as url:
+        _run_clients(url, dataset, board, seed, console)
+    with Router.open(load_settings(config)) as router:
+        router.learn()
+        return router.verify()
+
+
+def keep_dashboard_open(folder: Path, console: Console) -> None:
+    """Serve what :func:`run_demo` left in the folder until Ctrl-C, and say where its dashboard is."""
+    with _run_service(_find_config(folder)) as url, suppress(KeyboardInterrupt):
+        console.print(f"dashboard: {url}/dashboard (Ctrl-C ends it)")
+        signal.pause()
+
+
+def _find_config(folder: Path) -> Path:
+    return folder / "router.toml"
 
 
 def _make_settings(dataset: Dataset, database: Path, cost_weight: float) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 
 from bandit_router.router import Router
@@ -197,7 +199,34 @@ def test_the_demo_prints_the_table_verifies_and_keeps_away_from_other_databases(
     assert small[0] + large[0] == 20 + small[1]
     assert "feedback on 20 answers, by their own ids" in second
     assert list(tmp_path.iterdir()) == []
-    assert second.endswith("verify: ok\n")
+    assert second.endswith(
+        "verify: ok\n`bandit-router demo --stay` (make demo DEMO=--stay) leaves its dashboard open\n"
+    )
+
+
+_STAY = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from bandit_router.demo.run import keep_dashboard_open
+keep_dashboard_open(Path(sys.argv[1]), Console(soft_wrap=True))
+"""
+
+
+def test_the_demo_stays_with_its_dashboard_open_until_it_is_interrupted(tmp_path: Path) -> None:
+    write_settings(tmp_path)
+    command = [sys.executable, "-u", "-c", _STAY, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as staying:
+        assert staying.stdout is not None
+        address = staying.stdout.readline().split()[1]
+        page = httpx.get(address)
+        staying.send_signal(signal.SIGINT)
+        assert staying.wait(60) == 0
+    assert address.endswith("/dashboard")
+    assert page.status_code == 200
+    assert "Nothing was decided in this window" in page.text
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address)
 
 
 def test_the_installed_script_is_the_same_command(tmp_path: Path) -> None:
