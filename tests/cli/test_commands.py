@@ -213,6 +213,7 @@ keep_dashboard_open(Path(sys.argv[1]), Console(soft_wrap=True))
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_the_demo_stays_with_its_dashboard_open_until_it_is_interrupted(tmp_path: Path) -> None:
     write_settings(tmp_path)
     command = [sys.executable, "-u", "-c", _STAY, str(tmp_path)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bandit_router.cli.output import console
 from bandit_router.cli.stats import sparkline
 from bandit_router.insight.table import Group
 from bandit_router.router import Router
@@ -30,7 +31,7 @@ def log(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("log")
 def test_people_read_a_table(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(console, "width", 120)
     ran = call("stats")
     assert ran.code == 0
     lines = [[cell.strip() for cell in line.split("│")] for line in ran.out.splitlines()]

@@ -146,7 +146,7 @@ IN_FEEDBACK = {
         "counts 13 rewards, 12 are on record",
     ),
     "an invented reward": (
-        "INSERT INTO folded SELECT router, 1, 'reward', max(id), 1.0, 3 FROM decisions",
+        "INSERT INTO folded SELECT router, 1, 'reward', max(id), 1.0, 3, 1.0 FROM decisions",
         "counts 13 rewards, 14 are on record",
     ),
     "an older snapshot": ("UPDATE routers SET version = version - 1", "counts 12 rewards, 13 are on record"),

@@ -193,14 +193,6 @@ def test_a_client_that_closes_leaves_what_it_has_not_read(tmp_path: Path) -> Non
         client.close()
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Ctrl-C is heard, as in a program; a process that runs tests for others ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 def test_a_caller_that_is_interrupted_cancels_upstream(tmp_path: Path) -> None:
     """As by Ctrl-C, while it waits for an answer of which nothing is there."""
