@@ -8,7 +8,7 @@ for generative AI, which are still in development: they stand here and nowhere e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
@@ -55,11 +55,9 @@ def join_trace(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[None]:
         context.detach(token)
 
 
-@contextmanager
-def trace_route() -> Iterator[Span]:
+def trace_route() -> AbstractContextManager[Span]:
     """A span around a decision."""
-    with trace.get_tracer(_SCOPE).start_as_current_span("route") as span:
-        yield span
+    return trace.get_tracer(_SCOPE).start_as_current_span("route")
 
 
 def describe_decision(span: Span, decision: Decision) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bandit_router.cli.command import App, Group, LateCommands
+from bandit_router.cli.command import App, CommandGroup, LateCommands
 from bandit_router.cli.output import print_error, print_line
 from bandit_router.errors import RouterError
 
@@ -46,7 +46,7 @@ _PLACES = {
 """Where a command is, in the order of ``--help``: a file and a function or a group in it."""
 
 
-class _Commands(Group):
+class _Commands(CommandGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands: Any = LateCommands({name: f"{__name__}.{place}" for name, place in _PLACES.items()})
@@ -77,7 +77,7 @@ def options(
 def main() -> None:
     """Run the command line; an error of this package is printed on stderr, with exit code 1."""
     for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")  # its threads wait for each other for seconds on a busy machine
+        os.environ.setdefault(variable, "1")  # threads of BLAS wait for each other on a busy machine
     try:
         app()
     except RouterError as error:

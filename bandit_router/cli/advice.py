@@ -7,15 +7,13 @@ from dataclasses import asdict
 from bandit_router.cli.connect import open_quiet_router
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import print_json, print_line
-from bandit_router.insight.advice import advise, ask_for_facts, make_facts
+from bandit_router.insight.advice import find_advice
 
 
 def advice(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Say what to change, by the log of the newest two weeks: the evidence, the change, its effect."""
     with open_quiet_router(config) as router:
-        question = ask_for_facts(router.now())
-        rows = router.rollups(question.rollups)
-        found = advise(make_facts(rows, question, router.settings, router.arms))
+        found = find_advice(router)
     if as_json:
         print_json([asdict(each) for each in found])
         return

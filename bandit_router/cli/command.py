@@ -13,9 +13,9 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 class App(typer.Typer):
     """A group of commands."""
 
-    def __init__(self, cls: type[Group] | None = None, **options: Any) -> None:
+    def __init__(self, cls: type[CommandGroup] | None = None, **options: Any) -> None:
         super().__init__(
-            cls=cls or Group,
+            cls=cls or CommandGroup,
             no_args_is_help=True,
             add_completion=False,
             pretty_exceptions_enable=False,
@@ -33,7 +33,7 @@ class _Command(TyperCommand):
         return _without_type(super().get_help_option(ctx))
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """A group whose ``--help`` is shown as its commands' are."""
 
     def get_help_option(self, ctx: Any) -> TyperOption | None:

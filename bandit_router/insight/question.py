@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from bandit_router.errors import InvalidInput
 from bandit_router.insight.table import Dimension
 from bandit_router.store.rollups.reader import WEEK_H, RollupFilter
-from bandit_router.store.rollups.tally import DAY_H, Cube, find_hour
+from bandit_router.store.rollups.tally import DAY_H, HOUR_S, Cube, find_hour
 from bandit_router.validation import KEY_CHARS, check_names, check_text
 
 BY = ("time", "arm", "reason", "tier", "key", "task")
@@ -31,12 +31,11 @@ _DEFAULT_SINCE = "7d"
 _APART = "give one of them: their sums are kept apart"
 _MOST_HOURLY = 3 * DAY_H
 _MOST_DAILY = 180 * DAY_H
-_HOUR_S = 3600.0
 _LATEST_S = 1e11
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class RollupQuestion:
     """Which roll-ups to read, and what to tell apart in them; ``now`` is Unix time, seconds."""
 
     rollups: RollupFilter
@@ -56,7 +55,7 @@ def parse_question(
     tier: str | None = None,
     key: str | None = None,
     task: str | None = None,
-) -> Question:
+) -> RollupQuestion:
     """The question that these texts are, at the Unix time ``now``; an empty text is as good as none.
 
     Args:
@@ -95,7 +94,7 @@ def parse_question(
         task=only[Cube.TASK],
         split_by=split_by,
     )
-    return Question(rollups=rollups, by=dimensions, now=now)
+    return RollupQuestion(rollups=rollups, by=dimensions, now=now)
 
 
 def _parse_by(text: str) -> tuple[frozenset[Dimension], Cube | None]:
@@ -142,4 +141,4 @@ def _choose_step(step: str | None, span: int, *, daily: bool) -> int:
 
 def _ceil(at: float) -> int:
     """The first hour that does not contain anything before a Unix time."""
-    return math.ceil(min(_LATEST_S, max(1.0, at)) / _HOUR_S)
+    return math.ceil(min(_LATEST_S, max(1.0, at)) / HOUR_S)

@@ -11,9 +11,10 @@ from typing import Any
 
 from bandit_router.errors import InvalidInput
 from bandit_router.insight.figures import FIGURES, Figure, Point
-from bandit_router.insight.question import Question
+from bandit_router.insight.question import RollupQuestion
 from bandit_router.insight.table import tabulate
 from bandit_router.store.rollups.reader import RollupRow
+from bandit_router.store.rollups.tally import HOUR_S
 
 COLUMNS = (
     *("figure", "unit", "time", "arm", "reason", "member"),
@@ -21,19 +22,17 @@ COLUMNS = (
 )
 """Columns of the CSV; the fields of a point in JSON are those after ``unit``."""
 
-_HOUR_S = 3600.0
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statistics:
     """The points of each figure that was asked for, in order."""
 
-    question: Question
+    question: RollupQuestion
     figures: Sequence[tuple[Figure, Sequence[Point]]]
 
 
 def compute_statistics(
-    rows: Sequence[RollupRow], question: Question, names: Collection[str] = ()
+    rows: Sequence[RollupRow], question: RollupQuestion, names: Collection[str] = ()
 ) -> Statistics:
     """Compute the named figures, or all, from the rows that the question asks for. Raises InvalidInput."""
     for name in names:
@@ -95,4 +94,4 @@ def _csv_rows(statistics: Statistics) -> Iterator[dict[str, Any]]:
 
 def format_hour(hour: int) -> str:
     """An hour since 1970 UTC as an ISO 8601 time."""
-    return datetime.fromtimestamp(hour * _HOUR_S, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
+    return datetime.fromtimestamp(hour * HOUR_S, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")

@@ -22,8 +22,8 @@ from bandit_router.server.gateway import GatewayEndpoints
 from bandit_router.server.gateway_reference import add_gateway_reference
 from bandit_router.server.guard import Guard
 from bandit_router.server.join_trace import JoinTrace
+from bandit_router.server.metrics.count_requests import CountRequests
 from bandit_router.server.metrics.endpoint import add_metrics, watch_health
-from bandit_router.server.metrics.measure import Measure
 from bandit_router.server.metrics.process import ProcessFigures
 from bandit_router.server.shutdown import ExitAfterShutdown
 from bandit_router.server.tuning import TuneProcess
@@ -46,7 +46,7 @@ def create_app(settings: Settings, middleware: Sequence[Middleware] = ()) -> ASG
         return router
 
     guarded = Guard(assemble_app(documented), find_router, open_to_all=settings.server.open)
-    app: ASGIApp = Measure(guarded, documented.state.figures)
+    app: ASGIApp = CountRequests(guarded, documented.state.figures)
     for wrap in reversed(middleware):
         app = wrap(app)
     return app

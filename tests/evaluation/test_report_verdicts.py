@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from bandit_router.evaluation.baselines import mix_at_cost
-from bandit_router.evaluation.report.charts.cost_quality import Point, Span, concave_hull
+from bandit_router.evaluation.report.charts.cost_quality import CostQualityPoint, Span, concave_hull
 from bandit_router.evaluation.report.formatting import decimals_of_spread, join_names, shorten, usd_per_1k
 from bandit_router.evaluation.report.simulation_tables import simulation_grid
 from bandit_router.evaluation.report.statistics import paired_difference
@@ -104,7 +104,7 @@ def test_the_hull_is_what_blind_mixes_earn() -> None:
     rng = np.random.default_rng(1)
     cost, value = rng.random(12), rng.random(12)
     points = [
-        Point(f"fixed:{i}", "fixed", None, Span(c, c, c), Span(v, v, v))
+        CostQualityPoint(f"fixed:{i}", "fixed", None, Span(c, c, c), Span(v, v, v))
         for i, (c, v) in enumerate(zip(cost.tolist(), value.tolist(), strict=True))
     ]
     corners = concave_hull([*points, points[0]._replace(role="policy", quality=Span(9.0, 9.0, 9.0))])
@@ -117,7 +117,8 @@ def test_the_hull_is_what_blind_mixes_earn() -> None:
 
 def test_models_at_the_same_cost_make_one_corner() -> None:
     points = [
-        Point(name, "fixed", None, Span(1.0, 1.0, 1.0), Span(v, v, v)) for name, v in (("a", 0.2), ("b", 0.6))
+        CostQualityPoint(name, "fixed", None, Span(1.0, 1.0, 1.0), Span(v, v, v))
+        for name, v in (("a", 0.2), ("b", 0.6))
     ]
     assert [p.name for p in concave_hull(points)] == ["b"]
     assert concave_hull([]) == []

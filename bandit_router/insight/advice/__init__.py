@@ -15,8 +15,9 @@ from bandit_router.insight.advice.facts import ask_for_facts, make_facts
 from bandit_router.insight.advice.learning import find_scarce_feedback, find_small_floor
 from bandit_router.insight.advice.money import find_idle_budget, find_other_prices
 from bandit_router.insight.advice.rules import find_idle_rules
+from bandit_router.router import Router
 
-__all__ = ["Advice", "Facts", "advise", "ask_for_facts", "make_facts"]
+__all__ = ["Advice", "Facts", "advise", "ask_for_facts", "find_advice", "make_facts"]
 
 _ALL = (
     find_poor_cheap_arm,
@@ -33,3 +34,10 @@ _ALL = (
 def advise(facts: Facts) -> list[Advice]:
     """Every piece of advice that the facts earn, in a fixed order."""
     return [advice for find in _ALL for advice in find(facts)]
+
+
+def find_advice(router: Router) -> list[Advice]:
+    """What the newest days of a router's log, its settings and its arms advise."""
+    question = ask_for_facts(router.now())
+    rows = router.rollups(question.rollups)
+    return advise(make_facts(rows, question, router.settings, router.arms))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bandit_router.insight.advice.base import ADVICE_DAYS, Facts
-from bandit_router.insight.question import Question, parse_question
+from bandit_router.insight.question import RollupQuestion, parse_question
 from bandit_router.insight.table import tabulate
 from bandit_router.policies import make_policy
 from bandit_router.settings import Settings
@@ -13,13 +13,13 @@ from bandit_router.store.rollups.reader import RollupRow
 from bandit_router.types import Arm
 
 
-def ask_for_facts(now: float) -> Question:
+def ask_for_facts(now: float) -> RollupQuestion:
     """The roll-ups to read at a Unix time, seconds."""
     return parse_question(now, since=f"{ADVICE_DAYS}d", by="arm,reason")
 
 
 def make_facts(
-    rows: Sequence[RollupRow], question: Question, settings: Settings, arms: Sequence[Arm]
+    rows: Sequence[RollupRow], question: RollupQuestion, settings: Settings, arms: Sequence[Arm]
 ) -> Facts:
     """The facts of these rows, which answer the question; ``arms`` may be disabled."""
     policy = make_policy(settings.policy.name, settings.policy.parameters)

@@ -12,11 +12,10 @@ from bandit_router.insight.intervals import estimate_quantile, estimate_share
 from bandit_router.insight.table import Group, Table, find_group
 from bandit_router.posterior.latency import find_quantile
 from bandit_router.store.rollups.measures import DECISIONS
+from bandit_router.store.rollups.tally import HOUR_S
 
 USUAL = 0.95
 """The share of first values that come within the usual time."""
-
-_HOUR_S = 3600.0
 
 
 def cover_decisions(table: Table, metric: str) -> list[Point]:
@@ -65,7 +64,7 @@ def find_settled_shares(table: Table, metric: str) -> dict[Group, float]:
     ages: dict[Group, list[int]] = defaultdict(lambda: [0, 0])
     for row in table.rows:
         if row.measure == DECISIONS:
-            is_old = (row.hour + table.step) * _HOUR_S + usual_s <= table.now
+            is_old = (row.hour + table.step) * HOUR_S + usual_s <= table.now
             ages[find_group(row, table.by)][0] += row.count * is_old
             ages[find_group(row, table.by)][1] += row.count
     return {group: old / n for group, (old, n) in ages.items() if n}

@@ -25,7 +25,7 @@ LOGIN = f"{ROOT}/login"
 LOGOUT = f"{ROOT}/logout"
 
 
-class Refusal(Exception):
+class LoginRefusal(Exception):
     """A key that nobody is logged in with: what the page says, and its status."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
@@ -51,7 +51,7 @@ class LoginPages:
         try:
             _require_own_origin(request)
             token = await self._begin_session(form.get("key", [""])[0].strip())
-        except Refusal as refusal:
+        except LoginRefusal as refusal:
             return render_page("login.html", refusal.status, next=next_page, problem=str(refusal))
         response = RedirectResponse(next_page, HTTPStatus.SEE_OTHER)
         set_session_cookie(response, request.scope, token)
@@ -68,20 +68,20 @@ class LoginPages:
         return response
 
     async def _begin_session(self, text: str) -> str:
-        """The token of a new session. Raises Refusal unless the key is valid and may read."""
+        """The token of a new session. Raises LoginRefusal unless the key is valid and may read."""
         credential = parse_credential(text)
         if credential is None:
-            raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "A key has the form br_…_…; copy all of it.")
+            raise LoginRefusal(HTTPStatus.UNPROCESSABLE_ENTITY, "A key has the form br_…_…; copy all of it.")
         try:
             key = await self._ring.find(credential.key_id)
         except TooManyUnknownKeys as error:
-            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, f"{error}; try again in a moment.") from None
+            raise LoginRefusal(HTTPStatus.TOO_MANY_REQUESTS, f"{error}; try again in a moment.") from None
         invalidity = find_invalidity(key, credential, self._router.now())
         if key is None or invalidity is not None:
-            raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"The key {invalidity}.")
+            raise LoginRefusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"The key {invalidity}.")
         if not key.allows(Scope.READ):
             detail = "The key lacks the scope read: bandit-router keys create NAME --scope read makes one."
-            raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+            raise LoginRefusal(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
         return await self._router.begin_session(credential)
 
 
@@ -101,7 +101,7 @@ def _read_next(address: str | None) -> str:
 
 
 def _require_own_origin(request: Request) -> None:
-    """Raise Refusal for a form that another site sent."""
+    """Raise LoginRefusal for a form that another site sent."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise Refusal(HTTPStatus.FORBIDDEN, "The form came from another site.")
+        raise LoginRefusal(HTTPStatus.FORBIDDEN, "The form came from another site.")

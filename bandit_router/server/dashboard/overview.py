@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fastapi import Request, Response
 
 from bandit_router.errors import NoBudget
-from bandit_router.insight.advice import Advice, advise, ask_for_facts, make_facts
+from bandit_router.insight.advice import find_advice
 from bandit_router.insight.advice.base import ADVICE_DAYS
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import Router
@@ -32,7 +32,7 @@ from bandit_router.server.dashboard.panels.summary import make_tiles
 from bandit_router.server.dashboard.panels.traffic import make_comparison_panel, make_share_panel
 from bandit_router.server.dashboard.query_fields import read_choice, read_text
 from bandit_router.server.dashboard.rendering import render_page
-from bandit_router.server.dashboard.window import Span, Step, Window, read_window
+from bandit_router.server.dashboard.window import Step, Window, WindowSpan, read_window
 from bandit_router.store.rollups.reader import RollupFilter
 from bandit_router.types import Reason
 
@@ -40,7 +40,7 @@ FIELDS = ("range", "step", "since", "until", "reason", "tier", "key")
 _ACTS = 200
 
 
-class Section(NamedTuple):
+class PanelGroup(NamedTuple):
     """Panels under one heading."""
 
     id: str
@@ -57,14 +57,14 @@ def render_overview(router: Router, request: Request, cooling: Mapping[str, str]
         "overview.html",
         **describe_frame(router, request, "overview"),
         tiles=make_tiles(figures),
-        advice=_find_advice(router, now),
+        advice=find_advice(router),
         advice_days=ADVICE_DAYS,
         sections=_make_sections(router, figures, cooling),
         fields={name: query.get(name, "") for name in FIELDS},
-        spans=list(Span),
+        spans=list(WindowSpan),
         steps=list(Step),
         reasons=list(Reason),
-        default_span=Span.FORTNIGHT,
+        default_span=WindowSpan.FORTNIGHT,
         window=window,
     )
 
@@ -82,11 +82,11 @@ def _read_filter(query: Mapping[str, str], window: Window) -> RollupFilter:
     )
 
 
-def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str]) -> list[Section]:
+def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str]) -> list[PanelGroup]:
     calibration = router.watched_calibration
     colours = find_colours([*(arm.name for arm in router.arms), *figures.arms])
     return [
-        Section(
+        PanelGroup(
             "outcomes",
             "What came of it",
             [
@@ -96,7 +96,7 @@ def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str])
                 make_comparison_panel(figures, "reason"),
             ],
         ),
-        Section(
+        PanelGroup(
             "learning",
             "What the router knows",
             [
@@ -106,7 +106,7 @@ def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str])
                 make_drift_panel(calibration, router.acts(_ACTS)),
             ],
         ),
-        Section(
+        PanelGroup(
             "steering",
             "How it is steered",
             [
@@ -118,11 +118,6 @@ def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str])
             ],
         ),
     ]
-
-
-def _find_advice(router: Router, now: float) -> list[Advice]:
-    question = ask_for_facts(now)
-    return advise(make_facts(router.rollups(question.rollups), question, router.settings, router.arms))
 
 
 def _find_goal(router: Router) -> GoalStatus | None:

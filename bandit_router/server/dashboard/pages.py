@@ -12,7 +12,7 @@ from bandit_router.problems import UNAVAILABLE, find_kind
 from bandit_router.router import AsyncRouter, Router
 from bandit_router.server.dashboard.decision_list import render_decisions
 from bandit_router.server.dashboard.decision_page import render_decision
-from bandit_router.server.dashboard.login import LOGIN, LOGOUT, LoginPages, Refusal
+from bandit_router.server.dashboard.login import LOGIN, LOGOUT, LoginPages, LoginRefusal
 from bandit_router.server.dashboard.overview import render_overview
 from bandit_router.server.dashboard.rendering import read_static_file, render_page
 from bandit_router.server.dashboard.session_cookie import ROOT
@@ -80,7 +80,7 @@ def _answer_errors(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response
     async def answer(request: Request) -> Response:
         try:
             return await endpoint(request)
-        except Refusal as refusal:
+        except LoginRefusal as refusal:
             return render_error(refusal.status, str(refusal))
         except RouterError as error:
             kind = find_kind(error)

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bandit_router.errors import InvalidInput
+from bandit_router.insight.question import STEPS
 from bandit_router.server.dashboard.formats import format_day, format_hour
 from bandit_router.server.dashboard.query_fields import read_choice, read_time
+from bandit_router.store.rollups.tally import DAY_H, HOUR_S
 
-HOUR_S = 3600.0
-DAY_H = 24
 _MOST_SLOTS = 400
 _MOST_HOURLY_H = 2 * DAY_H
 _MOST_DAILY_H = 100 * DAY_H
 
 
-class Span(StrEnum):
+class WindowSpan(StrEnum):
     """The windows that a page offers; each ends now."""
 
     DAY = "24h"
@@ -44,10 +44,7 @@ class Step(StrEnum):
     @property
     def hours(self) -> int:
         """How long it is."""
-        return _STEP_H[self]
-
-
-_STEP_H = {Step.HOUR: 1, Step.DAY: DAY_H, Step.WEEK: 7 * DAY_H}
+        return STEPS[self]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +77,7 @@ def read_window(query: Mapping[str, str], now: float) -> Window:
 
     Raises InvalidInput.
     """
-    span = read_choice(query, "range", Span) or Span.FORTNIGHT
+    span = read_choice(query, "range", WindowSpan) or WindowSpan.FORTNIGHT
     until = read_time(query, "until", end_of_day=True)
     since = read_time(query, "since")
     end = math.floor(now / HOUR_S) + 1 if until is None else math.ceil(until / HOUR_S)

@@ -13,7 +13,7 @@ _OTHER = "other"
 """The label of paths and methods that do not exist: anybody can make up as many as they like."""
 
 
-class Measure:
+class CountRequests:
     """Counts each request by method, path and status, and how long it took."""
 
     def __init__(self, app: ASGIApp, figures: ProcessFigures) -> None:

@@ -29,7 +29,7 @@ from bandit_router.store.rollups.sums import Sums, add_to_bins
 from bandit_router.types import TIER
 
 DAY_H = 24
-_HOUR_S = 3600.0
+HOUR_S = 3600.0
 _LATEST_S = 1e11
 
 
@@ -102,7 +102,7 @@ class Forecast(Choice, Protocol):
 
 def find_hour(at: float) -> int:
     """The hour of a Unix time, as hours since 1970 UTC."""
-    return int(min(_LATEST_S, max(0.0, at)) // _HOUR_S)
+    return int(min(_LATEST_S, max(0.0, at)) // HOUR_S)
 
 
 def find_slice(choice: Choice) -> Slice:
@@ -187,7 +187,7 @@ def find_cubes(where: Slice) -> Iterator[tuple[Cube, int, str]]:
 
 def describe_cell(cell: Cell) -> str:
     """The cell in words."""
-    at = datetime.fromtimestamp(cell.hour * _HOUR_S, UTC).isoformat(timespec="hours")
+    at = datetime.fromtimestamp(cell.hour * HOUR_S, UTC).isoformat(timespec="hours")
     member = f" {cell.member}" if cell.member else ""
     return f"{cell.cube}{member} {at}, {cell.arm}, {cell.reason}, {cell.measure}"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bandit_router.server.dashboard.charts.bars import draw_bar, draw_interval
 from bandit_router.server.dashboard.charts.calibration_plot import Bin, draw_calibration
-from bandit_router.server.dashboard.charts.lines import Line, Point, draw_lines, find_runs
+from bandit_router.server.dashboard.charts.lines import Line, LinePoint, draw_lines, find_runs
 from bandit_router.server.dashboard.charts.markup import Markup, make_element, make_number
 from bandit_router.server.dashboard.charts.plot import HEIGHT, PLANE, SPAN, TOP
 from bandit_router.server.dashboard.charts.scale import fit_scale
@@ -100,7 +100,9 @@ def test_a_number_that_is_not_finite_cannot_be_drawn() -> None:
 
 def test_a_line_goes_through_its_points_and_breaks_at_gaps() -> None:
     line = Line(
-        name="small", colour="c0", points=[Point(0.0, 0.0, 0.5), Point(1.0, 0.5, 1.0), None, Point(0.5)]
+        name="small",
+        colour="c0",
+        points=[LinePoint(0.0, 0.0, 0.5), LinePoint(1.0, 0.5, 1.0), None, LinePoint(0.5)],
     )
     picture = parse(
         draw_lines("Quality", "By day.", ["a", "b", "c", "d"], [line], number_format=format_number)
@@ -149,7 +151,7 @@ lines = st.lists(
         name=names,
         colour=st.just("c0"),
         points=st.lists(
-            st.one_of(st.none(), st.builds(Point, st.floats(), low=values, high=values)),
+            st.one_of(st.none(), st.builds(LinePoint, st.floats(), low=values, high=values)),
             min_size=3,
             max_size=3,
         ),
@@ -192,8 +194,8 @@ def test_a_sparkline_is_well_formed_and_inside(drawn: list[float | None]) -> Non
             assert 0.0 <= float(y) <= 24.0
 
 
-@given(st.lists(st.one_of(st.none(), st.floats().map(Point)), max_size=12))
-def test_runs_are_all_finite_values_without_gaps(points: list[Point | None]) -> None:
+@given(st.lists(st.one_of(st.none(), st.floats().map(LinePoint)), max_size=12))
+def test_runs_are_all_finite_values_without_gaps(points: list[LinePoint | None]) -> None:
     runs = list(find_runs(points))
     assert all(run for run in runs)
     assert [i for run in runs for i, _ in run] == [

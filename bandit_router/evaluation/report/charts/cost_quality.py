@@ -42,7 +42,7 @@ class Span(NamedTuple):
     high: float
 
 
-class Point(NamedTuple):
+class CostQualityPoint(NamedTuple):
     """A policy or baseline: ``cost`` in USD per 1,000 queries, ``of`` the policy it is compared to."""
 
     name: str
@@ -52,7 +52,9 @@ class Point(NamedTuple):
     quality: Span
 
 
-def evaluation_points(evaluation: Evaluation, estimator: str, outcome: str) -> tuple[list[Point], list[str]]:
+def evaluation_points(
+    evaluation: Evaluation, estimator: str, outcome: str
+) -> tuple[list[CostQualityPoint], list[str]]:
     """The points of an evaluation whose cost and ``outcome`` are not refused, and the names of the others."""
     points, missing = [], []
     for answer in evaluation.answers:
@@ -62,14 +64,14 @@ def evaluation_points(evaluation: Evaluation, estimator: str, outcome: str) -> t
             missing.append(question.name)
         else:
             spans = _span_of_figure(cost, 1000.0), _span_of_figure(quality, 1.0)
-            points.append(Point(question.name, question.role, question.of, *spans))
+            points.append(CostQualityPoint(question.name, question.role, question.of, *spans))
     return points, missing
 
 
-def simulation_points(simulation: Simulation) -> list[Point]:
+def simulation_points(simulation: Simulation) -> list[CostQualityPoint]:
     """The points of a simulation, with 95% intervals of the mean over seeds."""
     return [
-        Point(
+        CostQualityPoint(
             contender.name,
             contender.role,
             None if contender.role == "policy" else contender.policy,
@@ -81,13 +83,13 @@ def simulation_points(simulation: Simulation) -> list[Point]:
     ]
 
 
-def concave_hull(points: Sequence[Point]) -> list[Point]:
+def concave_hull(points: Sequence[CostQualityPoint]) -> list[CostQualityPoint]:
     """The upper concave hull of the fixed models, from cheap to dear.
 
     No query-blind mix of fixed models has more quality at its cost than the line through these.
     """
     fixed = sorted((p for p in points if p.role == "fixed"), key=lambda p: (p.cost.value, -p.quality.value))
-    corners: list[Point] = []
+    corners: list[CostQualityPoint] = []
     for point in fixed:
         if corners and point.quality.value <= corners[-1].quality.value:
             continue
@@ -97,7 +99,7 @@ def concave_hull(points: Sequence[Point]) -> list[Point]:
     return corners
 
 
-def _slope(start: Point, end: Point) -> float:
+def _slope(start: CostQualityPoint, end: CostQualityPoint) -> float:
     run = end.cost.value - start.cost.value
     return (end.quality.value - start.quality.value) / run if run > 0 else float("inf")
 
@@ -111,7 +113,9 @@ def _span_over_seeds(values: FloatArray) -> Span:
     return Span(mean, mean - (reach or 0.0), mean + (reach or 0.0))
 
 
-def cost_quality_plot(points: Sequence[Point], arms: Sequence[str], outcome: str, caption: str) -> Plot:
+def cost_quality_plot(
+    points: Sequence[CostQualityPoint], arms: Sequence[str], outcome: str, caption: str
+) -> Plot:
     """Quality by cost: points with intervals both ways, and the hull of blind mixes.
 
     The cost axis is logarithmic, unless a point is free.
@@ -134,7 +138,7 @@ def cost_quality_plot(points: Sequence[Point], arms: Sequence[str], outcome: str
     )
 
 
-def assign_looks(points: Sequence[Point], arms: Sequence[str]) -> Mapping[str, Look]:
+def assign_looks(points: Sequence[CostQualityPoint], arms: Sequence[str]) -> Mapping[str, Look]:
     """The look of each point: a fixed model has its arm's, a shuffled policy an open form of the policy's."""
     looks = {f"fixed:{arm}": arm_look(k) for k, arm in enumerate(arms)}
     policies = [p.name for p in points if p.role == "policy"] + [
@@ -148,14 +152,14 @@ def assign_looks(points: Sequence[Point], arms: Sequence[str]) -> Mapping[str, L
     return looks | {p.name: others[p.role] for p in points if p.role in others}
 
 
-def _log_range(points: Sequence[Point], floor: float) -> tuple[float, float]:
+def _log_range(points: Sequence[CostQualityPoint], floor: float) -> tuple[float, float]:
     low = np.log10(min(max(p.cost.low, floor) for p in points))
     high = np.log10(max(p.cost.high for p in points))
     room = max(0.05 * (high - low), 0.05)
     return float(low - room), float(high + room)
 
 
-def _hull_trace(points: Sequence[Point], log: bool) -> list[Trace]:
+def _hull_trace(points: Sequence[CostQualityPoint], log: bool) -> list[Trace]:
     """The hull, extended at the level of its best model: a dearer point has to be above that line."""
     corners = concave_hull(points)
     if not corners:
@@ -174,7 +178,7 @@ def _hull_trace(points: Sequence[Point], log: bool) -> list[Trace]:
     ]  # fmt: skip
 
 
-def _point_trace(point: Point, look: Look, floor: float) -> Trace:
+def _point_trace(point: CostQualityPoint, look: Look, floor: float) -> Trace:
     name = participant_label(Participant(point.name, point.role, point.of))
     if point.role == "shuffled":
         name = point.name

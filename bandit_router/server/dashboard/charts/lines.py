@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from bandit_router.server.dashboard.charts.markup import Markup, make_element, make_number
 from bandit_router.server.dashboard.charts.plot import SPAN, Format, draw_plot, stretch
-from bandit_router.server.dashboard.charts.scale import Scale, fit_scale
+from bandit_router.server.dashboard.charts.scale import AxisScale, fit_scale
 
 
-class Point(NamedTuple):
+class LinePoint(NamedTuple):
     """A value with its interval; without one, both ends are None."""
 
     value: float
@@ -26,7 +26,7 @@ class Line:
 
     name: str
     colour: str
-    points: Sequence[Point | None]
+    points: Sequence[LinePoint | None]
 
 
 def draw_lines(
@@ -53,9 +53,9 @@ def draw_lines(
     return draw_plot(title, description, labels, scale, marks, notes, number_format=number_format)
 
 
-def find_runs(points: Sequence[Point | None]) -> Iterator[list[tuple[int, Point]]]:
+def find_runs(points: Sequence[LinePoint | None]) -> Iterator[list[tuple[int, LinePoint]]]:
     """The runs of slots that have a finite value, without a gap in any of them."""
-    run: list[tuple[int, Point]] = []
+    run: list[tuple[int, LinePoint]] = []
     for i, point in enumerate(points):
         if point is not None and math.isfinite(point.value):
             run.append((i, point))
@@ -72,7 +72,7 @@ def _list_values(line: Line) -> Iterator[float]:
             yield from (value for value in point if value is not None)
 
 
-def _draw_line(line: Line, scale: Scale) -> Iterator[Markup]:
+def _draw_line(line: Line, scale: AxisScale) -> Iterator[Markup]:
     for run in find_runs(line.points):
         places = [_place(line, i, point.value, scale) for i, point in run]
         if len(places) == 1:  # a line of no length is a dot, for its round ends
@@ -82,7 +82,7 @@ def _draw_line(line: Line, scale: Scale) -> Iterator[Markup]:
             yield make_element("polyline", points=" ".join(places), class_=f"line {line.colour}")
 
 
-def _draw_band(line: Line, scale: Scale) -> Iterator[Markup]:
+def _draw_band(line: Line, scale: AxisScale) -> Iterator[Markup]:
     for run in find_runs([point if _has_interval(point) else None for point in line.points]):
         above = [_place(line, i, point.high or 0.0, scale) for i, point in run]
         below = [_place(line, i, point.low or 0.0, scale) for i, point in reversed(run)]
@@ -92,13 +92,13 @@ def _draw_band(line: Line, scale: Scale) -> Iterator[Markup]:
             yield make_element("polyline", points=" ".join(above + below), class_=f"whisker {line.colour}")
 
 
-def _has_interval(point: Point | None) -> bool:
+def _has_interval(point: LinePoint | None) -> bool:
     if point is None or point.low is None or point.high is None:
         return False
     return math.isfinite(point.low) and math.isfinite(point.high)
 
 
-def _place(line: Line, i: int, value: float, scale: Scale) -> str:
+def _place(line: Line, i: int, value: float, scale: AxisScale) -> str:
     x, y = SPAN * (i + 0.5) / len(line.points), SPAN * (1.0 - scale.place(value))
     return f"{make_number(x)},{make_number(y)}"
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from bandit_router.server.dashboard.charts.markup import Markup, make_element, make_image
-from bandit_router.server.dashboard.charts.scale import Scale
+from bandit_router.server.dashboard.charts.scale import AxisScale
 
 _IDLE_ZEROS = re.compile(r"\.0+(?=\D|$)|(\.\d*?[1-9])0+(?=\D|$)")
 
@@ -27,7 +27,7 @@ def percent(share: float) -> str:
     return f"{100.0 * share:.3f}".rstrip("0").rstrip(".") + "%"
 
 
-def place_y(scale: Scale, value: float) -> float:
+def place_y(scale: AxisScale, value: float) -> float:
     """The place of a value in the plane, pixels from the top of the picture."""
     return TOP + PLANE * (1.0 - scale.place(value))
 
@@ -36,7 +36,7 @@ def draw_plot(
     title: str,
     description: str,
     labels: Sequence[str],
-    scale: Scale,
+    scale: AxisScale,
     marks: Iterable[Markup],
     notes: Sequence[str],
     *,
@@ -70,7 +70,7 @@ def stretch(*children: Markup) -> Markup:
     )
 
 
-def _draw_grid(scale: Scale, number_format: Format) -> Iterable[Markup]:
+def _draw_grid(scale: AxisScale, number_format: Format) -> Iterable[Markup]:
     for tick in scale.ticks:
         y = place_y(scale, tick)
         yield make_element("line", x1="0", x2="100%", y1=y, y2=y, class_="grid")

@@ -10,7 +10,7 @@ _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _ALIKE = 1e-9
 
 
-class Scale(NamedTuple):
+class AxisScale(NamedTuple):
     """The values from ``low`` to ``high``, with ``ticks`` at round numbers from one to the other."""
 
     low: float
@@ -23,7 +23,7 @@ class Scale(NamedTuple):
         return min(1.0, max(0.0, share))
 
 
-def fit_scale(values: Iterable[float], *, least: float | None = None, steps: int = 4) -> Scale:
+def fit_scale(values: Iterable[float], *, least: float | None = None, steps: int = 4) -> AxisScale:
     """A scale of at most ``steps`` steps that holds all finite values, and ``least`` if given.
 
     Values that are all alike, or none, get a step or two around them.
@@ -39,7 +39,7 @@ def fit_scale(values: Iterable[float], *, least: float | None = None, steps: int
     while _last_step(high, step) - _first_step(low, step) > steps:
         step = _choose_step(1.01 * step)
     ticks = tuple(step * i for i in range(_first_step(low, step), _last_step(high, step) + 1))
-    return Scale(ticks[0], ticks[-1], ticks)
+    return AxisScale(ticks[0], ticks[-1], ticks)
 
 
 def _first_step(low: float, step: float) -> int:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from bandit_router.server.dashboard.charts.markup import Markup, make_element
 from bandit_router.server.dashboard.charts.plot import draw_plot, percent, place_y
-from bandit_router.server.dashboard.charts.scale import Scale
+from bandit_router.server.dashboard.charts.scale import AxisScale
 from bandit_router.server.dashboard.formats import format_count, format_share
 
-_SHARES = Scale(0.0, 1.0, (0.0, 0.5, 1.0))
+_SHARES = AxisScale(0.0, 1.0, (0.0, 0.5, 1.0))
 _FILLED = 0.84  # of the width of a slot
 
 

@@ -17,7 +17,7 @@ from bandit_router.server.dashboard.panels.panel import Hint, Panel
 _FEEDBACK = "bandit-router feedback DECISION_ID "
 
 
-class Outcome(NamedTuple):
+class OutcomePanel(NamedTuple):
     """One panel: its figure, how that is written, and how to fill it."""
 
     id: str
@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 
 
 OUTCOMES = (
-    Outcome(
+    OutcomePanel(
         "quality",
         "Quality",
         "Mean of the ratings in force, with its 95% interval.",
@@ -37,7 +37,7 @@ OUTCOMES = (
         format_score,
         Hint("No answer of this window has been rated. Rate one:", f"{_FEEDBACK}quality=0.9"),
     ),
-    Outcome(
+    OutcomePanel(
         "cost",
         "Cost",
         "USD reported, by the time of the decision.",
@@ -48,7 +48,7 @@ OUTCOMES = (
             f"{_FEEDBACK}cost_usd=0.0004",
         ),
     ),
-    Outcome(
+    OutcomePanel(
         "latency",
         "Latency, p95",
         "19 of 20 answers were complete by then; with its 95% interval.",
@@ -59,7 +59,7 @@ OUTCOMES = (
             f"{_FEEDBACK}latency_s=1.4",
         ),
     ),
-    Outcome(
+    OutcomePanel(
         "first-token",
         "First token, p95",
         "19 of 20 answers had begun by then; with its 95% interval.",
@@ -67,7 +67,7 @@ OUTCOMES = (
         format_seconds,
         Hint("No time to a first token is known. The gateway measures it; see “As a gateway” in the README."),
     ),
-    Outcome(
+    OutcomePanel(
         "satisfaction",
         "Satisfaction",
         "Mean of what users said, with its 95% interval.",
@@ -75,7 +75,7 @@ OUTCOMES = (
         format_score,
         Hint("No user has said anything. Send what one says:", f"{_FEEDBACK}satisfaction=1"),
     ),
-    Outcome(
+    OutcomePanel(
         "errors",
         "Errors",
         "Share of calls that failed, with its 95% interval.",
@@ -90,7 +90,7 @@ OUTCOMES = (
 """The panels, in the order of the page."""
 
 
-def make_outcome_panel(outcome: Outcome, figures: Figures, colours: Mapping[str, str]) -> Panel:
+def make_outcome_panel(outcome: OutcomePanel, figures: Figures, colours: Mapping[str, str]) -> Panel:
     """A line for each arm that has values."""
     series = list_series(figures, outcome.figure, colours)
     if not series:

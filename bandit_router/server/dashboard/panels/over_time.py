@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bandit_router.insight.figures.base import Figure
 from bandit_router.insight.intervals import Estimate
-from bandit_router.server.dashboard.charts.lines import Line, Point, draw_lines
+from bandit_router.server.dashboard.charts.lines import Line, LinePoint, draw_lines
 from bandit_router.server.dashboard.charts.plot import Format
 from bandit_router.server.dashboard.figures import Figures, Where
 from bandit_router.server.dashboard.formats import format_count
@@ -74,9 +74,9 @@ def describe_interval(estimate: Estimate, number_format: Format) -> str:
     return f"{number_format(estimate.low)} to {number_format(estimate.high)}, {n}"
 
 
-def _make_point(estimate: Estimate, highest: float | None) -> Point | None:
+def _make_point(estimate: Estimate, highest: float | None) -> LinePoint | None:
     """The point of a chart that begins at 0 and, for bounded units, ends at ``highest``."""
     value, low, high = estimate.value, estimate.low, estimate.high
     if value is None or low is None or high is None:
-        return None if value is None else Point(value)
-    return Point(value, max(0.0, low), high if highest is None else min(highest, high))
+        return None if value is None else LinePoint(value)
+    return LinePoint(value, max(0.0, low), high if highest is None else min(highest, high))
