@@ -73,7 +73,7 @@ def test_locked_tables_are_an_answer_and_end_with_the_lock(url: str, tmp_path: P
 def test_an_outage_is_a_line_when_it_begins_and_one_when_it_ends(
     url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = write_config(tmp_path, url, interval_s=0.01, lock_timeout_s=0.01)
+    config = write_config(tmp_path, url, interval_s=0.01, lock_timeout_s=0.1)
     with Router.open(config) as router:
         decision = router.route(features=CONTEXT)
         with writes_held_up(url):
