@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, not_, select
 
 from bandit_router.security.budget import KeyDay
 from bandit_router.store.arms import ARM_NOW, read_renamed_arms
@@ -33,6 +33,9 @@ from bandit_router.store.tables import (
     spending,
 )
 from bandit_router.types import DIALECT, CallOutcome, Decision, Floor, Reason
+
+_LOOKED_AT = 10
+"""Decisions looked at for each that is wanted, when only some are."""
 
 
 class UnreadableDecision(NamedTuple):
@@ -246,9 +249,35 @@ class LogReader:
 
     def log(self, size: int = 2_000) -> Iterator[list[LoggedDecision | UnreadableDecision]]:
         """Every decision with its feedback, in id order, which is that of time; ``size`` at a time."""
-        of_router, last = decisions.c.router == self.router, ""
+        yield from self._pages(size, decisions.c.router == self.router)
+
+    def newest_choices(
+        self, most: int, since: float, size: int = 2_000
+    ) -> Iterator[list[LoggedDecision | UnreadableDecision]]:
+        """As :meth:`log`, the newest ``most`` decisions of the policy that were made since then.
+
+        Looks at ten times as many decisions at most, so that a log with few of the policy is not read whole.
+        """
+        first_id = f"{max(0, int(since * 1e3)):012x}"
+        newest = (
+            select(decisions.c.id, decisions.c.reason)
+            .where(decisions.c.router == self.router, decisions.c.id >= f"{first_id[:8]}-{first_id[8:]}")
+            .order_by(decisions.c.id.desc())
+            .limit(_LOOKED_AT * most)
+            .subquery()
+        )
+        by_policy = select(newest.c.id).where(newest.c.reason == Reason.POLICY.value)
+        ids = self.connection.scalars(by_policy.order_by(newest.c.id.desc()).limit(most)).all()
+        if ids:
+            is_chosen = decisions.c.id >= ids[-1], decisions.c.reason == Reason.POLICY.value
+            yield from self._pages(size, decisions.c.router == self.router, *is_chosen)
+
+    def _pages(
+        self, size: int, *conditions: ColumnElement[bool]
+    ) -> Iterator[list[LoggedDecision | UnreadableDecision]]:
+        last = ""
         while True:
-            page = select(decisions).where(of_router, decisions.c.id > last)
+            page = select(decisions).where(*conditions, decisions.c.id > last)
             rows = self.connection.execute(page.order_by(decisions.c.id).limit(size))
             read = [_decision_or_unreadable(row) for row in rows]
             if not read:

@@ -98,7 +98,11 @@ class DRos(RatioEstimator):
 
 
 def _collect_corrected(inputs: EstimatorInputs, weight: FloatArray) -> RatioSums:
-    """Terms q̂(x, π) + w (ȳ − q̂(x, a)), with these weights (n,)."""
-    q = inputs.cross_fitted
-    u = q.target + weight[:, None] * inputs.feedback_weight * (inputs.outcomes - q.action)
+    u = corrected_terms(inputs, weight)
     return RatioSums.of(u, np.ones_like(u), inputs.observed)
+
+
+def corrected_terms(inputs: EstimatorInputs, weight: FloatArray) -> FloatArray:
+    """Terms q̂(x, π) + w (ȳ − q̂(x, a)) of every row and outcome (n, M), with these weights (n,)."""
+    q = inputs.cross_fitted
+    return q.target + weight[:, None] * inputs.feedback_weight * (inputs.outcomes - q.action)

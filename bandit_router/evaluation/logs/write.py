@@ -32,7 +32,7 @@ from bandit_router.evaluation.logs.tables import make_ids, rename_arms, tabulate
 from bandit_router.posterior.codec import encode_statistics
 from bandit_router.posterior.state import decode_state
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
-from bandit_router.store.log_reader import LogReader
+from bandit_router.store.log_reader import LoggedDecision, LogReader, UnreadableDecision
 from bandit_router.types import Reason
 
 FORMAT = 1
@@ -70,11 +70,13 @@ def export_log(
     reader: LogReader,
     folder: Path,
     *,
+    pages: Iterable[Sequence[LoggedDecision | UnreadableDecision]] | None = None,
     rows_per_group: int = ROWS_PER_GROUP,
     rows_per_file: int = ROWS_PER_FILE,
 ) -> ExportSummary:
-    """Write the whole log, as of the reader's moment, to a new folder; whole or not at all.
+    """Write the log, as of the reader's moment, to a new folder; whole or not at all.
 
+    ``pages`` are the decisions to write, in order of time; all by default.
     Rows that cannot be read are named in the summary and in log.json. Raises StoreError for an unknown
     router, InvalidInput when ``folder`` exists and is not empty, RouterError when it cannot be written.
     """
@@ -85,7 +87,7 @@ def export_log(
     statistics = _decode_statistics(reader.snapshot(version))
     summary, dims = ExportSummary(), Counter[int]()
     with _new_folder(folder) as scratch:
-        tables = _decision_tables(reader, weights, schema_id, summary, dims)
+        tables = _decision_tables(reader, pages or reader.log(), weights, schema_id, summary, dims)
         _write_tables(scratch, tables, rows_per_group, rows_per_file)
         _write_info(
             scratch,
@@ -111,6 +113,7 @@ def _decode_statistics(state: bytes | None) -> SufficientStatistics | None:
 
 def _decision_tables(
     reader: LogReader,
+    pages: Iterable[Sequence[LoggedDecision | UnreadableDecision]],
     weights: Mapping[str, float],
     schema_id: str,
     summary: ExportSummary,
@@ -118,7 +121,7 @@ def _decision_tables(
 ) -> Iterator[Any]:
     """The log as tables. Counts into ``summary``, and into ``dims`` the lengths of policy contexts."""
     renamed = reader.renamed_arms()
-    for batch in reader.log():
+    for batch in pages:
         table, logged, unreadable = tabulate_decisions(rename_arms(batch, renamed), weights)
         for row in unreadable:
             summary.leave_out(row.id, row.why)
