@@ -13,10 +13,11 @@ from bandit_router.security.budget import KeySpending, find_day
 from bandit_router.security.issue import KeyRequest
 from bandit_router.security.keys import ApiKey, Credential, NewSecret, hash_secret
 from bandit_router.security.sessions import SESSION_S, Session, make_token
-from bandit_router.store import arms, keys, sessions
+from bandit_router.store import arms, estimates, keys, sessions
 from bandit_router.store.acts import Act, ActKind, find_actor, insert_act, read_acts
 from bandit_router.store.database import Database
 from bandit_router.store.engine import translate_errors, write_transaction
+from bandit_router.store.estimates import StoredEstimate
 from bandit_router.store.key_ledger import read_key_spending
 from bandit_router.store.snapshots import read_head
 from bandit_router.types import TrafficPin
@@ -120,6 +121,29 @@ class Administration(Database):
         """End a session, if there is one."""
         with self._writing() as connection:
             sessions.delete_session(connection, self.router, token_hash)
+
+    # -- estimates --------------------------------------------------------------------------------
+
+    def estimate(self, kind: str) -> StoredEstimate | None:
+        """The newest estimate of this kind; None if there is none yet."""
+        with self._reading() as connection:
+            return estimates.read_estimate(connection, self.router, kind)
+
+    def take_lease(self, kind: str, holder: str, *, interval_s: float, lease_s: float) -> bool:
+        """Whether ``holder`` shall make the next estimate of this kind, and has ``lease_s`` seconds for it.
+
+        It is due when the newest is ``interval_s`` seconds old and nobody makes one.
+        """
+        periods = {"interval_s": interval_s, "lease_s": lease_s}
+        with self._writing() as connection:
+            now = self.clock.reference()
+            return estimates.take_lease(connection, self.router, kind, holder, now, **periods)
+
+    def store_estimate(self, kind: str, holder: str, body: Mapping[str, Any]) -> bool:
+        """Store the estimate of the holder of the lease, which ends; False if another has it by now."""
+        with self._writing() as connection:
+            now = self.clock.reference()
+            return estimates.store_estimate(connection, self.router, kind, holder, now, body)
 
     # -- the audit --------------------------------------------------------------------------------
 

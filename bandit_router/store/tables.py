@@ -27,7 +27,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0022_sessions"
+SCHEMA_VERSION = "0023_estimates"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -497,6 +497,19 @@ rollup_deltas = Table(
     Column("slices", JSON, nullable=False, comment="Sums to add, by slice and measure"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="What transactions add to rollups: inserted with the log, and taken away by a fold",
+)
+
+estimates = Table(
+    "estimates",
+    metadata,
+    _router(),
+    Column("kind", String(16), primary_key=True, comment="What is estimated: savings"),
+    Column("made_at", Double, comment="Unix time of the newest estimate; null: there is none yet"),
+    Column("body", _OPTIONAL, comment="The newest estimate; null: there is none yet"),
+    Column("holder", String(64), comment="Worker that makes the next one; null: nobody does"),
+    Column("held_until", Double, comment="Unix time from which another worker may; null: nobody does"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="What is estimated from a sample of the log, now and then, by the worker with the lease",
 )
 
 _UNDER_WAY = calls.c.outcome.is_(None)
