@@ -33,6 +33,7 @@ _PLACES = {
     "budget": "budget:budget",
     "stats": "stats:stats",
     "advice": "advice:advice",
+    "savings": "savings:savings",
     "audit": "audit:audit",
     "forget": "forget:forget",
     "quarantine": "quarantine:quarantine",

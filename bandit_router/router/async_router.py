@@ -223,6 +223,8 @@ class AsyncRouter:
     calibration = _in_thread(Router.calibration)
     budget = _in_thread(Router.budget)
     rollups = _in_thread(Router.rollups)
+    estimate = _in_thread(Router.estimate)
+    take_lease = _in_thread(Router.take_lease)
     sweep_calls = _in_thread(Router.sweep_calls)
     find_answered_arm = _in_thread(Router.find_answered_arm)
     find_kept_arm = _in_thread(Router.find_kept_arm)

@@ -30,6 +30,7 @@ from bandit_router.router.request import add_call, make_request
 from bandit_router.routing.decide import Request
 from bandit_router.security.influence import FeedbackKey
 from bandit_router.settings import Settings, load_settings
+from bandit_router.store.estimates import StoredEstimate
 from bandit_router.store.key_ledger import BudgetClaim
 from bandit_router.store.learner_transaction import LearnerTransaction
 from bandit_router.store.rollups.reader import RollupFilter, RollupRow
@@ -279,6 +280,17 @@ class RouterCore:
     def rollups(self, asked: RollupFilter) -> list[RollupRow]:
         """The sums over the log that are asked for, up to this moment. Raises StoreError."""
         return self._store.rollups(asked)
+
+    def estimate(self, kind: str) -> StoredEstimate | None:
+        """The newest estimate of this kind; None if there is none yet. Raises StoreError."""
+        return self._store.estimate(kind)
+
+    def take_lease(self, kind: str, holder: str, *, interval_s: float, lease_s: float) -> bool:
+        """Whether ``holder`` shall make the next estimate of this kind, and has ``lease_s`` seconds for it.
+
+        It is due when the newest is ``interval_s`` seconds old and nobody makes one. Raises StoreError.
+        """
+        return self._store.take_lease(kind, holder, interval_s=interval_s, lease_s=lease_s)
 
     def counts(self) -> dict[str, int]:
         """The number of rewards that the posterior in use counts, by arm."""

@@ -19,6 +19,7 @@ from bandit_router.server.advice import advice
 from bandit_router.server.body import MAX_BYTES, BodyMemory, read_body
 from bandit_router.server.caller import find_granted_arms, find_key_id
 from bandit_router.server.fast_path import Endpoint
+from bandit_router.server.savings import savings
 from bandit_router.server.schemas import (
     ArmAnswer,
     ChainAnswer,
@@ -160,6 +161,11 @@ def add_endpoints(app: FastAPI) -> None:
         responses=_GUARDED | {503: _PROBLEMS[503]},
         summary="What to change, by the newest two weeks of the log, with the evidence",
     )(advice)
+    get(
+        "/v1/savings",
+        responses=_GUARDED | {503: _PROBLEMS[503]},
+        summary="Savings against fixed models at equal quality, as last estimated",
+    )(savings)
     get("/healthz", summary="The process is alive")(healthz)
     get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database takes writes")(readyz)
 

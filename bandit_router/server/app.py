@@ -25,6 +25,7 @@ from bandit_router.server.join_trace import JoinTrace
 from bandit_router.server.metrics.count_requests import CountRequests
 from bandit_router.server.metrics.endpoint import add_metrics, watch_health
 from bandit_router.server.metrics.process import ProcessFigures
+from bandit_router.server.savings import watch_savings
 from bandit_router.server.shutdown import ExitAfterShutdown
 from bandit_router.server.tuning import TuneProcess
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
@@ -67,6 +68,7 @@ def create_api(settings: Settings) -> FastAPI:
             AsyncRouter(opened) as router,
             open_gateway(router) as gateway,
             watch_health(gateway, app.state.figures),
+            watch_savings(router),
         ):
             app.state.router = router
             app.state.gateway = gateway

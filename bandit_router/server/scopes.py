@@ -40,6 +40,7 @@ SCOPES: Mapping[Endpoint, Scope] = {
     ("GET", "/v1/budget"): Scope.READ,
     ("GET", "/v1/stats"): Scope.READ,
     ("GET", "/v1/advice"): Scope.READ,
+    ("GET", "/v1/savings"): Scope.READ,
     ("GET", "/metrics"): Scope.READ,
     ("GET", "/docs"): Scope.READ,
     ("GET", "/openapi.json"): Scope.READ,

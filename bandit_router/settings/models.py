@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bandit_router.settings.arms import ArmSection
 from bandit_router.settings.gateway import GatewaySection
+from bandit_router.settings.insight import InsightSection
 from bandit_router.settings.learning import FeaturesSection, FeedbackSection, LearnerSection, PosteriorSection
 from bandit_router.settings.objective import (
     BudgetSection,
@@ -90,6 +91,9 @@ class Settings(BaseSettings):
     store: StoreSection = Field(StoreSection(), description="The database.")
     learner: LearnerSection = Field(LearnerSection(), description="How often feedback is learned.")
     server: ServerSection = Field(ServerSection(), description="Where the HTTP API listens.")
+    insight: InsightSection = Field(
+        InsightSection(), description="What is estimated from the log in the background."
+    )
     gateway: GatewaySection = Field(GatewaySection(), description="What the gateway calls without choosing.")
     trial: TrialSection = Field(TrialSection(), description="How much traffic new arms get.")
     rules: tuple[RuleSection, ...] = Field(

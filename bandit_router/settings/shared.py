@@ -1,6 +1,7 @@
 """The settings that all workers of a router share: their stored form, their fingerprint, their differences.
 
-What one worker runs with and another does not care about stays out: the database, the server, the learner.
+What one worker runs with and another does not care about stays out: the database, the server, the learner,
+what is estimated.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from bandit_router.errors import ConfigError
 from bandit_router.settings.models import Settings
 
-LOCAL = ("store", "server", "learner")
+LOCAL = ("store", "server", "learner", "insight")
 """Sections that each worker has for itself."""
 
 _MISSING = object()

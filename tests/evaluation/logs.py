@@ -96,7 +96,7 @@ def damage(url: str, column: str, value: object, decision_id: str) -> None:
         assert changed.rowcount == 1
 
 
-def export_of(url: str, folder: Path, router: str = "default", **sizes: int) -> ExportSummary:
+def export_of(url: str, folder: Path, router: str = "default", **sizes: Any) -> ExportSummary:
     """Export a database's log to the folder."""
     with closing(Store.open(url, router)) as store, store.read_log() as audit:
         return export_log(audit, folder, **sizes)

@@ -21,6 +21,7 @@ ENDPOINTS = {
     ("/v1/calibration", "get"),
     ("/v1/budget", "get"),
     ("/v1/stats", "get"),
+    ("/v1/savings", "get"),
     ("/v1/advice", "get"),
     ("/healthz", "get"),
     ("/readyz", "get"),
