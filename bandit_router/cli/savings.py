@@ -13,12 +13,10 @@ from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import console, print_json, print_line
 from bandit_router.errors import InvalidInput
 from bandit_router.insight.intervals import Estimate
-from bandit_router.insight.savings import Baseline, Savings, read_savings, savings_facts
+from bandit_router.insight.savings import KIND, Savings, read_savings, savings_facts
 from bandit_router.insight.savings_estimate import estimate_savings
-from bandit_router.insight.savings_job import KIND, make_sample
+from bandit_router.insight.savings_job import make_sample
 from bandit_router.settings import load_settings
-
-TITLES = {Baseline.MOST_EXPENSIVE: "the most expensive model", Baseline.BEST_FIXED: "the best fixed model"}
 
 
 def savings(
@@ -47,11 +45,11 @@ def _print_savings(made: Savings) -> None:
     table = PrintedTable("against", "model", "saving, USD/request", "95% interval", "quality", "95% interval")
     for saving in made.savings:
         cells = *_format(saving.usd_per_request, ".6f"), *_format(saving.quality, ".3f")
-        table.add_row(TITLES[saving.baseline], saving.arm or "", *cells)
+        table.add_row(saving.baseline.label, saving.arm or "", *cells)
     console.print(table)
     for saving in made.savings:
         if saving.refusal is not None:
-            print_line(f"against {TITLES[saving.baseline]}: refused: {saving.refusal}")
+            print_line(f"against {saving.baseline.label}: refused: {saving.refusal}")
             print_line(f"  {saving.cure}")
     print_line(f"estimated {_format_time(made.made_at)} from {made.rows} decisions")
 

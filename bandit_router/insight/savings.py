@@ -13,12 +13,20 @@ from typing import Any
 
 from bandit_router.insight.intervals import Estimate
 
+KIND = "savings"
+"""The kind of estimate that is stored."""
+
 
 class Baseline(StrEnum):
     """The fixed model that the router is compared with."""
 
     MOST_EXPENSIVE = "most_expensive"
     BEST_FIXED = "best_fixed"
+
+    @property
+    def label(self) -> str:
+        """As people read it: the best fixed model."""
+        return f"the {self.value.replace('_', ' ')} model"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from contextlib import closing
 
 from pydantic import BaseModel
 
-from bandit_router.insight.savings import savings_facts
+from bandit_router.insight.savings import KIND, savings_facts
 from bandit_router.insight.savings_estimate import Sample, estimate_savings
 from bandit_router.settings.insight import InsightSection
 from bandit_router.settings.serving import StoreSection
@@ -22,7 +22,6 @@ from bandit_router.store.clock import Clock
 from bandit_router.store.store import Store
 from bandit_router.store.timeouts import Timeouts
 
-KIND = "savings"
 LEASE_S = 600
 _NICENESS = 10
 

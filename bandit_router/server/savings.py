@@ -13,7 +13,8 @@ import orjson
 from fastapi import Request, Response
 
 from bandit_router.errors import RouterError
-from bandit_router.insight.savings_job import KIND, LEASE_S, SavingsJob, start_job
+from bandit_router.insight.savings import KIND
+from bandit_router.insight.savings_job import LEASE_S, SavingsJob, start_job
 from bandit_router.router import AsyncRouter
 
 log = logging.getLogger(__name__)

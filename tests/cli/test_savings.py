@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bandit_router.insight import savings_estimate
-from bandit_router.insight.savings import read_savings
-from bandit_router.insight.savings_job import KIND, SavingsJob, run_job
+from bandit_router.insight.savings import KIND, read_savings
+from bandit_router.insight.savings_job import SavingsJob, run_job
 from bandit_router.router import Router
 from bandit_router.settings import Settings, load_settings
 from bandit_router.store.store import Store

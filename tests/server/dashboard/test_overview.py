@@ -44,6 +44,7 @@ def test_while_there_is_nothing_each_panel_says_how_to_fill_it(tmp_path: Path) -
     page = open_page(load_settings(write_settings(tmp_path)), "/dashboard").text
     for hint in (
         "bandit-router route",
+        "bandit-router savings",
         "DECISION_ID quality=0.9",
         "DECISION_ID cost_usd=0.0004",
         "DECISION_ID latency_s=1.4",

@@ -17,7 +17,7 @@ from bandit_router.server.dashboard.formats import format_count
 from tests.server.dashboard.browsing import Visit
 from tests.server.dashboard.conftest import Open
 from tests.server.dashboard.raw_log import IN_FORCE, ask
-from tests.server.dashboard.world import NAMES, World
+from tests.server.dashboard.world import NAMES, SAVINGS, World
 
 INSIDE = "decided_at >= :since AND decided_at < :until"
 
@@ -199,6 +199,18 @@ def test_the_advice_is_that_of_the_command_line(overview: Visit, world: World) -
     assert advice
     assert overview.page.locator(".advice h3").all_inner_texts() == [each.title for each in advice]
     assert overview.page.locator(".advice pre").all_inner_texts() == [each.change for each in advice]
+
+
+def test_the_savings_are_those_of_the_newest_estimate(overview: Visit) -> None:
+    rows = overview.table("savings")
+    for row, saving in zip(rows, SAVINGS.savings, strict=True):
+        assert (row["Against"], row["Model"]) == (saving.baseline.label, saving.arm)
+        for column, estimate in (
+            ("Saved a request", saving.usd_per_request),
+            ("Quality above the model's", saving.quality),
+        ):
+            assert row[column] == (None if estimate is None else estimate.value)
+        assert row["Stated"] == "yes" if saving.refusal is None else saving.refusal in row["Stated"]
 
 
 # -- the browser of decisions ---------------------------------------------------------------------

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bandit_router.insight.intervals import Estimate
+from bandit_router.insight.savings import KIND, Baseline, Saving, Savings, savings_facts
 from bandit_router.router import Router
 from bandit_router.settings import Settings, load_settings
 from bandit_router.store.clock import Stamp
@@ -33,6 +35,28 @@ _TEXTS = (
     "Translate to French: cheese",
     "Fix my SQL <join>",
 )
+SAVINGS = Savings(
+    made_at=1_764_000_000.0,
+    since=1_761_408_000.0,
+    rows=1344,
+    margin=0.02,
+    savings=(
+        Saving(
+            baseline=Baseline.MOST_EXPENSIVE,
+            arm="large",
+            usd_per_request=Estimate(1344, 0.0021, 0.0019, 0.0023),
+            quality=Estimate(610, 0.008, -0.012, 0.028),
+        ),
+        Saving(
+            baseline=Baseline.BEST_FIXED,
+            arm="medium",
+            quality=Estimate(610, -0.04, -0.1, 0.02),
+            refusal="quality may be lower than that of medium",
+            cure="send more quality feedback",
+        ),
+    ),
+)
+"""One that is stated and one that is refused."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +83,8 @@ def make_world(folder: Path, *, per_hour: float = 4.0, now: float, seed: int = 7
             made = [_decide(router, at, rng) for at in half]
             _write_half(router, made, now, rng)
             router.learn()
+        assert router._store.take_lease(KIND, "world", interval_s=1.0, lease_s=60.0)
+        assert router._store.store_estimate(KIND, "world", savings_facts(SAVINGS))
     return World(config, settings, now, made[-1])
 
 
