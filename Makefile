@@ -12,7 +12,7 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/dev.stamp chromium
 	$(BIN)/python -m compileall -q bandit_router # once for all processes, also where Python is told to write no bytecode
-	$(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 # a hung test ends the run, and says where
 
 PROGRAMS := tests/clients/programs
 clients: $(VENV)/dev.stamp $(VENV)/clients/pip.stamp $(PROGRAMS)/node_modules/.package-lock.json # other people's clients

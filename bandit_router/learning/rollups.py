@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from bandit_router.store.learner_transaction import StaleRead
 from bandit_router.store.recount import recount_days
 from bandit_router.store.rollups.cubes import add_cells, fold_deltas, read_state, write_state
 from bandit_router.store.rollups.sums import Sums
@@ -16,6 +15,10 @@ log = logging.getLogger(__name__)
 
 _DELTAS = 200
 """Deltas folded in one transaction, so that it is short."""
+
+
+class _Overtaken(Exception):
+    """Somebody else has corrected the roll-ups meanwhile."""
 
 
 def fold_rollups(store: Store) -> None:
@@ -36,12 +39,13 @@ def correct_rollups(store: Store, give_sign_of_life: Callable[[], None] = lambda
     """Make the roll-ups what the log says; the number of cells that were wrong.
 
     The difference is taken at one moment, and added whenever: what is written meanwhile changes the log and
-    the roll-ups alike. Of several who do so at once one gets through, and the others start over.
+    the roll-ups alike. Of several who do so at once one gets through, and the others start over. What
+    ``give_sign_of_life`` raises ends it: a rebuild that is taken for dead must not go on.
     """
     while True:
         try:
             return _correct(store, give_sign_of_life)
-        except StaleRead:
+        except _Overtaken:
             continue
 
 
@@ -63,10 +67,10 @@ def _correct(store: Store, give_sign_of_life: Callable[[], None]) -> int:
 
 
 def _add(store: Store, revision: int, made_at: float | None, difference: Mapping[Cell, Sums]) -> None:
-    """Add what is missing. Raises StaleRead if somebody has corrected the roll-ups since that revision."""
+    """Add what is missing. Raises _Overtaken if somebody has corrected the roll-ups since that revision."""
     with store.learner_transaction() as transaction:
         state = read_state(transaction.connection, transaction.router)
         if state is None or state.revision != revision:
-            raise StaleRead
+            raise _Overtaken
         add_cells(transaction.connection, transaction.router, difference)
         write_state(transaction.connection, transaction.router, made_at, revision + 1)

@@ -23,6 +23,7 @@ from bandit_router.learning.rollups import correct_rollups, fold_rollups
 from bandit_router.posterior.latency import BINS, Latencies, find_bin
 from bandit_router.settings.objective import check_own_metrics
 from bandit_router.store.engine import is_sqlite
+from bandit_router.store.learner_transaction import StaleRead
 from bandit_router.store.rollups.cubes import read_cells
 from bandit_router.store.rollups.deltas import read_deltas
 from bandit_router.store.rollups.measures import MEASURES, is_metric
@@ -473,6 +474,17 @@ def test_a_difference_is_added_once_by_those_who_find_it_at_once(open_store: Ope
         transaction.connection.execute(delete(rollups))
     together(*(lambda store=store: correct_rollups(store) for store in stores))
     assert_rolled_up(stores[0], log.truth)
+
+
+def test_a_recount_ends_with_the_rebuild_that_it_is_for(store: Store) -> None:
+    small_log(store)
+    signs = iter([StaleRead("the rebuild is taken for dead")])
+
+    def give_sign_of_life() -> None:
+        raise next(signs)
+
+    with pytest.raises(StaleRead):
+        correct_rollups(store, give_sign_of_life)
 
 
 def test_what_is_written_during_a_recount_is_not_taken_for_a_difference(open_store: OpenStore) -> None:
