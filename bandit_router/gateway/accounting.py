@@ -84,7 +84,7 @@ def make_metrics(end: CallEnd, facts: AnswerFacts, *, is_fault: bool) -> dict[st
             "truncated": float(facts.truncated),
             "empty": float(facts.empty),
         }
-        if facts.text is not None and _is_final_text(facts):
+        if facts.text is not None and is_final_text(facts):
             metrics["invalid_json"] = float(not _is_json("".join(facts.text)))
     return metrics
 
@@ -114,7 +114,7 @@ def _estimate_usage(call: CallRecord) -> Usage:
     return replace(usage, output_tokens=max(usage.output_tokens, passed))
 
 
-def _is_final_text(facts: AnswerFacts) -> bool:
+def is_final_text(facts: AnswerFacts) -> bool:
     """Whether an answer is to be read as a text: it is no refusal, and calls no tool."""
     return not facts.refused and facts.finish not in _TOOL_FINISHES and bool(facts.text or facts.empty)
 

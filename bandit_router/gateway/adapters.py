@@ -33,6 +33,10 @@ class Adapter(Protocol):
     def path(self) -> str:
         """Where the arm is called."""
 
+    @property
+    def gives_logprobs(self) -> bool:
+        """Whether the arm may be asked for the log-probabilities of its tokens."""
+
     def find_obstacle(self, exchange: Exchange) -> str | None:
         """Why the arm cannot take the request; None if it can."""
 
@@ -55,6 +59,7 @@ class PassThrough:
 
     dialect: Dialect
     model: str
+    gives_logprobs: bool = False
 
     @property
     def path(self) -> str:
@@ -84,6 +89,7 @@ class ChatToMessages:
     model: str
     max_output_tokens: int
     now: Callable[[], float] = time.time
+    gives_logprobs: bool = False
 
     @property
     def path(self) -> str:
@@ -138,6 +144,6 @@ def make_adapters(arm: ArmSection) -> Mapping[str, Adapter]:
     return {
         dialect: ChatToMessages(model, arm.max_output_tokens)
         if dialect in translations
-        else PassThrough(DIALECTS[dialect], model)
+        else PassThrough(DIALECTS[dialect], model, arm.logprobs and dialect is DialectName.CHAT)
         for dialect in list_dialects(arm)
     }

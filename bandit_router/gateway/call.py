@@ -77,6 +77,32 @@ class Call:
             self._end(CallOutcome.LEFT)
             raise
 
+    async def hold(self) -> bytes:
+        """The whole answer, which is still held. Raises UpstreamError if it is cut, or brings an error."""
+        try:
+            async for piece in self._pieces:
+                self._held.append(piece)
+            if self.record.facts.error is not None:
+                raise self._describe_error(self.record.facts.error)
+        except UpstreamError as failure:
+            self._fail(CallOutcome.CUT, failure)
+            raise
+        except BaseException:
+            self._end(CallOutcome.LEFT)
+            raise
+        return b"".join(self._held)
+
+    def release(self, answer: bytes) -> None:
+        """Pass on a held answer, now; the client's first content comes with it."""
+        self._held = [answer]
+        if self._exchange.request.stream:
+            self.record.first_content_at = self._services.clock()
+
+    def discard(self) -> None:
+        """Keep a held answer from the client, who gets that of another call."""
+        self.record.first_content_at = None
+        self._end(CallOutcome.ANSWERED)
+
     async def iterate_bytes(self) -> AsyncGenerator[bytes, None]:
         """The bytes for the client: those of the answer, and an error event if it is cut."""
         try:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from bandit_router.errors import KeyBudgetSpent, NoEligibleArm, RouterError
 from bandit_router.gateway.arms import ArmPool
 from bandit_router.gateway.background import BackgroundTasks
 from bandit_router.gateway.call import Call, CallServices
+from bandit_router.gateway.cascade import Cascade, measure_confidence, read_answer
 from bandit_router.gateway.exchange import Exchange
 from bandit_router.gateway.health import Health
-from bandit_router.gateway.limits import ConcurrencyLimits, RequestSlots
+from bandit_router.gateway.limits import ConcurrencyLimits, RequestSlots, TooBusy
 from bandit_router.gateway.verdicts import judge_failure
 from bandit_router.gateway.worst_case import find_budget
 from bandit_router.providers.base import UpstreamError
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _SWEEP_INTERVAL_S = 60.0
 _LARGE_BYTES = 1024 * 1024
+
+_Decided = TypeVar("_Decided", Decision, Decision | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,12 @@ class Gateway:
         self.pool = pool
         self.health = Health(clock)
         most = {section.name: section.max_concurrency for section in router.settings.arms}
-        section = router.settings.gateway
+        section, cascade = router.settings.gateway, router.settings.cascade
+        self.cascade = (
+            None
+            if router.rule is None or cascade.confidence is None
+            else Cascade(router.rule.expensive, cascade.keep_alive_s)
+        )
         self.slots = RequestSlots(section.max_concurrency)
         self._limits = ConcurrencyLimits(most, section.max_wait_s)
         self._most_output_tokens = section.reserved_output_tokens
@@ -103,38 +112,87 @@ class Gateway:
         while True:
             tried = {decision.arm: f"its call failed: {failure}" for failure, decision in failed}
             try:
-                decision = await self._begin_call(exchange, mask | tried, failed[-1][1] if failed else None)
+                decision = await self._begin_call(
+                    self._decide(exchange, mask | tried, failed[-1][1] if failed else None)
+                )
             except (NoEligibleArm, KeyBudgetSpent):
                 if not failed:
                     raise
                 raise OutOfArms(*failed[-1], len(failed) - 1) from None
-            call = Call(self._services, exchange, self.pool.arms[decision.arm], decision)
+            arm = self.pool.arms[decision.arm]
+            held = None if self.cascade is None else self.cascade.prepare(exchange, decision, arm)
+            call = Call(self._services, held or exchange, arm, decision)
             try:
                 await call.open()
+                answer = b"" if held is None else await call.hold()
             except UpstreamError as failure:
                 if exchange.names_arm or judge_failure(failure, self._services.now()).ends:
                     raise OutOfArms(failure, decision, len(failed)) from None
                 failed.append((failure, decision))
             else:
-                return Answered(call, decision, len(failed))
+                answered = Answered(call, decision, len(failed))
+                return answered if held is None else await self._judge(answered, exchange, answer)
 
-    async def _begin_call(
-        self, exchange: Exchange, mask: Mapping[str, str], failed: Decision | None
-    ) -> Decision:
-        """The decision of :meth:`_decide`. If the client leaves meanwhile, its call ends once it is known."""
-        deciding = asyncio.ensure_future(self._decide(exchange, mask, failed))
+    async def _judge(self, first: Answered, exchange: Exchange, answer: bytes) -> Answered:
+        """The held answer, or that of a retry if it is doubtful and the retry begins."""
+        try:
+            retried = await self._retry(first, exchange, answer)
+        except BaseException:
+            await first.call.aclose()
+            raise
+        if retried is not None:
+            first.call.discard()
+            return retried
+        if not exchange.request.wants_logprobs:
+            answer = exchange.dialect.strip_logprobs(answer, stream=exchange.request.stream)
+        first.call.release(answer)
+        return first
+
+    async def _retry(self, first: Answered, exchange: Exchange, answer: bytes) -> Answered | None:
+        """The retry, whose answer has begun; None if the held answer is good enough, or better than none."""
+        confidence = measure_confidence(read_answer(exchange, answer))
+        if confidence is None:
+            return None
+        escalating = self._escalate(first.decision, confidence, exchange)
+        try:
+            retry = await self._begin_call(escalating)
+        except RouterError as error:
+            log.warning("a held answer is passed on, it cannot be judged now: %s", error)
+            return None
+        if retry is None:
+            return None
+        call = Call(self._services, exchange, self.pool.arms[retry.arm], retry)
+        try:
+            await call.open()
+        except (UpstreamError, TooBusy) as failure:
+            log.warning("a held answer is passed on, its retry on %r failed: %s", retry.arm, failure)
+            return None
+        return Answered(call, retry, first.fallbacks)
+
+    async def _escalate(self, first: Decision, confidence: float, exchange: Exchange) -> Decision | None:
+        """The retry of a held answer, whose call is committed; None if the answer is accepted."""
+        escalation = await self.router.escalate(
+            first.id, confidence=confidence, granted=exchange.granted, begins_call=True
+        )
+        return escalation.decision
+
+    async def _begin_call(self, decide: Coroutine[Any, Any, _Decided]) -> _Decided:
+        """What is decided. If the client leaves meanwhile, the call that begins with it ends at once."""
+        deciding = asyncio.ensure_future(decide)
         try:
             return await asyncio.shield(deciding)
         except asyncio.CancelledError:
             self._background.start(self._abandon(deciding))
             raise
 
-    async def _abandon(self, deciding: asyncio.Future[Decision]) -> None:
+    async def _abandon(self, deciding: asyncio.Future[_Decided]) -> None:
         """End the call of a decision whose client has left before it was made."""
         try:
             decision = await deciding
         except RouterError:
             return  # there is no decision
+        if decision is None:
+            return
         end = CallEnd(decision_id=decision.id, outcome=CallOutcome.LEFT, cost_usd=0.0)
         await self.router.end_call(end, {"cost_usd": 0.0})
 

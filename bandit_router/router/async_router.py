@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 import numpy as np
 from opentelemetry.trace import Span
 
+from bandit_router.cascade.escalation_rule import EscalationRule
 from bandit_router.errors import InvalidInput, NoEligibleArm
 from bandit_router.features import PromptSource
 from bandit_router.router.answers import is_answer_id
@@ -186,6 +187,11 @@ class AsyncRouter:
     def arms(self) -> tuple[Arm, ...]:
         """Every arm, enabled or not, as of the last refresh."""
         return self._router.arms
+
+    @property
+    def rule(self) -> EscalationRule | None:
+        """The rule of the cascade; None when cascades are off."""
+        return self._router.rule
 
     @property
     def snapshot(self) -> int:

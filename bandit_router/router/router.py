@@ -61,13 +61,15 @@ class Router(AdministeredRouter):
         confidence: float,
         deadline_s: float | None = None,
         granted: Collection[str] | None = None,
+        begins_call: bool = False,
     ) -> Escalation:
         """Accept the answer to a decision, or retry, given how sure of the answer its model was.
 
         For a retry the result has a ``decision``: send the original query, and nothing of the answer, to its
         arm. An answer is judged once: every later call returns the same. ``deadline_s`` counts from the first
         decision, and is the deadline it was routed with by default; no retry is made that would miss it. With
-        ``granted``, the caller may have only these arms called.
+        ``granted``, the caller may have only these arms called. ``begins_call`` is the gateway's: the arm of
+        a retry is called as soon as it is committed.
 
         Raises InvalidInput when cascades are off or the decision is a retry itself, UnknownDecision,
         Overloaded or StoreError.
@@ -97,7 +99,7 @@ class Router(AdministeredRouter):
             retry = replace(retry, claimed_at=claimed_at)
             self._store.pacing.add_in_flight(retry)
         escalation = replace(escalation, decision=retry, claimed_at=claimed_at)
-        committed = self._writer.write(WriteRequest(payload=escalation))
+        committed = self._writer.write(WriteRequest(payload=escalation, begins_call=begins_call))
         assert isinstance(committed, Escalation)
         return committed
 

@@ -33,6 +33,8 @@ from bandit_router.providers.base import UpstreamAnswer, UpstreamError
 from bandit_router.server.body import MAX_BYTES as LARGE_BYTES
 from bandit_router.server.body import BodyMemory, read_bytes, require_json
 from bandit_router.server.caller import find_granted_arms, find_key
+from bandit_router.server.held_stream import HEADERS as HELD_HEADERS
+from bandit_router.server.held_stream import HeldStream
 from bandit_router.server.problems import BadRequest
 
 log = logging.getLogger(__name__)
@@ -173,11 +175,24 @@ async def _route(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     read = partial(make_exchange, dialect, raw, headers, names, key)
     # A large request is read in a thread, so that others go on meanwhile.
     exchange = await asyncio.to_thread(read) if len(raw) > LARGE_BYTES else read()
-    answered = await gateway.answer(exchange)
+    answering = asyncio.ensure_future(gateway.answer(exchange))
+    if gateway.cascade is not None and exchange.request.stream:
+        stream = HeldStream(answering, gateway.cascade.keep_alive_s, partial(_write_last_event, dialect))
+        if not await stream.is_answered():
+            return Reply(200, HELD_HEADERS, stream.iterate_bytes(), stream.aclose)
+    answered = await answering
     call, record = answered.call, answered.call.record
     ours = _our_headers(answered.decision.id, answered.decision.arm, answered.fallbacks)
     headers_passed = [*_pass_headers(record.headers), *ours]
     return Reply(record.status or 200, headers_passed, call.iterate_bytes(), call.aclose)
+
+
+def _write_last_event(dialect: Dialect, error: Exception) -> bytes:
+    """The event that ends a stream whose answer never came."""
+    if isinstance(error, RouterError):
+        return dialect.error_event(str(error))
+    log.error("a request to the gateway failed", exc_info=error)
+    return dialect.error_event(_OURS)
 
 
 async def _count_tokens(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> Reply:

@@ -126,6 +126,13 @@ class ArmSection(Section):
         ),
         examples=[128_000],
     )
+    logprobs: bool = Field(
+        False,
+        description=(
+            "Whether the gateway may ask this arm for the log-probabilities of its tokens, in chat requests. "
+            "Clients that do not want them never see them."
+        ),
+    )
     base_url: BaseUrls | None = Field(
         None,
         description=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -111,4 +111,16 @@ class CascadeSection(Section):
     epsilon: Share = Field(
         0.05,
         description="Share of answers for which a coin decides, so that the router learns what retries gain.",
+    )
+    confidence: Literal["token_probability"] | None = Field(
+        None,
+        description=(
+            "How the gateway finds out how sure an arm is of its answer, which it holds until then: "
+            "`token_probability` is the mean probability of its tokens, for arms with `logprobs = true` and "
+            "for requests that ask for them. If left out, the gateway holds nothing, and callers report it."
+        ),
+    )
+    keep_alive_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        10.0,
+        description="Seconds after which a client whose stream is held hears a comment, and again and again.",
     )

@@ -24,6 +24,9 @@ class ScriptSection(Section):
     output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         40, description="Tokens of an answer that is made up, on average; one in each chunk of a stream."
     )
+    least_token_probability: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="The tokens of an answer have one probability, drawn evenly between this and 1."
+    )
     first_token_s: Annotated[float, Field(ge=0, le=3600)] = Field(
         0.0, description="Seconds until an answer begins, on average (exponentially distributed)."
     )

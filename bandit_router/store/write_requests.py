@@ -39,9 +39,9 @@ class WriteRequest:
     """A decision, feedback, an escalation or the end of a call. ``digest`` identifies the request of a key.
 
     With a ``claim`` another decision may be committed instead: the one that its conversation calls for.
-    ``begins_call`` says that the arm of the decision is called as soon as it is committed; with a ``budget``
-    only if the call may cost no more than is left of it, and maybe of another arm. ``feedback_key`` is the
-    API key that feedback came with.
+    ``begins_call`` says that the arm of the decision, or of the retry, is called as soon as it is committed;
+    with a ``budget`` only if the call may cost no more than is left of it, and maybe of another arm.
+    ``feedback_key`` is the API key that feedback came with.
     """
 
     payload: Decision | Feedback | Escalation | CallEnd
@@ -263,11 +263,9 @@ class WriteBatch:
 
     def _begin_calls(self) -> None:
         """Insert the calls of the new decisions that begin one, and write the budgets of keys."""
-        calling = {
-            write.answer.id
-            for write in self._fresh
-            if write.request.begins_call and isinstance(write.answer, Decision)
-        }
+        answers = (write.answer for write in self._fresh if write.request.begins_call)
+        decided = (answer.decision if isinstance(answer, Escalation) else answer for answer in answers)
+        calling = {decision.id for decision in decided if isinstance(decision, Decision)}
         begun = [decision for decision in self._new_decisions if decision.id in calling]
         if begun:
             insert_calls(self._connection, self._router, begun, self._key_ledger.reservations)

@@ -95,12 +95,13 @@ def arms_to(
     scripts: Mapping[str, Script | Scene],
     arm: Mapping[str, Any] | None = None,
     gateway: Mapping[str, Any] | None = None,
+    **sections: Mapping[str, Any],
 ) -> Iterator[tuple[Path, Mapping[str, Upstream]]]:
     """Settings with one arm for each script, in this order of cost, and the servers that play them.
 
-    ``arm`` are settings of all of them, ``gateway`` those of their gateway. One whose name begins with
-    ``claude`` is of Anthropic and speaks messages alone, the others speak all. The policy takes the cheapest
-    eligible arm, so that it is known which one is called.
+    ``arm`` are settings of all of them, ``gateway`` those of their gateway, ``sections`` others. One whose
+    name begins with ``claude`` is of Anthropic and speaks messages alone, the others speak all. The policy
+    takes the cheapest eligible arm, so that it is known which one is called.
     """
     with ExitStack() as stack:
         upstreams = {name: stack.enter_context(serving(script)) for name, script in scripts.items()}
@@ -122,6 +123,7 @@ def arms_to(
             router={"cost_weight": 1e6},
             policy={"name": "epsilon-greedy", "epsilon": 1e-9},
             gateway=gateway or {},
+            **sections,
         )
         yield settings, upstreams
 

@@ -34,8 +34,12 @@ class DialectRequest:
     where the request has no turn of the assistant, which begins anew; ``new_thread`` is then the hash that
     the later turns will have. Both are None where upstream keeps the earlier turns.
     ``max_output_tokens`` limits each of its ``answers``.
+    ``in_tool_loop`` says that it ends with what a tool gave back.
     ``pin`` names what only the arm of before can go on from: an answer (``resp_…``), a conversation that
     upstream keeps (``conv_…``) or a signature (``signature:…``).
+
+    A tap keeps the text of the answer with ``keeps_text``, and with ``keeps_logprobs`` the log-probabilities
+    of its tokens: these are asked for, too, if the client does not want them itself.
     """
 
     model: str
@@ -52,6 +56,10 @@ class DialectRequest:
     max_output_tokens: int | None = None
     answers: int = 1
     wants_usage: bool = True
+    wants_logprobs: bool = False
+    in_tool_loop: bool = False
+    keeps_text: bool = False
+    keeps_logprobs: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
@@ -63,7 +71,7 @@ class AnswerFacts:
     ``finish`` is the reason in the dialect's own word. ``empty``: no text but white space, and no tool call.
     ``error`` is upstream's code or type of an error, never its message, which may quote the prompt.
     ``output_bytes`` is the size in UTF-8 of its texts, reasoning and tool arguments so far; ``text`` has the
-    pieces of its text where they are kept, because JSON was asked for.
+    pieces of its text, ``logprobs`` the log-probabilities of its tokens, where the request keeps them.
     """
 
     began: bool = False
@@ -78,6 +86,7 @@ class AnswerFacts:
     error: str | None = None
     output_bytes: int = field(default=0, compare=False)
     text: list[str] | None = field(default=None, compare=False)
+    logprobs: list[float] | None = field(default=None, compare=False)
 
 
 class Tap(Protocol):
@@ -110,10 +119,16 @@ class Dialect(Protocol):
         """Read a request body. Raises InvalidInput naming the field."""
 
     def write_request(self, raw: bytes, request: DialectRequest, model: str) -> bytes:
-        """The body for upstream: the same bytes with another model, and usage included in chat streams."""
+        """The body for upstream: the same bytes with another model, and what the tap needs asked for.
+
+        That is usage in chat streams, and log-probabilities that the request keeps.
+        """
 
     def open_tap(self, request: DialectRequest) -> Tap:
         """A tap for one answer."""
+
+    def strip_logprobs(self, answer: bytes, *, stream: bool) -> bytes:
+        """A whole answer with null for its log-probabilities, which the client has not asked for."""
 
     def error_body(self, status: int, message: str, code: str | None = None) -> bytes:
         """The JSON body of an error in this dialect."""

@@ -10,9 +10,11 @@ import orjson
 
 from bandit_router.features import read_prompt
 from bandit_router.gateway.dialects.base import DialectRequest, Span, Tap
-from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
+from bandit_router.gateway.dialects.event_stream import EventSplitter
+from bandit_router.gateway.dialects.json_body import find_items, find_values, parse_object, replace_spans
 from bandit_router.gateway.dialects.openai_forms import OpenAIForms, write_error
 from bandit_router.gateway.dialects.request_parts import (
+    ends_with_tool_result,
     find_signature,
     find_user,
     is_of_assistant,
@@ -30,6 +32,7 @@ from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap
 from bandit_router.providers.usage import read_chat_usage
 
 _NOT_TEXT = ("tool_calls", "function_call", "refusal", "audio")
+_DATA = b"data: "
 _INCLUDE = b'"include_usage":true'
 
 
@@ -44,10 +47,11 @@ class Chat(OpenAIForms):
         options = read_options(body)
         stream = body.get("stream") is True
         thread, new_thread = _read_thread(body)
+        prompt, messages = read_prompt(body), list_mappings(body.get("messages"))
         return DialectRequest(
             model=read_model(body),
             stream=stream,
-            prompt=read_prompt(body),
+            prompt=prompt,
             fields=read_fields(body, options),
             spans=find_values(raw),
             options=options,
@@ -55,34 +59,51 @@ class Chat(OpenAIForms):
             cache_key=read_key(body, "prompt_cache_key"),
             thread=thread,
             new_thread=new_thread,
-            pin=find_signature(list(filter(is_of_assistant, list_mappings(body.get("messages"))))),
+            pin=find_signature(list(filter(is_of_assistant, messages))),
             max_output_tokens=read_token_limit(body, "max_completion_tokens", "max_tokens"),
             answers=read_token_limit(body, "n") or 1,
             wants_usage=not stream or _asks_for_usage(body),
+            wants_logprobs=body.get("logprobs") is True,
+            in_tool_loop=ends_with_tool_result(messages),
+            keeps_text=wants_json(prompt),
         )
 
     def write_request(self, raw: bytes, request: DialectRequest, model: str) -> bytes:
-        written = orjson.dumps(model)
-        edits = [(request.spans["model"], written)]
+        spans, edits, added = request.spans, [], b""
         if not request.wants_usage:
-            stream_options = request.spans.get("stream_options")
-            if stream_options is None:
-                edits = [(request.spans["model"], written + b',"stream_options":{' + _INCLUDE + b"}")]
+            if "stream_options" in spans:
+                edits += _include_usage(raw, spans["stream_options"])
             else:
-                edits += _include_usage(raw, stream_options)
-        return replace_spans(raw, edits)
+                added += b',"stream_options":{' + _INCLUDE + b"}"
+        if request.keeps_logprobs and not request.wants_logprobs:
+            if "logprobs" in spans:
+                edits.append((spans["logprobs"], b"true"))
+            else:
+                added += b',"logprobs":true'
+        return replace_spans(raw, [(spans["model"], orjson.dumps(model) + added), *edits])
 
     def open_tap(self, request: DialectRequest) -> Tap:
-        reader = _Reader(wants_usage=request.wants_usage, keeps_text=wants_json(request))
+        reader = _Reader(
+            wants_usage=request.wants_usage,
+            keeps_text=request.keeps_text,
+            keeps_logprobs=request.keeps_logprobs,
+        )
         return StreamTap(reader) if request.stream else BodyTap(reader)
+
+    def strip_logprobs(self, answer: bytes, *, stream: bool) -> bytes:
+        if not stream:
+            return _strip_logprobs(answer, answer.find(b"{"))
+        splitter = EventSplitter()
+        events = splitter.split(answer)
+        return b"".join(map(_strip_event, events)) + splitter.held
 
     def error_event(self, message: str) -> bytes:
         return b"data: " + orjson.dumps({"error": write_error(500, message, "upstream_cut")}) + b"\n\n"
 
 
 class _Reader(AnswerReader):
-    def __init__(self, *, wants_usage: bool, keeps_text: bool) -> None:
-        super().__init__(keeps_text=keeps_text)
+    def __init__(self, *, wants_usage: bool, keeps_text: bool, keeps_logprobs: bool) -> None:
+        super().__init__(keeps_text=keeps_text, keeps_logprobs=keeps_logprobs)
         self._wants_usage = wants_usage
         self._has_read = False
         self._tier: object = None
@@ -108,6 +129,7 @@ class _Reader(AnswerReader):
                 said = {}
             self._read_choice(choice.get("finish_reason"), said)
             self._read_output(choice.get("index"), said)
+            self._keep_logprobs(choice.get("logprobs"))
         self._tier = answer.get("service_tier") or self._tier
         usage = answer.get("usage")  # the last one counts: some servers send it with every chunk
         if isinstance(usage, dict):
@@ -121,6 +143,11 @@ class _Reader(AnswerReader):
                 self.note_output(function.get("arguments") if isinstance(function, dict) else None)
         if not index:
             self.keep_text(said.get("content"))
+
+    def _keep_logprobs(self, logprobs: object) -> None:
+        if self.facts.logprobs is not None and isinstance(logprobs, dict):
+            values = (token.get("logprob") for token in list_mappings(logprobs.get("content")))
+            self.facts.logprobs += [value for value in values if isinstance(value, int | float)]
 
     def _read_choice(self, finish: object, said: Mapping[str, Any]) -> None:
         facts = self.facts
@@ -158,6 +185,19 @@ def _include_usage(raw: bytes, stream_options: Span) -> list[tuple[Span, bytes]]
         return [(values["include_usage"], b"true")]
     inside = start + 1
     return [((inside, inside), _INCLUDE + (b"," if values else b""))]
+
+
+def _strip_event(event: bytes) -> bytes:
+    return _strip_logprobs(event, len(_DATA)) if event.startswith(_DATA + b"{") else event
+
+
+def _strip_logprobs(raw: bytes, start: int) -> bytes:
+    """The bytes with null for the log-probabilities of each choice of the object at ``start``."""
+    choices = find_values(raw, start).get("choices")
+    if choices is None or raw[choices[0] : choices[0] + 1] != b"[":
+        return raw
+    found = (find_values(raw, item[0]).get("logprobs") for item in find_items(raw, choices[0]))
+    return replace_spans(raw, [(span, b"null") for span in found if span is not None])
 
 
 def _is_only_usage(event: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ def _fill(depth: int) -> bytes:
 
 
 _SHALLOW = _fill(_USUAL_DEPTH)
+_GAP = re.compile(rb"[\s,]*+")
 _KEY = re.compile(rb"[\s{,]*+(" + _STRING + rb")\s*+:\s*+", re.DOTALL)
 _VALUE = re.compile(_STRING + rb"|[{\[]" + _SHALLOW + rb"[}\]]|[^\s,{}\[\]]++", re.DOTALL)
 _TO_DEEP_BRACKET = re.compile(_SHALLOW, re.DOTALL)
@@ -59,6 +60,17 @@ def find_values(raw: bytes, start: int = 0) -> dict[str, Span]:
     return spans
 
 
+def find_items(raw: bytes, start: int) -> list[Span]:
+    """Where the items of an array stand that begins at ``start``. Raises the same."""
+    spans: list[Span] = []
+    position = _skip_to_value(raw, start + 1)
+    while raw[position : position + 1] != b"]":
+        end = _find_end(raw, position)
+        spans.append((position, end))
+        position = _skip_to_value(raw, end)
+    return spans
+
+
 def replace_spans(raw: bytes, replacements: Iterable[tuple[Span, bytes]]) -> bytes:
     """``raw`` with other bytes at some spans, which do not overlap."""
     pieces, position = [], 0
@@ -66,6 +78,11 @@ def replace_spans(raw: bytes, replacements: Iterable[tuple[Span, bytes]]) -> byt
         pieces += [raw[position:start], replacement]
         position = end
     return b"".join([*pieces, raw[position:]])
+
+
+def _skip_to_value(raw: bytes, start: int) -> int:
+    gap = _GAP.match(raw, start)
+    return start if gap is None else gap.end()
 
 
 def _find_end(raw: bytes, start: int) -> int:

@@ -11,6 +11,7 @@ from bandit_router.features import read_prompt
 from bandit_router.gateway.dialects.base import DialectRequest, Tap
 from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
 from bandit_router.gateway.dialects.request_parts import (
+    ends_with_tool_result,
     find_signature,
     find_user,
     is_of_assistant,
@@ -50,12 +51,13 @@ class Messages:
 
     def read_request(self, raw: bytes) -> DialectRequest:
         body = parse_object(raw)
+        prompt = read_prompt(body)
         messages, metadata = list_mappings(body.get("messages")), body.get("metadata")
         thread, new_thread = read_thread([body.get("system")], body.get("tools"), messages, is_of_assistant)
         return DialectRequest(
             model=read_model(body),
             stream=body.get("stream") is True,
-            prompt=read_prompt(body),
+            prompt=prompt,
             fields=frozenset(body),
             spans=find_values(raw),
             user=None if not isinstance(metadata, Mapping) else find_user(metadata, "user_id"),
@@ -63,14 +65,20 @@ class Messages:
             new_thread=new_thread,
             pin=find_signature(list(filter(is_of_assistant, messages))),
             max_output_tokens=read_token_limit(body, "max_tokens"),
+            in_tool_loop=ends_with_tool_result(messages),
+            keeps_text=wants_json(prompt),
         )
 
     def write_request(self, raw: bytes, request: DialectRequest, model: str) -> bytes:
         return replace_spans(raw, [(request.spans["model"], orjson.dumps(model))])
 
     def open_tap(self, request: DialectRequest) -> Tap:
-        reader = MessageReader(keeps_text=wants_json(request))
+        reader = MessageReader(keeps_text=request.keeps_text)
         return StreamTap(reader) if request.stream else BodyTap(reader)
+
+    def strip_logprobs(self, answer: bytes, *, stream: bool) -> bytes:
+        del stream
+        return answer  # a message has none
 
     def error_body(self, status: int, message: str, code: str | None = None) -> bytes:
         usual = "invalid_request_error" if status < 500 else "api_error"

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bandit_router.errors import InvalidInput
-from bandit_router.gateway.dialects.base import OPTION_NAMES, OPTION_PREFIX, DialectRequest
+from bandit_router.features import Prompt
+from bandit_router.gateway.dialects.base import OPTION_NAMES, OPTION_PREFIX
 from bandit_router.types import Need
 from bandit_router.validation import KEY_CHARS, NAME_CHARS, USER_CHARS, check_string, check_text
 
@@ -100,9 +101,18 @@ def list_mappings(value: object) -> list[Mapping[str, Any]]:
     return [member for member in value if isinstance(member, dict)] if isinstance(value, list) else []
 
 
-def wants_json(request: DialectRequest) -> bool:
+def wants_json(prompt: Prompt) -> bool:
     """Whether the answer is to be JSON."""
-    return Need.JSON in request.prompt.needs
+    return Need.JSON in prompt.needs
+
+
+def ends_with_tool_result(turns: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the last turn is, or holds, what a tool gave back; in the form of any dialect."""
+    last = turns[-1] if turns else {}
+    kind = last.get("type")
+    if last.get("role") in ("tool", "function") or (isinstance(kind, str) and kind.endswith("_output")):
+        return True
+    return any(part.get("type") == "tool_result" for part in list_mappings(last.get("content")))
 
 
 def find_signature(turns: Sequence[Mapping[str, Any]]) -> str | None:

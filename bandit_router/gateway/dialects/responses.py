@@ -13,6 +13,7 @@ from bandit_router.gateway.dialects.base import DialectRequest, Tap
 from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
 from bandit_router.gateway.dialects.openai_forms import OpenAIForms, write_error
 from bandit_router.gateway.dialects.request_parts import (
+    ends_with_tool_result,
     find_signature,
     find_user,
     is_of_assistant,
@@ -49,10 +50,11 @@ class Responses(OpenAIForms):
         body = parse_object(raw)
         options = read_options(body)
         thread, new_thread = _read_thread(body)
+        prompt = _read_prompt(body)
         return DialectRequest(
             model=read_model(body),
             stream=body.get("stream") is True,
-            prompt=_read_prompt(body),
+            prompt=prompt,
             fields=read_fields(body, options),
             spans=find_values(raw),
             options=options,
@@ -62,14 +64,20 @@ class Responses(OpenAIForms):
             new_thread=new_thread,
             pin=_find_pin(body),
             max_output_tokens=read_token_limit(body, "max_output_tokens"),
+            in_tool_loop=ends_with_tool_result(list_mappings(body.get("input"))),
+            keeps_text=wants_json(prompt),
         )
 
     def write_request(self, raw: bytes, request: DialectRequest, model: str) -> bytes:
         return replace_spans(raw, [(request.spans["model"], orjson.dumps(model))])
 
     def open_tap(self, request: DialectRequest) -> Tap:
-        reader = _Reader(keeps_text=wants_json(request))
+        reader = _Reader(keeps_text=request.keeps_text)
         return StreamTap(reader) if request.stream else BodyTap(reader)
+
+    def strip_logprobs(self, answer: bytes, *, stream: bool) -> bytes:
+        del stream
+        return answer  # none are asked for in this dialect
 
     def error_event(self, message: str) -> bytes:
         """The error twice: typed clients read it beside the type, the official ones under ``error``."""

@@ -21,8 +21,8 @@ _ERROR_CHARS = 64
 class AnswerReader:
     """What a dialect makes of the objects of an answer. The facts begin empty and are filled on the way."""
 
-    def __init__(self, *, keeps_text: bool = False) -> None:
-        self.facts = AnswerFacts(text=[] if keeps_text else None)
+    def __init__(self, *, keeps_text: bool = False, keeps_logprobs: bool = False) -> None:
+        self.facts = AnswerFacts(text=[] if keeps_text else None, logprobs=[] if keeps_logprobs else None)
 
     def read_body(self, body: Mapping[str, Any]) -> None:
         """Read an answer in a single piece."""

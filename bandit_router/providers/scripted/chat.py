@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from bandit_router.providers.scripted.events import data_event
@@ -19,7 +21,8 @@ def answer(scene: Scene, request: ScriptedRequest, answer_id: str) -> dict[str, 
     message: dict[str, Any] = {"role": "assistant", "content": scene.text or None, "refusal": None}
     if scene.tool is not None:
         message["tool_calls"] = [_tool_call(scene.tool)]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _FINISH[scene.finish]}
+    logprobs = _write_logprobs(scene, request, scene.pieces)
+    choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": _FINISH[scene.finish]}
     return _frame(
         request,
         answer_id,
@@ -40,7 +43,9 @@ def stream(scene: Scene, request: ScriptedRequest, answer_id: str) -> list[bytes
     usage: dict[str, Any] = {"usage": None} if wants_usage else {}
 
     def chunk(delta: dict[str, Any], finish: str | None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        pieces = (delta["content"],) if delta.get("content") else ()
+        logprobs = _write_logprobs(scene, request, pieces)
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         frame = _frame(request, answer_id, "chat.completion.chunk", choices=[choice], scene=scene, **usage)
         return data_event(frame)
 
@@ -49,6 +54,18 @@ def stream(scene: Scene, request: ScriptedRequest, answer_id: str) -> list[bytes
         last = {"choices": [], "usage": write_chat_usage(scene.usage)}
         events.append(data_event(_frame(request, answer_id, "chat.completion.chunk", scene=scene, **last)))
     return [*events, b"data: [DONE]\n\n"]
+
+
+def _write_logprobs(scene: Scene, request: ScriptedRequest, pieces: Sequence[str]) -> dict[str, Any] | None:
+    """The log-probabilities of tokens, if the request asks for them."""
+    if request.fields().get("logprobs") is not True:
+        return None
+    logprob = math.log(scene.token_probability)
+    tokens = [
+        {"token": piece, "logprob": logprob, "bytes": list(piece.encode()), "top_logprobs": []}
+        for piece in pieces
+    ]
+    return {"content": tokens, "refusal": None}
 
 
 def _frame(

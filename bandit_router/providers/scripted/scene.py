@@ -50,12 +50,13 @@ class ScriptedRequest:
 class Scene:
     """One answer. A ``status`` of 400 or more is an error with ``error`` as its message.
 
-    ``pieces`` are the texts of the chunks of a stream. ``tool`` is a tool call: name and arguments as JSON.
-    After ``cut_after`` chunks the connection ends, after ``stall_after`` no more comes. ``raw`` is sent
-    instead of the answer.
+    ``pieces`` are the texts of the chunks of a stream, each a token of this probability. ``tool`` is a tool
+    call: name and arguments as JSON. After ``cut_after`` chunks the connection ends, after ``stall_after`` no
+    more comes. ``raw`` is sent instead of the answer.
     """
 
     pieces: tuple[str, ...] = ()
+    token_probability: float = 1.0
     tool: tuple[str, str] | None = None
     finish: Finish = "stop"
     usage: Usage = field(default_factory=Usage)
@@ -101,7 +102,14 @@ def improvise(section: ScriptSection) -> Script:
         usage = Usage(
             input_tokens=max(1, len(request.body) // _CHARS_PER_TOKEN), output_tokens=max(1, len(pieces))
         )
-        return Scene(pieces=pieces, usage=usage, first_token_s=first, gap_s=section.gap_s)
+        probability = float(rng.uniform(section.least_token_probability, 1.0))
+        return Scene(
+            pieces=pieces,
+            token_probability=probability,
+            usage=usage,
+            first_token_s=first,
+            gap_s=section.gap_s,
+        )
 
     return play
 

@@ -1,0 +1,57 @@
+"""Cascades: hold a cheap answer until it is known how sure its arm is, and pass it on or retry.
+
+A retry is the client's request as it came: nothing of the held answer is in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bandit_router.cascade.confidence import of_logprobs
+from bandit_router.gateway.accounting import is_final_text
+from bandit_router.gateway.arms import CallableArm
+from bandit_router.gateway.dialects.base import AnswerFacts, DialectRequest
+from bandit_router.gateway.exchange import Exchange
+from bandit_router.types import Decision, Reason
+
+_JUDGED = (Reason.POLICY, Reason.TIER)
+"""Reasons of decisions whose answers may be held: the others are settled, or keep a conversation's arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """Which answers are held, and how it is measured how sure an arm is; the rule is the router's.
+
+    ``expensive`` is the arm that retries, ``keep_alive_s`` the seconds between comments in a held stream.
+    """
+
+    expensive: str
+    keep_alive_s: float
+
+    def prepare(self, exchange: Exchange, decision: Decision, arm: CallableArm) -> Exchange | None:
+        """The exchange whose answer is to be held; None if it is passed on as it comes."""
+        request = exchange.request
+        is_free = decision.reason in _JUDGED and self.expensive in decision.eligible
+        if not is_free or arm.name == self.expensive or request.in_tool_loop or request.answers > 1:
+            return None
+        if exchange.key is not None and exchange.key.usd_per_day is not None:
+            return None  # nothing is reserved for a retry
+        if not (request.wants_logprobs or arm.adapters[exchange.dialect.name].gives_logprobs):
+            return None
+        return replace(exchange, request=replace(request, keeps_logprobs=True))
+
+
+def read_answer(exchange: Exchange, answer: bytes) -> AnswerFacts:
+    """What a whole answer says, with its text and its log-probabilities."""
+    request: DialectRequest = replace(exchange.request, keeps_text=True, keeps_logprobs=True)
+    tap = exchange.dialect.open_tap(request)
+    tap.feed(answer)
+    tap.finish()
+    return tap.facts
+
+
+def measure_confidence(facts: AnswerFacts) -> float | None:
+    """The mean probability of an answer's tokens; None for one that calls a tool, or has no probabilities."""
+    if not facts.logprobs or not is_final_text(facts):
+        return None
+    return of_logprobs([min(value, 0.0) for value in facts.logprobs])
