@@ -10,6 +10,7 @@ They form one tree::
     │   └── ArmExcluded       the arm that the caller or a workflow names is not eligible
     ├── ArmForbidden          the API key of the caller is not for that arm
     ├── KeyBudgetSpent        what the API key has left today is too little for a call
+    ├── OwnBudgetSpent        the router's own calls have cost all that they may
     ├── UnknownDecision       no decision with that id in this router's log
     ├── UnknownAnswer         no call of this router was answered with that id
     ├── AmbiguousAnswer       several calls were answered with that id
@@ -108,6 +109,17 @@ class KeyBudgetSpent(RouterError):
         )
         self.left_usd = left_usd
         self.after_s = after_s
+
+
+class OwnBudgetSpent(RouterError):
+    """The router's own calls of a purpose have cost all that they may, or do if those under way cost most."""
+
+    def __init__(self, purpose: str, spent_usd: float, budget_usd: float) -> None:
+        super().__init__(
+            f"calls to {purpose} have a budget of {budget_usd:g} USD, of which {spent_usd:.6g} is spent or "
+            "may be by calls under way; raise the budget, or wait for a new one"
+        )
+        self.spent_usd = spent_usd
 
 
 class UnknownDecision(RouterError, LookupError):

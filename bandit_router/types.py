@@ -294,15 +294,14 @@ class CallOutcome(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CallEnd:
-    """The end of the call that a decision's arm was asked to answer with.
+class CallResult:
+    """How a call ended.
 
     ``ttft_s`` and ``latency_s`` are seconds from the start to the first content and to the end, None without
     one. ``cost_reported`` says that the cost follows from the usage that upstream reported; else it is an
-    estimate. ``feedback`` is what the call says of its decision, logged with the end.
+    estimate.
     """
 
-    decision_id: str
     outcome: CallOutcome
     cost_usd: float
     cost_reported: bool = False
@@ -315,7 +314,26 @@ class CallEnd:
     answer_id: str | None = None
     finish: str | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallEnd(CallResult):
+    """The end of the call that a decision's arm was asked to answer with.
+
+    ``feedback`` is what the call says of its decision, logged with the end.
+    """
+
+    decision_id: str
     feedback: Feedback | None = None
+
+
+class Purpose(StrEnum):
+    """What a call of the router's own is for."""
+
+    LABEL = "label"
+    JUDGE = "judge"
+    SELF_CHECK = "self_check"
+    SAMPLE = "sample"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,7 @@ EXAMPLES: dict[str, RouterError] = {
         UnknownModel("model", "is no arm", "use auto"),
         OutOfArms(UpstreamError(FailureKind.CUT, "it was cut"), decision(), 2),
         errors.KeyBudgetSpent(0.25, 2.0, 60.0),
+        errors.OwnBudgetSpent("label", 2.0, 2.0),
         errors.UnknownDecision("some-id"),
         errors.ArmForbidden("large"),
         errors.UnknownAnswer("chatcmpl-1"),

@@ -26,7 +26,7 @@ class CallableArm:
     """An arm of the settings, with an adapter for each dialect whose requests it takes.
 
     ``price`` returns the USD of a usage; ``unsupported`` are fields that it rejects, and
-    ``max_output_tokens`` is the most that its answers have.
+    ``max_output_tokens`` is the most that its answers have; they take ``timeout_s`` at most.
     """
 
     name: str
@@ -37,6 +37,7 @@ class CallableArm:
     price: Callable[[Usage], float]
     max_output_tokens: int
     unsupported: frozenset[str] = frozenset()
+    timeout_s: float = 600.0
 
 
 class ArmPool:
@@ -95,6 +96,7 @@ def _open_arm(section: ArmSection) -> CallableArm:
         price=partial(_price_now, section.prices()),
         unsupported=frozenset(section.unsupported),
         max_output_tokens=section.max_output_tokens,
+        timeout_s=section.total_timeout_s,
     )
 
 

@@ -242,7 +242,8 @@ class Gateway:
     async def _sweep(self, lost_after_s: float) -> None:
         while True:
             try:
-                if lost := await self.router.sweep_calls(lost_after_s):
+                lost = await self.router.sweep_calls(lost_after_s)
+                if lost := lost + await self.router.lose_own_calls():
                     log.warning("%d calls that killed workers left are accounted as lost", lost)
             except RouterError as error:
                 log.warning("calls that killed workers left cannot be swept now: %s", error)

@@ -33,6 +33,11 @@ def find_worst_usd(exchange: Exchange, arm: CallableArm, most_output_tokens: int
     tokens = request.prompt.window_tokens
     limit = request.max_output_tokens
     output = request.answers * (min(arm.max_output_tokens, most_output_tokens) if limit is None else limit)
+    return price_worst(arm, tokens, output)
+
+
+def price_worst(arm: CallableArm, tokens: int, output: int) -> float:
+    """The most that so many tokens of input and of output may cost, USD."""
     return max(
         arm.price(Usage(input_tokens=tokens, output_tokens=output)),
         arm.price(Usage(cache_write_tokens=tokens, output_tokens=output)),

@@ -12,7 +12,8 @@ from bandit_router.security.keys import ApiKey, Credential, NewSecret
 from bandit_router.security.sessions import Session
 from bandit_router.security.users import hash_user
 from bandit_router.settings.arms import check_arm
-from bandit_router.types import Arm, TrafficPin
+from bandit_router.store.own_calls import OwnBudget, OwnCall, OwnCallPlan, OwnCost
+from bandit_router.types import Arm, CallResult, TrafficPin
 from bandit_router.validation import USER_CHARS, check_string, check_text, read_number
 
 LONGEST_PIN_S = 30 * 86_400.0
@@ -152,3 +153,25 @@ class AdministeredRouter(RouterCore):
     def end_session(self, token_hash: str) -> None:
         """End a session on all workers, within seconds; nothing if there is none."""
         self._store.end_session(token_hash)
+
+    # -- calls of the router's own ----------------------------------------------------------------
+
+    def begin_own_call(self, plan: OwnCallPlan, budget: OwnBudget | None = None) -> str:
+        """The id of a call of the router's own, which may be sent now. Raises OwnBudgetSpent."""
+        return self._store.begin_own_call(plan, budget)
+
+    def end_own_call(self, call_id: str, result: CallResult) -> bool:
+        """End a call of the router's own; whether this is its first end. Any other changes nothing."""
+        return self._store.end_own_call(call_id, result)
+
+    def lose_own_calls(self, run: str | None = None) -> int:
+        """End as lost its own calls that should have ended, or all of a run that goes on; how many."""
+        return self._store.lose_own_calls(run)
+
+    def own_calls(self, run: str) -> list[OwnCall]:
+        """The router's own calls of a run, oldest first."""
+        return self._store.own_calls(run)
+
+    def own_costs(self, since: int = 0) -> list[OwnCost]:
+        """What its own calls cost by purpose and day, from this day since 1970 (UTC) on."""
+        return self._store.own_costs(since)

@@ -13,14 +13,15 @@ from bandit_router.security.budget import KeySpending, find_day
 from bandit_router.security.issue import KeyRequest
 from bandit_router.security.keys import ApiKey, Credential, NewSecret, hash_secret
 from bandit_router.security.sessions import SESSION_S, Session, make_token
-from bandit_router.store import arms, estimates, keys, sessions
+from bandit_router.store import arms, estimates, keys, own_calls, sessions
 from bandit_router.store.acts import Act, ActKind, find_actor, insert_act, read_acts
 from bandit_router.store.database import Database
 from bandit_router.store.engine import translate_errors, write_transaction
 from bandit_router.store.estimates import StoredEstimate
 from bandit_router.store.key_ledger import read_key_spending
+from bandit_router.store.own_calls import OwnBudget, OwnCall, OwnCallPlan, OwnCost
 from bandit_router.store.snapshots import read_head
-from bandit_router.types import TrafficPin
+from bandit_router.types import CallResult, TrafficPin
 
 
 class Administration(Database):
@@ -144,6 +145,33 @@ class Administration(Database):
         with self._writing() as connection:
             now = self.clock.reference()
             return estimates.store_estimate(connection, self.router, kind, holder, now, body)
+
+    # -- calls of the router's own ----------------------------------------------------------------
+
+    def begin_own_call(self, plan: OwnCallPlan, budget: OwnBudget | None = None) -> str:
+        """The id of a call that is in the log now, and may be sent. Raises OwnBudgetSpent."""
+        with self._writing() as connection:
+            return own_calls.begin_own_call(connection, self.router, plan, budget, self.clock.stamp())
+
+    def end_own_call(self, call_id: str, result: CallResult) -> bool:
+        """End a call; whether this is its first end. Any other changes nothing."""
+        with self._writing() as connection:
+            return own_calls.end_own_call(connection, self.router, call_id, result)
+
+    def lose_own_calls(self, run: str | None = None) -> int:
+        """End as lost the calls that should have ended by now, or all of a run that goes on; how many."""
+        with self._writing() as connection:
+            return own_calls.lose_own_calls(connection, self.router, self.clock.now(), run)
+
+    def own_calls(self, run: str) -> list[OwnCall]:
+        """The calls of a run, oldest first."""
+        with self._reading() as connection:
+            return own_calls.read_own_calls(connection, self.router, run)
+
+    def own_costs(self, since: int = 0) -> list[OwnCost]:
+        """What own calls cost by purpose and day, from this day since 1970 (UTC) on."""
+        with self._reading() as connection:
+            return own_calls.read_own_costs(connection, self.router, since)
 
     # -- the audit --------------------------------------------------------------------------------
 

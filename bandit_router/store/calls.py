@@ -6,19 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from bandit_router.security.budget import KeyDay, to_billionths
 from bandit_router.store.decisions import SLICE_COLUMNS
 from bandit_router.store.key_ledger import KeyCall, Reservation, Settlement
 from bandit_router.store.rollups.tally import Tally, find_slice
 from bandit_router.store.tables import calls, decisions
-from bandit_router.types import CallEnd, CallOutcome, Decision, Usage
+from bandit_router.types import CallEnd, CallOutcome, CallResult, Decision, Usage
 
 _ID_CHARS = 255
 _TIER_CHARS = 32
 _TEXT_CHARS = 2_000
 _USAGE = [field.name for field in fields(Usage)]
+_PLAIN = [field.name for field in fields(CallResult) if field.name not in ("outcome", "usage")]
 _UNDER_WAY = calls.c.outcome.is_(None)
 _OF_DECISION = (decisions.c.router == calls.c.router) & (decisions.c.id == calls.c.decision_id)
 _INSERT = insert(calls)
@@ -73,7 +74,7 @@ def end_calls(
         is_first.append(row is not None)
         if row is None:
             continue
-        rows.append({"in_router": router, "of_decision": end.decision_id, **_end_columns(end)})
+        rows.append({"in_router": router, "of_decision": end.decision_id, **result_columns(end)})
         tally.add_call(find_slice(row), end.outcome)
         if row.budget_key is not None:
             reservation = Reservation(KeyDay(row.budget_key, row.day), row.reserved_nano_usd)
@@ -120,10 +121,16 @@ def read_call(connection: Connection, router: str, decision_id: str) -> CallEnd 
     row = connection.execute(select(calls).where(*of_decision)).one_or_none()
     if row is None or row.outcome is None:
         return None
-    values = dict(row._mapping)
-    usage = None if row.input_tokens is None else Usage(**{name: values[name] for name in _USAGE})
-    plain = CallEnd.__dataclass_fields__.keys() & values.keys() - {"outcome"}
-    return CallEnd(**{name: values[name] for name in plain}, outcome=CallOutcome(row.outcome), usage=usage)
+    return CallEnd(decision_id=decision_id, **read_result(row))
+
+
+def read_result(row: Row[Any]) -> dict[str, Any]:
+    """The fields of the :class:`CallResult` in a row of a call that has ended."""
+    usage = None if row.input_tokens is None else Usage(**{name: getattr(row, name) for name in _USAGE})
+    return {name: getattr(row, name) for name in _PLAIN} | {
+        "outcome": CallOutcome(row.outcome),
+        "usage": usage,
+    }
 
 
 def read_decisions_of_answer(connection: Connection, router: str, answer_id: str, most: int = 2) -> list[str]:
@@ -139,8 +146,8 @@ def _reservation_columns(reservation: Reservation | None) -> dict[str, Any]:
     return reservation.key_day._asdict() | {"reserved_nano_usd": reservation.amount}
 
 
-def _end_columns(end: CallEnd) -> dict[str, Any]:
-    """The columns of the calls table that an end sets."""
+def result_columns(end: CallResult) -> dict[str, Any]:
+    """The columns that the end of a call sets."""
     return {
         "outcome": end.outcome.value,
         "ttft_s": end.ttft_s,

@@ -11,6 +11,8 @@ new generation beside the one in force, and puts it in force at its end.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -27,7 +29,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0023_estimates"
+SCHEMA_VERSION = "0025_own_calls"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -50,6 +52,30 @@ def _router() -> Column[str]:
 
 def _claimed(name: str = "claimed_at") -> Column[float]:
     return Column(name, Double, comment="Unix time a clock claimed that was wrong; null: it was right")
+
+
+def _result_columns() -> tuple[Column[Any], ...]:
+    """How a call ended, and what it cost: fields of :class:`bandit_router.types.CallResult`."""
+    return (
+        Column("outcome", String(16), comment="How it ended; null: it has not, or its worker was killed"),
+        Column("ttft_s", Double, comment="Seconds to the first content of the answer; null: none came"),
+        Column("latency_s", Double, comment="Seconds to the end; null: it has none"),
+        Column("status", Integer, comment="HTTP status of upstream; null: it gave none"),
+        Column("input_tokens", BigInteger, comment="Input read at full price; null: no usage is known"),
+        Column("cache_read_tokens", BigInteger, comment="Input read from the provider's cache"),
+        Column("cache_write_tokens", BigInteger, comment="Input written to the provider's cache"),
+        Column("cache_write_1h_tokens", BigInteger, comment="The part of it that is kept for an hour"),
+        Column("output_tokens", BigInteger, comment="Output, with its reasoning"),
+        Column("reasoning_tokens", BigInteger, comment="The part of the output that is reasoning"),
+        Column("service_tier", String(32), comment="The provider's tier, where it has another price"),
+        Column("cost_usd", Double, comment="USD; null until it has ended"),
+        Column("cost_reported", Boolean, comment="By the usage upstream reported; false: it is an estimate"),
+        Column("served_model", Text, comment="The model that upstream says answered"),
+        Column("request_id", Text, comment="Upstream's id of the request"),
+        Column("answer_id", _KEY, comment="Upstream's id of the answer; feedback may name it"),
+        Column("finish", Text, comment="Why the answer ended, in the words of its dialect"),
+        Column("error", Text, comment="What went wrong"),
+    )
 
 
 routers = Table(
@@ -350,29 +376,31 @@ calls = Table(
     _router(),
     Column("decision_id", _ID, primary_key=True, comment="Decision whose arm was called; at most once"),
     Column("started_at", Double, nullable=False, comment="Unix time, seconds; committed before the call"),
-    Column("outcome", String(16), comment="How it ended; null: it has not, or its worker was killed"),
-    Column("ttft_s", Double, comment="Seconds to the first content of the answer; null: none came"),
-    Column("latency_s", Double, comment="Seconds to the end; null: it has none"),
-    Column("status", Integer, comment="HTTP status of upstream; null: it gave none"),
-    Column("input_tokens", BigInteger, comment="Input read at full price; null: no usage is known"),
-    Column("cache_read_tokens", BigInteger, comment="Input read from the provider's cache"),
-    Column("cache_write_tokens", BigInteger, comment="Input written to the provider's cache"),
-    Column("cache_write_1h_tokens", BigInteger, comment="The part of it that is kept for an hour"),
-    Column("output_tokens", BigInteger, comment="Output, with its reasoning"),
-    Column("reasoning_tokens", BigInteger, comment="The part of the output that is reasoning"),
-    Column("service_tier", String(32), comment="The provider's tier, where it has another price"),
-    Column("cost_usd", Double, comment="USD; null until it has ended"),
-    Column("cost_reported", Boolean, comment="By the usage upstream reported; false: it is an estimate"),
-    Column("served_model", Text, comment="The model that upstream says answered"),
-    Column("request_id", Text, comment="Upstream's id of the request"),
-    Column("answer_id", _KEY, comment="Upstream's id of the answer; feedback may name it"),
-    Column("finish", Text, comment="Why the answer ended, in the words of its dialect"),
-    Column("error", Text, comment="What went wrong"),
+    *_result_columns(),
     Column("key_id", String(16), comment="API key whose budget bears it; null: it has none"),
     Column("day", Integer, comment="Day of that budget: days since 1970, UTC"),
     Column("reserved_nano_usd", BigInteger, comment="What was reserved of it, billionths of USD"),
     ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
     comment="Calls of the gateway; inserted with the decision, changed once, when the call ends",
+)
+
+own_calls = Table(
+    "own_calls",
+    metadata,
+    _router(),
+    Column("id", _ID, primary_key=True, comment="UUIDv7"),
+    Column("purpose", String(16), nullable=False, comment="What it is for: label, judge, self_check, sample"),
+    Column("arm", _NAME, nullable=False, comment="Arm that is called, by its name then"),
+    Column("decision_id", _ID, comment="Decision it is about; null: none, or it was forgotten"),
+    Column("run", String(32), comment="Run of a command that makes it; null: a service makes it"),
+    Column("item", String(64), comment="What of its run it is about, such as a digest of a query"),
+    Column("started_at", Double, nullable=False, comment="Unix time, seconds; committed before the call"),
+    Column("day", Integer, nullable=False, comment="Day of its budget: days since 1970, UTC"),
+    Column("lost_at", Double, nullable=False, comment="Unix time from which it is lost if it has not ended"),
+    Column("worst_usd", Double, nullable=False, comment="The most it may cost, USD"),
+    *_result_columns(),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="Calls that the router makes for itself; inserted before they are sent, changed once",
 )
 
 api_keys = Table(
@@ -521,6 +549,29 @@ Index(
     postgresql_where=_UNDER_WAY,
 )
 """Finds the calls that killed workers left; those that ended are not indexed."""
+
+Index("ix_own_calls_day", own_calls.c.router, own_calls.c.purpose, own_calls.c.day)
+"""Sums what calls of a purpose cost in a day."""
+
+_UNDER_WAY = own_calls.c.outcome.is_(None)
+Index(
+    "ix_own_calls_under_way",
+    own_calls.c.router,
+    own_calls.c.lost_at,
+    sqlite_where=_UNDER_WAY,
+    postgresql_where=_UNDER_WAY,
+)
+"""Finds the calls that never ended."""
+
+_OF_RUN = own_calls.c.run.is_not(None)
+Index(
+    "ix_own_calls_run",
+    own_calls.c.router,
+    own_calls.c.run,
+    sqlite_where=_OF_RUN,
+    postgresql_where=_OF_RUN,
+)
+"""Finds the calls of a run that goes on where it was killed."""
 
 _HAS_ANSWER = calls.c.answer_id.is_not(None)
 Index(

@@ -23,6 +23,7 @@ from bandit_router.store.tables import (
     feedback,
     folded,
     idempotency,
+    own_calls,
     pending,
     routers,
 )
@@ -40,8 +41,8 @@ DELETED: tuple[tuple[Table, str], ...] = (
 )
 """Rows that go with a decision: those with its id in this column; what refers to another table goes first."""
 
-CLEARED: tuple[tuple[Table, str], ...] = ((decisions, "parent"),)
-"""Columns that lose the id of a deleted decision, while their row stays: it is another user's."""
+CLEARED: tuple[tuple[Table, str], ...] = ((decisions, "parent"), (own_calls, "decision_id"))
+"""Columns that lose the id of a deleted decision, while their row stays: another user's, or a cost."""
 
 
 def read_user_secret(connection: Connection, router: str) -> str:
