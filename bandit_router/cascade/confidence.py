@@ -4,6 +4,7 @@
 token           :func:`of_logprobs`, from the log-probabilities of the answer's tokens
 self-check      :func:`self_check`, a prompt for one more call, and :func:`of_self_check` or
                 :func:`yes_probability` for what comes back
+agreement       :func:`of_agreement`, from two short answers to the same question
 stated          :data:`STATE_IT`, to be added to the prompt, and :func:`stated` for the answer
 the caller's    any number in [0, 1]
 ==============  ===================================================================================
@@ -43,6 +44,7 @@ _STATED = re.compile(
     r"\bconfidence\b(?:\s+(?:level|score))?[\s*_:=\"'(]{1,12}(\d{1,3}(?:\.\d{1,12})?|\.\d{1,12})\s?(%|/\s?100\b)?",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"\w+(?:[.,]\d+)*")
 _YES_OR_NO = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
 
@@ -87,6 +89,16 @@ def yes_probability(top_logprobs: Mapping[str, float]) -> float | None:
             mass[word] += math.exp(logprob)
     total = mass["yes"] + mass["no"]
     return mass["yes"] / total if total > 0.0 else None
+
+
+def of_agreement(sample: str, another: str) -> float:
+    """How alike two short answers to one question are: the share of their words that both have (Jaccard).
+
+    Answers that a model is sure of come out alike (Wang et al., Self-consistency improves chain of thought
+    reasoning, ICLR 2023). Case and punctuation do not matter; 0 for two answers without a word.
+    """
+    one, other = (frozenset(_WORD.findall(answer.lower())) for answer in (sample, another))
+    return len(one & other) / len(one | other) if one | other else 0.0
 
 
 def stated(answer: str) -> float | None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bandit_router.cascade.confidence import of_logprobs
-from bandit_router.gateway.accounting import is_final_text
 from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.dialects.base import AnswerFacts, DialectRequest
 from bandit_router.gateway.exchange import Exchange
+from bandit_router.policies import Policy
+from bandit_router.policies.heuristic import Verdict
+from bandit_router.settings.policy import ConfidenceSource
 from bandit_router.types import Decision, Reason
 
 _JUDGED = (Reason.POLICY, Reason.TIER)
@@ -20,22 +21,27 @@ _JUDGED = (Reason.POLICY, Reason.TIER)
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """Which answers are held, and how it is measured how sure an arm is; the rule is the router's.
+    """Which answers are held. What becomes of them is for the router's rule to say.
 
-    ``expensive`` is the arm that retries, ``keep_alive_s`` the seconds between comments in a held stream.
+    ``expensive`` is the arm that retries, ``source`` what tells how sure an arm is. ``policy`` may put a
+    query into a class that is clear: then its answer is not held.
     """
 
     expensive: str
-    keep_alive_s: float
+    source: ConfidenceSource
+    policy: Policy
 
     def prepare(self, exchange: Exchange, decision: Decision, arm: CallableArm) -> Exchange | None:
         """The exchange whose answer is to be held; None if it is passed on as it comes."""
         request = exchange.request
         is_free = decision.reason in _JUDGED and self.expensive in decision.eligible
+        is_free &= self.policy.verdict(decision.signals) != Verdict.SIMPLE
         if not is_free or arm.name == self.expensive or request.in_tool_loop or request.answers > 1:
             return None
         if exchange.key is not None and exchange.key.usd_per_day is not None:
             return None  # nothing is reserved for a retry
+        if self.source is not ConfidenceSource.TOKEN_PROBABILITY:
+            return exchange
         if not (request.wants_logprobs or arm.adapters[exchange.dialect.name].gives_logprobs):
             return None
         return replace(exchange, request=replace(request, keeps_logprobs=True))
@@ -48,10 +54,3 @@ def read_answer(exchange: Exchange, answer: bytes) -> AnswerFacts:
     tap.feed(answer)
     tap.finish()
     return tap.facts
-
-
-def measure_confidence(facts: AnswerFacts) -> float | None:
-    """The mean probability of an answer's tokens; None for one that calls a tool, or has no probabilities."""
-    if not facts.logprobs or not is_final_text(facts):
-        return None
-    return of_logprobs([min(value, 0.0) for value in facts.logprobs])

@@ -14,7 +14,8 @@ from bandit_router.errors import KeyBudgetSpent, NoEligibleArm, RouterError
 from bandit_router.gateway.arms import ArmPool
 from bandit_router.gateway.background import BackgroundTasks
 from bandit_router.gateway.call import Call, CallServices
-from bandit_router.gateway.cascade import Cascade, measure_confidence, read_answer
+from bandit_router.gateway.cascade import Cascade, read_answer
+from bandit_router.gateway.confidence import measure_confidence
 from bandit_router.gateway.exchange import Exchange
 from bandit_router.gateway.health import Health
 from bandit_router.gateway.limits import ConcurrencyLimits, RequestSlots, TooBusy
@@ -80,12 +81,10 @@ class Gateway:
         self.pool = pool
         self.health = Health(clock)
         most = {section.name: section.max_concurrency for section in router.settings.arms}
-        section, cascade = router.settings.gateway, router.settings.cascade
-        self.cascade = (
-            None
-            if router.rule is None or cascade.confidence is None
-            else Cascade(router.rule.expensive, cascade.keep_alive_s)
-        )
+        section, source = router.settings.gateway, router.settings.cascade.confidence
+        self.cascade = None
+        if router.rule is not None and source is not None:
+            self.cascade = Cascade(router.rule.expensive, source, router.policy)
         self.slots = RequestSlots(section.max_concurrency)
         self._limits = ConcurrencyLimits(most, section.max_wait_s)
         self._most_output_tokens = section.reserved_output_tokens
@@ -150,7 +149,10 @@ class Gateway:
 
     async def _retry(self, first: Answered, exchange: Exchange, answer: bytes) -> Answered | None:
         """The retry, whose answer has begun; None if the held answer is good enough, or better than none."""
-        confidence = measure_confidence(read_answer(exchange, answer))
+        facts, section = read_answer(exchange, answer), self.router.settings.cascade
+        confidence = await measure_confidence(
+            self.router, self.pool.arms, section, exchange, first.decision, facts
+        )
         if confidence is None:
             return None
         escalating = self._escalate(first.decision, confidence, exchange)

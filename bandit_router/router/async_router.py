@@ -16,6 +16,7 @@ from opentelemetry.trace import Span
 from bandit_router.cascade.escalation_rule import EscalationRule
 from bandit_router.errors import InvalidInput, NoEligibleArm
 from bandit_router.features import PromptSource
+from bandit_router.policies import Policy
 from bandit_router.router.answers import is_answer_id
 from bandit_router.router.applied_settings import Apply
 from bandit_router.router.commit_batcher import CommitBatcher
@@ -187,6 +188,11 @@ class AsyncRouter:
     def arms(self) -> tuple[Arm, ...]:
         """Every arm, enabled or not, as of the last refresh."""
         return self._router.arms
+
+    @property
+    def policy(self) -> Policy:
+        """As :attr:`Router.policy`."""
+        return self._router.policy
 
     @property
     def rule(self) -> EscalationRule | None:

@@ -177,7 +177,8 @@ async def _route(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     exchange = await asyncio.to_thread(read) if len(raw) > LARGE_BYTES else read()
     answering = asyncio.ensure_future(gateway.answer(exchange))
     if gateway.cascade is not None and exchange.request.stream:
-        stream = HeldStream(answering, gateway.cascade.keep_alive_s, partial(_write_last_event, dialect))
+        every_s = gateway.router.settings.cascade.keep_alive_s
+        stream = HeldStream(answering, every_s, partial(_write_last_event, dialect))
         if not await stream.is_answered():
             return Reply(200, HELD_HEADERS, stream.iterate_bytes(), stream.aclose)
     answered = await answering

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,6 +88,14 @@ class ClassifierSection(Section):
     )
 
 
+class ConfidenceSource(StrEnum):
+    """What tells the gateway how sure an arm is of its answer."""
+
+    TOKEN_PROBABILITY = "token_probability"
+    SELF_CHECK = "self_check"
+    AGREEMENT = "agreement"
+
+
 class CascadeSection(Section):
     """Cheap first, and again on the expensive arm where the answer is not good enough.
 
@@ -112,13 +121,19 @@ class CascadeSection(Section):
         0.05,
         description="Share of answers for which a coin decides, so that the router learns what retries gain.",
     )
-    confidence: Literal["token_probability"] | None = Field(
+    confidence: ConfidenceSource | None = Field(
         None,
         description=(
             "How the gateway finds out how sure an arm is of its answer, which it holds until then: "
             "`token_probability` is the mean probability of its tokens, for arms with `logprobs = true` and "
-            "for requests that ask for them. If left out, the gateway holds nothing, and callers report it."
+            "for requests that ask for them; `self_check` asks `self_check_arm` whether the answer is "
+            "correct; `agreement` asks the arm itself twice for a short answer, and compares the two. If "
+            "left out, the gateway holds nothing, and callers report it."
         ),
+        examples=["self_check"],
+    )
+    self_check_arm: Name | None = Field(
+        None, description="The arm that checks answers, by name.", examples=["small"]
     )
     keep_alive_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         10.0,

@@ -117,14 +117,12 @@ def arms_to(
             }
             for k, (name, upstream) in enumerate(upstreams.items())
         )
-        settings = write_settings(
-            folder,
-            arms=arms,
-            router={"cost_weight": 1e6},
-            policy={"name": "epsilon-greedy", "epsilon": 1e-9},
-            gateway=gateway or {},
-            **sections,
-        )
+        usual: dict[str, Mapping[str, Any]] = {
+            "router": {"cost_weight": 1e6},
+            "policy": {"name": "epsilon-greedy", "epsilon": 1e-9},
+            "gateway": gateway or {},
+        }
+        settings = write_settings(folder, arms=arms, **usual | sections)
         yield settings, upstreams
 
 

@@ -12,8 +12,9 @@ import openai
 import pytest
 
 import bandit_router
-from bandit_router.providers.scripted import Scene
-from bandit_router.types import CallOutcome, Reason, Usage
+from bandit_router.errors import ConfigError
+from bandit_router.providers.scripted import Scene, Script, ScriptedRequest
+from bandit_router.types import CallOutcome, Purpose, Reason, Usage
 from tests.gateway.conftest import arms_to, read_calls
 from tests.providers.upstream import Upstream
 
@@ -30,6 +31,11 @@ TOOL_RESULT: Any = [
     },
     {"role": "tool", "tool_call_id": "c", "content": "25"},
 ]
+PATHS: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": QUESTION},
+    "/v1/responses": {"input": QUESTION[0]["content"]},
+    "/v1/messages": {"messages": QUESTION, "max_tokens": 99},
+}
 CASCADE = {
     "enabled": True,
     "expensive": "dear",
@@ -58,11 +64,11 @@ class Place:
             chunks = list(create(model="auto", messages=messages, stream=True, **options))
             return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 
-    def ask_for_bytes(self, **fields: Any) -> str:
+    def ask_for_bytes(self, path: str = "/v1/chat/completions", **fields: Any) -> str:
         """The body as it comes."""
         with bandit_router.http_client(self.settings) as client:
-            body = {"model": "auto", "messages": QUESTION, **fields}
-            return client.post("/v1/chat/completions", json=body).raise_for_status().text
+            body = {"model": "auto"} | PATHS[path] | fields
+            return client.post(path, json=body).raise_for_status().text
 
     @contextmanager
     def open_client(self) -> Iterator[openai.OpenAI]:
@@ -77,11 +83,17 @@ class Place:
 
 @contextmanager
 def cascading(
-    folder: Path, cheap: Scene, dear: Scene = DEAR, *, logprobs: bool = True, **cascade: Any
+    folder: Path,
+    cheap: Script | Scene,
+    dear: Scene = DEAR,
+    *,
+    logprobs: bool = True,
+    policy: dict[str, Any] | None = None,
+    **cascade: Any,
 ) -> Iterator[Place]:
-    arms = {"cheap": cheap, "dear": dear}
+    arms: dict[str, Script | Scene] = {"cheap": cheap, "dear": dear}
     section = {key: value for key, value in (CASCADE | cascade).items() if value is not None}
-    sections = {"cascade": section}
+    sections = {"cascade": section} | ({} if policy is None else {"policy": policy})
     with arms_to(folder, arms, {"logprobs": logprobs}, **sections) as (settings, upstreams):
         yield Place(settings, dict(upstreams))
 
@@ -182,6 +194,69 @@ def test_a_held_answer_that_is_cut_falls_back_as_if_it_had_never_begun(tmp_path:
     assert end.outcome is (CallOutcome.CUT if stream else CallOutcome.FAILED)
     assert second.reason is Reason.FALLBACK
     assert second.parent == first.id
+
+
+@pytest.mark.parametrize(("verdict", "text"), [("Yes.", SURE.text), ("No, it is 25.", DEAR.text)])
+@pytest.mark.parametrize("path", PATHS)
+def test_an_arm_checks_answers_in_any_dialect(tmp_path: Path, path: str, verdict: str, text: str) -> None:
+    def check(request: ScriptedRequest) -> Scene:
+        is_check = b"Is the proposed answer correct?" in request.body
+        assert is_check == (SURE.text.encode() in request.body)
+        return Scene(pieces=(verdict,), usage=USAGE) if is_check else SURE
+
+    asked: dict[str, Any] = {"confidence": "self_check", "self_check_arm": "cheap"}
+    with cascading(tmp_path, check, logprobs=False, **asked) as place:
+        assert text in place.ask_for_bytes(path)
+        assert len(place.bodies("cheap")) == 2
+        assert all(SURE.text not in json.dumps(body) for body in place.bodies("dear"))
+    ((made, _), *_) = read_calls(tmp_path / "router.db", 1 if text == SURE.text else 2)
+    with bandit_router.Router.open(place.settings) as router:
+        ((purpose, _, calls, usd),) = router.own_costs()
+    assert (purpose, calls) == (Purpose.SELF_CHECK, 1)
+    assert usd == pytest.approx(14e-6)  # 8 tokens at 1 USD, 3 at 2 USD a million
+    assert made.arm == "cheap"
+
+
+@pytest.mark.parametrize(("samples", "text"), [(("25", "25."), SURE.text), (("25", "24"), DEAR.text)])
+def test_two_short_samples_agree_or_not(tmp_path: Path, samples: tuple[str, str], text: str) -> None:
+    sampled = iter(samples)
+
+    def answer(request: ScriptedRequest) -> Scene:
+        if b"at most twelve words" in request.body:
+            return Scene(pieces=(next(sampled),), usage=USAGE)
+        return SURE
+
+    with cascading(tmp_path, answer, logprobs=False, confidence="agreement") as place:
+        assert place.ask(stream=False) == text
+
+
+def test_an_answer_that_cannot_be_checked_is_passed_on(tmp_path: Path) -> None:
+    def answer(request: ScriptedRequest) -> Scene:
+        return Scene(status=500) if b"Is the proposed answer correct?" in request.body else SURE
+
+    asked: dict[str, Any] = {"confidence": "self_check", "self_check_arm": "cheap"}
+    with cascading(tmp_path, answer, logprobs=False, **asked) as place:
+        assert place.ask(stream=False) == SURE.text
+
+
+def test_a_query_that_rules_find_simple_is_not_held(tmp_path: Path) -> None:
+    rules = {"name": "heuristic", "cheap": "cheap", "expensive": "dear", "low": 0.3, "epsilon": 0.0}
+    with cascading(tmp_path, UNSURE, policy=rules) as place:
+        assert place.ask(stream=False) == UNSURE.text
+        longer = [{"role": "user", "content": "Explain it. " * 50}]
+        assert place.ask(stream=False, messages=longer) == DEAR.text
+
+
+@pytest.mark.parametrize(
+    ("cascade", "said"),
+    [
+        ({"enabled": False}, "cascade.confidence: is of no use while cascades are off; set enabled = true"),
+        ({"confidence": "self_check"}, "cascade.self_check_arm: None is not an arm; use one of cheap, dear"),
+    ],
+)
+def test_what_cannot_work_is_refused(tmp_path: Path, cascade: dict[str, Any], said: str) -> None:
+    with cascading(tmp_path, SURE, **cascade) as place, pytest.raises(ConfigError, match=said):
+        bandit_router.Router.open(place.settings)
 
 
 def test_comments_keep_a_held_stream_alive(tmp_path: Path) -> None:

@@ -58,7 +58,13 @@ POLICIES: dict[Template, dict[str, Any]] = {
             {"name": "premium", "weight": 0.4, "tier": "premium"},
             {"name": "follow-up", "weight": 0.2, "follow_up": True},
         ],
-        "cascade": {"enabled": True, "expensive": "large", "epsilon": 0.05},
+        "cascade": {
+            "enabled": True,
+            "expensive": "large",
+            "epsilon": 0.05,
+            "confidence": "self_check",
+            "self_check_arm": "small",
+        },
     },
     Template.CLASSIFIER: {
         "policy": PAIR | {"name": "classifier", "threshold": 0.7},
