@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -97,7 +96,7 @@ def sparkline(values: Mapping[Group, float | None], group: Group) -> str:
     """A figure of a group over time, from 0 to its largest value: the newest 30 steps that have one."""
     if group.hour is not None:
         return ""
-    series = [value for of, value in values.items() if value is not None and replace(of, hour=None) == group]
+    series = [value for of, value in values.items() if value is not None and of._replace(hour=None) == group]
     newest, most = series[-_MOST_BARS:], max(series, default=0.0)
     if len(newest) < 2 or min(newest) < 0.0 or not most:
         return ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from bandit_router.store.rollups.reader import RollupRow
 from bandit_router.types import IntArray
@@ -20,8 +21,7 @@ class Dimension(StrEnum):
     MEMBER = "member"
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """One group: the first hour of its step, as hours since 1970 UTC, and the rest; None is all."""
 
     hour: int | None = None
@@ -95,7 +95,7 @@ def tabulate(rows: Sequence[RollupRow], by: Collection[Dimension], *, step: int,
 def drop_dimension(group: Group, dimension: Dimension) -> Group:
     """The group that has all of this dimension."""
     field_name = "hour" if dimension is Dimension.TIME else dimension.value
-    return replace(group, **{field_name: None})
+    return group._replace(**{field_name: None})
 
 
 def find_group(row: RollupRow, by: Collection[Dimension]) -> Group:

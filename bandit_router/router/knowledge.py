@@ -9,6 +9,7 @@ import numpy as np
 from bandit_router.posterior.state import decode_state
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start_verdict import WarmStartVerdict
+from bandit_router.routing.decide import PublishedModel
 from bandit_router.store.store import Store
 from bandit_router.types import Arm, FloatArray
 
@@ -33,11 +34,14 @@ class Knowledge(NamedTuple):
     warm_start: WarmStartVerdict | None
 
 
-def describe_knowledge(store: Store) -> Knowledge:
-    """What the newest snapshot knows. Raises SnapshotCorrupt or StoreError."""
+def describe_knowledge(store: Store, in_use: PublishedModel) -> Knowledge:
+    """What the newest snapshot knows; it is solved unless it is the one in use.
+
+    Raises SnapshotCorrupt or StoreError.
+    """
     version, _, snapshot, arms = store.published()
     rewards = decode_state(snapshot).rewards
-    solved = rewards.solve()
+    solved = in_use.state.rewards if version == in_use.version else rewards.solve()
     level, width = solved.predict(find_mean_context(rewards))
     described = []
     for arm in sorted(arms, key=lambda arm: arm.name):

@@ -230,7 +230,7 @@ class Router(AdministeredRouter):
 
     def knowledge(self) -> Knowledge:
         """What the newest snapshot knows of each arm. Raises SnapshotCorrupt or StoreError."""
-        return describe_knowledge(self._store)
+        return describe_knowledge(self._store, self._published)
 
     def acts(self, last: int) -> list[Act]:
         """The newest ``last`` administrative acts, oldest first."""

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from bandit_router.errors import InvalidInput
 from bandit_router.learning.rollups import fold_rollups
 from bandit_router.posterior.latency import find_bin
-from bandit_router.store.rollups.reader import RollupFilter, RollupRow
+from bandit_router.store.rollups.reader import UNDIVIDED, RollupFilter, RollupRow
 from bandit_router.store.rollups.tally import Cube
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback
@@ -109,6 +109,18 @@ def test_latencies_and_delays_come_in_their_bins(rolled_up: Store) -> None:
     assert quality.delays is not None
     (decided, *_) = read(rolled_up)
     assert decided.bins is decided.delays is None
+
+
+def test_without_bins_and_with_time_undivided_the_sums_are_the_same(rolled_up: Store) -> None:
+    (cheap, dear) = read(rolled_up, "latency_s", step=UNDIVIDED)
+    assert [(row.hour, row.arm, row.count, row.total) for row in (cheap, dear)] == [
+        (0, "cheap", 3, 2.0),
+        (0, "dear", 2, 6.0),
+    ]
+    assert cheap.bins is not None
+    assert cheap.bins.sum() == 3
+    plain = read(rolled_up, "latency_s", step=UNDIVIDED, binned=False)
+    assert plain == [replace(row, bins=None, delays=None) for row in (cheap, dear)]
 
 
 def test_an_arm_has_the_name_it_has_now(rolled_up: Store) -> None:

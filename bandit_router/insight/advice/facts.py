@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bandit_router.insight.advice.base import ADVICE_DAYS, Facts
 from bandit_router.insight.question import RollupQuestion, parse_question
 from bandit_router.insight.table import tabulate
 from bandit_router.policies import make_policy
 from bandit_router.settings import Settings
-from bandit_router.store.rollups.reader import RollupRow
+from bandit_router.store.rollups.reader import UNDIVIDED, RollupRow
 from bandit_router.types import Arm
 
 
 def ask_for_facts(now: float) -> RollupQuestion:
     """The roll-ups to read at a Unix time, seconds."""
-    return parse_question(now, since=f"{ADVICE_DAYS}d", by="arm,reason")
+    question = parse_question(now, since=f"{ADVICE_DAYS}d", by="arm,reason")
+    return replace(question, rollups=replace(question.rollups, step=UNDIVIDED))
 
 
 def make_facts(

@@ -13,10 +13,10 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from bandit_router.store.rollups.measures import DECISIONS, EXPLORATION_PRICE, is_metric, name_call_measure
-from bandit_router.store.rollups.reader import WEEK_H, RollupFilter, RollupRow
+from bandit_router.store.rollups.reader import UNDIVIDED, RollupFilter, RollupRow
 from bandit_router.types import CallOutcome
 
-ALL_TIME = RollupFilter(since=0, until=WEEK_H * 10**5, step=WEEK_H * 10**5)
+ALL_TIME = RollupFilter(since=0, until=UNDIVIDED, step=UNDIVIDED, binned=False)
 """All decisions ever, in one step."""
 
 _OUTCOMES = {name_call_measure(outcome): outcome.value for outcome in CallOutcome}

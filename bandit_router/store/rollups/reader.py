@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select
@@ -19,6 +20,8 @@ from bandit_router.store.tables import rollups
 from bandit_router.types import IntArray
 
 WEEK_H = 7 * DAY_H
+UNDIVIDED = 100_000 * WEEK_H
+"""A step in which time is not told apart: the database adds all of it up. It begins with 1970."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +31,8 @@ class RollupFilter:
     Hours are counted since 1970 UTC; ``until`` is the first one that is out. Steps are of ``step`` hours, and
     one shorter than a day needs the cube of hours. Empty collections are all arms and all reasons. Of
     ``tier``, ``key_id`` and ``task`` only one may be given: their cubes are not crossed. ``split_by`` reads
-    every member of one of these cubes apart.
+    every member of one of these cubes apart. Bins take most of the time of long reads: without ``binned``
+    they are left out.
     """
 
     since: int
@@ -40,6 +44,7 @@ class RollupFilter:
     key_id: str | None = None
     task: str | None = None
     split_by: Cube | None = None
+    binned: bool = True
 
     def __post_init__(self) -> None:
         members = [cube.value for cube, member in self._members() if member is not None]
@@ -113,7 +118,8 @@ def read_rollups(
         for cell, sums in delta.cells().items():
             if _fits(cell, asked, renamed):
                 merged[_find_place(cell, asked, renamed)].sums.add(sums)
-    return [_make_row(place, each) for place, each in sorted(merged.items()) if _has_any(each)]
+    rows = (_make_row(place, each) for place, each in sorted(merged.items()) if _has_any(each))
+    return [row if asked.binned else replace(row, bins=None, delays=None) for row in rows]
 
 
 def _read_folded(
@@ -135,6 +141,18 @@ def _read_folded(
         count, total_high, total_low, squares_high, squares_low = map(int, summed)
         sums = Sums(count, join_sum(total_high, total_low), join_sum(squares_high, squares_low))
         merged[hour, member, renamed.get(arm, arm), reason, measure].sums.add(sums)
+    if asked.binned:
+        _read_bins(connection, place, where, renamed, merged)
+
+
+def _read_bins(
+    connection: Connection,
+    place: Sequence[ColumnElement[Any]],
+    where: Sequence[ColumnElement[bool]],
+    renamed: dict[str, str],
+    merged: dict[_Place, _Merged],
+) -> None:
+    """Add the bins of folded cells, which SQL cannot add up."""
     binned = rollups.c.bins.is_not(None) | rollups.c.delays.is_not(None)
     packed = select(*place, rollups.c.bins, rollups.c.delays).where(*where, binned)
     for hour, member, arm, reason, measure, bins, delays in connection.execute(packed):
