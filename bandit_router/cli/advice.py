@@ -13,7 +13,7 @@ from bandit_router.insight.advice import find_advice
 def advice(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Say what to change, by the log of the newest two weeks: the evidence, the change, its effect."""
     with open_quiet_router(config) as router:
-        found = find_advice(router)
+        found = find_advice(router, router.calibration())
     if as_json:
         print_json([asdict(each) for each in found])
         return

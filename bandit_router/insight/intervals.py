@@ -23,7 +23,8 @@ from bandit_router.types import IntArray
 
 LEVEL = 0.95
 _TAIL = (1.0 - LEVEL) / 2.0
-_Z = float(ndtri(1.0 - _TAIL))
+Z95 = float(ndtri(1.0 - _TAIL))
+"""Standard deviations of the half-width of a normal interval."""
 
 
 class Estimate(NamedTuple):
@@ -40,8 +41,8 @@ def estimate_share(successes: float, n: int) -> Estimate:
     if n <= 0:
         return Estimate(0)
     share = successes / n
-    centre, scale = share + _Z**2 / (2 * n), 1.0 + _Z**2 / n
-    half = _Z * math.sqrt(max(0.0, share * (1.0 - share)) / n + _Z**2 / (4 * n * n))
+    centre, scale = share + Z95**2 / (2 * n), 1.0 + Z95**2 / n
+    half = Z95 * math.sqrt(max(0.0, share * (1.0 - share)) / n + Z95**2 / (4 * n * n))
     return Estimate(n, share, max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale))
 
 

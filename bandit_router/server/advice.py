@@ -13,4 +13,5 @@ from bandit_router.router import AsyncRouter
 
 async def advice(request: Request) -> dict[str, list[dict[str, Any]]]:
     router: AsyncRouter = request.app.state.router
-    return {"advice": [asdict(each) for each in await router.read(find_advice)]}
+    found = await router.read(lambda sync_router: find_advice(sync_router, sync_router.watched_calibration))
+    return {"advice": [asdict(each) for each in found]}

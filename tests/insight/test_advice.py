@@ -11,12 +11,16 @@ import pytest
 from bandit_router.insight.advice import Advice, advise, ask_for_facts, make_facts
 from bandit_router.insight.advice.arms import share_below, subtract
 from bandit_router.insight.intervals import Estimate
+from bandit_router.learning.drift import CalibrationReport, calibrate
 from bandit_router.settings import Settings
+from bandit_router.types import FloatArray
 from tests.insight.examples import HOUR, Made, roll_up
+from tests.learning.test_drift import rows_of
 
 CHEAP = {"name": "small", "input_usd_per_mtok": 0.1, "output_usd_per_mtok": 0.4}
 DEAR = {"name": "large", "input_usd_per_mtok": 2.0, "output_usd_per_mtok": 8.0}
 COSTS = {"small": 0.001, "large": 0.02}
+NOW = (HOUR + 24) * 3600.0
 
 
 def settings(*arms: dict[str, Any], **sections: Any) -> Settings:
@@ -30,10 +34,10 @@ def make(arm: str, n: int, rating: float | None = None, **values: float) -> list
     return [Made(hour=HOUR, arm=arm, values=known)] * n
 
 
-def find(log: Sequence[Made], of: Settings | None = None) -> dict[str, Advice]:
+def find(log: Sequence[Made], of: Settings | None = None, **others: Any) -> dict[str, Advice]:
     of = of or settings(policy={"name": "linucb", "epsilon": 0.1})
-    question = ask_for_facts((HOUR + 24) * 3600.0)
-    given = advise(make_facts(roll_up(log), question, of, [section.arm() for section in of.arms]))
+    arms = [section.arm() for section in of.arms]
+    given = advise(make_facts(roll_up(log), ask_for_facts(NOW), of, arms, **others))
     return {advice.name: advice for advice in given}
 
 
@@ -57,7 +61,7 @@ def test_a_cheap_arm_that_answers_badly() -> None:
 def test_a_share_below_a_quality_is_that_of_the_log() -> None:
     ratings = np.random.default_rng(3).choice([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], 300)
     log = [made for rating in ratings for made in make("small", 1, float(rating))]
-    question, of = ask_for_facts((HOUR + 24) * 3600.0), settings()
+    question, of = ask_for_facts(NOW), settings()
     facts = make_facts(roll_up(log), question, of, [section.arm() for section in of.arms])
     for quality in (0.1, 0.5, 0.9):
         assert share_below(facts, "small", quality).value == np.mean(ratings < quality)
@@ -133,3 +137,23 @@ def test_prices_that_are_not_those_of_the_list() -> None:
     assert "other_prices" not in find([], settings(known, DEAR))
     unknown = {**known, "model": "my-own", "input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0}
     assert "other_prices" not in find([], settings(unknown, DEAR))
+
+
+def test_an_arm_that_drifted() -> None:
+    rng, arms = np.random.default_rng(0), ("large", "small")
+    steady, worse = (rng.random(400) < 0.8).astype(float), (rng.random(100) < 0.4).astype(float)
+
+    def compare(**rewards: FloatArray) -> CalibrationReport:
+        rows = [row for arm in rewards for row in rows_of(rewards[arm], arm=arm)]
+        return calibrate(rows, [], {arm: len(rewards.get(arm, ())) for arm in arms})
+
+    drifted = compare(small=steady, large=np.append(steady, worse))
+    advice = find([], calibration=drifted)["drifted_arm"]
+    assert (advice.title, advice.change) == ("large is not what it was", "bandit-router arms reset large")
+    gap = drifted.arms["large"].widest
+    assert gap is not None
+    assert f"{gap.rewards} rewards were {gap.mean_reward:.3g} on average" in advice.evidence
+    assert f"the difference is {gap.difference:.3g} (95% interval" in advice.evidence
+    assert "drifted_arm" not in find([], calibration=compare(small=steady, large=steady))
+    assert "drifted_arm" not in find([], settings(CHEAP), calibration=drifted)  # large is no arm any more
+    assert "drifted_arm" not in find([])  # nobody has looked

@@ -11,10 +11,12 @@ from bandit_router.insight.advice.arms import (
     find_poor_cheap_arm,
 )
 from bandit_router.insight.advice.base import Advice, Facts
+from bandit_router.insight.advice.drift import find_drifted_arm
 from bandit_router.insight.advice.facts import ask_for_facts, make_facts
 from bandit_router.insight.advice.learning import find_scarce_feedback, find_small_floor
 from bandit_router.insight.advice.money import find_idle_budget, find_other_prices
 from bandit_router.insight.advice.rules import find_idle_rules
+from bandit_router.learning.drift import CalibrationReport
 from bandit_router.router import Router
 
 __all__ = ["Advice", "Facts", "advise", "ask_for_facts", "find_advice", "make_facts"]
@@ -28,6 +30,7 @@ _ALL = (
     find_idle_rules,
     find_idle_budget,
     find_other_prices,
+    find_drifted_arm,
 )
 
 
@@ -36,8 +39,8 @@ def advise(facts: Facts) -> list[Advice]:
     return [advice for find in _ALL for advice in find(facts)]
 
 
-def find_advice(router: Router) -> list[Advice]:
-    """What the newest days of a router's log, its settings and its arms advise."""
+def find_advice(router: Router, calibration: CalibrationReport | None) -> list[Advice]:
+    """What the newest days of a router's log, its settings, its arms and their calibration advise."""
     question = ask_for_facts(router.now())
     rows = router.rollups(question.rollups)
-    return advise(make_facts(rows, question, router.settings, router.arms))
+    return advise(make_facts(rows, question, router.settings, router.arms, calibration))

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from bandit_router.insight.intervals import Estimate, estimate_mean, estimate_share
 from bandit_router.insight.table import Dimension, Group, Table, Totals
+from bandit_router.learning.drift import CalibrationReport
 from bandit_router.settings import Settings
 from bandit_router.store.rollups.measures import DECISIONS
 from bandit_router.types import Arm, Reason
@@ -34,13 +35,15 @@ class Advice:
 class Facts:
     """The roll-ups of :data:`ADVICE_DAYS` by arm and reason, the settings in force, and the enabled arms.
 
-    ``epsilon`` is the policy's floor of exploration, None if it has none.
+    ``epsilon`` is the policy's floor of exploration, None if it has none. ``calibration`` compares the newest
+    rewards with what was expected of them, None where nobody has looked.
     """
 
     table: Table
     settings: Settings
     arms: Sequence[Arm]
     epsilon: float | None = None
+    calibration: CalibrationReport | None = None
 
     @cached_property
     def by_arm(self) -> Table:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from bandit_router.insight.advice.base import ADVICE_DAYS, Facts
 from bandit_router.insight.question import RollupQuestion, parse_question
 from bandit_router.insight.table import tabulate
+from bandit_router.learning.drift import CalibrationReport
 from bandit_router.policies import make_policy
 from bandit_router.settings import Settings
 from bandit_router.store.rollups.reader import UNDIVIDED, RollupRow
@@ -21,7 +22,11 @@ def ask_for_facts(now: float) -> RollupQuestion:
 
 
 def make_facts(
-    rows: Sequence[RollupRow], question: RollupQuestion, settings: Settings, arms: Sequence[Arm]
+    rows: Sequence[RollupRow],
+    question: RollupQuestion,
+    settings: Settings,
+    arms: Sequence[Arm],
+    calibration: CalibrationReport | None = None,
 ) -> Facts:
     """The facts of these rows, which answer the question; ``arms`` may be disabled."""
     policy = make_policy(settings.policy.name, settings.policy.parameters)
@@ -30,4 +35,5 @@ def make_facts(
         settings=settings,
         arms=[arm for arm in arms if arm.enabled],
         epsilon=getattr(policy, "epsilon", None),
+        calibration=calibration,
     )

@@ -59,7 +59,7 @@ def render_overview(router: Router, request: Request, cooling: Mapping[str, str]
         "overview.html",
         **describe_frame(router, request, "overview"),
         tiles=make_tiles(figures),
-        advice=find_advice(router),
+        advice=find_advice(router, router.watched_calibration),
         advice_days=ADVICE_DAYS,
         sections=_make_sections(router, figures, cooling),
         fields={name: query.get(name, "") for name in FIELDS},

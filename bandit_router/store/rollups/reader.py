@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select
@@ -94,6 +93,8 @@ class RollupRow:
 
 
 _Place = tuple[int, str, str, str, str]
+_Text = ColumnElement[str]
+_PlaceColumns = tuple[ColumnElement[int], _Text, _Text, _Text, _Text]
 
 
 @dataclass(slots=True)
@@ -147,7 +148,7 @@ def _read_folded(
 
 def _read_bins(
     connection: Connection,
-    place: Sequence[ColumnElement[Any]],
+    place: _PlaceColumns,
     where: Sequence[ColumnElement[bool]],
     renamed: dict[str, str],
     merged: dict[_Place, _Merged],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bandit_router.insight.intervals import Z95
 from bandit_router.learning.drift import ArmCalibration, CalibrationReport, ExpectedTenth
 from bandit_router.learning.unlike_keys import UnlikeKey
 from bandit_router.router.knowledge import Knowledge
@@ -18,7 +19,6 @@ from bandit_router.server.dashboard.formats import (
 from bandit_router.server.dashboard.panels.panel import Cell, Chart, Hint, Panel, Table, count, show
 from bandit_router.store.acts import Act, ActKind
 
-_WIDE = 1.959964  # standard deviations of a 95% interval
 _LATEST_RESETS = 10
 
 
@@ -30,8 +30,8 @@ def make_knowledge_panel(knowledge: Knowledge, colours: dict[str, str]) -> Panel
             show(each.level, format_score),
             draw_interval(
                 each.level,
-                each.level - _WIDE * each.width,
-                each.level + _WIDE * each.width,
+                each.level - Z95 * each.width,
+                each.level + Z95 * each.width,
                 colours[each.arm.name],
             ),
             show(each.width, format_score),
@@ -105,7 +105,7 @@ def make_calibration_panel(report: CalibrationReport | None) -> Panel:
 
 
 def _make_bin(tenth: ExpectedTenth) -> Bin:
-    half = _WIDE * tenth.standard_error
+    half = Z95 * tenth.standard_error
     low, high = max(0.0, tenth.mean_reward - half), min(1.0, tenth.mean_reward + half)
     return Bin(tenth.mean_expected, tenth.mean_reward, low, high, tenth.rewards)
 
