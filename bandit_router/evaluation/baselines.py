@@ -7,13 +7,15 @@ arms; ``weight`` (B,) is each row's share of all queries.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import brentq, linprog
 
 from bandit_router.evaluation.answers import Answer, Question
-from bandit_router.evaluation.targets import BlindMix
+from bandit_router.evaluation.block import Block
+from bandit_router.evaluation.targets import BlindMix, group_by_eligible
 from bandit_router.types import BoolArray, FloatArray
 
 _STEEPEST = 60.0  # e^60 between the dearest and the cheapest arm leaves nothing of the other
@@ -103,6 +105,16 @@ def make_baseline_questions(
             Question(f"{name}, queries shuffled", "shuffled", _as_policy(arms, sets, dealt), name),
         ]
     return questions
+
+
+def mix_logged_shares(blocks: Sequence[Block], arms: Sequence[str]) -> BlindMix:
+    """The mean logged PMF of every set of eligible arms: the router's own shares, whatever the query."""
+    sums: defaultdict[tuple[bool, ...], FloatArray] = defaultdict(lambda: np.zeros(len(arms)))
+    for block in blocks:
+        for rows, eligible in group_by_eligible(block):
+            sums[tuple(eligible.tolist())] += block.logged[rows].sum(axis=0)
+    shares = np.array(list(sums.values()))
+    return _as_policy(arms, np.array(list(sums)), shares / shares.sum(axis=1, keepdims=True))
 
 
 def _as_policy(arms: Sequence[str], sets: BoolArray, probabilities: FloatArray) -> BlindMix:

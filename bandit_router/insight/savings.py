@@ -1,5 +1,7 @@
 """Savings: how much less the router cost than a fixed model at equal quality, or why that is not said.
 
+And what reading queries gains: the router beside its own shares of models, dealt without a look at the query.
+
 This module says what savings are and reads and writes their stored form;
 :mod:`bandit_router.insight.savings_estimate` computes them.
 """
@@ -9,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from bandit_router.insight.intervals import Estimate
+from bandit_router.router import Router
 
 KIND = "savings"
 """The kind of estimate that is stored."""
@@ -46,11 +49,22 @@ class Saving:
     cure: str | None = None
 
 
+class BlindMixContrast(NamedTuple):
+    """The router's outcomes less those of its own shares of models, whatever the query.
+
+    ``cost`` is a share of what the router costs: below 0 it is cheaper than the mix.
+    """
+
+    reward: Estimate
+    cost: Estimate
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Savings:
     """Savings over ``rows`` decisions of the policy since ``since``; times are Unix, seconds.
 
-    ``margin`` is the quality by which the router may be worse, and be called equal.
+    ``margin`` is the quality by which the router may be worse, and be called equal. ``blind_mix`` is None
+    where the log cannot carry it.
     """
 
     made_at: float
@@ -58,6 +72,7 @@ class Savings:
     rows: int
     margin: float
     savings: tuple[Saving, ...]
+    blind_mix: BlindMixContrast | None = None
 
 
 def savings_facts(savings: Savings) -> dict[str, Any]:
@@ -78,7 +93,16 @@ def savings_facts(savings: Savings) -> dict[str, Any]:
             }
             for saving in savings.savings
         ],
+        "blind_mix": None
+        if savings.blind_mix is None
+        else {name: _estimate_facts(each) for name, each in savings.blind_mix._asdict().items()},
     }
+
+
+def find_savings(router: Router) -> Savings | None:
+    """The newest estimate that the router has; None if there is none yet. Raises StoreError."""
+    stored = router.estimate(KIND)
+    return None if stored is None else read_savings(stored.body)
 
 
 def read_savings(facts: Mapping[str, Any]) -> Savings:
@@ -94,7 +118,9 @@ def read_savings(facts: Mapping[str, Any]) -> Savings:
         )
         for each in facts["savings"]
     )
-    return Savings(**{**facts, "savings": savings})
+    mix = facts.get("blind_mix")  # an estimate of an older version has none
+    blind_mix = None if mix is None else BlindMixContrast(*(Estimate(**mix[name]) for name in mix))
+    return Savings(**{**facts, "savings": savings, "blind_mix": blind_mix})
 
 
 def _estimate_facts(estimate: Estimate | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Estimates savings from a sample of the log, by doubly robust estimation.
+"""Estimates savings, and what reading queries gains, from a sample of the log, by doubly robust estimation.
 
 Importing this module needs no extra; computing needs ``evaluation``, and without it the savings are refused.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bandit_router.insight.intervals import Estimate
-from bandit_router.insight.savings import Baseline, Saving, Savings
+from bandit_router.insight.savings import Baseline, BlindMixContrast, Saving, Savings
 from bandit_router.store.store import Store
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bandit_router.evaluation.estimators import Estimate as EstimateByOutcome
 
 ESTIMATOR = "dr"
+_MIX = "blind mix"
 _EXTRA = ("joblib", "pyarrow")
 _DAY_S = 86_400.0
 
@@ -59,12 +60,15 @@ def estimate_savings(store: Store, sample: Sample) -> Savings:
     """Estimate the savings of a router from its log. Raises StoreError and what an export raises."""
     now = store.clock.reference()
     since = now - sample.days * _DAY_S
-    rows, savings = 0, refuse_all(_NO_EXTRA)
+    rows, savings, blind_mix = 0, refuse_all(_NO_EXTRA), None
     if all(find_spec(name) for name in _EXTRA):
         arms, blocks = _read_sample(store, sample.rows, since)
         rows = sum(map(len, blocks))
         savings = compute_savings(blocks, arms, sample.margin)
-    return Savings(made_at=now, since=since, rows=rows, margin=sample.margin, savings=savings)
+        blind_mix = contrast_blind_mix(blocks, arms)
+    return Savings(
+        made_at=now, since=since, rows=rows, margin=sample.margin, savings=savings, blind_mix=blind_mix
+    )
 
 
 def _read_sample(store: Store, rows: int, since: float) -> tuple[Sequence[str], list[Block]]:
@@ -107,6 +111,29 @@ def compute_savings(blocks: Sequence[Block], arms: Sequence[str], margin: float)
         else _judge(baseline, arm, [evaluation.answers[0], fixed[arm]], contrasts[arm], margin)
         for baseline, arm in chosen.items()
     )
+
+
+def contrast_blind_mix(blocks: Sequence[Block], arms: Sequence[str]) -> BlindMixContrast | None:
+    """What reading queries gains, from decisions over these K arms; None unless the log can carry it."""
+    from bandit_router.evaluation.baselines import mix_logged_shares
+    from bandit_router.evaluation.contrast import estimate_contrasts
+    from bandit_router.evaluation.evaluate import evaluate
+
+    rows = sum(map(len, blocks))
+    if rows == 0:
+        return None
+    pieces, mix = [_Held(block) for block in blocks], {_MIX: mix_logged_shares(blocks, arms)}
+    evaluation = evaluate(
+        pieces, arms, mix, rows=rows, prior=None, estimators=[ESTIMATOR], headline=ESTIMATOR
+    )
+    answers = [answer for answer in evaluation.answers if answer.question.name in ("logged", _MIX)]
+    contrast = estimate_contrasts(blocks, mix)[_MIX]
+    reward, cost = (_accept(answers, contrast, outcome) for outcome in ("reward", "cost_usd"))
+    spent = answers[0].estimates[ESTIMATOR]["cost_usd"]
+    if isinstance(reward, Refused) or isinstance(cost, Refused) or spent is None or spent.value <= 0:
+        return None
+    n, *usd = cost
+    return BlindMixContrast(reward, Estimate(n, *(_known(value) / spent.value for value in usd)))
 
 
 def find_most_expensive(blocks: Sequence[Block], arms: Sequence[str]) -> str | None:

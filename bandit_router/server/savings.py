@@ -20,7 +20,11 @@ from bandit_router.router import AsyncRouter
 log = logging.getLogger(__name__)
 
 _LOOK_S = 60.0
-_NONE: Mapping[str, Any] = {"made_at": None, "since": None, "rows": 0, "margin": None, "savings": []}
+_NONE: Mapping[str, Any] = {
+    **dict.fromkeys(("made_at", "since", "margin", "blind_mix")),
+    "rows": 0,
+    "savings": [],
+}
 
 
 async def savings(request: Request) -> Response:

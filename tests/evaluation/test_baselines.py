@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit_router.evaluation.baselines import mix_at_cost, tilt_to_cost
+from bandit_router.evaluation.baselines import mix_at_cost, mix_logged_shares, tilt_to_cost
+from bandit_router.evaluation.targets import target_pmf
 from bandit_router.types import FloatArray
+from tests.evaluation.blocks import a_block
 
 UNIT = st.floats(0, 1)
 ARMS = st.lists(st.tuples(UNIT, st.floats(0.01, 1)), min_size=1, max_size=6)
@@ -58,6 +61,19 @@ def test_a_blind_mix_knows_which_arms_are_eligible() -> None:
     there = np.array([[True, True], [True, False]])
     mix = mix_at_cost(value, cost, 0.014, there, np.array([0.2, 0.8]))
     assert mix == pytest.approx(np.array([[0.5, 0.5], [1.0, 0.0]]))
+
+
+def test_logged_shares_are_those_of_each_set_of_eligible_arms() -> None:
+    block = a_block()
+    some, logged = np.arange(len(block)) % 3 == 0, block.logged.copy()
+    logged[some, 1] = 0.0
+    logged /= logged.sum(axis=1, keepdims=True)
+    eligible = logged > 0.0
+    block = replace(block, eligible=eligible, logged=logged, action=logged.argmax(axis=1))
+    halves = [block.take(np.arange(300)), block.take(np.arange(300, len(block)))]
+    dealt = target_pmf(block, mix_logged_shares(halves, block.arms), None)
+    for rows in (some, ~some):
+        assert dealt[rows] == pytest.approx(np.tile(logged[rows].mean(axis=0), (rows.sum(), 1)))
 
 
 def tilt(shares: FloatArray, cost: FloatArray, budget: float) -> FloatArray:

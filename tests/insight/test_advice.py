@@ -11,6 +11,7 @@ import pytest
 from bandit_router.insight.advice import Advice, advise, ask_for_facts, make_facts
 from bandit_router.insight.advice.arms import share_below, subtract
 from bandit_router.insight.intervals import Estimate
+from bandit_router.insight.savings import BlindMixContrast, Savings
 from bandit_router.learning.drift import CalibrationReport, calibrate
 from bandit_router.settings import Settings
 from bandit_router.types import FloatArray
@@ -157,3 +158,21 @@ def test_an_arm_that_drifted() -> None:
     assert "drifted_arm" not in find([], calibration=compare(small=steady, large=steady))
     assert "drifted_arm" not in find([], settings(CHEAP), calibration=drifted)  # large is no arm any more
     assert "drifted_arm" not in find([])  # nobody has looked
+
+
+def test_a_router_no_better_than_its_own_shares_of_models_at_random() -> None:
+    def savings(reward: Estimate, cost: Estimate, made_at: float = NOW) -> Savings:
+        mix = BlindMixContrast(reward, cost)
+        return Savings(made_at=made_at, since=0.0, rows=5000, margin=0.02, savings=(), blind_mix=mix)
+
+    nothing, same = Estimate(5000, 0.002, -0.01, 0.014), Estimate(5000, -0.01, -0.03, 0.01)
+    advice = find([], savings=savings(nothing, same))["gainless_reading"]
+    assert "higher by 0.002 (95% interval -0.01 to 0.014, n 5000)" in advice.evidence
+    assert "its cost by -0.01 (95%" in advice.evidence
+    for word in ("feedback", "warm-start", "features"):
+        assert word in advice.change
+    better, cheaper = Estimate(5000, 0.015, 0.005, 0.025), Estimate(5000, -0.04, -0.06, -0.02)
+    for spared in (savings(better, same), savings(nothing, cheaper), savings(nothing, same, made_at=0.0)):
+        assert "gainless_reading" not in find([], savings=spared)
+    refused = Savings(made_at=NOW, since=0.0, rows=5000, margin=0.02, savings=())
+    assert "gainless_reading" not in find([], savings=refused)

@@ -12,7 +12,7 @@ import pytest
 from bandit_router.evaluation.block import TargetBlock
 from bandit_router.insight.intervals import Estimate
 from bandit_router.insight.savings import Baseline, Saving, Savings, read_savings, savings_facts
-from bandit_router.insight.savings_estimate import compute_savings
+from bandit_router.insight.savings_estimate import compute_savings, contrast_blind_mix
 from bandit_router.types import FloatArray
 from tests.evaluation.worlds import World
 
@@ -150,9 +150,57 @@ def test_no_decisions() -> None:
     }
 
 
+def test_reading_queries_gains_what_its_own_shares_of_models_at_random_would_not() -> None:
+    easy = np.arange(CONTEXTS) < CONTEXTS // 2
+    world = make_world(np.where(easy[:, None], [0.9, 0.5, 0.6], [0.2, 0.5, 0.9]))
+    behaviour = np.where(easy[:, None], [0.8, 0.1, 0.1], [0.1, 0.1, 0.8])
+    mix = choose(*behaviour.mean(axis=0))
+    better, _, dearer = world.truth(behaviour) - world.truth(mix)
+    assert better > 0.1
+    assert abs(dearer) < 1e-12
+    found = contrast_blind_mix([make_log(world, behaviour)], ARMS)
+    assert found is not None
+    assert_near(found.reward, better, width=0.1)
+    assert_near(found.cost, 0.0, width=0.1)
+
+
+def test_a_router_whose_choices_do_not_depend_on_the_query_gains_nothing_by_reading() -> None:
+    found = contrast_blind_mix([make_log(make_world(choose(0.5, 0.7, 0.9)), choose(0.6, 0.2, 0.2))], ARMS)
+    assert found is not None
+    for estimate in found:
+        assert list(estimate[1:]) == pytest.approx([0.0, 0.0, 0.0], abs=1e-12)
+
+
+def test_a_cost_is_a_share_of_what_the_router_costs() -> None:
+    cheap = np.arange(CONTEXTS) < CONTEXTS // 2
+    costs = np.where(cheap[:, None], [0.001, 0.002, 0.004], [0.002, 0.004, 0.020])  # it avoids the dearest
+    behaviour = np.where(cheap[:, None], [0.2, 0.2, 0.6], [0.6, 0.2, 0.2])
+    world = make_world(choose(0.8, 0.8, 0.8))
+    world.means[:, :, 2] = costs
+    found = contrast_blind_mix([make_log(world, behaviour)], ARMS)
+    spent = world.truth(behaviour)[2]
+    assert found is not None
+    assert_near(found.cost, (spent - world.truth(choose(0.4, 0.2, 0.4))[2]) / spent, width=0.2)
+
+
+def test_what_reading_gains_is_not_said_without_rewards_costs_or_decisions() -> None:
+    for column in (0, 2):
+        log = make_log(make_world(choose(0.8, 0.8, 0.8)), choose(0.6, 0.2, 0.2))
+        log.outcomes[:, column] = np.nan
+        assert contrast_blind_mix([log], ARMS) is None
+    assert contrast_blind_mix([], ARMS) is None
+
+
 def test_the_stored_form_is_json_and_reads_back() -> None:
     log = make_log(make_world(choose(0.5, 0.7, 0.9)), choose(0.6, 0.2, 0.2), cost_weight=1000.0)
     made = compute_savings([log], ARMS, MARGIN)
     assert {saving.refusal is None for saving in made} == {True, False}
     savings = Savings(made_at=2.0, since=1.0, rows=4000, margin=MARGIN, savings=made)
     assert read_savings(json.loads(json.dumps(savings_facts(savings)))) == savings
+    mix = contrast_blind_mix([log], ARMS)
+    assert mix is not None
+    savings = replace(savings, blind_mix=mix)
+    facts = json.loads(json.dumps(savings_facts(savings)))
+    assert read_savings(facts) == savings
+    del facts["blind_mix"]  # an older version has stored it
+    assert read_savings(facts).blind_mix is None

@@ -13,9 +13,14 @@ from bandit_router.insight.advice.arms import (
 from bandit_router.insight.advice.base import Advice, Facts
 from bandit_router.insight.advice.drift import find_drifted_arm
 from bandit_router.insight.advice.facts import ask_for_facts, make_facts
-from bandit_router.insight.advice.learning import find_scarce_feedback, find_small_floor
+from bandit_router.insight.advice.learning import (
+    find_gainless_reading,
+    find_scarce_feedback,
+    find_small_floor,
+)
 from bandit_router.insight.advice.money import find_idle_budget, find_other_prices
 from bandit_router.insight.advice.rules import find_idle_rules
+from bandit_router.insight.savings import find_savings
 from bandit_router.learning.drift import CalibrationReport
 from bandit_router.router import Router
 
@@ -31,6 +36,7 @@ _ALL = (
     find_idle_budget,
     find_other_prices,
     find_drifted_arm,
+    find_gainless_reading,
 )
 
 
@@ -40,7 +46,8 @@ def advise(facts: Facts) -> list[Advice]:
 
 
 def find_advice(router: Router, calibration: CalibrationReport | None) -> list[Advice]:
-    """What the newest days of a router's log, its settings, its arms and their calibration advise."""
+    """What the newest days of a router's log, its settings, its savings and ``calibration`` advise."""
     question = ask_for_facts(router.now())
     rows = router.rollups(question.rollups)
-    return advise(make_facts(rows, question, router.settings, router.arms, calibration))
+    savings = find_savings(router)
+    return advise(make_facts(rows, question, router.settings, router.arms, calibration, savings))

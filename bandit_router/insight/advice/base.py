@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bandit_router.insight.intervals import Estimate, estimate_mean, estimate_share
+from bandit_router.insight.savings import BlindMixContrast
 from bandit_router.insight.table import Dimension, Group, Table, Totals
 from bandit_router.learning.drift import CalibrationReport
 from bandit_router.settings import Settings
@@ -36,7 +37,8 @@ class Facts:
     """The roll-ups of :data:`ADVICE_DAYS` by arm and reason, the settings in force, and the enabled arms.
 
     ``epsilon`` is the policy's floor of exploration, None if it has none. ``calibration`` compares the newest
-    rewards with what was expected of them, None where nobody has looked.
+    rewards with what was expected of them, None where nobody has looked. ``blind_mix`` compares the router
+    with its own shares of models, None where nothing is estimated.
     """
 
     table: Table
@@ -44,6 +46,7 @@ class Facts:
     arms: Sequence[Arm]
     epsilon: float | None = None
     calibration: CalibrationReport | None = None
+    blind_mix: BlindMixContrast | None = None
 
     @cached_property
     def by_arm(self) -> Table:

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from bandit_router.insight.advice.base import ADVICE_DAYS, Facts
 from bandit_router.insight.question import RollupQuestion, parse_question
+from bandit_router.insight.savings import Savings
 from bandit_router.insight.table import tabulate
 from bandit_router.learning.drift import CalibrationReport
 from bandit_router.policies import make_policy
 from bandit_router.settings import Settings
 from bandit_router.store.rollups.reader import UNDIVIDED, RollupRow
+from bandit_router.store.rollups.tally import HOUR_S
 from bandit_router.types import Arm
 
 
@@ -27,8 +29,12 @@ def make_facts(
     settings: Settings,
     arms: Sequence[Arm],
     calibration: CalibrationReport | None = None,
+    savings: Savings | None = None,
 ) -> Facts:
-    """The facts of these rows, which answer the question; ``arms`` may be disabled."""
+    """The facts of these rows, which answer the question; ``arms`` may be disabled.
+
+    Savings that are older than the rows say nothing.
+    """
     policy = make_policy(settings.policy.name, settings.policy.parameters)
     return Facts(
         table=tabulate(rows, question.by, step=question.rollups.step, now=question.now),
@@ -36,4 +42,7 @@ def make_facts(
         arms=[arm for arm in arms if arm.enabled],
         epsilon=getattr(policy, "epsilon", None),
         calibration=calibration,
+        blind_mix=None
+        if savings is None or savings.made_at < question.rollups.since * HOUR_S
+        else savings.blind_mix,
     )

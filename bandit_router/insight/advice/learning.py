@@ -1,9 +1,10 @@
-"""Advice on learning: too little feedback to learn from, a floor of exploration too small to evaluate by."""
+"""Advice on learning: too little feedback, too small a floor of exploration, nothing gained by reading."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bandit_router.insight.advice.arms import MARGIN
 from bandit_router.insight.advice.base import Advice, Facts, describe
 from bandit_router.insight.intervals import estimate_share
 from bandit_router.store.rollups.measures import DECISIONS
@@ -13,6 +14,9 @@ SCARCE = 0.05
 
 FEWEST_FLOOR_CHOICES = 30
 """Choices by the floor that an arm should have, so that it can be compared with the others."""
+
+CHEAPER = 0.05
+"""A share of the cost that is worth routing for."""
 
 _LEAST_DECISIONS = 200
 _LARGEST_FLOOR = 0.1
@@ -48,4 +52,21 @@ def find_small_floor(facts: Facts) -> Iterator[Advice]:
         f"{choices:.1f} choices by the floor; {FEWEST_FLOOR_CHOICES} are needed.",
         change=f"[policy]\nepsilon = {enough:.2g}",
         effect=f"Each arm would have had {n * enough / k:.0f} choices by the floor.",
+    )
+
+
+def find_gainless_reading(facts: Facts) -> Iterator[Advice]:
+    """The router is neither 0.02 better nor 5% cheaper than its own shares at random, beyond doubt."""
+    mix = facts.blind_mix
+    if mix is None or mix.reward.high is None or mix.cost.low is None:
+        return
+    if mix.reward.high > MARGIN or mix.cost.low < -CHEAPER:
+        return
+    yield Advice(
+        name="gainless_reading",
+        title="Reading the query gains nothing yet",
+        evidence="Against the same shares of models, dealt without a look at the query, its reward is higher "
+        f"by {describe(mix.reward)}, and its cost by {describe(mix.cost)} of itself.",
+        change="Rate more answers with POST /v1/feedback; start from queries that every model answered, with "
+        "`bandit-router warm-start --data FILE`; or send your own `features`, which tell your tasks apart.",
     )

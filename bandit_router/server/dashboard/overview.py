@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from bandit_router.errors import NoBudget
 from bandit_router.insight.advice import find_advice
 from bandit_router.insight.advice.base import ADVICE_DAYS
-from bandit_router.insight.savings import KIND, Savings, read_savings
+from bandit_router.insight.savings import find_savings
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import Router
 from bandit_router.server.dashboard.figures import Figures
@@ -96,7 +96,7 @@ def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str])
                 *(make_outcome_panel(outcome, figures, colours) for outcome in OUTCOMES),
                 make_comparison_panel(figures, "arm"),
                 make_comparison_panel(figures, "reason"),
-                make_savings_panel(_find_savings(router)),
+                make_savings_panel(find_savings(router)),
             ],
         ),
         PanelGroup(
@@ -121,11 +121,6 @@ def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str])
             ],
         ),
     ]
-
-
-def _find_savings(router: Router) -> Savings | None:
-    stored = router.estimate(KIND)
-    return None if stored is None else read_savings(stored.body)
 
 
 def _find_goal(router: Router) -> GoalStatus | None:
