@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := # options of the demo, such as --stay
 
-.PHONY: demo test clients check lint types imports docs campaign bench bench-evaluation simulations chromium npm clean
+.PHONY: demo test clients check lint types imports docs campaign bench bench-dashboard bench-evaluation simulations chromium npm clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/bandit-router demo $(DEMO)
@@ -40,6 +40,9 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks.fold
 	$(BIN)/python -m benchmarks.rollups
 	$(BIN)/python -m benchmarks.gateway
+
+bench-dashboard: $(VENV)/bench.stamp # a million decisions on each database: 6 GiB of disk for some twenty minutes
+	$(BIN)/python -m benchmarks.dashboard
 
 bench-evaluation: $(VENV)/dev.stamp # 10 million rows: 6 GiB of disk for some ten minutes
 	$(BIN)/python benchmarks/evaluation.py
