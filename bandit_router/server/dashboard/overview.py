@@ -38,7 +38,7 @@ from bandit_router.server.dashboard.window import Step, Window, WindowSpan, read
 from bandit_router.store.rollups.reader import RollupFilter
 from bandit_router.types import Reason
 
-FIELDS = ("range", "step", "since", "until", "reason", "tier", "key")
+FIELDS = ("range", "step", "since", "until", "arm", "reason", "tier", "key")
 _ACTS = 200
 
 
@@ -65,6 +65,7 @@ def render_overview(router: Router, request: Request, cooling: Mapping[str, str]
         fields={name: query.get(name, "") for name in FIELDS},
         spans=list(WindowSpan),
         steps=list(Step),
+        arms=[arm.name for arm in router.arms],
         reasons=list(Reason),
         default_span=WindowSpan.FORTNIGHT,
         window=window,
@@ -73,11 +74,12 @@ def render_overview(router: Router, request: Request, cooling: Mapping[str, str]
 
 def _read_filter(query: Mapping[str, str], window: Window) -> RollupFilter:
     """Which sums the page shows. Raises InvalidInput."""
-    reason = read_choice(query, "reason", Reason)
+    arm, reason = read_text(query, "arm"), read_choice(query, "reason", Reason)
     return RollupFilter(
         since=window.first,
         until=window.end,
         step=window.step_h,
+        arms=() if arm is None else (arm,),
         reasons=() if reason is None else (reason.value,),
         tier=read_text(query, "tier"),
         key_id=read_text(query, "key"),

@@ -155,6 +155,19 @@ def test_the_decisions_of_each_day_are_counted_once(
     assert sum(row[arm] for row in shown for arm in NAMES) == sum(n for *_, n in counted)
 
 
+def test_a_filter_of_an_arm_leaves_its_decisions(
+    visit: Open, database: Path, window: dict[str, float]
+) -> None:
+    ((n,),) = ask(database, f"SELECT count(*) FROM decisions WHERE arm = 'medium' AND {INSIDE}", **window)
+    with visit("/dashboard") as here:
+        here.page.select_option("select[name=arm]", "medium")
+        follow(here.page, "main button[type=submit]")
+        assert "arm=medium" in here.page.url
+        assert here.page.input_value("select[name=arm]") == "medium"
+        assert [(row["Arm"], row["Decisions"]) for row in here.table("by-arm")] == [("medium", n), ("all", n)]
+        assert sum(row["Decisions"] for row in here.table("by-reason")[:-1]) == n
+
+
 def test_calls_judgements_overrides_and_the_price_of_exploring_are_those_of_the_raw_log(
     overview: Visit, database: Path, window: dict[str, float]
 ) -> None:

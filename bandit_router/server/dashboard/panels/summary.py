@@ -40,7 +40,7 @@ def make_tiles(figures: Figures) -> Sequence[Tile]:
     median, first = figures.estimate(LATENCY_P50), figures.estimate(TTFT_P50)
     rated = f"{describe_interval(quality.estimate, format_score)}; {format_share(quality.coverage)} rated"
     return [
-        _make_tile(figures, "Decisions", DECISIONS_MADE, format_count, f"{len(figures.arms)} arms"),
+        _make_tile(figures, "Decisions", DECISIONS_MADE, format_count, f"arms: {len(figures.arms)}"),
         _make_tile(figures, "Quality", QUALITY, format_score, rated),
         _make_tile(
             figures,

@@ -68,7 +68,7 @@ def make_share_panel(figures: Figures, colours: Mapping[str, str]) -> Panel:
         table=Table(name="Decisions", head=(figures.window.step.capitalize(), *figures.arms), rows=rows),
         legend=[LegendEntry(arm, colours[arm]) for arm in figures.arms],
     )
-    return Panel(id="share", title=title, note="Of all decisions.", charts=[chart], wide=True)
+    return Panel(id="share", title=title, note="Of what the filters leave.", charts=[chart], wide=True)
 
 
 def make_comparison_panel(figures: Figures, group: str) -> Panel:
