@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from bandit_router.insight.advice import advise, ask_for_facts, make_facts
+from bandit_router.insight.advice import find_advice
 from bandit_router.router import Router
 from bandit_router.server.dashboard.formats import format_count
 from tests.server.dashboard.browsing import Visit
@@ -206,9 +206,7 @@ def test_feedback_that_was_revised_counts_once_and_that_was_retracted_not_at_all
 
 def test_the_advice_is_that_of_the_command_line(overview: Visit, world: World) -> None:
     with Router.open(world.settings) as router:
-        question = ask_for_facts(router.now())
-        rows = router.rollups(question.rollups)
-        advice = advise(make_facts(rows, question, router.settings, router.arms))
+        advice = find_advice(router, router.calibration())
     assert advice
     assert overview.page.locator(".advice h3").all_inner_texts() == [each.title for each in advice]
     assert overview.page.locator(".advice pre").all_inner_texts() == [each.change for each in advice]
