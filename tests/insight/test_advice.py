@@ -174,5 +174,7 @@ def test_a_router_no_better_than_its_own_shares_of_models_at_random() -> None:
     better, cheaper = Estimate(5000, 0.015, 0.005, 0.025), Estimate(5000, -0.04, -0.06, -0.02)
     for spared in (savings(better, same), savings(nothing, cheaper), savings(nothing, same, made_at=0.0)):
         assert "gainless_reading" not in find([], savings=spared)
+    for blind in (settings(policy={"name": "uniform"}), settings(CHEAP)):
+        assert "gainless_reading" not in find([], blind, savings=savings(nothing, same))
     refused = Savings(made_at=NOW, since=0.0, rows=5000, margin=0.02, savings=())
     assert "gainless_reading" not in find([], savings=refused)

@@ -33,16 +33,15 @@ def make_facts(
 ) -> Facts:
     """The facts of these rows, which answer the question; ``arms`` may be disabled.
 
-    Savings that are older than the rows say nothing.
+    Savings that are older than the rows say nothing, nor do those of a policy that reads no query.
     """
     policy = make_policy(settings.policy.name, settings.policy.parameters)
+    is_new = savings is not None and savings.made_at >= question.rollups.since * HOUR_S
     return Facts(
         table=tabulate(rows, question.by, step=question.rollups.step, now=question.now),
         settings=settings,
         arms=[arm for arm in arms if arm.enabled],
         epsilon=getattr(policy, "epsilon", None),
         calibration=calibration,
-        blind_mix=None
-        if savings is None or savings.made_at < question.rollups.since * HOUR_S
-        else savings.blind_mix,
+        blind_mix=savings.blind_mix if savings and is_new and (policy.learns or policy.reads) else None,
     )

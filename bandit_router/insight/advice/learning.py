@@ -58,7 +58,7 @@ def find_small_floor(facts: Facts) -> Iterator[Advice]:
 def find_gainless_reading(facts: Facts) -> Iterator[Advice]:
     """The router is neither 0.02 better nor 5% cheaper than its own shares at random, beyond doubt."""
     mix = facts.blind_mix
-    if mix is None or mix.reward.high is None or mix.cost.low is None:
+    if len(facts.arms) < 2 or mix is None or mix.reward.high is None or mix.cost.low is None:
         return
     if mix.reward.high > MARGIN or mix.cost.low < -CHEAPER:
         return
