@@ -63,8 +63,11 @@ def sum_pieces(function: Callable[[T], S], pieces: Sequence[T], progress: Callab
     the number of pieces each task has done.
     """
     runs = [pieces[i : i + _PIECES_PER_TASK] for i in range(0, len(pieces), _PIECES_PER_TASK)]
+    tasks = [partial(_sum_run, function, run) for run in runs]
+    # To start processes takes seconds, which a single task is not worth.
+    results = map(_run_on_one_thread, tasks) if len(tasks) == 1 else run_tasks(tasks)
     sums: list[Any] = []
-    for run, run_sum in zip(runs, run_tasks(partial(_sum_run, function, run) for run in runs), strict=True):
+    for run, run_sum in zip(runs, results, strict=True):
         sums = [sums[0] + run_sum] if sums else [run_sum]
         progress(len(run))
     if not sums:

@@ -14,6 +14,7 @@ OPEN: frozenset[Endpoint] = frozenset(
     {
         ("GET", "/healthz"),
         ("GET", "/readyz"),
+        ("GET", "/"),
         ("GET", "/dashboard/login"),
         ("POST", "/dashboard/login"),
         ("GET", "/dashboard/style.css"),

@@ -26,6 +26,7 @@ UNKNOWN = ("/", "/v1", "/v1/nowhere", "/v1/route/", "//v1/route", "/V1/route", "
 _OPEN_TO_READ = (
     "/healthz",
     "/readyz",
+    "/",
     "/dashboard/login",
     "/dashboard/style.css",
     "/dashboard/script.js",

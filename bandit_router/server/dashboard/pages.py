@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
 
 from bandit_router.errors import RouterError
 from bandit_router.problems import UNAVAILABLE, find_kind
@@ -31,6 +32,7 @@ def add_dashboard(app: FastAPI) -> None:
         methods = [method, "HEAD"] if method == "GET" else [method]
         app.add_api_route(path, _answer_errors(endpoint), methods=methods, include_in_schema=False)
 
+    add("/", "GET", lead_to_dashboard)
     add(ROOT, "GET", show_overview)
     add(f"{ROOT}/decisions", "GET", _read_in_thread(render_decisions))
     add(f"{ROOT}/decisions/{{decision_id}}", "GET", _read_in_thread(render_decision))
@@ -48,6 +50,10 @@ def _find_login(request: Request) -> LoginPages:
         state.login = LoginPages(state.router)
     login: LoginPages = state.login
     return login
+
+
+async def lead_to_dashboard(request: Request) -> Response:  # noqa: ARG001
+    return RedirectResponse(ROOT)
 
 
 async def show_overview(request: Request) -> Response:
