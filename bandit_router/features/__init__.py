@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bandit_router.features.embedding import Embedder, load_wordllama
 from bandit_router.features.pipeline import Pipeline, build_pipeline, build_vector_pipeline
-from bandit_router.features.prompt import Prompt, PromptSource, estimate_tokens, read_prompt
+from bandit_router.features.prompt import Prompt, PromptSource, estimate_tokens, read_prompt, write_transcript
 from bandit_router.features.query import (
     query_from_messages,
     query_from_prompt,
@@ -29,4 +29,5 @@ __all__ = [
     "read_prompt",
     "read_query",
     "text_statistics",
+    "write_transcript",
 ]

@@ -1,0 +1,1 @@
+"""A model that judges answers: what it is asked, what it says, and when."""
