@@ -34,6 +34,12 @@ TIER = "tier"
 CONFIDENCE = "confidence"
 """The confidence of the model in its first answer to a query: a metric of that decision and of the retry."""
 
+JUDGED = "judged"
+"""The metric that a model writes which judges answers."""
+
+OR_ELSE = "|"
+"""Between the metrics of one key of reward weights: the first that is present counts."""
+
 METRICS: Mapping[str, float] = {
     "quality": 1.0,
     "satisfaction": 1.0,
@@ -47,6 +53,7 @@ METRICS: Mapping[str, float] = {
     "truncated": 1.0,
     "empty": 1.0,
     "invalid_json": 1.0,
+    JUDGED: 1.0,
 }
 """Every metric of ours and the largest value it may have; the smallest is 0."""
 

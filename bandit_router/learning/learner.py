@@ -389,7 +389,7 @@ def make_learner(
     return Learner(
         store=store,
         prior=make_model_prior(settings, schema_id, dim),
-        weights=settings.reward.weights,
+        weights=settings.reward.terms(),
         batch=settings.learner.batch,
         keep_snapshots=_make_retention(settings.store),
         settings_id=settings_id,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from bandit_router.errors import InvalidInput
-from bandit_router.types import CONFIDENCE, METRICS, Scale
+from bandit_router.types import CONFIDENCE, METRICS, OR_ELSE, Scale
 from bandit_router.validation import convert_to_float, read_number
 
 _ERROR = "error"
@@ -53,11 +53,17 @@ def check_metric(
 def compute_reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
     """The weighted mean Σ w_k v_k / Σ w_k over the weighted metrics that are present.
 
+    A key of the weights is a metric, or ``quality|judged``, of which the first that is present counts.
+
     ``error``, ``override`` and the others of which less is better count as 1 − value: a failed call and an
     answer that the caller replaced are worth nothing. A decision with ``error`` = 1 and no weighted metric
     has reward 0. None without any metric of quality.
     """
-    present = [(w, _orient_metric(k, metrics[k])) for k, w in weights.items() if k in metrics]
+    present = [
+        (w, _orient_metric(k, metrics[k]))
+        for term, w in weights.items()
+        if (k := _select_metric(term, metrics)) is not None
+    ]
     if not present:
         return 0.0 if metrics.get(_ERROR) == 1.0 else None
     total = math.fsum(w for w, _ in present)
@@ -66,7 +72,18 @@ def compute_reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -
 
 def find_reward_metrics(metrics: Mapping[str, float], weights: Mapping[str, float]) -> list[str]:
     """The metrics that :func:`compute_reward` makes the reward of."""
-    return [metric for metric in weights if metric in metrics] or [_ERROR]
+    selected = (_select_metric(term, metrics) for term in weights)
+    return [metric for metric in selected if metric is not None] or [_ERROR]
+
+
+def list_weighted_metrics(weights: Mapping[str, float]) -> list[str]:
+    """Every metric that a reward can be made of by these weights."""
+    return [metric for term in weights for metric in term.split(OR_ELSE)]
+
+
+def _select_metric(term: str, metrics: Mapping[str, float]) -> str | None:
+    """The metric that counts for a term; None if none of its metrics is present."""
+    return next((metric for metric in term.split(OR_ELSE) if metric in metrics), None)
 
 
 def _orient_metric(metric: str, value: float) -> float:

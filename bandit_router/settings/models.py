@@ -143,7 +143,7 @@ class Settings(BaseSettings):
 
     def goal(self) -> Goal | None:
         """The goal that paces the router; None without one."""
-        return self.budget.goal(self.reward.weights)
+        return self.budget.goal(self.reward.terms())
 
     def workflow_arms(self) -> dict[str, str]:
         """The arm of every known workflow."""

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from bandit_router.settings.section import Dollars, Level, Positive, Section
-from bandit_router.types import CONFIDENCE, METRICS, Budget, CallOutcome, Floor, Goal
+from bandit_router.types import CONFIDENCE, JUDGED, METRICS, OR_ELSE, Budget, CallOutcome, Floor, Goal
 
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
 
@@ -62,10 +62,19 @@ class RewardSection(Section):
         default_factory=lambda: {"quality": 1.0},
         description=(
             "The weight of each metric in the reward, which is their weighted mean. Allowed are quality, "
-            "satisfaction, error, override, refusal, truncated and empty (all but the first two count as "
-            "1 − value), and the metrics of your own under `[metrics]`."
+            "satisfaction, judged, error, override, refusal, truncated and empty (all but the first three "
+            "count as 1 − value), and the metrics of your own under `[metrics]`."
         ),
         examples=[{"quality": 1.0}, {"quality": 0.8, "error": 0.2}],
+    )
+    judged_for: MetricName | None = Field(
+        None,
+        description=(
+            "The weighted metric that `judged`, which the judge of `[judge]` writes, stands in for where an "
+            "answer has no value of it. When that comes, it counts alone. If left out, `judged` counts only "
+            "by a weight of its own."
+        ),
+        examples=["quality"],
     )
 
     @field_validator("weights")
@@ -77,6 +86,24 @@ class RewardSection(Section):
         if unbounded := [name for name in weights if name in METRICS and name not in _WEIGHTED]:
             raise ValueError(f"{', '.join(unbounded)} cannot be in a reward; use any of {allowed}")
         return weights
+
+    @model_validator(mode="after")
+    def _judged_counts_once(self) -> Self:
+        if self.judged_for is None:
+            return self
+        if self.judged_for not in self.weights:
+            names = ", ".join(self.weights)
+            raise ValueError(f"judged_for is {self.judged_for}, which has no weight; use one of {names}")
+        if JUDGED in self.weights:
+            raise ValueError(f"judged_for and a weight of {JUDGED} count it twice; keep one of them")
+        return self
+
+    def terms(self) -> dict[str, float]:
+        """The weight of each term of the reward: a metric, with what stands in for it."""
+        return {
+            f"{metric}{OR_ELSE}{JUDGED}" if metric == self.judged_for else metric: weight
+            for metric, weight in self.weights.items()
+        }
 
 
 class BudgetSection(Section):

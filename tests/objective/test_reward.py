@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit_router.errors import InvalidInput
-from bandit_router.objective.reward import check_metric, compute_reward
+from bandit_router.objective.reward import (
+    check_metric,
+    compute_reward,
+    find_reward_metrics,
+    list_weighted_metrics,
+)
 from bandit_router.types import CONFIDENCE, METRICS
 
 WORSE_IF_MORE = ("error", "override", "refusal", "truncated", "empty", "invalid_json")
@@ -69,6 +74,23 @@ def test_the_reward_is_numpys_weighted_average_of_what_is_present(
         assert compute_reward(metrics, weights) == pytest.approx(expected, rel=1e-12, abs=1e-300)
     else:
         assert compute_reward(metrics, weights) == (0.0 if metrics.get("error") == 1.0 else None)
+
+
+@given(metrics=metrics_seen, weights=weightings)
+def test_a_metric_stands_in_only_where_another_is_missing(
+    metrics: dict[str, float], weights: dict[str, float]
+) -> None:
+    first, *others = weights
+    stand_in = "judged" if first != "judged" else "quality"
+    weights = {name: weight for name, weight in weights.items() if name != stand_in}
+    terms = {f"{first}|{stand_in}" if name == first else name: weight for name, weight in weights.items()}
+    others = [name for name in others if name in weights]
+    if first in metrics or stand_in not in metrics:
+        assert compute_reward(metrics, terms) == compute_reward(metrics, weights)
+    else:
+        instead = {stand_in: weights[first], **{name: weights[name] for name in others}}
+        assert compute_reward(metrics, terms) == compute_reward(metrics, instead)
+    assert set(find_reward_metrics(metrics, terms)) <= {*list_weighted_metrics(terms), "error"}
 
 
 @given(metrics=metrics_seen, weights=weightings)

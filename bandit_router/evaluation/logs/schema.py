@@ -67,6 +67,7 @@ SCHEMA = pa.schema(
         "truncated": _NUMBER,
         "empty": _NUMBER,
         "invalid_json": _NUMBER,
+        "judged": _NUMBER,
         "own_metrics": _NAME,  # JSON object of the metrics that the owner declared, each in [0, 1]
         "reward": _NUMBER,  # of these metrics, by the router's reward weights
         "reward_weight": _NUMBER,  # that it is learned with; 1 but for keys that are capped
