@@ -37,6 +37,12 @@ CONFIDENCE = "confidence"
 JUDGED = "judged"
 """The metric that a model writes which judges answers."""
 
+JUDGED_PROBABILITY = "judged_probability"
+"""The signal of the probability with which a coin decided, before the choice, to have the answer judged."""
+
+WILL_BE_JUDGED = "will_be_judged"
+"""The signal of what that coin said: 1 or 0."""
+
 OR_ELSE = "|"
 """Between the metrics of one key of reward weights: the first that is present counts."""
 

@@ -65,8 +65,10 @@ def make_end(
     )
 
 
-def make_metrics(end: CallEnd, facts: AnswerFacts, *, is_fault: bool) -> dict[str, float]:
-    """What a call says of its decision.
+def make_metrics(
+    end: CallEnd, facts: AnswerFacts, *, is_fault: bool, wants_json: bool = True
+) -> dict[str, float]:
+    """What a call says of its decision. Without ``wants_json`` a text that is kept need not be JSON.
 
     ``error`` is upstream's fault alone. A call that failed, was cut or was left says nothing of how long an
     answer takes, nor of how it would have ended.
@@ -84,7 +86,7 @@ def make_metrics(end: CallEnd, facts: AnswerFacts, *, is_fault: bool) -> dict[st
             "truncated": float(facts.truncated),
             "empty": float(facts.empty),
         }
-        if facts.text is not None and is_final_text(facts):
+        if wants_json and facts.text is not None and is_final_text(facts):
             metrics["invalid_json"] = float(not _is_json("".join(facts.text)))
     return metrics
 

@@ -123,8 +123,10 @@ class ChatToMessages:
     def open_tap(self, request: DialectRequest) -> Tap:
         created = int(self.now())
         if request.stream:
-            return TranslatingStreamTap(created, wants_usage=request.wants_usage)
-        return TranslatingBodyTap(created)
+            return TranslatingStreamTap(
+                created, wants_usage=request.wants_usage, keeps_text=request.keeps_text
+            )
+        return TranslatingBodyTap(created, keeps_text=request.keeps_text)
 
     def translate_failure(self, failure: UpstreamError) -> UpstreamError:
         if failure.status is None:

@@ -9,8 +9,10 @@ from bandit_router.gateway.accounting import CallRecord, make_end, make_metrics
 from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.background import BackgroundTasks
 from bandit_router.gateway.dialects.base import UNREADABLE
+from bandit_router.gateway.dialects.request_parts import wants_json
 from bandit_router.gateway.exchange import Exchange
 from bandit_router.gateway.health import Health
+from bandit_router.gateway.judge.online import OnlineJudge
 from bandit_router.gateway.limits import ConcurrencyLimits, TooBusy
 from bandit_router.gateway.verdicts import FailureVerdict, judge_failure
 from bandit_router.providers.base import FailureKind, UpstreamAnswer, UpstreamError
@@ -30,6 +32,7 @@ class CallServices(NamedTuple):
     background: BackgroundTasks
     clock: Callable[[], float]
     now: Callable[[], float]
+    judge: OnlineJudge | None = None
 
 
 class Call:
@@ -203,6 +206,9 @@ class Call:
                 await self._answer.aclose()
         finally:
             end = make_end(self.record, outcome, ended_at, self._arm.price, failure)
-            metrics = make_metrics(end, self.record.facts, is_fault=is_fault)
+            facts, asked = self.record.facts, self._exchange.request.prompt
+            metrics = make_metrics(end, facts, is_fault=is_fault, wants_json=wants_json(asked))
             end_call(self._span, end)
             await self._services.router.end_call(end, metrics)
+            if outcome is CallOutcome.ANSWERED and self._services.judge is not None:
+                self._services.judge.offer(self._exchange, self.record.decision, facts)

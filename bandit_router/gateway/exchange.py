@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from bandit_router.gateway.dialects.json_body import find_values, parse_object, 
 from bandit_router.gateway.translation import MessagesRequest, Untranslatable, translate_request
 from bandit_router.router import RouteOptions
 from bandit_router.security.keys import ApiKey
+from bandit_router.types import Signals
 
 AUTO = ("auto", "claude-auto")
 """The models that mean: choose one."""
@@ -37,7 +38,7 @@ class UnknownModel(InvalidInput):
 class Exchange:
     """One request of a client. ``headers`` are those that upstream gets; ``new_conversation`` begins anew.
 
-    ``key`` is the client's, if it needs one.
+    ``key`` is the client's, if it needs one. ``signals`` are those of the gateway's own.
     """
 
     dialect: Dialect
@@ -47,6 +48,7 @@ class Exchange:
     options: RouteOptions
     new_conversation: bool = False
     key: ApiKey | None = None
+    signals: Signals = field(default_factory=dict)
 
     @property
     def granted(self) -> Collection[str] | None:

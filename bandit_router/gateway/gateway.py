@@ -18,6 +18,7 @@ from bandit_router.gateway.cascade import Cascade, read_answer
 from bandit_router.gateway.confidence import measure_confidence
 from bandit_router.gateway.exchange import Exchange
 from bandit_router.gateway.health import Health
+from bandit_router.gateway.judge.online import OnlineJudge, open_judge
 from bandit_router.gateway.limits import ConcurrencyLimits, RequestSlots, TooBusy
 from bandit_router.gateway.verdicts import judge_failure
 from bandit_router.gateway.worst_case import find_budget
@@ -58,7 +59,9 @@ async def open_gateway(router: AsyncRouter) -> AsyncIterator[Gateway]:
     """The gateway to the arms of the router's settings. Raises ConfigError."""
     sections = router.settings.arms
     longest_s = max((section.total_timeout_s for section in sections), default=0.0)
-    gateway = Gateway(router, ArmPool(sections), lost_after_s=2.0 * longest_s + _SWEEP_INTERVAL_S)
+    pool = ArmPool(sections)
+    lost_after_s = 2.0 * longest_s + _SWEEP_INTERVAL_S
+    gateway = Gateway(router, pool, lost_after_s=lost_after_s, judge=open_judge(router, pool))
     try:
         yield gateway
     finally:
@@ -74,11 +77,13 @@ class Gateway:
         pool: ArmPool,
         *,
         lost_after_s: float,
+        judge: OnlineJudge | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.router = router
         self.pool = pool
+        self.judge = judge
         self.health = Health(clock)
         most = {section.name: section.max_concurrency for section in router.settings.arms}
         section, source = router.settings.gateway, router.settings.cascade.confidence
@@ -89,13 +94,15 @@ class Gateway:
         self._limits = ConcurrencyLimits(most, section.max_wait_s)
         self._most_output_tokens = section.reserved_output_tokens
         self._background = BackgroundTasks()
-        self._services = CallServices(router, self.health, self._limits, self._background, clock, now)
+        self._services = CallServices(router, self.health, self._limits, self._background, clock, now, judge)
         self._sweeper = asyncio.create_task(self._sweep(lost_after_s))
 
     async def close(self) -> None:
         """Account what is under way, and close the connections of all arms."""
         self._sweeper.cancel()
         await self._background.finish()
+        if self.judge is not None:
+            await self.judge.close()
         await self.pool.close()
 
     async def answer(self, exchange: Exchange) -> Answered:
@@ -105,6 +112,8 @@ class Gateway:
         could be paid for, TooBusy if its arm had no room in time, and what a route call raises.
         """
         await self.pool.open()
+        if self.judge is not None:
+            exchange = self.judge.draw(exchange)
         mask = await self._find_mask(exchange)
         mask |= await self._find_pin_mask(exchange)
         failed: list[tuple[UpstreamError, Decision]] = []
@@ -130,9 +139,9 @@ class Gateway:
                 failed.append((failure, decision))
             else:
                 answered = Answered(call, decision, len(failed))
-                return answered if held is None else await self._judge(answered, exchange, answer)
+                return answered if held is None else await self._accept_or_retry(answered, exchange, answer)
 
-    async def _judge(self, first: Answered, exchange: Exchange, answer: bytes) -> Answered:
+    async def _accept_or_retry(self, first: Answered, exchange: Exchange, answer: bytes) -> Answered:
         """The held answer, or that of a retry if it is doubtful and the retry begins."""
         try:
             retried = await self._retry(first, exchange, answer)
@@ -210,6 +219,7 @@ class Gateway:
             granted=exchange.granted,
             key_id=None if exchange.key is None else exchange.key.id,
             budget=find_budget(exchange, self.pool.arms.values(), self._most_output_tokens),
+            signals=exchange.signals,
         )
         prompt, options = exchange.request.prompt, exchange.options
         if full:

@@ -6,7 +6,7 @@ A new option is one line in :class:`RouteOptions`, and the line that uses it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict, get_type_hints
 
 from pydantic import Field
@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from bandit_router.errors import InvalidInput
 from bandit_router.security.budget import CallBudget
-from bandit_router.types import FloatArray
+from bandit_router.types import FloatArray, Signals
 
 
 def _option(description: str) -> Any:
@@ -90,6 +90,7 @@ class CallRequest:
     granted: Collection[str] | None = None
     key_id: str | None = None
     budget: CallBudget | None = None
+    signals: Signals = field(default_factory=dict)
 
 
 CONTEXT_AND_KEY = ("features", "idempotency_key")

@@ -112,7 +112,7 @@ def add_call(request: Request, call: CallRequest, now: float) -> Request:
     return replace(
         request,
         limits=request.limits._replace(mask=call.mask),
-        signals={**request.signals, DIALECT: call.dialect},
+        signals={**request.signals, **call.signals, DIALECT: call.dialect},
         parent=call.failed if is_fallback else request.parent,
         fallback=is_fallback,
         since=now if call.new_conversation and request.since is not None else request.since,

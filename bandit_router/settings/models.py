@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bandit_router.settings.arms import ArmSection
 from bandit_router.settings.gateway import GatewaySection
 from bandit_router.settings.insight import InsightSection
+from bandit_router.settings.judge import JudgeSection
 from bandit_router.settings.learning import FeaturesSection, FeedbackSection, LearnerSection, PosteriorSection
 from bandit_router.settings.objective import (
     BudgetSection,
@@ -95,6 +96,11 @@ class Settings(BaseSettings):
         InsightSection(), description="What is estimated from the log in the background."
     )
     gateway: GatewaySection = Field(GatewaySection(), description="What the gateway calls without choosing.")
+    judge: JudgeSection = Field(
+        JudgeSection(),
+        description="A model that judges answers.",
+        examples=[{"arm": "judge", "share": 0.2, "usd_per_day": 5.0}],
+    )
     trial: TrialSection = Field(TrialSection(), description="How much traffic new arms get.")
     rules: tuple[RuleSection, ...] = Field(
         (),

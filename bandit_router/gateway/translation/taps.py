@@ -16,8 +16,8 @@ from bandit_router.providers.base import FailureKind, UpstreamError
 class TranslatingStreamTap:
     """A tap of server-sent events. What it cannot translate it raises as UpstreamError: the answer is cut."""
 
-    def __init__(self, created: int, *, wants_usage: bool) -> None:
-        self._reader = MessageReader()
+    def __init__(self, created: int, *, wants_usage: bool, keeps_text: bool = False) -> None:
+        self._reader = MessageReader(keeps_text=keeps_text)
         self.facts = self._reader.facts
         self._writer = ChunkWriter(self.facts, created, wants_usage=wants_usage)
         self._splitter = EventSplitter()
@@ -46,8 +46,8 @@ class TranslatingStreamTap:
 class TranslatingBodyTap:
     """A tap of an answer in a single piece."""
 
-    def __init__(self, created: int) -> None:
-        self._reader = MessageReader()
+    def __init__(self, created: int, *, keeps_text: bool = False) -> None:
+        self._reader = MessageReader(keeps_text=keeps_text)
         self.facts = self._reader.facts
         self._created = created
         self._chunks: list[bytes] = []
