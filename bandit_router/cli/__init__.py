@@ -34,6 +34,7 @@ _PLACES = {
     "stats": "stats:stats",
     "advice": "advice:advice",
     "savings": "savings:savings",
+    "judge": "judge:judge",
     "audit": "audit:audit",
     "forget": "forget:forget",
     "quarantine": "quarantine:quarantine",

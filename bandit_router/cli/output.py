@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import typer
 from rich.console import Console
@@ -43,14 +43,23 @@ def print_json(content: Any) -> None:
     typer.echo(json.dumps(content))
 
 
+class Step(Protocol):
+    """Shows that so many steps more are done, and a note beside the bar."""
+
+    def __call__(self, done: int, note: str = "") -> None: ...
+
+
 @contextmanager
-def progress_bar(label: str, steps: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+def progress_bar(label: str, steps: int, *, quiet: bool) -> Iterator[Step]:
     """Show progress on stderr; call what it yields with the number of steps just done."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()),
+        TextColumn("{task.fields[note]}"),
+    )
     bar_console = Console(stderr=True)
     with Progress(*columns, console=bar_console, transient=True, disable=quiet or not steps) as bar:
-        task = bar.add_task(label, total=steps)
-        yield lambda done: bar.advance(task, done)
+        task = bar.add_task(label, total=steps, note="")
+        yield lambda done, note="": bar.update(task, advance=done, note=note)
 
 
 def write_report_page(path: Path, page: str, *, quiet: bool) -> None:

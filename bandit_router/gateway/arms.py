@@ -80,13 +80,14 @@ class ArmPool:
     def _open_all(self) -> None:
         for section in self._sections:
             try:
-                self.arms[section.name] = _open_arm(section)
+                self.arms[section.name] = open_arm(section)
             except ConfigError as error:
                 log.error("the gateway cannot call an arm until it is mended and restarted: %s", error)
                 self._problems[section.name] = "cannot be called with its settings; the log says why"
 
 
-def _open_arm(section: ArmSection) -> CallableArm:
+def open_arm(section: ArmSection) -> CallableArm:
+    """The arm with its client, which connects with its first call. Raises ConfigError."""
     return CallableArm(
         name=section.name,
         model=section.model or section.name,

@@ -19,7 +19,7 @@ from bandit_router.gateway.dialects import DIALECTS
 from bandit_router.gateway.exchange import Exchange, make_exchange
 from bandit_router.gateway.gateway import Gateway, open_gateway
 from bandit_router.gateway.judge.online import JudgeOutcome, OnlineJudge
-from bandit_router.providers.scripted import Scene, ScriptedRequest
+from bandit_router.providers.scripted import Scene, Script, ScriptedRequest
 from bandit_router.router import AsyncRouter
 from bandit_router.store.store import Store
 from bandit_router.types import Purpose, Usage
@@ -82,7 +82,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         assert service.may_answer.wait(30.0)
         return Scene(pieces=(service.says,), usage=VERDICT_USAGE)
 
-    scripts = {"cheap": ANSWER, "claude-other": ANSWER, "judge": judge}
+    scripts: dict[str, Script | Scene] = {"cheap": ANSWER, "claude-other": ANSWER, "judge": judge}
     section = {"arm": "judge", "share": 1.0, "usd_per_day": 1000.0, "concurrency": 1, "queue_size": 2}
     with (
         arms_to(folder, scripts, judge=section) as (settings, _),
