@@ -129,9 +129,9 @@ def test_agreement_is_that_of_the_answers_with_both_metrics(call: Run, tmp_path:
                 router.feedback(decision.id, judged=judged)
                 pairs.append((decision.arm, human, judged))
     made = json.loads(call("judge", "--agreement", "--json").out)
-    _, human, judged = zip(*pairs, strict=True)
-    assert made["all"]["kappa"]["value"] == pytest.approx(cohen_kappa_score(human, judged))
-    assert made["all"]["agreement"]["value"] == pytest.approx(np.mean(np.equal(human, judged)))
+    _, humans, verdicts = zip(*pairs, strict=True)
+    assert made["all"]["kappa"]["value"] == pytest.approx(cohen_kappa_score(humans, verdicts))
+    assert made["all"]["agreement"]["value"] == pytest.approx(np.mean(np.equal(humans, verdicts)))
     for arm in ("small", "large"):
         of_arm = [(h, j) for name, h, j in pairs if name == arm]
         assert made["arms"][arm]["agreement"]["n"] == len(of_arm)
