@@ -23,7 +23,7 @@ from bandit_router.server.gateway_reference import add_gateway_reference
 from bandit_router.server.guard import Guard
 from bandit_router.server.join_trace import JoinTrace
 from bandit_router.server.metrics.count_requests import CountRequests
-from bandit_router.server.metrics.endpoint import add_metrics, watch_health
+from bandit_router.server.metrics.endpoint import add_metrics, watch_gateway
 from bandit_router.server.metrics.process import ProcessFigures
 from bandit_router.server.savings import watch_savings
 from bandit_router.server.shutdown import ExitAfterShutdown
@@ -67,7 +67,7 @@ def create_api(settings: Settings) -> FastAPI:
         async with (
             AsyncRouter(opened) as router,
             open_gateway(router) as gateway,
-            watch_health(gateway, app.state.figures),
+            watch_gateway(gateway, app.state.figures),
             watch_savings(router),
         ):
             app.state.router = router

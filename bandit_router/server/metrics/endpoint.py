@@ -36,12 +36,14 @@ def add_metrics(app: FastAPI, figures: ProcessFigures) -> None:
 
 
 @asynccontextmanager
-async def watch_health(gateway: Gateway, figures: ProcessFigures) -> AsyncIterator[None]:
-    """Keep the figures of the arms' health up to date while the block runs."""
+async def watch_gateway(gateway: Gateway, figures: ProcessFigures) -> AsyncIterator[None]:
+    """Keep the figures of the arms' health and of the judge up to date while the block runs."""
 
     async def watch() -> None:
         while True:
             figures.set_cooling(gateway.pool.arms.keys(), gateway.health.find_cooling().keys())
+            if gateway.judge is not None:
+                figures.set_drawn(gateway.judge.outcomes)
             await asyncio.sleep(_LOOK_S)
 
     watching = asyncio.create_task(watch())

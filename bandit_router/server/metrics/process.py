@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -44,6 +44,13 @@ class ProcessFigures:
             registry=self._registry,
             multiprocess_mode="liveall",
         )
+        self._drawn = Counter(
+            "bandit_router_judge_answers",
+            "Answers that a coin chose to have judged, by what became of them.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._drawn_so_far: dict[str, int] = {}
 
     def count_request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count an answered request. ``path`` is one of a few, with ``{…}`` for what differs."""
@@ -54,6 +61,12 @@ class ProcessFigures:
         """Say which of the arms this worker does not call now."""
         for arm in arms:
             self._cooling.labels(arm).set(arm in cooling)
+
+    def set_drawn(self, outcomes: Mapping[str, int]) -> None:
+        """Say what became of the answers of this worker that were to be judged, all of them so far."""
+        for outcome, count in outcomes.items():
+            self._drawn.labels(outcome).inc(count - self._drawn_so_far.get(outcome, 0))
+        self._drawn_so_far = dict(outcomes)
 
     def render(self) -> bytes:
         """The figures of all workers, as Prometheus reads them."""

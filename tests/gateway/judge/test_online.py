@@ -173,6 +173,18 @@ def test_nobody_waits_for_the_judge_and_what_finds_no_room_is_counted(service: S
     wait_until(lambda: service.judge.outcomes[JudgeOutcome.JUDGED] == before[JudgeOutcome.JUDGED] + 3)
 
 
+def test_the_outcomes_are_in_the_figures_of_the_process(service: Service) -> None:
+    def are_shown() -> bool:
+        text = service.client.get("/metrics").text
+        return all(
+            f'bandit_router_judge_answers_total{{outcome="{outcome}"}} {float(count)}' in text
+            for outcome, count in service.judge.outcomes.items()
+        )
+
+    assert service.judge.outcomes[JudgeOutcome.JUDGED] > 0
+    wait_until(are_shown)
+
+
 def make_settings(folder: Path, judge: dict[str, Any], answer: str = "SCORE: 10") -> Path:
     """Arms in this process, the judge among them."""
     lines = ['[features]\nembedding = "none"', f'[store]\nurl = "sqlite:///{folder}/router.db"']
