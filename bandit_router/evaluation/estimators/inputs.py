@@ -6,6 +6,10 @@ rows that have feedback. That is right when feedback is missing at random given 
 comes may depend on which model answered, but not on the query or on how good the answer was. If
 dissatisfied users write more, no estimator here can know. ρ is treated as known, which makes the
 intervals slightly too wide.
+
+Where a coin with a logged probability q decided beforehand which answers are judged, feedback comes more
+often on those it chose, and q may differ between rows. Then ρ = q ρ₁ + (1 − q) ρ₀ of each row, where ρ₁ and
+ρ₀ are the shares of the arm's rows with feedback among those that the coin chose, and among the others.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.block import Block, TargetBlock
 from bandit_router.evaluation.reward_model import ModelSums, RewardModel
 from bandit_router.evaluation.splits import assign_stages
-from bandit_router.types import BoolArray, FloatArray, IntArray
+from bandit_router.types import JUDGED_PROBABILITY, WILL_BE_JUDGED, BoolArray, FloatArray, IntArray
 
 Grouping = Literal["folds", "stages"]
 """The groups a reward model is held out by: cross-fitting folds, or stages of time."""
@@ -31,12 +35,15 @@ Grouping = Literal["folds", "stages"]
 class LogSums:
     """The first pass: rows per arm (K,), those with feedback (K, M), and reward model sums.
 
-    Nothing here depends on the target policy.
+    ``drawn_rows`` and ``drawn_observed`` are the same of the rows that a coin chose to have judged. Nothing
+    here depends on the target policy.
     """
 
     arms: tuple[str, ...]
     rows: FloatArray
     observed: FloatArray
+    drawn_rows: FloatArray
+    drawn_observed: FloatArray
     folds: ModelSums
     stages: ModelSums
 
@@ -47,6 +54,8 @@ class LogSums:
             arms=self.arms,
             rows=self.rows + other.rows,
             observed=self.observed + other.observed,
+            drawn_rows=self.drawn_rows + other.drawn_rows,
+            drawn_observed=self.drawn_observed + other.drawn_observed,
             folds=self.folds + other.folds,
             stages=self.stages + other.stages,
         )
@@ -59,6 +68,8 @@ class LogSums:
             arms=self.arms,
             rows=self.rows,
             observed=self.observed,
+            drawn_rows=self.drawn_rows,
+            drawn_observed=self.drawn_observed,
             folds=self.folds.cross_fit() if self.folds.groups else None,
             stages=self.stages.fit_on_past() if self.stages.groups else None,
         )
@@ -68,14 +79,34 @@ def prepare(block: Block, needs: Collection[Grouping]) -> LogSums:
     """The first pass over one block, with sums for the reward models that are needed."""
     k = len(block.arms)
     chosen = block.action[:, None] == np.arange(k)
+    drawn, has_feedback = chosen & read_coins(block).drawn[:, None], ~np.isnan(block.outcomes)
     nothing = ModelSums({})
     return LogSums(
         arms=block.arms,
         rows=chosen.sum(axis=0).astype(np.float64),
-        observed=chosen.T.astype(np.float64) @ ~np.isnan(block.outcomes),
+        observed=chosen.T.astype(np.float64) @ has_feedback,
+        drawn_rows=drawn.sum(axis=0).astype(np.float64),
+        drawn_observed=drawn.T.astype(np.float64) @ has_feedback,
         folds=ModelSums.of(block, block.fold) if "folds" in needs else nothing,
         stages=ModelSums.of(block, assign_stages(block.order)) if "stages" in needs else nothing,
     )
+
+
+class Coins(NamedTuple):
+    """What decided which answers are judged: the probability of each row, and whether it fell so (n,)."""
+
+    probability: FloatArray
+    drawn: BoolArray
+
+
+def read_coins(block: Block) -> Coins:
+    """The coins of a block; a row without one had no chance."""
+    n = len(block)
+    if not block.signals:
+        return Coins(np.zeros(n), np.zeros(n, dtype=np.bool_))
+    pairs = [(s.get(JUDGED_PROBABILITY, 0.0), s.get(WILL_BE_JUDGED, 0.0)) for s in block.signals]
+    probability, coin = np.array(pairs, dtype=np.float64).T
+    return Coins(probability, coin == 1.0)
 
 
 def empty_log_error() -> InvalidInput:
@@ -85,19 +116,36 @@ def empty_log_error() -> InvalidInput:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Nuisance:
-    """The results of the first pass: rows per arm (K,), those with feedback (K, M), and reward models."""
+    """The results of the first pass: rows per arm (K,), those with feedback (K, M), and reward models.
+
+    ``drawn_rows`` and ``drawn_observed`` are the same of the rows that a coin chose to have judged.
+    """
 
     arms: tuple[str, ...]
     rows: FloatArray
     observed: FloatArray
+    drawn_rows: FloatArray
+    drawn_observed: FloatArray
     folds: RewardModel | None = None
     stages: RewardModel | None = None
 
     @property
     def feedback_share(self) -> FloatArray:
         """ρ (K, M): the share of an arm's rows that have feedback; 0 for an arm never chosen."""
-        share: FloatArray = self.observed / np.maximum(self.rows, 1.0)[:, None]
+        return _divide_by_rows(self.observed, self.rows)
+
+    def find_feedback_share(self, action: IntArray, coins: Coins) -> FloatArray:
+        """ρ of each row (n, M), given its action (n,) and its coin."""
+        drawn = _divide_by_rows(self.drawn_observed, self.drawn_rows)
+        others = _divide_by_rows(self.observed - self.drawn_observed, self.rows - self.drawn_rows)
+        q = coins.probability[:, None]
+        share: FloatArray = q * drawn[action] + (1.0 - q) * others[action]
         return share
+
+
+def _divide_by_rows(observed: FloatArray, rows: FloatArray) -> FloatArray:
+    share: FloatArray = observed / np.maximum(rows, 1.0)[:, None]
+    return share
 
 
 class Prediction(NamedTuple):
@@ -140,9 +188,9 @@ class EstimatorInputs:
 
     @cached_property
     def feedback_weight(self) -> FloatArray:
-        """1/ρ where there is feedback and 0 where there is none, (n, M): its mean is 1."""
-        share = self.nuisance.feedback_share[self.block.action]
-        return np.divide(1.0, share, out=np.zeros_like(share), where=self.observed)
+        """1/ρ where there is feedback and 0 where there is none, (n, M): its expectation is 1."""
+        share = self.nuisance.find_feedback_share(self.block.action, read_coins(self.block))
+        return np.divide(1.0, share, out=np.zeros_like(share), where=self.observed & (share > 0.0))
 
     @cached_property
     def informative(self) -> BoolArray:
