@@ -49,7 +49,9 @@ def weigh(log: TargetBlock) -> FloatArray:
 def estimate_ips(log: TargetBlock) -> float:
     estimator = ESTIMATORS["ips"]()
     inputs = EstimatorInputs(log, prepare(log, estimator.needs).fit())
-    return estimator.estimate(estimator.collect(inputs))["reward"].value
+    figure = estimator.estimate(estimator.collect(inputs))["reward"]
+    assert figure is not None
+    return figure.value
 
 
 def test_an_estimate_makes_up_for_a_share_that_changes(log: TargetBlock) -> None:

@@ -43,7 +43,7 @@ async def watch_gateway(gateway: Gateway, figures: ProcessFigures) -> AsyncItera
         while True:
             figures.set_cooling(gateway.pool.arms.keys(), gateway.health.find_cooling().keys())
             if gateway.judge is not None:
-                figures.set_drawn(gateway.judge.outcomes)
+                figures.set_drawn({str(each): count for each, count in gateway.judge.outcomes.items()})
             await asyncio.sleep(_LOOK_S)
 
     watching = asyncio.create_task(watch())
