@@ -31,6 +31,12 @@ NO_SIGNALS: Signals = {}
 TIER = "tier"
 """The signal that callers send: the user's tier. Without it the user has no tier."""
 
+WILL_BE_RATED = "will_be_rated"
+"""The signal that callers send where a coin or a panel decided beforehand which answers are rated: 1 or 0."""
+
+RATED_SHARE = "rated_share"
+"""The signal that a decision has of its snapshot: the share of answers that are rated; absent if all are."""
+
 CONFIDENCE = "confidence"
 """The confidence of the model in its first answer to a query: a metric of that decision and of the retry."""
 
@@ -109,6 +115,7 @@ class Reason(StrEnum):
     STICKY = "sticky"
     WORKFLOW = "workflow"
     TIER = "tier"
+    GREEDY = "greedy"
     ESCALATION = "escalation"
     FALLBACK = "fallback"
     DEGRADED = "degraded"

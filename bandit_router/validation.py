@@ -101,6 +101,12 @@ def check_number(field: str, value: object, default: float, most: float = _LARGE
     return default if value is None else read_number(field, value, most=most)
 
 
+def check_boolean(field: str, value: object) -> None:
+    """Raise InvalidInput unless ``value`` is None or a truth value."""
+    if value is not None and not isinstance(value, _BOOLEANS):
+        raise InvalidInput(field, f"is {value!r:.40}", "give true or false")
+
+
 def check_count(field: str, value: int | None) -> None:
     """Raise InvalidInput unless ``value`` is None or a whole number from 0 to 1e9."""
     if value is None:

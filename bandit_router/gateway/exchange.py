@@ -126,6 +126,8 @@ def read_options(given: Mapping[str, str]) -> dict[str, Any]:
             options[_TEXT_OPTIONS[name]] = value
         elif name in _NUMBER_OPTIONS:
             options[_NUMBER_OPTIONS[name]] = _read_number(OPTION_PREFIX + name, value)
+        elif name == "will-be-rated":
+            options["will_be_rated"] = _read_boolean(OPTION_PREFIX + name, value)
         elif name == "forbid":
             options["forbid"] = [arm.strip() for arm in value.split(",")]
     return options
@@ -162,3 +164,9 @@ def _read_number(field: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise InvalidInput(field, f"is {text!r:.40}", "give a number") from None
+
+
+def _read_boolean(field: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise InvalidInput(field, f"is {text!r:.40}", "write true or false")
+    return text == "true"

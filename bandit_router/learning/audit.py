@@ -37,7 +37,7 @@ _REPAIR = "`bandit-router rebuild` or any worker clamps it, once the clock is ri
 
 _RECOUNT = "run `bandit-router rebuild`"
 
-_DRAWN = (Reason.POLICY, Reason.TIER)
+_DRAWN = (Reason.POLICY, Reason.TIER, Reason.GREEDY)
 """Reasons of decisions that their policy made."""
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bandit_router.errors import SnapshotCorrupt, StoreError
@@ -20,6 +20,7 @@ from bandit_router.learning.accumulate import apply_observations, recount
 from bandit_router.learning.drift import NEWEST, RewardGap, calibrate, find_most_drifted_arm
 from bandit_router.learning.model_prior import ModelPrior, make_model_prior
 from bandit_router.learning.quantities import QUANTITIES, add_arms, learned_quantities
+from bandit_router.learning.rated_share import estimate_rated_share
 from bandit_router.learning.rollups import correct_rollups, fold_rollups
 from bandit_router.posterior.state import (
     CONFIDENT_REWARD,
@@ -108,14 +109,20 @@ class Learner:
 
     def publish_fold(self, batch: PendingBatch, state: ModelState) -> None:
         """Publish the state with the batch in it, if it changes. Raises StaleRead."""
-        changes = apply_observations(state, batch.observations, batch.head.reward_weights)
-        encoded = encode_state(state) if any(changes.values()) else None
+        weights = batch.head.reward_weights
+        changes = apply_observations(state, batch.observations, weights)
+        encoded = self._encode_with_rated_share(state, weights) if any(changes.values()) else None
         with self.store.learner_transaction() as transaction:
             transaction.require_head(batch.head)
             transaction.take_marks(batch.marks)
             if encoded is not None:
                 transaction.record_counted(changes)
-                transaction.publish(encoded, batch.head.reward_weights, keep=self.keep_snapshots)
+                transaction.publish(encoded, weights, keep=self.keep_snapshots)
+
+    def _encode_with_rated_share(self, state: ModelState, weights: Mapping[str, float]) -> bytes:
+        """The state with the share of answers that are rated now."""
+        rated_share = estimate_rated_share(*self.store.rated_decisions(weights))
+        return encode_state(replace(state, rated_share=rated_share))
 
     # -- rebuilding -------------------------------------------------------------------------------
 
@@ -159,13 +166,14 @@ class Learner:
                 transaction.require_rebuild(generation)
                 transaction.record_counted(changes, generation)
         correct_rollups(self.store, partial(self._require_rebuild, generation))
+        encoded = self._encode_with_rated_share(state, self.weights)
         with self.store.learner_transaction() as transaction:
             transaction.require_rebuild(generation)
             if transaction.head.arms_revision != arms_revision:
                 transaction.give_up_rebuild()
                 return None
             transaction.finish_rebuild(generation)
-            transaction.publish(encode_state(state), self.weights, keep=self.keep_snapshots)
+            transaction.publish(encoded, self.weights, keep=self.keep_snapshots)
             if not keep_older:
                 transaction.delete_older_snapshots()
         return counted

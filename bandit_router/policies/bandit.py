@@ -9,7 +9,7 @@ import numpy as np
 from bandit_router.policies.base import Policy, check_parameter, check_spec_name, require_arms, scale_width
 from bandit_router.policies.gaussian_argmax import argmax_probabilities
 from bandit_router.policies.pmf import argmax_pmf, mix_with_uniform, single_arm_pmf
-from bandit_router.types import Scores
+from bandit_router.types import RATED_SHARE, FloatArray, Scores
 
 _EPSILON = 0.02
 
@@ -73,27 +73,47 @@ class Tempered(Policy):
     remaining width, down to ``least``. Full sampling (v = 1) keeps paying for doubts that no longer matter,
     and a constant v < 1 may settle on the wrong arm early. The floor is smaller than that of the other
     policies, because its price, ε times the regret of the uniform policy, is paid for ever.
+
+    Where only a share ρ of the answers is rated, exploring costs on every query and teaches on few: the width
+    of an arm with n rewards is scaled by ρ ** (``rated_exponent`` · (n + 1) / (n + 3)). An arm keeps more of
+    it while it has few rewards, so that these do not decide.
     """
 
     name = "tempered"
     least: float = 0.5
     slope: float = 5.0
     epsilon: float = 0.005
+    rated_exponent: float = 0.5
 
     def __post_init__(self) -> None:
         check_parameter(self.name, "least", self.least, 0.0, 1e6)
         check_parameter(self.name, "slope", self.slope, 0.0, 1e6)
         check_parameter(self.name, "epsilon", self.epsilon, 0.0, 1.0)
+        check_parameter(self.name, "rated_exponent", self.rated_exponent, 0.0, 10.0)
 
     @property
     def spec(self) -> str:
-        least, slope, epsilon = float(self.least), float(self.slope), float(self.epsilon)
-        return f"{self.name}:least={least!r},slope={slope!r},epsilon={epsilon!r}"
+        names = ("least", "slope", "epsilon", "rated_exponent")
+        return f"{self.name}:{','.join(f'{name}={float(getattr(self, name))!r}' for name in names)}"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (RATED_SHARE,)
 
     def pmf(self, scores: Scores) -> list[float]:
         require_arms(scores)
         width = scores.std * np.minimum(1.0, self.least + self.slope * scores.std)
+        width = self._scale_by_rated_share(width, scores)
         return mix_with_uniform(argmax_probabilities(scores.utility, width).tolist(), self.epsilon)
+
+    def _scale_by_rated_share(self, width: FloatArray, scores: Scores) -> FloatArray:
+        share = float(scores.signals.get(RATED_SHARE, 1.0))
+        if share == 1.0 or self.rated_exponent == 0.0:
+            return width
+        n = scores.counted
+        exponent = self.rated_exponent * (1.0 if n is None else (n + 1.0) / (n + 3.0))
+        scaled: FloatArray = width * share**exponent
+        return scaled
 
 
 @dataclass(frozen=True, slots=True)

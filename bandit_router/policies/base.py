@@ -14,7 +14,10 @@ from typing import ClassVar
 import numpy as np
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
-from bandit_router.types import TIER, FloatArray, Reason, Scores, Signals
+from bandit_router.types import RATED_SHARE, TIER, WILL_BE_RATED, FloatArray, Reason, Scores, Signals
+
+_NOT_OF_QUERIES = (TIER, WILL_BE_RATED, RATED_SHARE)
+"""Signals that callers send or a snapshot has; a decision may lack any of them."""
 
 
 class Policy(ABC):
@@ -66,8 +69,8 @@ class Policy(ABC):
 
 
 def list_computed_signals(policy: Policy) -> tuple[str, ...]:
-    """The signals to compute for the policy: all that it reads except the tier, which callers send."""
-    return tuple(name for name in policy.reads if name != TIER)
+    """The signals of queries to compute for the policy: all that it reads but those that come with a call."""
+    return tuple(name for name in policy.reads if name not in _NOT_OF_QUERIES)
 
 
 def select_arms(scores: Scores, rows: Sequence[int]) -> Scores:

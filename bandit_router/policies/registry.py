@@ -10,6 +10,7 @@ from typing import Any
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies import registered
 from bandit_router.policies.base import Policy
+from bandit_router.policies.heard import Heard
 from bandit_router.policies.spec import parse_parameters
 from bandit_router.policies.tier import Tiers
 from bandit_router.policies.trial import Trial
@@ -25,6 +26,7 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
 _TRIAL = re.compile(
     r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)(?:,beside=(?P<beside>[0-9]+))?"
 )
+_HEARD = re.compile(r"heard:epsilon=(?P<epsilon>[0-9.e+-]+)")
 
 
 def make_policy(name: str, parameters: Mapping[str, object]) -> Policy:
@@ -54,11 +56,14 @@ def parse_policy(spec: str) -> Policy:
     """Read ``name``, ``name:key=value,key=value`` or ``fixed:arm``, as ``Policy.spec`` writes it.
 
     A policy inside another is written in brackets: ``tier:premium=large,else=[thompson:v=0.5]``. The prefix
-    ``trial:share=0.25,rewards=10,beside=100|`` makes a :class:`Trial` of the policy behind it.
+    ``trial:share=0.25,rewards=10,beside=100|`` makes a :class:`Trial` of the policy behind it, and
+    ``heard:epsilon=0.001|`` a :class:`Heard`.
     """
     name, _, rest = spec.partition(":")
     if name == "trial":
         return _parse_trial(spec)
+    if name == "heard":
+        return _parse_heard(spec)
     if name == "tier":
         return make_policy(name, {"tiers": rest})
     return make_policy(name, parse_parameters(spec, rest, unnamed="arm" if name == "fixed" else ""))
@@ -72,6 +77,17 @@ def _parse_trial(spec: str) -> Trial:
     try:
         numbers = float(match["share"]), int(match["rewards"]), int(match["beside"] or 0)
         return Trial(parse_policy(inner), *numbers)
+    except ValueError as error:
+        raise ConfigError(f"policy {spec!r}: {error}") from error
+
+
+def _parse_heard(spec: str) -> Heard:
+    own, bar, inner = spec.partition("|")
+    match = _HEARD.fullmatch(own)
+    if match is None or not bar:
+        raise ConfigError(f"policy {spec!r}: write heard:epsilon=0.001|POLICY")
+    try:
+        return Heard(parse_policy(inner), float(match["epsilon"]))
     except ValueError as error:
         raise ConfigError(f"policy {spec!r}: {error}") from error
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from bandit_router.policies.base import Policy, check_parameter, select_arms
 from bandit_router.policies.pmf import normalise_pmf
-from bandit_router.policies.tier import Tier
 from bandit_router.types import Scores
 
 LEAST_PART = 0.2
@@ -73,16 +72,3 @@ class Trial(Policy):
         for k, p in zip(established, self.policy.pmf(select_arms(scores, established)), strict=True):
             pmf[k] = (1.0 - given) * p
         return normalise_pmf(pmf)
-
-
-def reserve_trial_share(policy: Policy, share: float, rewards: int, beside: int = 0) -> Policy:
-    """Wrap the policy into a :class:`Trial`; one that never learns, or is a trial, is returned as it is."""
-    if isinstance(policy, Tier):
-        tiers = {
-            k: v if isinstance(v, str) else reserve_trial_share(v, share, rewards, beside)
-            for k, v in policy.tiers.items()
-        }
-        return Tier(tiers)
-    if not policy.learns or isinstance(policy, Trial) or rewards == 0:
-        return policy
-    return Trial(policy, share, rewards, beside)

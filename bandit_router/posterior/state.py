@@ -2,7 +2,8 @@
 
     magic "BRMS" | u16 format | u32 header length | header | components
 
-The header is JSON: the name and the length of each component, in order. Each component has its own checksum
+The header is JSON: the name and the length of each component, in order, and the share of answers that are
+rated, unless all are. Each component has its own checksum
 (:mod:`bandit_router.posterior.codec`). Equal states have equal bytes.
 """
 
@@ -11,7 +12,8 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from bandit_router.errors import SnapshotCorrupt
 from bandit_router.posterior.base import Posterior
@@ -33,9 +35,13 @@ _PREFIX = struct.Struct("<4sHI")
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """What is learned, by quantity: sums over the log, of the same arms throughout."""
+    """What is learned, by quantity: sums over the log, of the same arms throughout.
+
+    ``rated_share`` is the share of answers that have a reward once they are old enough.
+    """
 
     components: Mapping[str, Component]
+    rated_share: float = 1.0
 
     @property
     def rewards(self) -> SufficientStatistics:
@@ -71,11 +77,12 @@ class ModelState:
             costs=self.costs.solve(),
             latencies=self.latencies.copy(),
             calibrators=None if self.calibrators is None else self.calibrators.solve(),
+            rated_share=self.rated_share,
         )
 
     def copy(self) -> ModelState:
         """The same, to be changed apart."""
-        return ModelState({name: component.copy() for name, component in self.components.items()})
+        return replace(self, components={name: each.copy() for name, each in self.components.items()})
 
     def without_evidence(self) -> ModelState:
         """The same arms and priors, having seen nothing."""
@@ -84,7 +91,7 @@ class ModelState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SolvedState:
-    """A model state as decisions read it: the posteriors of its quantities, and its latencies.
+    """A model state as decisions read it: the posteriors of its quantities, its latencies, its rated share.
 
     ``costs`` is of the roots of reported over list cost; ``calibrators``, of rewards given a confidence, is
     None where no cascade is on.
@@ -94,6 +101,7 @@ class SolvedState:
     costs: Posterior
     latencies: Latencies
     calibrators: Posterior | None = None
+    rated_share: float = 1.0
 
 
 def empty_costs(rewards: SufficientStatistics) -> SufficientStatistics:
@@ -139,27 +147,31 @@ def encode_state(state: ModelState) -> bytes:
         for name, component in state.components.items()
         if isinstance(component, SufficientStatistics) or component.count.any()
     }
-    return pack_components(blobs)
+    return pack_components(blobs, state.rated_share)
 
 
-def pack_components(blobs: Mapping[str, bytes]) -> bytes:
+def pack_components(blobs: Mapping[str, bytes], rated_share: float = 1.0) -> bytes:
     """Encoded components, one behind the other, with their names and lengths before them."""
-    header = json.dumps({"components": [[name, len(blob)] for name, blob in blobs.items()]}).encode()
+    fields: dict[str, Any] = {"components": [[name, len(blob)] for name, blob in blobs.items()]}
+    if rated_share != 1.0:
+        fields["rated_share"] = rated_share
+    header = json.dumps(fields).encode()
     return b"".join([_PREFIX.pack(_MAGIC, _FORMAT, len(header)), header, *blobs.values()])
 
 
 def decode_state(blob: bytes) -> ModelState:
     """The state that :func:`encode_state` was given. Raises SnapshotCorrupt."""
-    components = {name: decode_component(part) for name, part in _unpack_components(blob).items()}
+    blobs, rated_share = _unpack_components(blob)
+    components = {name: decode_component(part) for name, part in blobs.items()}
     rewards = components.get(REWARD)
     if not isinstance(rewards, SufficientStatistics):
         raise SnapshotCorrupt("the snapshot has no posterior of rewards; run `bandit-router rebuild`")
     components.setdefault(COST, empty_costs(rewards))
     components.setdefault(LATENCY, empty_latencies(rewards))
-    return ModelState(components)
+    return ModelState(components, rated_share)
 
 
-def _unpack_components(blob: bytes) -> dict[str, memoryview]:
+def _unpack_components(blob: bytes) -> tuple[dict[str, memoryview], float]:
     try:
         magic, version, length = _PREFIX.unpack_from(blob)
         if (magic, version) != (_MAGIC, _FORMAT):
@@ -168,8 +180,9 @@ def _unpack_components(blob: bytes) -> dict[str, memoryview]:
                 "run `bandit-router rebuild`"
             )
         start = _PREFIX.size + length
-        blobs = {}
-        for name, size in json.loads(blob[_PREFIX.size : start])["components"]:
+        blobs, header = {}, json.loads(blob[_PREFIX.size : start])
+        rated_share = float(header.get("rated_share", 1.0))
+        for name, size in header["components"]:
             blobs[name] = memoryview(blob)[start : start + size]
             start += size
     except (struct.error, KeyError, TypeError, ValueError) as error:
@@ -178,4 +191,4 @@ def _unpack_components(blob: bytes) -> dict[str, memoryview]:
         raise SnapshotCorrupt(
             f"the snapshot has {len(blob)} bytes, its header says {start}; run `bandit-router rebuild`"
         )
-    return blobs
+    return blobs, rated_share

@@ -14,6 +14,7 @@ from bandit_router.learning.learner import Learner, SupersededSettings, make_lea
 from bandit_router.policies import (
     Policy,
     check_named_arms,
+    explore_where_heard,
     list_computed_signals,
     make_policy,
     reserve_trial_share,
@@ -95,13 +96,21 @@ def _build(settled: SettledSettings, store: Store) -> Components:
     return Components(
         settings=settings,
         only_looks=not settled.declares,
-        policy=reserve_trial_share(policy, **settings.trial.model_dump()),
+        policy=_wrap_policy(policy, settings),
         pipeline=pipeline,
         signallers=signallers,
         store=store,
         learner=learner,
         rule=make_escalation_rule(settings, policy, arms),
     )
+
+
+def _wrap_policy(policy: Policy, settings: Settings) -> Policy:
+    """The policy with trials of new arms, and exploring where the settings say."""
+    policy = reserve_trial_share(policy, **settings.trial.model_dump())
+    if settings.router.explore == "heard":
+        return explore_where_heard(policy, settings.router.unrated_epsilon)
+    return policy
 
 
 def _declare_settings(store: Store, learner: Learner, settled: SettledSettings) -> None:

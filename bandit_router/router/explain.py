@@ -19,6 +19,8 @@ _REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.WORKFLOW: "workflow {workflow!r} is pinned to it",
     Reason.PINNED: "the owner had pinned all traffic to it",
     Reason.TIER: "the tier of the user goes to it",
+    Reason.GREEDY: "it is the best known arm, and the answer will not be rated; its probability was "
+    "{d.propensity:.4g}",
     Reason.ESCALATION: "the answer of decision {d.parent} was not good enough",
     Reason.FALLBACK: "the arm of conversation {d.conversation!r} was not eligible, so that the policy chose "
     "for this call, with probability {d.propensity:.4g}",

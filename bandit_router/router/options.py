@@ -66,6 +66,10 @@ class RouteOptions(TypedDict, total=False):
         ),
     ]
     workflow: Annotated[str | None, _option("One of the workflows of the settings, which pins the arm.")]
+    will_be_rated: Annotated[
+        bool | None,
+        _option("Whether a coin or a panel decided beforehand that the answer will be rated; logged."),
+    ]
     deadline_s: Annotated[float | None, _option("Seconds within which the call is to be answered.")]
     deadline_level: Annotated[
         float | None,

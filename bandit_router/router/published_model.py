@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bandit_router.posterior.confidence import empty_calibrators
-from bandit_router.posterior.state import CONFIDENT_REWARD, ModelState, decode_state
+from bandit_router.posterior.state import CONFIDENT_REWARD, decode_state
 from bandit_router.routing.decide import PublishedModel
 from bandit_router.store.snapshots import Head
 from bandit_router.store.store import Store
@@ -17,7 +19,8 @@ def load_published_model(store: Store, *, cascades: bool) -> PublishedModel:
     version, arms_revision, snapshot, arms = store.published()
     state = decode_state(snapshot)
     if cascades and state.calibrators is None:
-        state = ModelState({**state.components, CONFIDENT_REWARD: empty_calibrators(state.rewards)})
+        calibrators = {CONFIDENT_REWARD: empty_calibrators(state.rewards)}
+        state = replace(state, components={**state.components, **calibrators})
     return PublishedModel(
         version=version,
         arms_revision=arms_revision,

@@ -26,11 +26,23 @@ from bandit_router.security.users import hash_user
 from bandit_router.settings import Settings
 from bandit_router.settings.routing import RouterSection
 from bandit_router.signals import Signaller, compute_signals
-from bandit_router.types import DIALECT, NEEDS, NO_SIGNALS, FloatArray, Goal, Query, Reason, Signals
+from bandit_router.types import (
+    DIALECT,
+    NEEDS,
+    NO_SIGNALS,
+    TIER,
+    WILL_BE_RATED,
+    FloatArray,
+    Goal,
+    Query,
+    Reason,
+    Signals,
+)
 from bandit_router.validation import (
     KEY_CHARS,
     NAME_CHARS,
     USER_CHARS,
+    check_boolean,
     check_count,
     check_names,
     check_number,
@@ -129,6 +141,7 @@ def _check_options(options: RouteOptions) -> RouteOptions:
     check_text("user_tier", options.get("user_tier"), KEY_CHARS)
     check_text("idempotency_key", options.get("idempotency_key"), KEY_CHARS)
     check_count("input_tokens", options.get("input_tokens"))
+    check_boolean("will_be_rated", options.get("will_be_rated"))
     check_names("require", options.get("require"))
     check_names("arms", options.get("arms"))
     check_names("forbid", options.get("forbid"))
@@ -176,12 +189,14 @@ def _name_user(user: str | None, section: RouterSection, secret: str) -> str | N
 
 
 def _given_signals(options: RouteOptions, prompt: Prompt | None) -> Signals:
-    """The signals that come with the call: tier, workflow, and the needs of the prompt."""
+    """The signals that come with the call: tier, workflow, needs of the prompt, whether it will be rated."""
     tier, workflow = options.get("user_tier"), options.get("workflow")
+    rated = options.get("will_be_rated")
     needs = None if prompt is None else ",".join(prompt.needs) or None
-    if tier is None and workflow is None and needs is None:
+    if tier is None and workflow is None and needs is None and rated is None:
         return NO_SIGNALS
-    signals = {"tier": tier, "workflow": workflow, NEEDS: needs}
+    coin = None if rated is None else float(rated)
+    signals = {TIER: tier, "workflow": workflow, NEEDS: needs, WILL_BE_RATED: coin}
     return {name: value for name, value in signals.items() if value is not None}
 
 

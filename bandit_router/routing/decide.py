@@ -17,7 +17,7 @@ from bandit_router.posterior.cost import predict_cost_ratios, predict_high_cost_
 from bandit_router.posterior.state import SolvedState
 from bandit_router.routing.eligibility import Limits, check_arm_names, exclude_low_quality, filter_arms
 from bandit_router.routing.precedence import Pin, StickyConversation, apply_precedence
-from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason, Scores, Signals
+from bandit_router.types import NO_SIGNALS, RATED_SHARE, Arm, Decision, FloatArray, Reason, Scores, Signals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +142,8 @@ def _decide(
     arms, excluded = filter_arms(view.arms, request.limits, expected, view.state.latencies, high)
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]
-    scores = score_arms(view.state.rewards, names, request.x, costs, request.cost_weight, request.signals)
+    signals = _add_rated_share(request.signals, view.state.rated_share)
+    scores = score_arms(view.state.rewards, names, request.x, costs, request.cost_weight, signals)
     if request.limits.min_quality > 0.0 and request.limits.pin is None:
         below = exclude_low_quality(scores, request.limits.min_quality)
         scores = select_arms(scores, [k for k, arm in enumerate(scores.arms) if arm not in below])
@@ -179,8 +180,13 @@ def _decide(
         idempotency_key=request.idempotency_key,
         query=request.query,
         user=request.user,
-        signals=request.signals,
+        signals=signals,
         excluded=excluded,
         key_id=request.key_id,
         greedy_utility=float(scores.utility.max()),
     )
+
+
+def _add_rated_share(signals: Signals, share: float) -> Signals:
+    """The signals with the share of answers that are rated, unless all are."""
+    return signals if share == 1.0 else {**signals, RATED_SHARE: share}

@@ -16,7 +16,9 @@ class PolicySection(BaseModel):
     Policies that learn:
 
     - `tempered` (default): Thompson sampling that calms down as it learns. `least` = 0.5, `slope` = 5.0:
-      the width of exploration is std · min(1, least + slope · std). `epsilon` = 0.005.
+      the width of exploration is std · min(1, least + slope · std). `epsilon` = 0.005. Where only a share
+      of the answers is rated, the width is scaled by that share to the power of `rated_exponent` = 0.5, of
+      an arm with few rewards by less; 0 explores as if all were rated.
     - `thompson`: `v` = 1.0 scales the width of exploration. `epsilon` = 0.02.
     - `linucb`: `alpha` = 1.0 scales the width of exploration. `epsilon` = 0.02.
     - `epsilon-greedy`: the best arm so far. `epsilon` = 0.1.

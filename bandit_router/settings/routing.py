@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from bandit_router.settings.section import Level, Name, NonNegative, Positive, Section, Share
@@ -42,6 +44,17 @@ class RouterSection(Section):
     deadline_level: Level = Field(
         0.95,
         description="How often an answer must be in time when a request has a `deadline_s`: a probability.",
+    )
+    explore: Literal["everywhere", "heard"] = Field(
+        "everywhere",
+        description=(
+            "Where a policy that learns explores. `heard`: only on requests with `will_be_rated`, which say "
+            "that a coin or a panel will have the answer rated; all others get the best known arm."
+        ),
+    )
+    unrated_epsilon: Share = Field(
+        0.001,
+        description='With `explore = "heard"`: share of the other requests, spread evenly over all arms.',
     )
 
 

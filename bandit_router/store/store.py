@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -44,6 +44,7 @@ from bandit_router.store.log_reader import LogReader
 from bandit_router.store.observations import read_ids_with_feedback, read_observations
 from bandit_router.store.pacing_ledger import PacingLedger, read_book, start_book
 from bandit_router.store.pending_batch import PendingBatch, read_pending_batch
+from bandit_router.store.rated_decisions import RatedDecisions, count_rated_decisions
 from bandit_router.store.recent_predictions import (
     PredictedCost,
     PredictedReward,
@@ -314,6 +315,11 @@ class Store(Administration):
         """Up to ``limit`` pending marks with all that a fold of them needs; None when nothing is pending."""
         with self._reading() as connection:
             return read_pending_batch(connection, self.router, quantities, limit)
+
+    def rated_decisions(self, metrics: Collection[str]) -> RatedDecisions:
+        """The newest decisions that are old enough to be rated by one of the metrics, and those that are."""
+        with self._reading() as connection:
+            return count_rated_decisions(connection, self.router, metrics, self.clock.now())
 
     def iterate_observations(self, size: int) -> Iterator[list[Observation]]:
         """Every decision with feedback, in id order, each piece of ``size`` as of the moment it is read."""

@@ -48,6 +48,8 @@ SIGNALS: dict[str, st.SearchStrategy[float | str]] = {
     "tier": st.sampled_from(["premium", "standard", "free"]),
     "complexity": st.floats(0.0, 1.0),
     "p_complex": st.floats(0.0, 1.0),
+    "rated_share": st.floats(0.001, 1.0),
+    "will_be_rated": st.sampled_from([0.0, 1.0]),
 }
 """Every signal there is; a query may lack any of them."""
 
@@ -62,7 +64,9 @@ def some_scores(draw: st.DrawFn) -> Scores:
         draw(st.lists(utilities, min_size=arms, max_size=arms)),
         draw(st.lists(widths, min_size=arms, max_size=arms)),
         signals=draw(st.fixed_dictionaries({}, optional=SIGNALS)),
-        counted=draw(st.none() | st.lists(st.sampled_from([0, 9, 10, 500]), min_size=arms, max_size=arms)),
+        counted=draw(
+            st.none() | st.lists(st.sampled_from([0, 2, 3, 9, 10, 500]), min_size=arms, max_size=arms)
+        ),
     )
 
 

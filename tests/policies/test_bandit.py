@@ -62,7 +62,7 @@ def test_thompson_equals_the_frequency_of_the_largest_draw(scores: Scores, v: fl
 def test_tempered_is_thompson_with_narrowed_widths(scores: Scores, least: float, slope: float) -> None:
     narrowed = [s * min(1.0, least + slope * s) for s in scores.std]
     expected = Thompson(epsilon=0.1).pmf(scores._replace(std=np.array(narrowed)))
-    found = Tempered(least=least, slope=slope, epsilon=0.1).pmf(scores)
+    found = Tempered(least=least, slope=slope, epsilon=0.1, rated_exponent=0.0).pmf(scores)
     assert found == pytest.approx(expected, abs=1e-12)
 
 

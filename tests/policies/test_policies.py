@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from bandit_router import policies as package
 from bandit_router.policies import POLICIES, Policy, Trial, make_policy
-from bandit_router.policies.bandit import EpsilonGreedy
+from bandit_router.policies.bandit import EpsilonGreedy, Tempered
+from bandit_router.policies.heard import Heard
 from bandit_router.types import Scores
 from tests.contracts import policy as contract
 from tests.contracts.policy import NEEDS, ORDINARY, make_scores, some_scores
@@ -35,7 +36,8 @@ def every_policy() -> list[Policy]:
             made += [make_policy(name, {**needs, "epsilon": epsilon}) for epsilon in EPSILONS]
         else:
             made.append(make_policy(name, needs))
-    return made + [Trial(policy, 0.25, 10) for policy in made]
+    trials: list[Policy] = [Trial(policy, 0.25, 10) for policy in made]
+    return [*made, *trials, *(Heard(policy, 0.001) for policy in (Tempered(), Trial(Tempered(), 0.25, 10)))]
 
 
 def spec_of(policy: Policy) -> str:
@@ -46,9 +48,9 @@ policies = pytest.mark.parametrize("policy", every_policy(), ids=spec_of)
 tie_breakers = pytest.mark.parametrize("policy", [p for p in every_policy() if not p.arms], ids=spec_of)
 
 
-def test_every_policy_of_the_package_is_registered_but_the_trial_of_another() -> None:
+def test_every_policy_of_the_package_is_registered_but_those_around_another() -> None:
     written = {value for value in values_in(package) if isinstance(value, type) and issubclass(value, Policy)}
-    assert written - {Policy, Trial} == set(POLICIES.values())
+    assert written - {Policy, Trial, Heard} == set(POLICIES.values())
 
 
 # -- the contract ----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.drift_monitor import DriftMonitor
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.learning.quantities import empty_state
+from bandit_router.learning.rated_share import estimate_rated_share
 from bandit_router.objective.pacing import (
     PacingState,
     advance_pacing,
@@ -20,7 +21,7 @@ from bandit_router.objective.pacing import (
     clip_expected_reward,
     compute_cost_weight,
 )
-from bandit_router.policies import Policy, parse_policy, reserve_trial_share
+from bandit_router.policies import Policy, explore_where_heard, parse_policy, reserve_trial_share
 from bandit_router.posterior.arm_priors import expected_reward_at_price, make_hyperprior, make_level_prior
 from bandit_router.posterior.cost import compute_cost_root, compute_cost_roots
 from bandit_router.posterior.online import next_solve
@@ -33,7 +34,10 @@ from bandit_router.routing.decide import PublishedModel, Request, decide
 from bandit_router.routing.eligibility import Limits
 from bandit_router.settings.learning import PosteriorSection
 from bandit_router.settings.policy import TrialSection
-from bandit_router.types import Arm, BoolArray, Decision, FloatArray, Goal, Signals
+from bandit_router.settings.routing import RouterSection
+from bandit_router.store.rated_decisions import NEWEST
+from bandit_router.store.rollups.measures import USUAL
+from bandit_router.types import Arm, BoolArray, Decision, FloatArray, Goal, Reason, Signals
 
 _SCHEMA = "simulation"
 
@@ -84,6 +88,7 @@ class RouterAgent:
     counted: set[int] = field(default_factory=set)
     outcomes: list[CountedOutcome] = field(default_factory=list)
     latencies_s: dict[int, float] = field(default_factory=dict)
+    delays: list[int] = field(default_factory=list)
     version: int = 0
     model: PublishedModel = field(init=False)
     _listed: tuple[bytes, bytes] | None = field(init=False, default=None)
@@ -121,6 +126,7 @@ class RouterAgent:
         if decision in self.counted:
             return
         self.counted.add(decision)
+        self.delays.append(len(self.decisions) - 1 - decision)
         logged = self.decisions[decision]
         root = compute_cost_root(cost_usd, logged.list_cost_usd)
         latency = self.latencies_s.pop(decision, None)
@@ -202,8 +208,18 @@ class RouterAgent:
                 now=float(len(self.decisions)),
             )
 
+    def _measure_rated_share(self) -> float:
+        """Of the newest decisions that are as old as outcomes usually are when they come."""
+        if not self.delays:
+            return 1.0
+        usual = int(np.quantile(self.delays, USUAL, method="higher"))
+        end = len(self.decisions) - usual
+        drawn = [i for i in range(max(0, end - NEWEST), end) if self.decisions[i].reason is Reason.POLICY]
+        return estimate_rated_share(len(drawn), sum(i in self.counted for i in drawn))
+
     def _publish(self) -> None:
         self.version += 1
+        self.state = replace(self.state, rated_share=self._measure_rated_share())
         self.model = PublishedModel(
             version=self.version,
             arms_revision=0,
@@ -217,7 +233,8 @@ class RouterAgent:
 class RouterMaker:
     """Makes a :class:`RouterAgent` with this policy; ``half_life_s`` counts queries here.
 
-    Labelled queries are a warm start that counts for ``trust`` queries.
+    Labelled queries are a warm start that counts for ``trust`` queries. ``heard`` explores only on queries
+    with the signal that they will be rated.
     """
 
     spec: str
@@ -225,6 +242,7 @@ class RouterMaker:
     goal: Goal | None = None
     trust: float | None = None
     trial: TrialSection = field(default_factory=TrialSection)
+    heard: bool = False
     deadline: Deadline | None = None
 
     def __call__(self, setting: Setting) -> RouterAgent:
@@ -239,9 +257,10 @@ class RouterMaker:
         state = empty_state(rewards)
         if setting.labelled is not None:
             state = apply_warm_start(state, _evidence_of(setting.labelled), self.trust, since=0.0)
+        policy = reserve_trial_share(parse_policy(self.spec), **self.trial.model_dump())
         return RouterAgent(
             state=state,
-            policy=reserve_trial_share(parse_policy(self.spec), **self.trial.model_dump()),
+            policy=explore_where_heard(policy, RouterSection().unrated_epsilon) if self.heard else policy,
             cost_weight=setting.cost_weight,
             rng=setting.rng,
             goal=self.goal,

@@ -11,11 +11,8 @@ from bandit_router.insight.figures.base import Figure, Point
 from bandit_router.insight.intervals import estimate_quantile, estimate_share
 from bandit_router.insight.table import Group, Table, find_group
 from bandit_router.posterior.latency import find_quantile
-from bandit_router.store.rollups.measures import DECISIONS
+from bandit_router.store.rollups.measures import DECISIONS, USUAL
 from bandit_router.store.rollups.tally import HOUR_S
-
-USUAL = 0.95
-"""The share of first values that come within the usual time."""
 
 
 def cover_decisions(table: Table, metric: str) -> list[Point]:

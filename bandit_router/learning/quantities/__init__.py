@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bandit_router.learning.quantities import registered
 from bandit_router.learning.quantities.base import Quantity
@@ -30,4 +31,5 @@ def empty_state(rewards: SufficientStatistics, *, cascades: bool = False) -> Mod
 def add_arms(state: ModelState, priors: Mapping[str, Prior]) -> ModelState:
     """The state with more arms, of which nothing is observed; ``priors`` are those of their rewards."""
     quantities = learned_quantities(state)
-    return ModelState({q.name: q.add_arms(state.components[q.name], priors) for q in quantities})
+    components = {q.name: q.add_arms(state.components[q.name], priors) for q in quantities}
+    return replace(state, components=components)

@@ -42,6 +42,9 @@ class Measure(NamedTuple):
         return round(value * per_one), round(value * value * squares_per_one)
 
 
+USUAL = 0.95
+"""The share of first values of a metric that come within the usual time."""
+
 DECISIONS = "decisions"
 """Counts decisions; the values are 0."""
 
