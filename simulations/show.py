@@ -57,7 +57,7 @@ def parser(
     )
     options.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the files")
     options.add_argument("--streams", nargs="+", choices=tuple(STREAMS), default=list(streams))
-    options.add_argument("--seeds", type=int, default=20, help="random orders of each stream")
+    options.add_argument("--seeds", "--orders", type=int, default=20, help="random orders of each stream")
     options.add_argument("--queries", type=int, default=5000, help="length of each stream, at most")
     if trades:
         options.add_argument("--trades", nargs="+", type=float, default=list(trades), help=_WORTH)

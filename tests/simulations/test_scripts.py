@@ -162,6 +162,7 @@ def test_prior_widths_are_compared() -> None:
         "budgets",
         "floors",
         "poisoning",
+        "sparse",
     ],
 )
 def test_a_missing_folder_is_one_line(script: str, tmp_path: Path) -> None:
