@@ -30,6 +30,7 @@ from bandit_router.posterior.state import (
     apply_warm_start,
     decode_state,
     encode_state,
+    read_rated_share,
 )
 from bandit_router.posterior.warm_start import WarmStartEvidence
 from bandit_router.settings import Settings
@@ -111,18 +112,16 @@ class Learner:
         """Publish the state with the batch in it, if it changes. Raises StaleRead."""
         weights = batch.head.reward_weights
         changes = apply_observations(state, batch.observations, weights)
-        encoded = self._encode_with_rated_share(state, weights) if any(changes.values()) else None
+        encoded = None
+        if any(changes.values()):
+            rated_share = estimate_rated_share(*self.store.rated_decisions(weights))
+            encoded = encode_state(replace(state, rated_share=rated_share))
         with self.store.learner_transaction() as transaction:
             transaction.require_head(batch.head)
             transaction.take_marks(batch.marks)
             if encoded is not None:
                 transaction.record_counted(changes)
                 transaction.publish(encoded, weights, keep=self.keep_snapshots)
-
-    def _encode_with_rated_share(self, state: ModelState, weights: Mapping[str, float]) -> bytes:
-        """The state with the share of answers that are rated now."""
-        rated_share = estimate_rated_share(*self.store.rated_decisions(weights))
-        return encode_state(replace(state, rated_share=rated_share))
 
     # -- rebuilding -------------------------------------------------------------------------------
 
@@ -166,14 +165,14 @@ class Learner:
                 transaction.require_rebuild(generation)
                 transaction.record_counted(changes, generation)
         correct_rollups(self.store, partial(self._require_rebuild, generation))
-        encoded = self._encode_with_rated_share(state, self.weights)
         with self.store.learner_transaction() as transaction:
             transaction.require_rebuild(generation)
             if transaction.head.arms_revision != arms_revision:
                 transaction.give_up_rebuild()
                 return None
             transaction.finish_rebuild(generation)
-            transaction.publish(encoded, self.weights, keep=self.keep_snapshots)
+            state = replace(state, rated_share=_read_published_share(transaction))
+            transaction.publish(encode_state(state), self.weights, keep=self.keep_snapshots)
             if not keep_older:
                 transaction.delete_older_snapshots()
         return counted
@@ -369,6 +368,14 @@ def _read_newest_state(transaction: LearnerTransaction) -> ModelState | None:
     except SnapshotCorrupt:
         log.exception("snapshot %d is unusable: rebuilding from the log", transaction.version)
         return None
+
+
+def _read_published_share(transaction: LearnerTransaction) -> float:
+    """The rated share of the newest snapshot, so that a rebuild changes no decision; 1 if it is unusable."""
+    try:
+        return read_rated_share(transaction.snapshot())
+    except SnapshotCorrupt:
+        return 1.0
 
 
 def _decode_batch_state(state: bytes | None, version: int) -> ModelState | None:

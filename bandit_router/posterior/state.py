@@ -171,6 +171,11 @@ def decode_state(blob: bytes) -> ModelState:
     return ModelState(components, rated_share)
 
 
+def read_rated_share(blob: bytes) -> float:
+    """The rated share of an encoded state, without the rest. Raises SnapshotCorrupt."""
+    return _unpack_components(blob)[1]
+
+
 def _unpack_components(blob: bytes) -> tuple[dict[str, memoryview], float]:
     try:
         magic, version, length = _PREFIX.unpack_from(blob)
