@@ -12,11 +12,9 @@ from bandit_router.gateway.dialects.base import AnswerFacts, DialectRequest
 from bandit_router.gateway.exchange import Exchange
 from bandit_router.policies import Policy
 from bandit_router.policies.heuristic import Verdict
+from bandit_router.routing.precedence import DRAWN
 from bandit_router.settings.policy import ConfidenceSource
-from bandit_router.types import Decision, Reason
-
-_JUDGED = (Reason.POLICY, Reason.TIER)
-"""Reasons of decisions whose answers may be held: the others are settled, or keep a conversation's arm."""
+from bandit_router.types import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Cascade:
     def prepare(self, exchange: Exchange, decision: Decision, arm: CallableArm) -> Exchange | None:
         """The exchange whose answer is to be held; None if it is passed on as it comes."""
         request = exchange.request
-        is_free = decision.reason in _JUDGED and self.expensive in decision.eligible
+        is_free = decision.reason in DRAWN and self.expensive in decision.eligible
         is_free &= self.policy.verdict(decision.signals) != Verdict.SIMPLE
         if not is_free or arm.name == self.expensive or request.in_tool_loop or request.answers > 1:
             return None

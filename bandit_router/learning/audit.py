@@ -16,7 +16,7 @@ from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.state import REWARD, Component, ModelState, align_warm_start, decode_state
 from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.routing.decide import score_arms
-from bandit_router.routing.precedence import CERTAIN
+from bandit_router.routing.precedence import CERTAIN, DRAWN
 from bandit_router.store.log_reader import LogReader, UnreadableDecision
 from bandit_router.store.observations import CountedValues
 from bandit_router.store.records import Observation, WeightedValue
@@ -26,7 +26,7 @@ from bandit_router.store.rollups.tally import describe_cell
 from bandit_router.store.snapshots import Head
 from bandit_router.store.stamps_ahead import count_clamped_stamps, count_stamps_ahead, find_marks_ahead
 from bandit_router.store.store import Store
-from bandit_router.types import Decision, FloatArray, Reason
+from bandit_router.types import Decision, FloatArray
 
 _REBUILD_TOLERANCE = 1e-9
 _SUM_TOLERANCE = 1e-12
@@ -36,9 +36,6 @@ _MOST_PROBLEMS = 20
 _REPAIR = "`bandit-router rebuild` or any worker clamps it, once the clock is right"
 
 _RECOUNT = "run `bandit-router rebuild`"
-
-_DRAWN = (Reason.POLICY, Reason.TIER, Reason.GREEDY)
-"""Reasons of decisions that their policy made."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -250,7 +247,7 @@ def _audit_pmf(decision: Decision, posterior: Posterior | None, report: AuditRep
     if posterior is None:
         report.pmfs_without_snapshot += 1
         return
-    if decision.reason not in _DRAWN:
+    if decision.reason not in DRAWN:
         return
     costs = decision.expected_costs_usd
     scores = score_arms(

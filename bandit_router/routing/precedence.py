@@ -36,6 +36,10 @@ CERTAIN = frozenset(
 """The reasons of decisions that no policy drew; their propensity is 1."""
 
 
+DRAWN = frozenset({Reason.POLICY, Reason.TIER, Reason.GREEDY})
+"""The reasons of decisions that were their policy's to make: nothing had settled them."""
+
+
 class Pin(NamedTuple):
     """The arm that a request must have; ``by`` says who demands it, for the error message."""
 
