@@ -41,7 +41,9 @@ def test_where_it_hears_of_all_nothing_changes() -> None:
     everything = play([True] * 300)
     assert all(RATED_SHARE not in decision.signals for decision in everything.decisions)
     plan = Plan(stream=an_easy_stream(300), cost_weight=LAMBDA)
-    losses = {play_case(plan, Case(1.0, 0, heard, spec), 0) for heard in (0, 1) for spec in (BEFORE, AFTER)}
+    losses = {
+        play_case(plan, Case(1.0, 0, heard, spec), 0) for heard in (False, True) for spec in (BEFORE, AFTER)
+    }
     assert len(losses) == 1
 
 
@@ -49,6 +51,7 @@ def test_few_ratings_cost_less_where_they_are_heard() -> None:
     plan = Plan(stream=an_easy_stream(1_000), cost_weight=LAMBDA)
     everywhere, heard = (play_case(plan, Case(0.05, 0, where, BEFORE), 0) for where in (False, True))
     assert play_case(plan, Case(1.0, 0, False, AFTER), 0) < heard < everywhere
+    assert play_case(plan, Case(0.05, 0, True, AFTER), 0) == heard, "it hears of all that it explores"
 
 
 def losses_of(before: list[float], after: list[float]) -> Mapping[Case, FloatArray]:
