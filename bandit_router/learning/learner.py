@@ -22,6 +22,7 @@ from bandit_router.learning.model_prior import ModelPrior, make_model_prior
 from bandit_router.learning.quantities import QUANTITIES, add_arms, learned_quantities
 from bandit_router.learning.rated_share import estimate_rated_share
 from bandit_router.learning.rollups import correct_rollups, fold_rollups
+from bandit_router.objective.reward import list_weighted_metrics
 from bandit_router.posterior.state import (
     CONFIDENT_REWARD,
     COST,
@@ -114,8 +115,8 @@ class Learner:
         changes = apply_observations(state, batch.observations, weights)
         encoded = None
         if any(changes.values()):
-            rated_share = estimate_rated_share(*self.store.rated_decisions(weights))
-            encoded = encode_state(replace(state, rated_share=rated_share))
+            ratings = self.store.rated_decisions(list_weighted_metrics(weights))
+            encoded = encode_state(replace(state, rated_share=estimate_rated_share(*ratings)))
         with self.store.learner_transaction() as transaction:
             transaction.require_head(batch.head)
             transaction.take_marks(batch.marks)

@@ -26,12 +26,13 @@ from bandit_router.gateway.exchange import Exchange
 from bandit_router.gateway.judge.prompt import Question, read_judge_prompt, shorten
 from bandit_router.gateway.judge.verdict import read_score
 from bandit_router.gateway.own_calls import OwnRequest, make_own_call
+from bandit_router.objective.reward import list_weighted_metrics
 from bandit_router.providers.base import UpstreamError
 from bandit_router.providers.registry import list_dialects
 from bandit_router.router import AsyncRouter
 from bandit_router.settings.judge import JudgeSection
 from bandit_router.store.own_calls import OwnBudget
-from bandit_router.types import JUDGED, JUDGED_PROBABILITY, WILL_BE_JUDGED, Decision, Purpose
+from bandit_router.types import JUDGED, JUDGED_PROBABILITY, WILL_BE_JUDGED, WILL_BE_RATED, Decision, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class OnlineJudge:
         self._section = section
         self._prompt = read_judge_prompt(Question.POINTWISE, section.prompt, section.rubric)
         self._budget = OwnBudget(usd=section.usd_per_day)
+        self._counts = JUDGED in list_weighted_metrics(router.settings.reward.terms())
         self._rng = rng
         self._clock = clock
         self._pauses_until = -np.inf
@@ -91,11 +93,14 @@ class OnlineJudge:
     def draw(self, exchange: Exchange) -> Exchange:
         """The exchange with the coin of its answer, which is drawn now.
 
-        While the budget is spent nothing can be judged, and the probability is 0.
+        While the budget is spent nothing can be judged, and the probability is 0. An answer that will be
+        judged will be rated, where what the judge says counts in the reward.
         """
         share = 0.0 if self._clock() < self._pauses_until else self._section.share
         coin = float(self._rng.random() < share)
         signals = {**exchange.signals, JUDGED_PROBABILITY: share, WILL_BE_JUDGED: coin}
+        if coin == 1.0 and self._counts:
+            signals[WILL_BE_RATED] = 1.0
         request = replace(exchange.request, keeps_text=exchange.request.keeps_text or coin == 1.0)
         return replace(exchange, signals=signals, request=request)
 

@@ -22,7 +22,7 @@ from bandit_router.gateway.judge.online import JudgeOutcome, OnlineJudge
 from bandit_router.providers.scripted import Scene, Script, ScriptedRequest
 from bandit_router.router import AsyncRouter
 from bandit_router.store.store import Store
-from bandit_router.types import Purpose, Usage
+from bandit_router.types import Purpose, Reason, Usage
 from tests.gateway.conftest import ALL_DIALECTS, arms_to
 from tests.in_process import serving_in_process
 from tests.providers.upstream import wait_until
@@ -185,11 +185,14 @@ def test_the_outcomes_are_in_the_figures_of_the_process(service: Service) -> Non
     wait_until(are_shown)
 
 
-def make_settings(folder: Path, judge: dict[str, Any], answer: str = "SCORE: 10") -> Path:
+def make_settings(
+    folder: Path, judge: dict[str, Any], answer: str = "SCORE: 10", **sections: dict[str, Any]
+) -> Path:
     """Arms in this process, the judge among them."""
     lines = ['[features]\nembedding = "none"', f'[store]\nurl = "sqlite:///{folder}/router.db"']
-    lines += ["[learner]\ninterval_s = 3600.0", "[judge]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in judge.items()]
+    lines += ["[learner]\ninterval_s = 3600.0"]
+    for name, section in {"judge": judge, **sections}.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
     for name, enabled in (("cheap", True), ("judge", False)):
         lines += [f'[[arms]]\nname = "{name}"\nprovider = "scripted"\nenabled = {str(enabled).lower()}']
         lines += ["input_usd_per_mtok = 1.0\noutput_usd_per_mtok = 1.0"]
@@ -250,6 +253,21 @@ def test_the_coin_falls_as_often_as_it_should(tmp_path: Path) -> None:
     heads = sum(float(exchange.signals["will_be_judged"]) for exchange in drawn)
     assert abs(heads / 2_000 - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 2_000)
     assert all(e.request.keeps_text == (e.signals["will_be_judged"] == 1.0) for e in drawn)
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["in the reward", "not in it"])
+def test_the_router_explores_on_answers_whose_verdict_counts(tmp_path: Path, counts: bool) -> None:
+    reward = {"judged_for": "quality"} if counts else {}
+    judge = {"arm": "judge", "share": 0.5}
+    settings = make_settings(tmp_path, judge, router={"explore": "heard"}, reward=reward)
+
+    async def play() -> set[tuple[float, Reason]]:
+        async with AsyncRouter.open(settings) as router, open_gateway(router) as gateway:
+            ids = await answer_all(gateway, 20)
+            made = [await router.decision(id) for id in ids]
+            return {(float(each.signals["will_be_judged"]), each.reason) for each in made}
+
+    assert asyncio.run(play()) == {(1.0, Reason.POLICY if counts else Reason.GREEDY), (0.0, Reason.GREEDY)}
 
 
 def test_without_a_judge_no_text_is_kept_and_no_signal_logged(tmp_path: Path) -> None:
