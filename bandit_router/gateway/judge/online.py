@@ -16,7 +16,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from bandit_router.errors import ConfigError, OwnBudgetSpent
+from bandit_router.errors import ConfigError, OwnBudgetSpent, RouterError
 from bandit_router.features import write_transcript
 from bandit_router.gateway.accounting import is_final_text
 from bandit_router.gateway.arms import ArmPool
@@ -27,7 +27,6 @@ from bandit_router.gateway.judge.prompt import Question, read_judge_prompt, shor
 from bandit_router.gateway.judge.verdict import read_score
 from bandit_router.gateway.own_calls import OwnRequest, make_own_call
 from bandit_router.objective.reward import list_weighted_metrics
-from bandit_router.providers.base import UpstreamError
 from bandit_router.providers.registry import list_dialects
 from bandit_router.router import AsyncRouter
 from bandit_router.settings.judge import JudgeSection
@@ -93,10 +92,11 @@ class OnlineJudge:
     def draw(self, exchange: Exchange) -> Exchange:
         """The exchange with the coin of its answer, which is drawn now.
 
-        While the budget is spent nothing can be judged, and the probability is 0. An answer that will be
-        judged will be rated, where what the judge says counts in the reward.
+        While the budget is spent, or if the judge cannot be called, the probability is 0. An answer that
+        will be judged will be rated, where what the judge says counts in the reward.
         """
-        share = 0.0 if self._clock() < self._pauses_until else self._section.share
+        can_judge = self._arm in self._pool.arms and self._clock() >= self._pauses_until
+        share = self._section.share if can_judge else 0.0
         coin = float(self._rng.random() < share)
         signals = {**exchange.signals, JUDGED_PROBABILITY: share, WILL_BE_JUDGED: coin}
         if coin == 1.0 and self._counts:
@@ -134,15 +134,19 @@ class OnlineJudge:
         while True:
             waiting = await self._waiting.get()
             try:
-                self.outcomes[await self._judge(waiting)] += 1
+                outcome = await self._judge(waiting)
+            except (RouterError, TimeoutError) as error:
+                log.warning("an answer could not be judged: %s", str(error) or "the judge took too long")
+                outcome = JudgeOutcome.FAILED
             except Exception:
-                self.outcomes[JudgeOutcome.FAILED] += 1
                 log.exception("the answer of decision %s could not be judged", waiting.decision_id)
+                outcome = JudgeOutcome.FAILED
             finally:
                 self._waiting.task_done()
+            self.outcomes[outcome] += 1
 
     async def _judge(self, waiting: _Waiting) -> JudgeOutcome:
-        """Ask the judge, and record what it says."""
+        """Ask the judge, and record what it says. Raises RouterError or TimeoutError."""
         request = OwnRequest(
             purpose=Purpose.JUDGE,
             text=self._prompt.write(query=waiting.query, answer=waiting.answer),
@@ -156,9 +160,6 @@ class OnlineJudge:
         except OwnBudgetSpent as error:
             self._pause(error)
             return JudgeOutcome.OVER_BUDGET
-        except (UpstreamError, TimeoutError) as error:
-            log.warning("the judge did not answer: %s", str(error) or "it took too long")
-            return JudgeOutcome.FAILED
         score = read_score(said.text)
         if score is None:
             return JudgeOutcome.NO_VERDICT

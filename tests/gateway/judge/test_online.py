@@ -186,15 +186,19 @@ def test_the_outcomes_are_in_the_figures_of_the_process(service: Service) -> Non
 
 
 def make_settings(
-    folder: Path, judge: dict[str, Any], answer: str = "SCORE: 10", **sections: dict[str, Any]
+    folder: Path,
+    judge: dict[str, Any],
+    answer: str = "SCORE: 10",
+    provider: str = "scripted",
+    **sections: dict[str, Any],
 ) -> Path:
     """Arms in this process, the judge among them."""
     lines = ['[features]\nembedding = "none"', f'[store]\nurl = "sqlite:///{folder}/router.db"']
     lines += ["[learner]\ninterval_s = 3600.0"]
     for name, section in {"judge": judge, **sections}.items():
         lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
-    for name, enabled in (("cheap", True), ("judge", False)):
-        lines += [f'[[arms]]\nname = "{name}"\nprovider = "scripted"\nenabled = {str(enabled).lower()}']
+    for name, enabled, of in (("cheap", True, "scripted"), ("judge", False, provider)):
+        lines += [f'[[arms]]\nname = "{name}"\nprovider = "{of}"\nenabled = {str(enabled).lower()}']
         lines += ["input_usd_per_mtok = 1.0\noutput_usd_per_mtok = 1.0"]
         lines += [f"script = {{ answer = {json.dumps(answer)} }}"]
     path = folder / "router.toml"
@@ -246,6 +250,7 @@ def test_the_coin_falls_as_often_as_it_should(tmp_path: Path) -> None:
         async with AsyncRouter.open(settings) as router, open_gateway(router) as gateway:
             assert gateway.judge is not None
             gateway.judge._rng = np.random.default_rng(7)
+            await gateway.pool.open()
             return [gateway.judge.draw(make_chat("q")) for _ in range(2_000)]
 
     drawn = asyncio.run(play())
@@ -283,6 +288,26 @@ def test_without_a_judge_no_text_is_kept_and_no_signal_logged(tmp_path: Path) ->
             assert "judged_probability" not in answered.decision.signals
 
     asyncio.run(play())
+
+
+def test_a_judge_that_fails_or_has_no_key_stops_nothing(tmp_path: Path) -> None:
+    """Its answer never comes, or it cannot be called: then no answer is chosen."""
+
+    async def play(settings: Path) -> tuple[Counter[JudgeOutcome], float]:
+        async with AsyncRouter.open(settings) as router, open_gateway(router) as gateway:
+            [id] = await answer_all(gateway, 1)
+            assert gateway.judge is not None
+            drawn = (await router.decision(id)).signals["judged_probability"]
+            return gateway.judge.outcomes, float(drawn)
+
+    section = {"arm": "judge", "share": 1.0}
+    settings = make_settings(tmp_path, section, provider="openai")
+    assert asyncio.run(play(settings)) == (Counter(), 0.0)
+    slow = make_settings(tmp_path, section | {"timeout_s": 0.05})
+    script = 'script = { answer = "SCORE: 10", first_token_s = 600.0 }'
+    slow.write_text(slow.read_text().replace('script = { answer = "SCORE: 10" }', script), encoding="utf-8")
+    slow.write_text(slow.read_text().replace(script, 'script = { answer = "Hi" }', 1), encoding="utf-8")
+    assert asyncio.run(play(slow)) == (Counter({JudgeOutcome.FAILED: 1}), 1.0)
 
 
 def test_a_judge_that_nobody_can_call_is_named(tmp_path: Path) -> None:
