@@ -59,6 +59,8 @@ def make_log(n: int = 400, seed: int = 5) -> list[Made]:
             values["escalated"] = float(rng.random() < 0.3)
         if i % 11 == 0:
             values["override"] = 1.0
+        if i % 4 == 0:
+            values["judged"], delays["judged"] = i * 7 % 11 / 10.0, 5.0
         log.append(Made(hour=hour, arm=arm, reason=reason, values=values, delays=delays))
     return log
 

@@ -82,6 +82,7 @@ ORACLES: dict[str, Oracle] = {
     "share": share,
     "quality": of_mean("quality"),
     "satisfaction": of_mean("satisfaction"),
+    "judged": of_mean("judged"),
     "expected_quality": of_mean("expected_quality"),
     "cost_usd": of_mean("cost_usd"),
     "cost_usd_sum": lambda decisions, _: ((sum(values(decisions, "cost_usd")), None, None), 1e-9),

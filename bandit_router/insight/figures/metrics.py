@@ -58,6 +58,7 @@ def _rate(metric: str, title: str) -> Figure:
 
 QUALITY = _average("quality", "Quality", "reward")
 SATISFACTION = _average("satisfaction", "Satisfaction", "reward")
+JUDGED = _average("judged", "Judged", "reward")
 COST = _average("cost_usd", "Cost of a call", "USD")
 COST_SUM = Figure(name="cost_usd_sum", title="Cost", unit="USD", compute=sum_cost)
 ERROR = _rate("error", "Errors")
