@@ -17,8 +17,10 @@ from bandit_router.insight.question import BY, STEPS, parse_question
 from bandit_router.insight.stats import (
     Statistics,
     compute_statistics,
+    find_first_day,
     format_hour,
     statistics_facts,
+    sum_own_costs,
     write_csv,
 )
 from bandit_router.insight.table import Dimension, Group, tabulate
@@ -63,13 +65,16 @@ def stats(
             key=key,
         )
         rows = store.rollups(question.rollups)
+        own_costs = store.own_costs(find_first_day(question))
     statistics = compute_statistics(rows, question, figure or ())
     if as_json:
-        print_json(statistics_facts(statistics))
+        print_json(statistics_facts(statistics, own_costs))
     elif as_csv:
         typer.echo(write_csv(statistics), nl=False)
     else:
         _print_statistics(statistics, rows)
+        for own in sum_own_costs(own_costs, question):
+            print_line("calls of its own to {purpose}: {calls}, {usd:.4g} USD".format(**own))
 
 
 def _print_statistics(statistics: Statistics, rows: Sequence[RollupRow]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.insight.figures import FIGURES, Figure, Point
 from bandit_router.insight.question import RollupQuestion
 from bandit_router.insight.table import tabulate
+from bandit_router.store.own_calls import OwnCost
 from bandit_router.store.rollups.reader import RollupRow
 from bandit_router.store.rollups.tally import HOUR_S
 
@@ -21,6 +22,8 @@ COLUMNS = (
     *("n", "value", "low", "high", "coverage", "settled"),
 )
 """Columns of the CSV; the fields of a point in JSON are those after ``unit``."""
+
+_DAY_HOURS = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +46,24 @@ def compute_statistics(
     return Statistics(question=question, figures=[(figure, figure.compute(table)) for figure in figures])
 
 
-def statistics_facts(statistics: Statistics) -> dict[str, Any]:
+def find_first_day(question: RollupQuestion) -> int:
+    """The day of the question's first hour, as the number since 1970, UTC."""
+    return question.rollups.since // _DAY_HOURS
+
+
+def sum_own_costs(costs: Iterable[OwnCost], question: RollupQuestion) -> list[dict[str, Any]]:
+    """What the router's own calls cost by purpose, on the days that the question is about."""
+    last = (question.rollups.until - 1) // _DAY_HOURS
+    sums: dict[str, dict[str, Any]] = {}
+    for cost in costs:
+        if find_first_day(question) <= cost.day <= last:
+            total = sums.setdefault(cost.purpose, {"purpose": cost.purpose.value, "calls": 0, "usd": 0.0})
+            total["calls"] += cost.calls
+            total["usd"] += cost.usd
+    return list(sums.values())
+
+
+def statistics_facts(statistics: Statistics, own_costs: Iterable[OwnCost]) -> dict[str, Any]:
     """All of it as JSON has it. Times are ISO 8601 in UTC, numbers that are not known are null."""
     rollups = statistics.question.rollups
     return {
@@ -60,6 +80,7 @@ def statistics_facts(statistics: Statistics) -> dict[str, Any]:
             }
             for figure, points in statistics.figures
         ],
+        "own_calls": sum_own_costs(own_costs, statistics.question),
     }
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from bandit_router.insight.figures import FIGURES
 from bandit_router.insight.question import BY, STEPS, parse_question
-from bandit_router.insight.stats import compute_statistics, statistics_facts, write_csv
+from bandit_router.insight.stats import compute_statistics, find_first_day, statistics_facts, write_csv
 from bandit_router.router import AsyncRouter
 
 _CSV = "text/csv"
@@ -39,12 +39,21 @@ class FigureAnswer(BaseModel):
     points: list[PointAnswer]
 
 
+class OwnCallsAnswer(BaseModel):
+    """What calls of the router's own cost, on the days (UTC) that `since` to `until` touches."""
+
+    purpose: str = Field(description="label, judge, self_check or sample.")
+    calls: int
+    usd: float = Field(description="With the worst case of those that have not ended.")
+
+
 class StatsAnswer(BaseModel):
     since: str = Field(description="ISO 8601, UTC.")
     until: str = Field(description="The first moment that is out.")
     step_hours: int
     by: list[str] = Field(description="What is told apart; `member` is the tier, key or task.")
     figures: list[FigureAnswer]
+    own_calls: list[OwnCallsAnswer]
 
 
 _SINCE = "A date or time in UTC, or a span before `until` such as 36h, 7d or 4w; 7d by default."
@@ -82,7 +91,8 @@ async def stats(
     statistics = await asyncio.to_thread(compute_statistics, rows, question, figure)
     if form == "csv" or (form is None and _CSV in request.headers.get("accept", "")):
         return Response(write_csv(statistics), media_type=_CSV)
-    return Response(orjson.dumps(statistics_facts(statistics)), media_type="application/json")
+    facts = statistics_facts(statistics, await router.own_costs(find_first_day(question)))
+    return Response(orjson.dumps(facts), media_type="application/json")
 
 
 STATS_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {_CSV: {"schema": {"type": "string"}}}}}

@@ -13,6 +13,9 @@ from bandit_router.cli.output import console
 from bandit_router.cli.stats import sparkline
 from bandit_router.insight.table import Group
 from bandit_router.router import Router
+from bandit_router.store.own_calls import OwnCallPlan
+from bandit_router.store.store import Store
+from bandit_router.types import CallOutcome, CallResult, Purpose
 from tests.cli.conftest import Run
 from tests.services import write_settings
 
@@ -86,3 +89,17 @@ def test_a_time_without_decisions_says_how_to_find_some(call: Run) -> None:
 )
 def test_what_cannot_be_asked_is_an_error(call: Run, arguments: tuple[str, ...], error: str) -> None:
     assert call("stats", *arguments).error.startswith(error)
+
+
+@pytest.mark.usefixtures("log")
+def test_calls_of_the_routers_own_are_summed_by_purpose(call: Run, tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path}/router.db", "default")
+    for usd in (0.25, 0.5):
+        plan = OwnCallPlan(purpose=Purpose.LABEL, arm="small", worst_usd=1.0, lost_after_s=60.0)
+        ended = CallResult(outcome=CallOutcome.ANSWERED, cost_usd=usd)
+        store.end_own_call(store.begin_own_call(plan), ended)
+    store.close()
+    assert "calls of its own to label: 2, 0.75 USD" in call("stats").out
+    own = [{"purpose": "label", "calls": 2, "usd": 0.75}]
+    assert json.loads(call("stats", "--json").out)["own_calls"] == own
+    assert json.loads(call("stats", "--until", "2020-01-08", "--json").out)["own_calls"] == []

@@ -7,7 +7,7 @@ from typing import Any
 
 from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.evaluation.datasets.problems import RowProblem, raise_problems
-from bandit_router.evaluation.datasets.source import FORMATS, open_source, read_text_file
+from bandit_router.evaluation.datasets.source import FORMATS, Source, open_source, read_text_file
 from bandit_router.features import read_query
 from bandit_router.types import Query
 from bandit_router.validation import check_text
@@ -41,11 +41,17 @@ def load_queries(path: Path) -> list[Query]:
     return queries
 
 
-def _read_table_rows(path: Path) -> tuple[str, list[tuple[int, Any, Any]]]:
-    source = open_source(path)
+def find_query_column(source: Source) -> str:
+    """The column of queries. Raises ConfigError, which names those it may be."""
     column = next((name for name in COLUMNS if name in source.names), None)
     if column is None:
-        raise ConfigError(f"{path}: has no column of queries; call it one of {', '.join(COLUMNS)}")
+        raise ConfigError(f"{source.path}: has no column of queries; call it one of {', '.join(COLUMNS)}")
+    return column
+
+
+def _read_table_rows(path: Path) -> tuple[str, list[tuple[int, Any, Any]]]:
+    source = open_source(path)
+    column = find_query_column(source)
     table = source.read([name for name in (column, _TIER) if name in source.names])
     raise_problems(path, source.unit, table.broken, "correct or remove it")
     texts = table.columns[column]

@@ -1,0 +1,1 @@
+"""Labels: what every arm answers to the same queries, and how good each answer is."""
