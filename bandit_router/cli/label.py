@@ -12,7 +12,7 @@ import typer
 from bandit_router.cli.connect import open_quiet_router
 from bandit_router.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from bandit_router.cli.output import print_json, print_line, print_warning, progress_bar
-from bandit_router.errors import InvalidInput
+from bandit_router.errors import InvalidInput, RouterError
 from bandit_router.gateway.arms import open_arm
 from bandit_router.labels.answers import AnswerFile, open_answers
 from bandit_router.labels.ask import Asking, AskPlan, AskReport
@@ -68,14 +68,15 @@ def label(
         concurrency=concurrency,
         retry_lost=retry_lost,
     )
-    with open_quiet_router(config) as router, open_answers(kept_in) as kept:
-        report = asyncio.run(_ask(router, plan, kept, quiet=as_json))
-        rows = write_labels(
-            out, asked, kept.answers, lambda query, text: grade_answer(text, query.references, match)
-        )
-        missing = len(asked) * len(opened) - sum(
-            (query.item, arm.name) in kept.answers for query in asked for arm in opened
-        )
+    try:
+        with open_quiet_router(config) as router, open_answers(kept_in) as kept:
+            report = asyncio.run(_ask(router, plan, kept, quiet=as_json))
+            rows = write_labels(
+                out, asked, kept.answers, lambda query, text: grade_answer(text, query.references, match)
+            )
+            missing = sum((query.item, arm.name) not in kept.answers for query in asked for arm in opened)
+    except OSError as error:
+        raise RouterError(f"{error.filename or kept_in} cannot be written: {error.strerror}") from error
     _print_report(report, out, rows, missing, budget, as_json)
 
 

@@ -95,9 +95,7 @@ class Asking:
     async def ask(self, questions: Sequence[Question], tell: Tell) -> None:
         """Ask them in order, some at a time, until the budget is spent."""
         left = iter(questions)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._plan.concurrency):
-                group.create_task(self._work(left, tell))
+        await asyncio.gather(*(self._work(left, tell) for _ in range(self._plan.concurrency)))
 
     async def _work(self, left: Iterator[Question], tell: Tell) -> None:
         for query, arm in left:
