@@ -17,7 +17,7 @@ from bandit_router.gateway.arms import open_arm
 from bandit_router.labels.answers import AnswerFile, open_answers
 from bandit_router.labels.ask import Asking, AskPlan, AskReport
 from bandit_router.labels.match import Match, grade_answer
-from bandit_router.labels.queries import load_label_queries
+from bandit_router.labels.queries import load_label_queries, pick_queries
 from bandit_router.labels.table import write_labels
 from bandit_router.router import AsyncRouter, Router
 from bandit_router.settings import load_settings
@@ -35,6 +35,10 @@ def label(
     match: Annotated[
         Match, typer.Option(help="An answer is right if it contains a right answer, or is exactly one.")
     ] = Match.CONTAINS,
+    pick: Annotated[
+        int | None,
+        typer.Option(min=1, help="Ask only so many of the queries, chosen by chance and always the same."),
+    ] = None,
     max_output_tokens: Annotated[
         int, typer.Option(min=1, help="Most tokens of an answer, with its reasoning.")
     ] = 4096,
@@ -59,6 +63,8 @@ def label(
     if not budget > 0.0:
         raise InvalidInput("budget", f"is {budget:g}", "give the USD that the calls may cost")
     asked = load_label_queries(queries, reference)
+    if pick is not None:
+        asked = pick_queries(asked, pick)
     opened = [open_arm(section) for section in _choose_arms(load_settings(config).arms, arms)]
     plan = AskPlan(
         queries=asked,

@@ -68,3 +68,12 @@ def load_label_queries(path: Path, reference: str) -> list[LabelQuery]:
 def _read_references(expected: object) -> tuple[str, ...]:
     values: Sequence[object] = expected if isinstance(expected, list) else [expected]
     return tuple(str(value).strip() for value in values if value is not None)
+
+
+def pick_queries(queries: Sequence[LabelQuery], count: int) -> list[LabelQuery]:
+    """``count`` of the queries, in the order of their digests: as good as random, and always the same.
+
+    A larger count adds to those of a smaller one. Other ways of choosing were measured, and gain nothing:
+    ``docs/results/pick.md``.
+    """
+    return sorted(queries, key=lambda query: query.item)[:count]

@@ -110,6 +110,12 @@ def test_every_arm_is_asked_once_and_the_labels_can_be_loaded(world: World, call
     assert {call.result and call.result.outcome for call in world.read_calls()} == {CallOutcome.ANSWERED}
 
 
+def test_a_pick_goes_on_to_all(world: World, call: Run) -> None:  # noqa: F811
+    assert label(call, "--pick", "4")["labels"] == 8
+    assert label(call)["answered_now"] == 10
+    assert set(world.oracle.asked.values()) == {1}
+
+
 def test_a_budget_is_exceeded_by_no_more_than_a_call(world: World, call: Run) -> None:  # noqa: F811
     budget = 30 * USD
     facts = label(call, "--max-output-tokens", "5", budget=budget)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bandit_router.errors import ConfigError
-from bandit_router.labels.queries import LabelQuery, load_label_queries
+from bandit_router.labels.queries import LabelQuery, load_label_queries, pick_queries
 
 
 def test_references_are_texts_numbers_or_lists(tmp_path: Path) -> None:
@@ -45,3 +45,12 @@ def test_what_cannot_be_used_is_named(text: str, problem: str, tmp_path: Path) -
     path.write_text(text)
     with pytest.raises(ConfigError, match=problem):
         load_label_queries(path, "reference")
+
+
+def test_a_pick_is_the_same_whatever_the_order_and_part_of_a_larger_one() -> None:
+    queries = [LabelQuery(text=f"query {i:03}", references=("a",)) for i in range(1000)]
+    picked = pick_queries(queries, 100)
+    assert pick_queries(queries[::-1], 200)[:100] == picked
+    assert len(pick_queries(queries, 2000)) == 1000
+    numbers = [int(query.text[-3:]) for query in picked]
+    assert 400 < sum(numbers) / 100 < 600, "by chance: the mean has a standard deviation of 29"
