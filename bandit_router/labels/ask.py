@@ -49,7 +49,6 @@ class AskPlan:
 class AskReport:
     """What came of it: ``lost`` questions were not asked again; ``failures`` are counted by arm and error."""
 
-    asked: int = 0
     answered: int = 0
     lost: int = 0
     spent_usd: float = 0.0
@@ -64,6 +63,8 @@ class Asking:
     def __init__(self, router: AsyncRouter, plan: AskPlan, kept: AnswerFile) -> None:
         self.report = AskReport()
         self._router, self._plan, self._kept = router, plan, kept
+        self._under_way = 0
+        self._next_end = asyncio.Event()
 
     async def find_questions(self) -> list[Question]:
         """The questions that are left, after what a killed run began has been ended."""
@@ -110,11 +111,9 @@ class Asking:
         report = self.report
         for wait_s in (*_WAITS_S, None):
             try:
-                report.asked += 1
-                await self._ask_once(query, arm)
+                await self._ask_within_budget(query, arm)
                 return
             except OwnBudgetSpent:
-                report.asked -= 1
                 report.is_budget_spent = True
                 return
             except UpstreamError as failure:
@@ -125,6 +124,22 @@ class Asking:
                 await asyncio.sleep(
                     min(read_retry_after(failure, self._router.now()) or wait_s, _LONGEST_WAIT_S)
                 )
+
+    async def _ask_within_budget(self, query: LabelQuery, arm: CallableArm) -> None:
+        """Ask; if the worst cases of calls under way leave nothing of the budget, wait for what they cost."""
+        while True:
+            self._under_way += 1
+            try:
+                await self._ask_once(query, arm)
+                return
+            except OwnBudgetSpent:
+                if self._under_way == 1:
+                    raise
+            finally:
+                self._under_way -= 1
+                self._next_end.set()
+                self._next_end = asyncio.Event()
+            await self._next_end.wait()
 
     async def _ask_once(self, query: LabelQuery, arm: CallableArm) -> None:
         request = OwnRequest(

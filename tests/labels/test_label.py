@@ -19,7 +19,7 @@ from bandit_router.providers.scripted import Scene, ScriptedRequest
 from bandit_router.store.own_calls import OwnCall
 from bandit_router.store.store import Store
 from bandit_router.types import CallOutcome, Usage
-from tests.cli.conftest import Run, call  # noqa: F401
+from tests.cli.conftest import Run
 from tests.gateway.conftest import arms_to
 from tests.processes import PROCESSES
 from tests.providers.upstream import wait_until
@@ -89,14 +89,14 @@ def world(tmp_path: Path, url: str) -> Iterator[World]:
 LABEL = ("label", "--queries", "queries.csv", "--arms", "a,b", "--json")
 
 
-def label(call: Run, *options: str, budget: float = 1.0) -> dict[str, Any]:  # noqa: F811
+def label(call: Run, *options: str, budget: float = 1.0) -> dict[str, Any]:
     done = call(*LABEL, "--budget", str(budget), *options)
     assert done.code == 0, done.err
     facts: dict[str, Any] = json.loads(done.out)
     return facts
 
 
-def test_every_arm_is_asked_once_and_the_labels_can_be_loaded(world: World, call: Run) -> None:  # noqa: F811
+def test_every_arm_is_asked_once_and_the_labels_can_be_loaded(world: World, call: Run) -> None:
     assert label(call)["labels"] == 18
     facts = label(call)
     assert (facts["answered_now"], facts["missing"], facts["lost"]) == (0, 0, 0)
@@ -110,13 +110,13 @@ def test_every_arm_is_asked_once_and_the_labels_can_be_loaded(world: World, call
     assert {call.result and call.result.outcome for call in world.read_calls()} == {CallOutcome.ANSWERED}
 
 
-def test_a_pick_goes_on_to_all(world: World, call: Run) -> None:  # noqa: F811
+def test_a_pick_goes_on_to_all(world: World, call: Run) -> None:
     assert label(call, "--pick", "4")["labels"] == 8
     assert label(call)["answered_now"] == 10
     assert set(world.oracle.asked.values()) == {1}
 
 
-def test_a_budget_is_exceeded_by_no_more_than_a_call(world: World, call: Run) -> None:  # noqa: F811
+def test_a_budget_is_exceeded_by_no_more_than_a_call(world: World, call: Run) -> None:
     budget = 30 * USD
     facts = label(call, "--max-output-tokens", "5", budget=budget)
     assert facts["budget_spent"]
@@ -131,14 +131,21 @@ def test_a_budget_is_exceeded_by_no_more_than_a_call(world: World, call: Run) ->
     assert set(world.oracle.asked.values()) == {1}
 
 
-def test_what_upstream_refuses_for_now_is_asked_again(world: World, call: Run) -> None:  # noqa: F811
+@pytest.mark.usefixtures("world")
+def test_the_worst_cases_of_calls_under_way_stop_nothing_for_good(call: Run) -> None:
+    worst_usd = 4096 * 20.0 / 1e6
+    facts = label(call, "--concurrency", "8", budget=1.5 * worst_usd)
+    assert (facts["missing"], facts["budget_spent"]) == (0, False)
+
+
+def test_what_upstream_refuses_for_now_is_asked_again(world: World, call: Run) -> None:
     world.oracle.refusals.update({"3 + 1?": 2})
     facts = label(call)
     assert (facts["missing"], facts["failures"]) == (0, [])
     assert facts["spent_usd"] == pytest.approx(9 * 11 * USD)
 
 
-def test_an_arm_that_always_fails_is_given_up(world: World, call: Run) -> None:  # noqa: F811
+def test_an_arm_that_always_fails_is_given_up(world: World, call: Run) -> None:
     world.oracle.broken = "b-model"
     facts = label(call, "--concurrency", "1")
     [failure] = facts["failures"]
@@ -156,10 +163,7 @@ def run_label(folder: Path) -> None:
     cli.main()
 
 
-def test_killed_and_started_again_it_pays_for_nothing_twice(
-    world: World,
-    call: Run,  # noqa: F811
-) -> None:
+def test_killed_and_started_again_it_pays_for_nothing_twice(world: World, call: Run) -> None:
     world.oracle.hangs_from = 7
     process = PROCESSES.Process(target=run_label, args=(world.folder,), daemon=True)
     process.start()
@@ -184,7 +188,7 @@ def test_killed_and_started_again_it_pays_for_nothing_twice(
     assert len(world.read_labels()) == 18
 
 
-def test_an_answer_on_disk_whose_call_did_not_end_is_not_asked_again(world: World, call: Run) -> None:  # noqa: F811
+def test_an_answer_on_disk_whose_call_did_not_end_is_not_asked_again(world: World, call: Run) -> None:
     label(call)
     [*_, last] = world.read_calls()
     store = Store.open(world.url, "default")
@@ -197,7 +201,7 @@ def test_an_answer_on_disk_whose_call_did_not_end_is_not_asked_again(world: Worl
     assert again == last
 
 
-def test_options_that_cannot_be_are_refused_before_anything_is_asked(world: World, call: Run) -> None:  # noqa: F811
+def test_options_that_cannot_be_are_refused_before_anything_is_asked(world: World, call: Run) -> None:
     assert "has 'c', which is no arm; use a, b" in call(*LABEL[:3], "--arms", "a,c", "--budget", "1").error
     assert "budget" in call(*LABEL, "--budget", "0").error
     assert ".jsonl" in call(*LABEL, "--budget", "1", "--out", "labels.csv").error
