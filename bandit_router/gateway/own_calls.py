@@ -51,12 +51,28 @@ async def make_own_call(
     request: OwnRequest,
     keep: Callable[[OwnAnswer], None] = _keep_nothing,
 ) -> OwnAnswer:
-    """The answer of an arm. ``keep``, which may block, stores it before the call counts as ended.
+    """The answer of an arm, as :func:`finish_own_call` has it. Raises OwnBudgetSpent before that, too."""
+    call_id = await begin_own_call(router, arm, request)
+    return await finish_own_call(router, arm, request, call_id, keep)
+
+
+async def begin_own_call(router: AsyncRouter, arm: CallableArm, request: OwnRequest) -> str:
+    """The id of a call that is in the log now, and is to be sent. Raises OwnBudgetSpent."""
+    return await router.begin_own_call(_plan_call(arm, request), request.budget)
+
+
+async def finish_own_call(
+    router: AsyncRouter,
+    arm: CallableArm,
+    request: OwnRequest,
+    call_id: str,
+    keep: Callable[[OwnAnswer], None],
+) -> OwnAnswer:
+    """Send a call that has begun. ``keep``, which may block, stores the answer before the call is ended.
 
     A call that is cancelled is not ended: upstream may go on with it, and it is lost when its time is over.
-    Raises OwnBudgetSpent before anything is sent, or UpstreamError.
+    Raises UpstreamError.
     """
-    call_id = await router.begin_own_call(_plan_call(arm, request), request.budget)
     began = time.monotonic()
     try:
         completion = await arm.provider.complete(request.text, max_output_tokens=request.max_output_tokens)

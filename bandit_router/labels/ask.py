@@ -14,7 +14,7 @@ from functools import partial
 
 from bandit_router.errors import OwnBudgetSpent
 from bandit_router.gateway.arms import CallableArm
-from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest, make_own_call
+from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest, begin_own_call, finish_own_call
 from bandit_router.gateway.verdicts import read_retry_after
 from bandit_router.labels.answers import AnswerFile, KeptAnswer, Pair
 from bandit_router.labels.queries import LabelQuery
@@ -63,6 +63,7 @@ class Asking:
     def __init__(self, router: AsyncRouter, plan: AskPlan, kept: AnswerFile) -> None:
         self.report = AskReport()
         self._router, self._plan, self._kept = router, plan, kept
+        self._beginning = asyncio.Lock()
         self._under_way = 0
         self._next_end = asyncio.Event()
 
@@ -111,7 +112,7 @@ class Asking:
         report = self.report
         for wait_s in (*_WAITS_S, None):
             try:
-                await self._ask_within_budget(query, arm)
+                await self._ask_once(query, arm)
                 return
             except OwnBudgetSpent:
                 report.is_budget_spent = True
@@ -125,22 +126,6 @@ class Asking:
                     min(read_retry_after(failure, self._router.now()) or wait_s, _LONGEST_WAIT_S)
                 )
 
-    async def _ask_within_budget(self, query: LabelQuery, arm: CallableArm) -> None:
-        """Ask; if the worst cases of calls under way leave nothing of the budget, wait for what they cost."""
-        while True:
-            self._under_way += 1
-            try:
-                await self._ask_once(query, arm)
-                return
-            except OwnBudgetSpent:
-                if self._under_way == 1:
-                    raise
-            finally:
-                self._under_way -= 1
-                self._next_end.set()
-                self._next_end = asyncio.Event()
-            await self._next_end.wait()
-
     async def _ask_once(self, query: LabelQuery, arm: CallableArm) -> None:
         request = OwnRequest(
             purpose=Purpose.LABEL,
@@ -150,10 +135,30 @@ class Asking:
             run=self._kept.run,
             item=query.item,
         )
-        answer = await make_own_call(self._router, arm, request, partial(self._keep, query.item, arm.name))
+        async with self._beginning:
+            call_id = await self._begin(arm, request)
+            self._under_way += 1
+        try:
+            keep = partial(self._keep, query.item, arm.name)
+            answer = await finish_own_call(self._router, arm, request, call_id, keep)
+        finally:
+            self._under_way -= 1
+            self._next_end.set()
         self.report.answered += 1
         self.report.spent_usd += answer.result.cost_usd
         self.report.failed_in_a_row[arm.name] = 0
+
+    async def _begin(self, arm: CallableArm, request: OwnRequest) -> str:
+        """Begin; where the worst cases of calls under way leave no budget, wait for what they cost."""
+        while True:
+            self._next_end.clear()
+            is_alone = not self._under_way
+            try:
+                return await begin_own_call(self._router, arm, request)
+            except OwnBudgetSpent:
+                if is_alone:
+                    raise
+            await self._next_end.wait()
 
     def _keep(self, item: str, arm: str, answer: OwnAnswer) -> None:
         self._kept.append(
