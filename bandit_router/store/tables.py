@@ -29,7 +29,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0025_own_calls"
+SCHEMA_VERSION = "0024_own_calls"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0025_own_calls"
+revision = "0024_own_calls"
 down_revision = "0023_estimates"
 branch_labels = None
 depends_on = None
