@@ -65,6 +65,9 @@ METRICS: Mapping[str, float] = {
     "truncated": 1.0,
     "empty": 1.0,
     "invalid_json": 1.0,
+    "tool_error": 1.0,
+    "regenerated": 1.0,
+    "abandoned": 1.0,
     JUDGED: 1.0,
 }
 """Every metric of ours and the largest value it may have; the smallest is 0."""

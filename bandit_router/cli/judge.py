@@ -31,6 +31,7 @@ from bandit_router.insight.rated_answers import read_rated_answers
 from bandit_router.objective.reward import check_metric_name
 from bandit_router.router import AsyncRouter
 from bandit_router.settings import Settings, load_settings
+from bandit_router.types import JUDGED
 
 
 def judge(
@@ -39,7 +40,7 @@ def judge(
         typer.Argument(help='JSONL: {"query": …, "answers": {"ARM": …, …}, "reference": …} on each line.'),
     ] = None,
     agreement: Annotated[
-        bool, typer.Option("--agreement", metavar="", help="Compare the log's `judged` with people instead.")
+        bool, typer.Option("--agreement", metavar="", help="Compare a metric of the log with people instead.")
     ] = False,
     arm: Annotated[str | None, typer.Option(help="The arm that judges, if not judge.arm.")] = None,
     references: Annotated[
@@ -53,6 +54,9 @@ def judge(
     prompt: Annotated[Path | None, typer.Option(help="A file with another prompt.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=1_000, help="Calls at once.")] = 4,
     metric: Annotated[str, typer.Option(help="The metric that people give, for --agreement.")] = "quality",
+    of: Annotated[
+        str, typer.Option(help="What is compared with it, such as regenerated, for --agreement.")
+    ] = JUDGED,
     good: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="An answer is good from this value on.")
     ] = 0.5,
@@ -64,8 +68,9 @@ def judge(
         raise InvalidInput("answers", "or --agreement is needed, not both", "name a file, or --agreement")
     settings = load_settings(config)
     if answers is None:
-        check_metric_name(metric, settings.scales())
-        _report_agreement(config, metric, good, as_json=as_json)
+        for each in (metric, of):
+            check_metric_name(each, settings.scales())
+        _report_agreement(config, metric, of, good, as_json=as_json)
         return
     question = Question.REFERENCE if references else Question.PAIRWISE
     name = arm or settings.judge.arm
@@ -147,18 +152,18 @@ def _estimate(score: ArmScore, *, pairwise: bool) -> Estimate:
     return estimate_mean(score.n, score.points, score.squares)
 
 
-def _report_agreement(config: Path, metric: str, good: float, *, as_json: bool) -> None:
+def _report_agreement(config: Path, metric: str, of: str, good: float, *, as_json: bool) -> None:
     with open_existing_store(config) as store:
-        answers = read_rated_answers(store, metric)
+        answers = read_rated_answers(store, metric, of)
     by_arm, together = measure_by_arm(answers, good), measure_agreement(answers, good)
     if as_json:
         arms = {arm: _facts(agreement) for arm, agreement in by_arm.items()}
-        print_json({"metric": metric, "good": good, "arms": arms, "all": _facts(together)})
+        print_json({"metric": metric, "of": of, "good": good, "arms": arms, "all": _facts(together)})
         return
     if not answers:
-        print_line(f"no answer has both judged and {metric}; rate some of those that were judged")
+        print_line(f"no answer has both {of} and {metric}; rate some of those that have the first")
         return
-    table = Table("model", "n", "agreement", "κ", "judged − people")
+    table = Table("model", "n", "agreement", "κ", f"{of} − people")
     for arm, agreement in {**by_arm, "all models": together}.items():
         cells = map(_format, (agreement.agreement, agreement.kappa, agreement.bias))
         table.add_row(arm, str(agreement.agreement.n), *cells)

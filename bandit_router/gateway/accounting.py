@@ -66,9 +66,17 @@ def make_end(
 
 
 def make_metrics(
-    end: CallEnd, facts: AnswerFacts, *, is_fault: bool, wants_json: bool = True
+    end: CallEnd,
+    facts: AnswerFacts,
+    *,
+    is_fault: bool,
+    wants_json: bool = True,
+    in_conversation: bool = False,
 ) -> dict[str, float]:
     """What a call says of its decision. Without ``wants_json`` a text that is kept need not be JSON.
+
+    The next request of a conversation may revise what is 0 so far: see
+    :mod:`bandit_router.gateway.follow_ups`.
 
     ``error`` is upstream's fault alone. A call that failed, was cut or was left says nothing of how long an
     answer takes, nor of how it would have ended.
@@ -78,6 +86,8 @@ def make_metrics(
         metrics["error"] = 1.0
     if end.ttft_s is not None:
         metrics["ttft_s"] = end.ttft_s
+    if end.outcome is CallOutcome.LEFT:
+        metrics["abandoned"] = 1.0
     if end.outcome is CallOutcome.ANSWERED and end.latency_s is not None:
         metrics |= {
             "error": 0.0,
@@ -85,7 +95,12 @@ def make_metrics(
             "refusal": float(facts.refused),
             "truncated": float(facts.truncated),
             "empty": float(facts.empty),
+            "abandoned": 0.0,
         }
+        if in_conversation:
+            metrics["regenerated"] = 0.0
+        if facts.finish in _TOOL_FINISHES:
+            metrics["tool_error"] = 0.0
         if wants_json and facts.text is not None and is_final_text(facts):
             metrics["invalid_json"] = float(not _is_json("".join(facts.text)))
     return metrics

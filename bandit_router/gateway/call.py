@@ -11,6 +11,7 @@ from bandit_router.gateway.background import BackgroundTasks
 from bandit_router.gateway.dialects.base import UNREADABLE
 from bandit_router.gateway.dialects.request_parts import wants_json
 from bandit_router.gateway.exchange import Exchange
+from bandit_router.gateway.follow_ups import FollowUps
 from bandit_router.gateway.health import Health
 from bandit_router.gateway.judge.online import OnlineJudge
 from bandit_router.gateway.limits import ConcurrencyLimits, TooBusy
@@ -32,6 +33,7 @@ class CallServices(NamedTuple):
     background: BackgroundTasks
     clock: Callable[[], float]
     now: Callable[[], float]
+    follow_ups: FollowUps
     judge: OnlineJudge | None = None
 
 
@@ -57,6 +59,7 @@ class Call:
         self._pieces: AsyncGenerator[bytes, None] = self._read()
         self._held: list[bytes] = []
         self._acquired = False
+        self._discarded = False
         self._ended = False
 
     async def open(self) -> None:
@@ -104,6 +107,7 @@ class Call:
     def discard(self) -> None:
         """Keep a held answer from the client, who gets that of another call."""
         self.record.first_content_at = None
+        self._discarded = True
         self._end(CallOutcome.ANSWERED)
 
     async def iterate_bytes(self) -> AsyncGenerator[bytes, None]:
@@ -195,7 +199,9 @@ class Call:
             health.leave(name)
         is_fault = verdict is not None and verdict.is_fault
         ended_at = self._services.clock()
-        self._services.background.start(self._account(outcome, ended_at, failure, is_fault))
+        accounting = self._services.background.start(self._account(outcome, ended_at, failure, is_fault))
+        if outcome is CallOutcome.ANSWERED and not self._discarded:
+            self._services.follow_ups.note_answer(self._exchange, self.record.decision.id, accounting)
 
     async def _account(
         self, outcome: CallOutcome, ended_at: float, failure: UpstreamError | None, is_fault: bool
@@ -207,7 +213,13 @@ class Call:
         finally:
             end = make_end(self.record, outcome, ended_at, self._arm.price, failure)
             facts, asked = self.record.facts, self._exchange.request.prompt
-            metrics = make_metrics(end, facts, is_fault=is_fault, wants_json=wants_json(asked))
+            metrics = make_metrics(
+                end,
+                facts,
+                is_fault=is_fault,
+                wants_json=wants_json(asked),
+                in_conversation="conversation" in self._exchange.options,
+            )
             end_call(self._span, end)
             await self._services.router.end_call(end, metrics)
             if outcome is CallOutcome.ANSWERED and self._services.judge is not None:

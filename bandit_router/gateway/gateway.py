@@ -17,6 +17,7 @@ from bandit_router.gateway.call import Call, CallServices
 from bandit_router.gateway.cascade import Cascade, read_answer
 from bandit_router.gateway.confidence import measure_confidence
 from bandit_router.gateway.exchange import Exchange
+from bandit_router.gateway.follow_ups import FollowUps, ShownFaults
 from bandit_router.gateway.health import Health
 from bandit_router.gateway.judge.online import OnlineJudge, open_judge
 from bandit_router.gateway.limits import ConcurrencyLimits, RequestSlots, TooBusy
@@ -94,7 +95,10 @@ class Gateway:
         self._limits = ConcurrencyLimits(most, section.max_wait_s)
         self._most_output_tokens = section.reserved_output_tokens
         self._background = BackgroundTasks()
-        self._services = CallServices(router, self.health, self._limits, self._background, clock, now, judge)
+        self._follow_ups = FollowUps()
+        self._services = CallServices(
+            router, self.health, self._limits, self._background, clock, now, self._follow_ups, judge
+        )
         self._sweeper = asyncio.create_task(self._sweep(lost_after_s))
 
     async def close(self) -> None:
@@ -112,6 +116,8 @@ class Gateway:
         could be paid for, TooBusy if its arm had no room in time, and what a route call raises.
         """
         await self.pool.open()
+        if (shown := self._follow_ups.judge_answer(exchange)) is not None:
+            self._background.start(self._report_faults(shown))
         if self.judge is not None:
             exchange = self.judge.draw(exchange)
         mask = await self._find_mask(exchange)
@@ -140,6 +146,14 @@ class Gateway:
             else:
                 answered = Answered(call, decision, len(failed))
                 return answered if held is None else await self._accept_or_retry(answered, exchange, answer)
+
+    async def _report_faults(self, shown: ShownFaults) -> None:
+        """Record what a request shows of the answer before it, once that has its own metrics."""
+        await asyncio.wait({shown.accounting})
+        try:
+            await self.router.feedback_on(shown.decision_id, shown.faults)
+        except RouterError as error:
+            log.warning("a follow-up of decision %s is not recorded: %s", shown.decision_id, error)
 
     async def _accept_or_retry(self, first: Answered, exchange: Exchange, answer: bytes) -> Answered:
         """The held answer, or that of a retry if it is doubtful and the retry begins."""

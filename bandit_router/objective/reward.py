@@ -10,7 +10,10 @@ from bandit_router.types import CONFIDENCE, METRICS, OR_ELSE, Scale
 from bandit_router.validation import convert_to_float, read_number
 
 _ERROR = "error"
-_LESS_IS_BETTER = (_ERROR, "override", "refusal", "truncated", "empty", "invalid_json")
+_LESS_IS_BETTER = (
+    *(_ERROR, "override", "refusal", "truncated", "empty", "invalid_json"),
+    *("tool_error", "regenerated", "abandoned"),
+)
 """Metrics for which less is better."""
 
 
@@ -60,7 +63,7 @@ def compute_reward(metrics: Mapping[str, float], weights: Mapping[str, float]) -
     has reward 0. None without any metric of quality.
     """
     present = [
-        (w, _orient_metric(k, metrics[k]))
+        (w, orient_metric(k, metrics[k]))
         for term, w in weights.items()
         if (k := _select_metric(term, metrics)) is not None
     ]
@@ -86,5 +89,6 @@ def _select_metric(term: str, metrics: Mapping[str, float]) -> str | None:
     return next((metric for metric in term.split(OR_ELSE) if metric in metrics), None)
 
 
-def _orient_metric(metric: str, value: float) -> float:
+def orient_metric(metric: str, value: float) -> float:
+    """The value, or 1 − value of a metric of which less is better: more is better either way."""
     return 1.0 - value if metric in _LESS_IS_BETTER else value

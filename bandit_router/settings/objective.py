@@ -62,8 +62,9 @@ class RewardSection(Section):
         default_factory=lambda: {"quality": 1.0},
         description=(
             "The weight of each metric in the reward, which is their weighted mean. Allowed are quality, "
-            "satisfaction, judged, error, override, refusal, truncated and empty (all but the first three "
-            "count as 1 − value), and the metrics of your own under `[metrics]`."
+            "satisfaction, judged, error, override, refusal, truncated, empty, invalid_json, tool_error, "
+            "regenerated and abandoned (all but the first three count as 1 − value), and the metrics of "
+            "your own under `[metrics]`."
         ),
         examples=[{"quality": 1.0}, {"quality": 0.8, "error": 0.2}],
     )

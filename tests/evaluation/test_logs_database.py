@@ -158,6 +158,9 @@ def test_every_column_is_exported(url: str, tmp_path: Path) -> None:
         "truncated": 1.0,
         "empty": 0.0,
         "invalid_json": 1.0,
+        "tool_error": 0.0,
+        "regenerated": 1.0,
+        "abandoned": 0.0,
         "judged": 0.5,
     }
     say(url, everything, **said, stars=0.75)

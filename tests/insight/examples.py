@@ -13,6 +13,10 @@ from bandit_router.posterior.latency import BINS, find_bin
 from bandit_router.store.rollups.measures import MEASURES
 from bandit_router.store.rollups.reader import RollupRow
 
+FAULTS = (
+    *("error", "refusal", "truncated", "empty", "invalid_json"),
+    *("tool_error", "regenerated", "abandoned"),
+)
 HOUR = 472_224
 """A midnight, as hours since 1970 UTC."""
 
@@ -51,7 +55,7 @@ def make_log(n: int = 400, seed: int = 5) -> list[Made]:
         if rng.random() < 0.3:
             values["satisfaction"] = float(rng.random() < 0.7)
             delays["satisfaction"] = float(rng.exponential(60.0))
-        for fault in ("error", "refusal", "truncated", "empty", "invalid_json"):
+        for fault in FAULTS:
             values[fault] = float(rng.random() < 0.05)
         if values["error"] == 0.0:
             values |= {"latency_s": float(rng.lognormal(0.0, 0.8)), "ttft_s": float(rng.lognormal(-1.0, 0.5))}

@@ -12,7 +12,7 @@ from scipy import stats
 from bandit_router.insight.figures import FIGURES, Point
 from bandit_router.insight.figures.coverage import find_usual_delay_s
 from bandit_router.insight.table import Dimension, Group, Table, tabulate
-from tests.insight.examples import HOUR, Made, make_log, roll_up
+from tests.insight.examples import FAULTS, HOUR, Made, make_log, roll_up
 
 LOG = make_log()
 NOW = 3600.0 * (HOUR + 48) + 600.0
@@ -90,7 +90,7 @@ ORACLES: dict[str, Oracle] = {
     "latency_p95_s": of_quantile(lambda made: made.values.get("latency_s"), 0.95),
     "ttft_p50_s": of_quantile(lambda made: made.values.get("ttft_s"), 0.5),
     "ttft_p95_s": of_quantile(lambda made: made.values.get("ttft_s"), 0.95),
-    **{name: of_rate(name) for name in ("error", "refusal", "truncated", "empty", "invalid_json")},
+    **{name: of_rate(name) for name in FAULTS},
     "exploration_price": of_mean("exploration_price", "policy"),
     "cost_weight": of_mean("cost_weight"),
     "escalated": of_rate("escalated"),

@@ -18,7 +18,10 @@ from bandit_router.objective.reward import (
 )
 from bandit_router.types import CONFIDENCE, METRICS
 
-WORSE_IF_MORE = ("error", "override", "refusal", "truncated", "empty", "invalid_json")
+WORSE_IF_MORE = (
+    *("error", "override", "refusal", "truncated", "empty", "invalid_json"),
+    *("tool_error", "regenerated", "abandoned"),
+)
 BOUNDED = [name for name, largest in METRICS.items() if largest == 1.0]
 
 values = st.floats(0.0, 1.0)

@@ -67,6 +67,9 @@ SCHEMA = pa.schema(
         "truncated": _NUMBER,
         "empty": _NUMBER,
         "invalid_json": _NUMBER,
+        "tool_error": _NUMBER,
+        "regenerated": _NUMBER,
+        "abandoned": _NUMBER,
         "judged": _NUMBER,
         "own_metrics": _NAME,  # JSON object of the metrics that the owner declared, each in [0, 1]
         "reward": _NUMBER,  # of these metrics, by the router's reward weights

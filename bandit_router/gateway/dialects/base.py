@@ -34,7 +34,7 @@ class DialectRequest:
     where the request has no turn of the assistant, which begins anew; ``new_thread`` is then the hash that
     the later turns will have. Both are None where upstream keeps the earlier turns.
     ``max_output_tokens`` limits each of its ``answers``.
-    ``in_tool_loop`` says that it ends with what a tool gave back.
+    ``tool_failed`` says whether a tool failed whose result is at its end; None if it ends with no result.
     ``pin`` names what only the arm of before can go on from: an answer (``resp_…``), a conversation that
     upstream keeps (``conv_…``) or a signature (``signature:…``).
 
@@ -57,9 +57,14 @@ class DialectRequest:
     answers: int = 1
     wants_usage: bool = True
     wants_logprobs: bool = False
-    in_tool_loop: bool = False
+    tool_failed: bool | None = None
     keeps_text: bool = False
     keeps_logprobs: bool = False
+
+    @property
+    def in_tool_loop(self) -> bool:
+        """Whether it ends with what a tool gave back."""
+        return self.tool_failed is not None
 
 
 @dataclass(kw_only=True, slots=True)

@@ -14,7 +14,6 @@ from bandit_router.gateway.dialects.event_stream import EventSplitter
 from bandit_router.gateway.dialects.json_body import find_items, find_values, parse_object, replace_spans
 from bandit_router.gateway.dialects.openai_forms import OpenAIForms, write_error
 from bandit_router.gateway.dialects.request_parts import (
-    ends_with_tool_result,
     find_signature,
     find_user,
     is_of_assistant,
@@ -26,6 +25,7 @@ from bandit_router.gateway.dialects.request_parts import (
     read_options,
     read_thread,
     read_token_limit,
+    read_tool_results,
     wants_json,
 )
 from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text, read_text
@@ -64,7 +64,7 @@ class Chat(OpenAIForms):
             answers=read_token_limit(body, "n") or 1,
             wants_usage=not stream or _asks_for_usage(body),
             wants_logprobs=body.get("logprobs") is True,
-            in_tool_loop=ends_with_tool_result(messages),
+            tool_failed=read_tool_results(messages),
             keeps_text=wants_json(prompt),
         )
 

@@ -11,7 +11,6 @@ from bandit_router.features import read_prompt
 from bandit_router.gateway.dialects.base import DialectRequest, Tap
 from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
 from bandit_router.gateway.dialects.request_parts import (
-    ends_with_tool_result,
     find_signature,
     find_user,
     is_of_assistant,
@@ -19,6 +18,7 @@ from bandit_router.gateway.dialects.request_parts import (
     read_model,
     read_thread,
     read_token_limit,
+    read_tool_results,
     wants_json,
 )
 from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text, read_text
@@ -65,7 +65,7 @@ class Messages:
             new_thread=new_thread,
             pin=find_signature(list(filter(is_of_assistant, messages))),
             max_output_tokens=read_token_limit(body, "max_tokens"),
-            in_tool_loop=ends_with_tool_result(messages),
+            tool_failed=read_tool_results(messages),
             keeps_text=wants_json(prompt),
         )
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import jiter
 
 from bandit_router.errors import InvalidInput
 from bandit_router.features import Prompt
@@ -16,6 +19,9 @@ from bandit_router.validation import KEY_CHARS, NAME_CHARS, USER_CHARS, check_st
 _Test = Callable[[Mapping[str, Any]], bool]
 
 _MOST_TOKENS = 1_000_000_000
+_PARSED_CHARS = 4_096
+_ERROR_KEYS = ("error", "isError", "is_error")
+_FAILURE = re.compile(r"\s*(?:error\b|traceback \(most recent call last\))", re.IGNORECASE)
 _SIGNED_KEYS = ("signature", "encrypted_content", "thought_signature")
 
 
@@ -115,6 +121,21 @@ def ends_with_tool_result(turns: Sequence[Mapping[str, Any]]) -> bool:
     return any(part.get("type") == "tool_result" for part in list_mappings(last.get("content")))
 
 
+def read_tool_results(turns: Sequence[Mapping[str, Any]]) -> bool | None:
+    """Whether a tool whose result is at the end says that it failed; None if no result is there.
+
+    Anthropic's results have a mark for it. Of others the text tells: an object with an error, or a text that
+    begins with the word.
+    """
+    failed: list[bool] = []
+    for turn in reversed(turns):
+        results = _list_results(turn)
+        if not results:
+            break
+        failed += map(_has_failed, results)
+    return any(failed) if failed else None
+
+
 def find_signature(turns: Sequence[Mapping[str, Any]]) -> str | None:
     """The pin of the newest signed or encrypted part of the assistant's turns, if there is one."""
     for turn in reversed(turns):
@@ -151,3 +172,31 @@ def _list_parts(turn: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             extra = part.get("extra_content")  # Gemini signs its tool calls here
             if isinstance(extra, Mapping):
                 yield from (value for value in extra.values() if isinstance(value, Mapping))
+
+
+def _list_results(turn: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What tools gave back in a turn, in the form of any dialect."""
+    kind = turn.get("type")
+    if turn.get("role") in ("tool", "function") or (isinstance(kind, str) and kind.endswith("_output")):
+        return [turn]
+    return [part for part in list_mappings(turn.get("content")) if part.get("type") == "tool_result"]
+
+
+def _has_failed(result: Mapping[str, Any]) -> bool:
+    if "is_error" in result:
+        return result["is_error"] is True
+    said = result.get("output", result.get("content"))
+    if isinstance(said, list):
+        said = next((part.get("text") for part in list_mappings(said)), None)
+    return isinstance(said, str) and (_FAILURE.match(said) is not None or _names_error(said))
+
+
+def _names_error(said: str) -> bool:
+    """Whether a text is an object with an error. Long ones are not parsed: it would take too long."""
+    if len(said) > _PARSED_CHARS or not said.lstrip().startswith("{"):
+        return False
+    try:
+        parsed = jiter.from_json(said.encode(errors="replace"))
+    except ValueError:
+        return False
+    return isinstance(parsed, dict) and any(parsed.get(key) for key in _ERROR_KEYS)

@@ -13,7 +13,6 @@ from bandit_router.gateway.dialects.base import DialectRequest, Tap
 from bandit_router.gateway.dialects.json_body import find_values, parse_object, replace_spans
 from bandit_router.gateway.dialects.openai_forms import OpenAIForms, write_error
 from bandit_router.gateway.dialects.request_parts import (
-    ends_with_tool_result,
     find_signature,
     find_user,
     is_of_assistant,
@@ -25,6 +24,7 @@ from bandit_router.gateway.dialects.request_parts import (
     read_options,
     read_thread,
     read_token_limit,
+    read_tool_results,
     wants_json,
 )
 from bandit_router.gateway.dialects.taps import AnswerReader, BodyTap, StreamTap, has_text, read_text
@@ -64,7 +64,7 @@ class Responses(OpenAIForms):
             new_thread=new_thread,
             pin=_find_pin(body),
             max_output_tokens=read_token_limit(body, "max_output_tokens"),
-            in_tool_loop=ends_with_tool_result(list_mappings(body.get("input"))),
+            tool_failed=read_tool_results(list_mappings(body.get("input"))),
             keeps_text=wants_json(prompt),
         )
 

@@ -16,6 +16,7 @@ from bandit_router.insight.figures.coverage import COVERAGE, DELAY
 from bandit_router.insight.figures.decisions import DECISIONS_MADE, SHARE
 from bandit_router.insight.figures.latency import LATENCY_P50, LATENCY_P95, TTFT_P50, TTFT_P95
 from bandit_router.insight.figures.metrics import (
+    ABANDONED,
     COST,
     COST_SUM,
     EMPTY,
@@ -24,7 +25,9 @@ from bandit_router.insight.figures.metrics import (
     JUDGED,
     QUALITY,
     REFUSAL,
+    REGENERATED,
     SATISFACTION,
+    TOOL_ERROR,
     TRUNCATED,
 )
 
@@ -50,6 +53,9 @@ FIGURES: Mapping[str, Figure] = {
         TRUNCATED,
         EMPTY,
         INVALID_JSON,
+        TOOL_ERROR,
+        REGENERATED,
+        ABANDONED,
         EXPLORATION,
         LAMBDA,
         ESCALATION_RATE,
