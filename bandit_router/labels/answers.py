@@ -1,24 +1,15 @@
-"""The file of answers beside a table of labels: each is on disk before its call counts as ended.
-
-The first line is ``{"run": "…"}``, the name of the run in the log of own calls. Every other is one answer.
-A line that a crash cut short is removed: the call of that answer is lost.
-"""
+"""The file of answers beside a table of labels: what was paid for is never asked again."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import IO, Any
-from uuid import uuid4
-
-import orjson
+from typing import Any
 
 from bandit_router.errors import ConfigError
+from bandit_router.gateway.own_run import RunFile, open_run_file
 from bandit_router.types import CallOutcome, CallResult, Usage
 
 Pair = tuple[str, str]
@@ -37,56 +28,28 @@ class KeptAnswer:
 
 
 class AnswerFile:
-    """An open file of answers, which no other process has open. ``answers`` are those in it."""
+    """An open file of answers. ``answers`` are those in it."""
 
-    def __init__(self, file: IO[bytes], run: str, answers: dict[Pair, KeptAnswer]) -> None:
-        self.run = run
+    def __init__(self, file: RunFile, answers: dict[Pair, KeptAnswer]) -> None:
+        self.run = file.run
         self.answers = answers
         self._file = file
-        self._lock = Lock()
 
     def append(self, answer: KeptAnswer) -> None:
         """Add an answer; it is on disk when this returns."""
-        with self._lock:
-            _write_line(self._file, answer)
-            self.answers[answer.item, answer.arm] = answer
+        self._file.append(answer)
+        self.answers[answer.item, answer.arm] = answer
 
 
 @contextmanager
 def open_answers(path: Path) -> Iterator[AnswerFile]:
-    """Open the file, or begin it with a new run. Raises ConfigError when another process has it open."""
-    with path.open("a+b") as file:
+    """Open the file, or begin it with a new run. Raises ConfigError."""
+    with open_run_file(path, "answers") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"{path}: another run writes it; wait for it, or name another --out") from None
-        lines = _read_whole_lines(file)
-        try:
-            run = str(orjson.loads(lines[0])["run"]) if lines else _begin(file)
-            kept = [_read_answer(orjson.loads(line)) for line in lines[1:]]
+            kept = [_read_answer(line) for line in file.lines]
         except (ValueError, LookupError, TypeError):
             raise ConfigError(f"{path}: is not a file of answers; name another --out") from None
-        yield AnswerFile(file, run, {(answer.item, answer.arm): answer for answer in kept})
-
-
-def _read_whole_lines(file: IO[bytes]) -> list[bytes]:
-    file.seek(0)
-    *lines, torn = file.read().split(b"\n")
-    if torn:
-        file.truncate(sum(len(line) + 1 for line in lines))
-    return lines
-
-
-def _begin(file: IO[bytes]) -> str:
-    run = uuid4().hex
-    _write_line(file, {"run": run})
-    return run
-
-
-def _write_line(file: IO[bytes], content: object) -> None:
-    file.write(orjson.dumps(content) + b"\n")
-    file.flush()
-    os.fsync(file.fileno())
+        yield AnswerFile(file, {(answer.item, answer.arm): answer for answer in kept})
 
 
 def _read_answer(fields: dict[str, Any]) -> KeptAnswer:

@@ -14,7 +14,8 @@ from functools import partial
 
 from bandit_router.errors import OwnBudgetSpent
 from bandit_router.gateway.arms import CallableArm
-from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest, begin_own_call, finish_own_call
+from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest
+from bandit_router.gateway.own_run import OwnRun
 from bandit_router.gateway.verdicts import read_retry_after
 from bandit_router.labels.answers import AnswerFile, KeptAnswer, Pair
 from bandit_router.labels.queries import LabelQuery
@@ -63,9 +64,7 @@ class Asking:
     def __init__(self, router: AsyncRouter, plan: AskPlan, kept: AnswerFile) -> None:
         self.report = AskReport()
         self._router, self._plan, self._kept = router, plan, kept
-        self._beginning = asyncio.Lock()
-        self._under_way = 0
-        self._next_end = asyncio.Event()
+        self._run = OwnRun(router)
 
     async def find_questions(self) -> list[Question]:
         """The questions that are left, after what a killed run began has been ended."""
@@ -135,30 +134,10 @@ class Asking:
             run=self._kept.run,
             item=query.item,
         )
-        async with self._beginning:
-            call_id = await self._begin(arm, request)
-            self._under_way += 1
-        try:
-            keep = partial(self._keep, query.item, arm.name)
-            answer = await finish_own_call(self._router, arm, request, call_id, keep)
-        finally:
-            self._under_way -= 1
-            self._next_end.set()
+        answer = await self._run.call(arm, request, partial(self._keep, query.item, arm.name))
         self.report.answered += 1
         self.report.spent_usd += answer.result.cost_usd
         self.report.failed_in_a_row[arm.name] = 0
-
-    async def _begin(self, arm: CallableArm, request: OwnRequest) -> str:
-        """Begin; where the worst cases of calls under way leave no budget, wait for what they cost."""
-        while True:
-            self._next_end.clear()
-            is_alone = not self._under_way
-            try:
-                return await begin_own_call(self._router, arm, request)
-            except OwnBudgetSpent:
-                if is_alone:
-                    raise
-            await self._next_end.wait()
 
     def _keep(self, item: str, arm: str, answer: OwnAnswer) -> None:
         self._kept.append(

@@ -553,13 +553,13 @@ Index(
 Index("ix_own_calls_day", own_calls.c.router, own_calls.c.purpose, own_calls.c.day)
 """Sums what calls of a purpose cost in a day."""
 
-_UNDER_WAY = own_calls.c.outcome.is_(None)
+_OWN_UNDER_WAY = own_calls.c.outcome.is_(None)
 Index(
     "ix_own_calls_under_way",
     own_calls.c.router,
     own_calls.c.lost_at,
-    sqlite_where=_UNDER_WAY,
-    postgresql_where=_UNDER_WAY,
+    sqlite_where=_OWN_UNDER_WAY,
+    postgresql_where=_OWN_UNDER_WAY,
 )
 """Finds the calls that never ended."""
 

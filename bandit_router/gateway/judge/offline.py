@@ -11,7 +11,8 @@ from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.judge.comparisons import JudgeTask, read_verdict
 from bandit_router.gateway.judge.prompt import Question
 from bandit_router.gateway.judge.verdict_file import VerdictFile
-from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest, make_own_call
+from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest
+from bandit_router.gateway.own_run import OwnRun
 from bandit_router.providers.base import UpstreamError
 from bandit_router.router import AsyncRouter
 from bandit_router.store.own_calls import OwnBudget
@@ -58,13 +59,14 @@ async def judge_answers(
     report = JudgeReport(spent_usd=sum(call.counted_usd for call in await router.own_calls(verdicts.run)))
     unasked = {task.key: task for task in plan.tasks if task.key not in verdicts.verdicts}
     left = iter(unasked.values())
-    workers = [_work(router, plan, verdicts, report, left, tell) for _ in range(plan.concurrency)]
+    run = OwnRun(router)
+    workers = [_work(run, plan, verdicts, report, left, tell) for _ in range(plan.concurrency)]
     await asyncio.gather(*workers)
     return report
 
 
 async def _work(
-    router: AsyncRouter,
+    run: OwnRun,
     plan: JudgePlan,
     verdicts: VerdictFile,
     report: JudgeReport,
@@ -74,12 +76,12 @@ async def _work(
     for task in left:
         if report.stopped is not None:
             return
-        await _judge(router, plan, verdicts, report, task)
+        await _judge(run, plan, verdicts, report, task)
         tell(report.spent_usd)
 
 
 async def _judge(
-    router: AsyncRouter, plan: JudgePlan, verdicts: VerdictFile, report: JudgeReport, task: JudgeTask
+    run: OwnRun, plan: JudgePlan, verdicts: VerdictFile, report: JudgeReport, task: JudgeTask
 ) -> None:
     def keep(said: OwnAnswer) -> None:
         verdicts.append(task, read_verdict(plan.question, said.text), said.result.cost_usd)
@@ -93,7 +95,7 @@ async def _judge(
         item=task.key,
     )
     try:
-        said = await make_own_call(router, plan.arm, request, keep)
+        said = await run.call(plan.arm, request, keep)
     except OwnBudgetSpent as error:
         report.stopped = str(error)
     except UpstreamError as error:

@@ -1,0 +1,114 @@
+"""A run of own calls that a command makes: one budget, and a file that knows what was paid for already."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+from uuid import uuid4
+
+import orjson
+
+from bandit_router.errors import ConfigError, OwnBudgetSpent
+from bandit_router.gateway.arms import CallableArm
+from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest, begin_own_call, finish_own_call
+from bandit_router.router import AsyncRouter
+
+
+class OwnRun:
+    """Makes the calls of a run. One for which worst cases of others leave no room waits for their costs."""
+
+    def __init__(self, router: AsyncRouter) -> None:
+        self._router = router
+        self._beginning = asyncio.Lock()
+        self._under_way = 0
+        self._next_end = asyncio.Event()
+
+    async def call(
+        self, arm: CallableArm, request: OwnRequest, keep: Callable[[OwnAnswer], None]
+    ) -> OwnAnswer:
+        """The answer, which ``keep`` has stored. Raises OwnBudgetSpent or UpstreamError."""
+        async with self._beginning:
+            call_id = await self._begin(arm, request)
+            self._under_way += 1
+        try:
+            return await finish_own_call(self._router, arm, request, call_id, keep)
+        finally:
+            self._under_way -= 1
+            self._next_end.set()
+
+    async def _begin(self, arm: CallableArm, request: OwnRequest) -> str:
+        while True:
+            self._next_end.clear()
+            is_alone = not self._under_way
+            try:
+                return await begin_own_call(self._router, arm, request)
+            except OwnBudgetSpent:
+                if is_alone:
+                    raise
+            await self._next_end.wait()
+
+
+class RunFile:
+    """An open file of a run, which no other process has open. ``lines`` were in it when it was opened.
+
+    Each line is on disk before the call that it tells of counts as ended.
+    """
+
+    def __init__(self, file: IO[bytes], run: str, lines: list[Any]) -> None:
+        self.run = run
+        self.lines = lines
+        self._file = file
+        self._lock = Lock()
+
+    def append(self, content: object) -> None:
+        """Add a line; it is on disk when this returns."""
+        with self._lock:
+            _write_line(self._file, content)
+
+
+@contextmanager
+def open_run_file(path: Path, content: str) -> Iterator[RunFile]:
+    """Open the file, or begin it with a new run; ``content`` says what it is a file of.
+
+    The first line is ``{"run": "…"}``, the name of the run in the log of own calls. A last line that a crash
+    cut short is removed: its call is lost. Raises ConfigError when another process has the file open, or it
+    is another one.
+    """
+    with path.open("a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{path}: another run writes it; wait for it, or name another --out") from None
+        lines = _read_whole_lines(file)
+        try:
+            first, *rest = map(orjson.loads, lines) if lines else [{"run": _begin(file)}]
+            opened = RunFile(file, str(first["run"]), rest)
+        except (ValueError, LookupError, TypeError):
+            raise ConfigError(f"{path}: is not a file of {content}; name another --out") from None
+        yield opened
+
+
+def _read_whole_lines(file: IO[bytes]) -> list[bytes]:
+    file.seek(0)
+    *lines, torn = file.read().split(b"\n")
+    if torn:
+        file.truncate(sum(len(line) + 1 for line in lines))
+    return lines
+
+
+def _begin(file: IO[bytes]) -> str:
+    run = uuid4().hex
+    _write_line(file, {"run": run})
+    return run
+
+
+def _write_line(file: IO[bytes], content: object) -> None:
+    file.write(orjson.dumps(content) + b"\n")
+    file.flush()
+    os.fsync(file.fileno())
