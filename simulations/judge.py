@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from rich.console import Console
 
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.simulation.agents import Setting
-from bandit_router.evaluation.simulation.channel import Channel
+from bandit_router.evaluation.simulation.channel import RatedOnly
 from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
@@ -47,17 +47,6 @@ class Case(NamedTuple):
         people = f"people {self.human:.0%}" if self.human else ""
         judge = f"judge {self.judged:.0%}, agrees {self.agreement:.0%}" if self.judged else ""
         return " + ".join(filter(None, (people, judge)))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RatedOnly(Channel):
-    """The outcome of a query that is rated (n,) is known at once, that of another never."""
-
-    rated: BoolArray
-
-    def arrivals(self, n: int, rng: np.random.Generator) -> list[list[int]]:
-        del rng
-        return [[i] if self.rated[i] else [] for i in range(n)]
 
 
 def draw_verdicts(quality: FloatArray, agreement: float, rng: np.random.Generator) -> FloatArray:

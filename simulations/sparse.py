@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -21,12 +21,12 @@ from rich.console import Console
 
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.simulation.agents import Setting
-from bandit_router.evaluation.simulation.channel import Channel
+from bandit_router.evaluation.simulation.channel import RatedOnly
 from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.evaluation.simulation.tracks import best_fixed_arm
-from bandit_router.types import WILL_BE_RATED, BoolArray, FloatArray
+from bandit_router.types import WILL_BE_RATED, FloatArray
 from simulations import show
 from simulations.streams import FIVE, load_stream
 
@@ -52,17 +52,6 @@ Losses = Mapping[str, Mapping[Case, FloatArray]]
 """By stream and case, the loss per query of each order."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Coins(Channel):
-    """The outcome of a query that is rated (n,) is known at once, that of another never."""
-
-    rated: BoolArray
-
-    def arrivals(self, n: int, rng: np.random.Generator) -> list[list[int]]:
-        del rng
-        return [[i] if self.rated[i] else [] for i in range(n)]
-
-
 def play_case(plan: Plan, case: Case, seed: int) -> float:
     """The loss per query of one order."""
     stream, labelled, rng = replace(plan, labelled=case.labelled).draw(seed)
@@ -71,7 +60,7 @@ def play_case(plan: Plan, case: Case, seed: int) -> float:
     signals = tuple({**stream.signals_at(i), WILL_BE_RATED: float(coin)} for i, coin in enumerate(rated))
     setting = Setting.of(stream, plan.cost_weight, agent_rng, labelled)
     agent = RouterMaker(case.spec, heard=case.heard)(setting)
-    run = play_stream(replace(stream, signals=signals), agent, Coins(rated=rated), coin_rng)
+    run = play_stream(replace(stream, signals=signals), agent, RatedOnly(rated=rated), coin_rng)
     utility = stream.quality - plan.cost_weight * stream.cost_usd
     best = utility[:, best_fixed_arm(stream, plan.cost_weight)]
     return float((best - run.quality + plan.cost_weight * run.cost_usd).mean())

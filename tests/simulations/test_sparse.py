@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bandit_router.evaluation.simulation.channel import RatedOnly
 from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.router_agent import RouterAgent, RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.types import RATED_SHARE, FloatArray
-from simulations.sparse import AFTER, BEFORE, Case, Coins, find_missed, list_cases, play_case, sparse_grid
+from simulations.sparse import AFTER, BEFORE, Case, find_missed, list_cases, play_case, sparse_grid
 from tests.simulations.test_scripts import figures, needs_data
 from tests.simulations.worlds import LAMBDA, a_setting, an_easy_stream
 
@@ -20,7 +21,7 @@ from tests.simulations.worlds import LAMBDA, a_setting, an_easy_stream
 def play(rated: list[bool], delay: int = 0) -> RouterAgent:
     """A router that hears of these queries, ``delay`` queries later."""
 
-    class Late(Coins):
+    class Late(RatedOnly):
         def arrivals(self, n: int, rng: np.random.Generator) -> list[list[int]]:
             at_once = super().arrivals(n, rng)
             return [[]] * delay + at_once[: n - delay]

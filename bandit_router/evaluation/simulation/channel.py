@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandit_router.errors import InvalidInput
+from bandit_router.types import BoolArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,3 +41,14 @@ class Channel:
             if step < n:
                 after[step].append(decision)
         return after
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RatedOnly(Channel):
+    """The outcome of a query that is rated (n,) is known at once, that of another never."""
+
+    rated: BoolArray
+
+    def arrivals(self, n: int, rng: np.random.Generator) -> list[list[int]]:
+        del rng
+        return [[i] if self.rated[i] else [] for i in range(n)]
