@@ -196,9 +196,7 @@ class Gateway:
 
     async def _escalate(self, first: Decision, confidence: float, exchange: Exchange) -> Decision | None:
         """The retry of a held answer, whose call is committed; None if the answer is accepted."""
-        escalation = await self.router.escalate(
-            first.id, confidence=confidence, granted=exchange.granted, begins_call=True
-        )
+        escalation = await self.router.escalate_call(first.id, confidence, exchange.granted)
         return escalation.decision
 
     async def _begin_call(self, decide: Coroutine[Any, Any, _Decided]) -> _Decided:

@@ -222,6 +222,7 @@ class AsyncRouter:
 
     close = _in_thread(Router.close)
     escalate = _in_thread(Router.escalate)
+    escalate_call = _in_thread(Router.escalate_call)
     chain = _in_thread(Router.chain)
     learn = _in_thread(Router.learn)
     rebuild = _in_thread(Router.rebuild)

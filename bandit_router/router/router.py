@@ -61,19 +61,38 @@ class Router(AdministeredRouter):
         confidence: float,
         deadline_s: float | None = None,
         granted: Collection[str] | None = None,
-        begins_call: bool = False,
     ) -> Escalation:
         """Accept the answer to a decision, or retry, given how sure of the answer its model was.
 
         For a retry the result has a ``decision``: send the original query, and nothing of the answer, to its
         arm. An answer is judged once: every later call returns the same. ``deadline_s`` counts from the first
         decision, and is the deadline it was routed with by default; no retry is made that would miss it. With
-        ``granted``, the caller may have only these arms called. ``begins_call`` is the gateway's: the arm of
-        a retry is called as soon as it is committed.
+        ``granted``, the caller may have only these arms called.
 
         Raises InvalidInput when cascades are off or the decision is a retry itself, UnknownDecision,
         Overloaded or StoreError.
         """
+        return self._escalate(
+            decision, confidence=confidence, deadline_s=deadline_s, granted=granted, begins_call=False
+        )
+
+    def escalate_call(
+        self, decision_id: DecisionId, confidence: float, granted: Collection[str] | None
+    ) -> Escalation:
+        """As :meth:`escalate`, for a gateway that calls the arm of a retry as soon as it is committed."""
+        return self._escalate(
+            decision_id, confidence=confidence, deadline_s=None, granted=granted, begins_call=True
+        )
+
+    def _escalate(
+        self,
+        decision: Decision | DecisionId,
+        *,
+        confidence: float,
+        deadline_s: float | None,
+        granted: Collection[str] | None,
+        begins_call: bool,
+    ) -> Escalation:
         if self.rule is None:
             raise InvalidInput("cascade", "is off", "set enabled = true under [cascade] in the settings")
         stamp = self._store.clock.stamp()

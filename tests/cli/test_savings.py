@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bandit_router.cli.output import console
 from bandit_router.insight import savings_estimate
 from bandit_router.insight.savings import KIND, read_savings
 from bandit_router.insight.savings_job import SavingsJob, run_job
@@ -41,7 +42,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.mark.usefixtures("settings")
 def test_people_read_a_table(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setattr(console, "width", 140)
     ran = call("savings")
     assert ran.code == 0, ran.err
     assert "the most expensive model │ large │ +0.0045" in ran.out.replace("  ", " ")

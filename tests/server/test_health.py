@@ -59,7 +59,8 @@ def test_with_another_file_in_the_place_of_its_database_it_is_not_ready(tmp_path
 
 
 def test_an_error_of_the_database_names_no_path_and_no_table(tmp_path: Path) -> None:
-    with serving(write_settings(tmp_path)) as service, Client(service.url) as client:
+    settings = write_settings(tmp_path, learner={"interval_s": 3600.0})  # it would make the lock file anew
+    with serving(settings) as service, Client(service.url) as client:
         decision = client.decided()
         lock = Path(f"{service.database}.lock")
         lock.unlink()

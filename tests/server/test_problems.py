@@ -13,7 +13,7 @@ from tests.services import Service
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/v1", "/v1/", "/v2/route", "/v1/decisions", "/v1/decisions/", "/v1/decisions/a/b", "/v1/arms/"],
+    ["/v1", "/v1/", "/v2/route", "/v1/decisions", "/v1/decisions/", "/v1/decisions/a/b", "/v1/arms/"],
 )
 def test_an_unknown_path_is_not_found(client: Client, path: str) -> None:
     assert_problem(client.get(path), 404)

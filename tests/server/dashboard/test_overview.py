@@ -59,6 +59,11 @@ def test_while_there_is_nothing_each_panel_says_how_to_fill_it(tmp_path: Path) -
     assert page.count("<svg") == 6 + 2  # the courses of the tiles, and the levels of two arms
 
 
+def test_the_bare_address_leads_to_the_overview(tmp_path: Path) -> None:
+    page = open_page(load_settings(write_settings(tmp_path)), "/")
+    assert (page.status_code, page.headers["location"]) == (307, "/dashboard")
+
+
 def test_what_callers_name_is_text_on_every_page(tmp_path: Path) -> None:
     evil = '<script>alert("x")</script>'
     settings = load_settings(write_settings(tmp_path, router={"log_queries": True, "log_users": True}))
