@@ -3,69 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from bandit_router.errors import (
-    RETRY_AFTER_S,
-    ArmForbidden,
-    InvalidInput,
-    KeyBudgetSpent,
-    NoEligibleArm,
-    RouterError,
-    StoreError,
-)
+from bandit_router.errors import ArmForbidden, InvalidInput
 from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.dialects import DIALECTS, MAX_BYTES, Dialect
 from bandit_router.gateway.exchange import AUTO, UnknownModel, make_exchange, replace_model, select_forwarded
-from bandit_router.gateway.gateway import Gateway, OutOfArms
-from bandit_router.gateway.health import COOLING
+from bandit_router.gateway.gateway import Gateway
 from bandit_router.gateway.limits import TooBusy
-from bandit_router.gateway.verdicts import client_status
-from bandit_router.providers.base import UpstreamAnswer, UpstreamError
+from bandit_router.providers.base import UpstreamAnswer
 from bandit_router.server.body import MAX_BYTES as LARGE_BYTES
 from bandit_router.server.body import BodyMemory, read_bytes, require_json
 from bandit_router.server.caller import find_granted_arms, find_key
+from bandit_router.server.gateway_replies import (
+    JSON_TYPE,
+    Reply,
+    make_error_response,
+    name_decision,
+    pass_headers,
+    reply_to_error,
+    write_last_event,
+)
 from bandit_router.server.held_stream import HEADERS as HELD_HEADERS
 from bandit_router.server.held_stream import HeldStream
 from bandit_router.server.problems import BadRequest
 
-log = logging.getLogger(__name__)
-
-_PASSED = frozenset({"content-type", "retry-after", "request-id", "x-request-id"})
-_PASSED_PREFIXES = ("x-ratelimit-", "anthropic-", "openai-")
-_NO_RETRY = frozenset({408, 409, 429})
-"""Besides 5xx: the statuses on which an SDK would ask again, which has been done already."""
-
-_JSON = ("content-type", "application/json")
-_OURS = "an error on our side; the log has it"
-
 _MODELS = "/v1/models"
-
-Headers = Sequence[tuple[str, str]]
-
-
-async def _end_nothing() -> None:
-    pass
-
-
-class Reply(NamedTuple):
-    """An answer to a client: its status, its headers, its bytes as they come, and how to end what sends them.
-
-    ``end`` is awaited however the client got on; a generator that was never begun would not hear of its end.
-    """
-
-    status: int
-    headers: Headers
-    pieces: AsyncIterator[bytes]
-    end: Callable[[], Awaitable[None]] = _end_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +73,7 @@ class GatewayEndpoints:
                 require_json(request)
                 raw = bytes(await read_bytes(request, held))
             except BadRequest as error:
-                await _error_response(endpoint.dialect, error.status, error.detail)(scope, receive, send)
+                await make_error_response(endpoint.dialect, error.status, error.detail)(scope, receive, send)
                 return
             work = asyncio.create_task(self._serve(endpoint, request, raw, send))
             await _run_while_connected(work, receive)
@@ -120,13 +90,13 @@ class GatewayEndpoints:
             with self.gateway.slots.hold():
                 await self._send(await self._reply(endpoint, request, raw), send)
         except TooBusy as error:
-            await self._send(_reply_to_error(endpoint.dialect, error, 0.0), send)
+            await self._send(reply_to_error(endpoint.dialect, error, 0.0), send)
 
     async def _reply(self, endpoint: _Endpoint, request: Request, raw: bytes) -> Reply:
         try:
             return await endpoint.reply(self, request, raw)
         except Exception as error:
-            return _reply_to_error(endpoint.dialect, error, self.gateway.health.retry_after_s())
+            return reply_to_error(endpoint.dialect, error, self.gateway.health.retry_after_s())
 
     async def _send(self, reply: Reply, send: Send) -> None:
         """Send a reply. Once its status is sent, an error can only end the connection."""
@@ -146,7 +116,7 @@ class GatewayEndpoints:
         arms, granted = self.gateway.pool.arms, find_granted_arms(request)
         enabled = [arm.name for arm in self.gateway.router.arms if arm.enabled and arm.name in arms]
         callable_arms = [name for name in enabled if granted is None or name in granted]
-        return Response(dialect.models_body([*AUTO, *callable_arms]), media_type=_JSON[1])
+        return Response(dialect.models_body([*AUTO, *callable_arms]), media_type=JSON_TYPE[1])
 
 
 async def _run_while_connected(work: asyncio.Task[None], receive: Receive) -> None:
@@ -178,22 +148,14 @@ async def _route(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     answering = asyncio.ensure_future(gateway.answer(exchange))
     if gateway.cascade is not None and exchange.request.stream:
         every_s = gateway.router.settings.cascade.keep_alive_s
-        stream = HeldStream(answering, every_s, partial(_write_last_event, dialect))
+        stream = HeldStream(answering, every_s, partial(write_last_event, dialect))
         if not await stream.is_answered():
             return Reply(200, HELD_HEADERS, stream.iterate_bytes(), stream.aclose)
     answered = await answering
     call, record = answered.call, answered.call.record
-    ours = _our_headers(answered.decision.id, answered.decision.arm, answered.fallbacks)
-    headers_passed = [*_pass_headers(record.headers), *ours]
+    ours = name_decision(answered.decision.id, answered.decision.arm, answered.fallbacks)
+    headers_passed = [*pass_headers(record.headers), *ours]
     return Reply(record.status or 200, headers_passed, call.iterate_bytes(), call.aclose)
-
-
-def _write_last_event(dialect: Dialect, error: Exception) -> bytes:
-    """The event that ends a stream whose answer never came."""
-    if isinstance(error, RouterError):
-        return dialect.error_event(str(error))
-    log.error("a request to the gateway failed", exc_info=error)
-    return dialect.error_event(_OURS)
 
 
 async def _count_tokens(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> Reply:
@@ -235,7 +197,7 @@ async def _embed(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
 
 
 def _pass_answer(answer: UpstreamAnswer) -> Reply:
-    return Reply(answer.status, _pass_headers(answer.headers), answer.iterate_bytes(), answer.aclose)
+    return Reply(answer.status, pass_headers(answer.headers), answer.iterate_bytes(), answer.aclose)
 
 
 def _select_granted(arms: list[CallableArm], request: Request) -> list[CallableArm]:
@@ -259,94 +221,6 @@ def _find_models_dialect(scope: Scope) -> Dialect:
     """The form of the list of models: Anthropic's clients say that they are that."""
     of_anthropic = any(name == b"anthropic-version" for name, _ in scope["headers"])
     return DIALECTS["messages" if of_anthropic else "chat"]
-
-
-def _reply_to_error(dialect: Dialect, error: Exception, retry_after_s: float) -> Reply:
-    """The answer to a request that failed before its answer began, in the form of the dialect."""
-    if isinstance(error, OutOfArms):
-        failure, wait_s = error.failure, 0.0 if error.failure.status else retry_after_s
-        ours = _our_headers(error.decision.id, error.decision.arm, error.fallbacks)
-        return _reply_to_failure(dialect, failure, [*ours, *_no_retry(client_status(failure), wait_s)])
-    if isinstance(error, UpstreamError):
-        return _reply_to_failure(dialect, error)
-    if isinstance(error, UnknownModel):
-        return _reply_in_dialect(dialect, 404, str(error), "model_not_found")
-    if isinstance(error, InvalidInput):
-        return _reply_in_dialect(dialect, 400, str(error))
-    if isinstance(error, ArmForbidden):
-        return _reply_in_dialect(dialect, 403, str(error), "arm_forbidden")
-    if isinstance(error, KeyBudgetSpent):
-        waits = _no_retry(429, error.after_s)
-        return _reply_in_dialect(dialect, 429, str(error), "insufficient_quota", waits)
-    if isinstance(error, NoEligibleArm):
-        if any(why.startswith(COOLING) for why in error.excluded.values()):
-            return _reply_in_dialect(dialect, 503, str(error), "no_arm", _no_retry(503, retry_after_s))
-        return _reply_in_dialect(dialect, 400, str(error), "no_eligible_arm")
-    if isinstance(error, StoreError):
-        log.warning("a request to the gateway was refused: %s", error)
-        return _reply_in_dialect(
-            dialect, 503, "the router cannot decide now", None, _retry_after(RETRY_AFTER_S)
-        )
-    if isinstance(error, RouterError):
-        return _reply_in_dialect(dialect, 503, str(error), None, _retry_after(RETRY_AFTER_S))
-    log.error("a request to the gateway failed", exc_info=error)
-    return _reply_in_dialect(dialect, 500, _OURS)
-
-
-def _reply_to_failure(dialect: Dialect, failure: UpstreamError, extra: Headers = ()) -> Reply:
-    """What upstream answered; where it gave no answer, an error that says so."""
-    status = client_status(failure)
-    passed = _pass_headers(failure.headers)
-    if failure.body:
-        return Reply(status, [*passed, *extra], _iterate(failure.body))
-    kept = [(name, value) for name, value in passed if name.lower() != "content-type"]
-    return _reply_in_dialect(dialect, status, f"no answer from upstream: {failure}", None, [*kept, *extra])
-
-
-def _no_retry(status: int, retry_after_s: float) -> list[tuple[str, str]]:
-    """The headers that keep an SDK from asking again what was asked of every arm.
-
-    ``retry_after_s`` is 0 for an answer of upstream's, which says itself when to come back.
-    """
-    if status < 500 and status not in _NO_RETRY:
-        return []
-    return [("x-should-retry", "false"), *(_retry_after(retry_after_s) if retry_after_s > 0.0 else [])]
-
-
-def _retry_after(seconds: float) -> list[tuple[str, str]]:
-    return [("retry-after", f"{max(1.0, seconds):.0f}")]
-
-
-def _pass_headers(headers: Headers) -> list[tuple[str, str]]:
-    """The headers of upstream that clients know: request ids, rate limits, when to come back."""
-    return [
-        (name, value)
-        for name, value in headers
-        if name.lower() in _PASSED or name.lower().startswith(_PASSED_PREFIXES)
-    ]
-
-
-def _our_headers(decision_id: str, arm: str, fallbacks: int) -> list[tuple[str, str]]:
-    named = arm.encode("ascii", errors="replace").decode()  # a header takes no more
-    return [
-        ("x-bandit-decision", decision_id),
-        ("x-bandit-arm", named),
-        ("x-bandit-fallbacks", str(fallbacks)),
-    ]
-
-
-def _reply_in_dialect(
-    dialect: Dialect, status: int, message: str, code: str | None = None, headers: Headers = ()
-) -> Reply:
-    return Reply(status, [_JSON, *headers], _iterate(dialect.error_body(status, message, code)))
-
-
-def _error_response(dialect: Dialect, status: int, message: str) -> Response:
-    return Response(dialect.error_body(status, message), status, media_type=_JSON[1])
-
-
-async def _iterate(body: bytes) -> AsyncIterator[bytes]:
-    yield body
 
 
 _ENDPOINTS: Mapping[str, _Endpoint] = {
