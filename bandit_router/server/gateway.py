@@ -145,13 +145,16 @@ async def _route(endpoints: GatewayEndpoints, request: Request, raw: bytes) -> R
     read = partial(make_exchange, dialect, raw, headers, names, key)
     # A large request is read in a thread, so that others go on meanwhile.
     exchange = await asyncio.to_thread(read) if len(raw) > LARGE_BYTES else read()
-    answering = asyncio.ensure_future(gateway.answer(exchange))
-    if gateway.cascade is not None and exchange.request.stream:
+    if gateway.cascade is None or not exchange.request.stream:
+        # In this task: an answer that another one returns would be lost if the client left just then.
+        answered = await gateway.answer(exchange)
+    else:
+        answering = asyncio.ensure_future(gateway.answer(exchange))
         every_s = gateway.router.settings.cascade.keep_alive_s
         stream = HeldStream(answering, every_s, partial(write_last_event, dialect))
         if not await stream.is_answered():
             return Reply(200, HELD_HEADERS, stream.iterate_bytes(), stream.aclose)
-    answered = await answering
+        answered = answering.result()
     call, record = answered.call, answered.call.record
     ours = name_decision(answered.decision.id, answered.decision.arm, answered.fallbacks)
     headers_passed = [*pass_headers(record.headers), *ours]
