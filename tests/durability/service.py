@@ -62,9 +62,13 @@ class Client:
     def _call(
         self, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
     ) -> Any:
-        connection = self._idle.get()
+        connection, content = self._idle.get(), None if body is None else json.dumps(body)
         try:
-            return _ask(connection, method, path, None if body is None else json.dumps(body), key)
+            try:
+                return _ask(connection, method, path, content, key)
+            except BrokenPipeError:  # it was idle for too long: nobody has read the request
+                connection.close()
+                return _ask(connection, method, path, content, key)
         except (OSError, HTTPException):
             connection.close()  # the next call opens it again
             raise
