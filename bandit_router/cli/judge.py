@@ -15,15 +15,15 @@ from bandit_router.cli.output import console, print_json, print_line, print_warn
 from bandit_router.errors import InvalidInput
 from bandit_router.gateway.arms import open_arm
 from bandit_router.gateway.judge.comparisons import (
-    ArmScore,
+    ArmPoints,
     JudgeTask,
-    Scoreboard,
+    Standings,
     load_answered_queries,
     plan_tasks,
     score_arms,
 )
 from bandit_router.gateway.judge.offline import JudgePlan, JudgeReport, judge_answers
-from bandit_router.gateway.judge.prompt import Question, read_judge_prompt
+from bandit_router.gateway.judge.prompt import JudgeQuestion, read_judge_prompt
 from bandit_router.gateway.judge.verdict_file import VerdictFile, open_verdicts
 from bandit_router.insight.agreement import Agreement, measure_agreement, measure_by_arm
 from bandit_router.insight.intervals import Estimate, estimate_mean, estimate_share
@@ -72,7 +72,7 @@ def judge(
             check_metric_name(each, settings.scales())
         _report_agreement(config, metric, of, good, as_json=as_json)
         return
-    question = Question.REFERENCE if references else Question.PAIRWISE
+    question = JudgeQuestion.REFERENCE if references else JudgeQuestion.PAIRWISE
     name = arm or settings.judge.arm
     section = next((each for each in settings.arms if each.name == name), None)
     if section is None:
@@ -116,7 +116,7 @@ def _run(settings: Settings, plan: JudgePlan, verdicts: VerdictFile, *, quiet: b
 
 
 def _report_scores(
-    board: Scoreboard,
+    board: Standings,
     report: JudgeReport,
     tasks: list[JudgeTask],
     left: int,
@@ -145,7 +145,7 @@ def _report_scores(
     )
 
 
-def _estimate(score: ArmScore, *, pairwise: bool) -> Estimate:
+def _estimate(score: ArmPoints, *, pairwise: bool) -> Estimate:
     """The mean of an arm's points: a share of comparisons won, or a mean score."""
     if pairwise:
         return estimate_share(score.points, score.n)

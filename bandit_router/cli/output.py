@@ -43,14 +43,14 @@ def print_json(content: Any) -> None:
     typer.echo(json.dumps(content))
 
 
-class Step(Protocol):
+class ShowProgress(Protocol):
     """Shows that so many steps more are done, and a note beside the bar."""
 
     def __call__(self, done: int, note: str = "") -> None: ...
 
 
 @contextmanager
-def progress_bar(label: str, steps: int, *, quiet: bool) -> Iterator[Step]:
+def progress_bar(label: str, steps: int, *, quiet: bool) -> Iterator[ShowProgress]:
     """Show progress on stderr; call what it yields with the number of steps just done."""
     columns = (
         *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()),

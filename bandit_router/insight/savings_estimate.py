@@ -29,17 +29,17 @@ _EXTRA = ("joblib", "pyarrow")
 _DAY_S = 86_400.0
 
 
-class Refused(NamedTuple):
+class SavingRefusal(NamedTuple):
     """Why there is no saving, and what would cure that."""
 
     reason: str
     cure: str
 
 
-_NO_EXTRA = Refused(
+_NO_EXTRA = SavingRefusal(
     "the libraries that estimate it are not installed", "run pip install 'bandit-router[evaluation]'"
 )
-_NO_COSTS = Refused(
+_NO_COSTS = SavingRefusal(
     "no model has a known price", "give the arms prices in router.toml, or send cost_usd as feedback"
 )
 
@@ -95,7 +95,7 @@ def compute_savings(blocks: Sequence[Block], arms: Sequence[str], margin: float)
 
     rows = sum(map(len, blocks))
     if rows == 0:
-        return refuse_all(Refused("the policy has made no decision in this time", "route queries"))
+        return refuse_all(SavingRefusal("the policy has made no decision in this time", "route queries"))
     pieces = [_Held(block) for block in blocks]
     evaluation = evaluate(pieces, arms, {}, rows=rows, prior=None, estimators=[ESTIMATOR], headline=ESTIMATOR)
     fixed = {a.question.policy.arm: a for a in evaluation.answers if isinstance(a.question.policy, Fixed)}
@@ -130,7 +130,12 @@ def contrast_blind_mix(blocks: Sequence[Block], arms: Sequence[str]) -> BlindMix
     contrast = estimate_contrasts(blocks, mix)[_MIX]
     reward, cost = (_accept(answers, contrast, outcome) for outcome in ("reward", "cost_usd"))
     spent = answers[0].estimates[ESTIMATOR]["cost_usd"]
-    if isinstance(reward, Refused) or isinstance(cost, Refused) or spent is None or spent.value <= 0:
+    if (
+        isinstance(reward, SavingRefusal)
+        or isinstance(cost, SavingRefusal)
+        or spent is None
+        or spent.value <= 0
+    ):
         return None
     n, *usd = cost
     return BlindMixContrast(reward, Estimate(n, *(_known(value) / spent.value for value in usd)))
@@ -144,7 +149,7 @@ def find_most_expensive(blocks: Sequence[Block], arms: Sequence[str]) -> str | N
     return arms[int(mean.argmax())] if mean.max() > 0 else None
 
 
-def refuse_all(refused: Refused) -> tuple[Saving, ...]:
+def refuse_all(refused: SavingRefusal) -> tuple[Saving, ...]:
     """Every saving, refused for one reason."""
     return tuple(_refuse(baseline, None, refused) for baseline in Baseline)
 
@@ -164,10 +169,10 @@ def _judge(
 ) -> Saving:
     """The saving, unless the log cannot carry it or the router is worse."""
     quality, cost = (_accept(answers, contrast, outcome) for outcome in ("quality", "cost_usd"))
-    if isinstance(cost, Refused) or isinstance(quality, Refused):
-        refused = quality if isinstance(quality, Refused) else cost
-        assert isinstance(refused, Refused)
-        return _refuse(baseline, arm, refused, None if isinstance(quality, Refused) else quality)
+    if isinstance(cost, SavingRefusal) or isinstance(quality, SavingRefusal):
+        refused = quality if isinstance(quality, SavingRefusal) else cost
+        assert isinstance(refused, SavingRefusal)
+        return _refuse(baseline, arm, refused, None if isinstance(quality, SavingRefusal) else quality)
     n, value, low, high = cost
     saved = Estimate(n, -_known(value), -_known(high), -_known(low))
     worse = _compare_quality(arm, quality, saved, margin)
@@ -176,18 +181,18 @@ def _judge(
     return Saving(baseline=baseline, arm=arm, usd_per_request=saved, quality=quality)
 
 
-def _accept(answers: Sequence[Answer], contrast: EstimateByOutcome, outcome: str) -> Estimate | Refused:
+def _accept(answers: Sequence[Answer], contrast: EstimateByOutcome, outcome: str) -> Estimate | SavingRefusal:
     """The router's outcome less the baseline's, unless the gate refuses either."""
     for answer in answers:
         for refusal in answer.refused(ESTIMATOR, outcome):
-            return Refused(refusal.reason, refusal.cure)
+            return SavingRefusal(refusal.reason, refusal.cure)
     figure = contrast[outcome]
     if figure is None:
-        return Refused(f"no row has {outcome}", f"send {outcome} as feedback")
+        return SavingRefusal(f"no row has {outcome}", f"send {outcome} as feedback")
     return Estimate(figure.rows, figure.value, figure.low, figure.high)
 
 
-def _compare_quality(arm: str, quality: Estimate, saved: Estimate, margin: float) -> Refused | None:
+def _compare_quality(arm: str, quality: Estimate, saved: Estimate, margin: float) -> SavingRefusal | None:
     """Why the router is not as good as the baseline; None if it is, within the margin."""
     value, low, high = _known(quality.value), _known(quality.low), _known(quality.high)
     if low > -margin:
@@ -201,10 +206,10 @@ def _compare_quality(arm: str, quality: Estimate, saved: Estimate, margin: float
         reason = f"quality may be lower than that of {arm} by up to {-low:.3f} ({interval}); {rule}"
         cure = "send more quality feedback, so that the interval narrows; or raise insight.savings_margin"
     dearer = _known(saved.high) < 0
-    return Refused(f"{reason}; the router costs more, too" if dearer else reason, cure)
+    return SavingRefusal(f"{reason}; the router costs more, too" if dearer else reason, cure)
 
 
-def _explain_missing(baseline: Baseline, evaluation: Evaluation) -> Refused:
+def _explain_missing(baseline: Baseline, evaluation: Evaluation) -> SavingRefusal:
     """Why there is no such model."""
     if baseline is Baseline.MOST_EXPENSIVE:
         return _NO_COSTS
@@ -212,11 +217,13 @@ def _explain_missing(baseline: Baseline, evaluation: Evaluation) -> Refused:
         if answer.question.role == "fixed":
             for outcome in ("reward", "cost_usd"):
                 for refusal in answer.refused(ESTIMATOR, outcome):
-                    return Refused(f"the log can judge no model: {refusal.reason}", refusal.cure)
-    return Refused("no row has reward", "send quality as feedback")
+                    return SavingRefusal(f"the log can judge no model: {refusal.reason}", refusal.cure)
+    return SavingRefusal("no row has reward", "send quality as feedback")
 
 
-def _refuse(baseline: Baseline, arm: str | None, refused: Refused, quality: Estimate | None = None) -> Saving:
+def _refuse(
+    baseline: Baseline, arm: str | None, refused: SavingRefusal, quality: Estimate | None = None
+) -> Saving:
     return Saving(baseline=baseline, arm=arm, quality=quality, refusal=refused.reason, cure=refused.cure)
 
 

@@ -68,6 +68,29 @@ class Policy(ABC):
         return None
 
 
+class AroundPolicy:
+    """What a policy around another one, ``policy``, asks of that one; to be inherited from before Policy."""
+
+    __slots__ = ()
+
+    policy: Policy
+
+    @property
+    def learns(self) -> bool:
+        return self.policy.learns
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return self.policy.arms
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.policy.reads
+
+    def verdict(self, signals: Signals) -> str | None:
+        return self.policy.verdict(signals)
+
+
 def list_computed_signals(policy: Policy) -> tuple[str, ...]:
     """The signals of queries to compute for the policy: all that it reads but those that come with a call."""
     return tuple(name for name in policy.reads if name not in _NOT_OF_QUERIES)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bandit_router.policies.base import Policy, check_parameter, require_arms
+from bandit_router.policies.base import AroundPolicy, Policy, check_parameter, require_arms
 from bandit_router.policies.pmf import argmax_pmf
-from bandit_router.types import WILL_BE_RATED, Reason, Scores, Signals
+from bandit_router.types import WILL_BE_RATED, Reason, Scores
 
 
 @dataclass(frozen=True, slots=True)
-class Heard(Policy):
+class Heard(AroundPolicy, Policy):
     """The policy's own PMF where the signal ``will_be_rated`` is 1, the best known arm elsewhere.
 
     The best known arm has 1 − ε on the argmax of u (ties split evenly), ε spread over the eligible arms. Such
@@ -28,14 +28,6 @@ class Heard(Policy):
         object.__setattr__(self, "spec", f"{self.name}:epsilon={float(self.epsilon)!r}|{self.policy.spec}")
 
     @property
-    def learns(self) -> bool:
-        return self.policy.learns
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        return self.policy.arms
-
-    @property
     def reads(self) -> tuple[str, ...]:
         return (WILL_BE_RATED, *self.policy.reads)
 
@@ -48,9 +40,6 @@ class Heard(Policy):
     def reason(self, scores: Scores) -> Reason:
         """``GREEDY`` where the policy does not explore."""
         return self.policy.reason(scores) if _will_be_rated(scores) else Reason.GREEDY
-
-    def verdict(self, signals: Signals) -> str | None:
-        return self.policy.verdict(signals)
 
 
 def _will_be_rated(scores: Scores) -> bool:

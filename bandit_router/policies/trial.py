@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bandit_router.policies.base import Policy, check_parameter, select_arms
+from bandit_router.policies.base import AroundPolicy, Policy, check_parameter, select_arms
 from bandit_router.policies.pmf import normalise_pmf
 from bandit_router.types import Scores
 
@@ -13,7 +13,7 @@ LEAST_PART = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Trial(Policy):
+class Trial(AroundPolicy, Policy):
     """A policy with a share of its traffic set aside for arms on trial beside established ones.
 
     An arm is on trial while fewer than ``rewards`` of its rewards are counted and another eligible arm has at
@@ -43,18 +43,6 @@ class Trial(Policy):
         own = f"{self.name}:share={float(self.share)!r},rewards={self.rewards:d}"
         beside = f",beside={self.beside:d}" if self.beside else ""
         object.__setattr__(self, "spec", f"{own}{beside}|{self.policy.spec}")
-
-    @property
-    def learns(self) -> bool:
-        return self.policy.learns
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        return self.policy.arms
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self.policy.reads
 
     def pmf(self, scores: Scores) -> list[float]:
         counted = [] if scores.counted is None else scores.counted.tolist()

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Receive
 
 from bandit_router import load_settings
 from bandit_router.gateway.exchange import Exchange
@@ -30,20 +30,26 @@ SCOPE = {
 }
 
 
+def make_receive(gone: asyncio.Event) -> Receive:
+    """What the server hears of the client: its request, and when it is gone."""
+    body: Message = {"type": "http.request", "body": orjson.dumps(BODY), "more_body": False}
+    received = iter([body])
+
+    async def receive() -> Message:
+        if (message := next(received, None)) is not None:
+            return message
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
 @pytest.mark.parametrize("never_sent", ["http.response.start", "http.response.body"])
 def test_a_client_that_leaves_while_it_is_sent_to(tmp_path: Path, never_sent: str) -> None:
     async def leave(settings: Path) -> None:
         loaded = load_settings(settings)
         api = create_api(loaded)
         gone = asyncio.Event()
-        body: Message = {"type": "http.request", "body": orjson.dumps(BODY), "more_body": False}
-        received = iter([body])
-
-        async def receive() -> Message:
-            if (message := next(received, None)) is not None:
-                return message
-            await gone.wait()
-            return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
             if message["type"] == never_sent:
@@ -51,7 +57,7 @@ def test_a_client_that_leaves_while_it_is_sent_to(tmp_path: Path, never_sent: st
                 await asyncio.Event().wait()
 
         async with api.router.lifespan_context(api):
-            await assemble_app(api)(SCOPE, receive, send)
+            await assemble_app(api)(SCOPE, make_receive(gone), send)
             await asyncio.to_thread(read_calls, tmp_path / "router.db", 1)
 
     with arms_to(tmp_path, {"cheap": WORDS, "dear": WORDS}, {"max_concurrency": 1}) as (settings, _):
@@ -72,14 +78,6 @@ def test_a_client_that_leaves_at_the_moment_of_the_answer(tmp_path: Path, cascad
     async def leave(settings: Path) -> None:
         api = create_api(load_settings(settings))
         gone = asyncio.Event()
-        body: Message = {"type": "http.request", "body": orjson.dumps(BODY), "more_body": False}
-        received = iter([body])
-
-        async def receive() -> Message:
-            if (message := next(received, None)) is not None:
-                return message
-            await gone.wait()
-            return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
             del message
@@ -95,7 +93,7 @@ def test_a_client_that_leaves_at_the_moment_of_the_answer(tmp_path: Path, cascad
                 return answered
 
             gateway.answer = answer_and_leave  # type: ignore[method-assign]
-            await assemble_app(api)(SCOPE, receive, send)
+            await assemble_app(api)(SCOPE, make_receive(gone), send)
             await asyncio.to_thread(read_calls, tmp_path / "router.db", 1)
 
     hello = Scene(pieces=("Hello",), tool=("f", "{}"), finish="tool")

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from bandit_router.errors import ConfigError
-from bandit_router.gateway.judge.prompt import JudgePrompt, Question
+from bandit_router.gateway.judge.prompt import JudgePrompt, JudgeQuestion
 from bandit_router.gateway.judge.verdict import Better, combine_orders, read_better, read_score
 
 Verdict = float | str | None
@@ -42,7 +42,7 @@ class JudgeTask:
 
 
 @dataclass(slots=True)
-class ArmScore:
+class ArmPoints:
     """What the verdicts say of one arm: the number of its points, in [0, 1] each, their sum and Σ points².
 
     Of a pair, a better answer has 1 point and a tie ½. ``abstained`` counts what there is no verdict on.
@@ -63,10 +63,10 @@ class ArmScore:
 
 
 @dataclass(slots=True)
-class Scoreboard:
+class Standings:
     """The scores by arm. ``comparisons`` were asked in full, and ``abstained`` of them decided nothing."""
 
-    arms: dict[str, ArmScore] = field(default_factory=dict)
+    arms: dict[str, ArmPoints] = field(default_factory=dict)
     comparisons: int = 0
     abstained: int = 0
 
@@ -98,17 +98,17 @@ def plan_tasks(queries: Sequence[AnsweredQuery], prompt: JudgePrompt, judge: str
     ]
 
 
-def read_verdict(question: Question, said: str) -> Verdict:
+def read_verdict(question: JudgeQuestion, said: str) -> Verdict:
     """The verdict in the answer of a judge."""
-    return read_better(said) if question is Question.PAIRWISE else read_score(said)
+    return read_better(said) if question is JudgeQuestion.PAIRWISE else read_score(said)
 
 
-def score_arms(tasks: Sequence[JudgeTask], verdicts: Mapping[str, Verdict]) -> Scoreboard:
+def score_arms(tasks: Sequence[JudgeTask], verdicts: Mapping[str, Verdict]) -> Standings:
     """The scores of the arms, from the verdicts so far, by the keys of their tasks.
 
     A pair counts once both orders were asked. Where they do not say the same, the judge abstains.
     """
-    board = Scoreboard()
+    board = Standings()
     by_place = {(task.row, task.arms): task for task in tasks}
     for (row, arms), task in by_place.items():
         if len(arms) == 1:
@@ -135,7 +135,7 @@ def _iterate_prompts(
     query: AnsweredQuery, prompt: JudgePrompt, judge: str
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     answers = {arm: text for arm, text in query.answers.items() if arm != judge}
-    if prompt.question is Question.PAIRWISE:
+    if prompt.question is JudgeQuestion.PAIRWISE:
         for pair in combinations(sorted(answers), 2):
             for a, b in (pair, pair[::-1]):
                 yield (a, b), prompt.write(query=query.query, answer_a=answers[a], answer_b=answers[b])
@@ -144,11 +144,11 @@ def _iterate_prompts(
             yield (arm,), prompt.write(query=query.query, answer=answer, reference=query.reference)
 
 
-def _add(board: Scoreboard, points: Mapping[str, float | None]) -> None:
+def _add(board: Standings, points: Mapping[str, float | None]) -> None:
     board.comparisons += 1
     board.abstained += None in points.values()
     for arm, value in points.items():
-        board.arms.setdefault(arm, ArmScore()).add(value)
+        board.arms.setdefault(arm, ArmPoints()).add(value)
 
 
 def _as_better(verdict: Verdict) -> Better | None:

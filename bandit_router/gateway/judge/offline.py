@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bandit_router.errors import OwnBudgetSpent
 from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.judge.comparisons import JudgeTask, read_verdict
-from bandit_router.gateway.judge.prompt import Question
+from bandit_router.gateway.judge.prompt import JudgeQuestion
 from bandit_router.gateway.judge.verdict_file import VerdictFile
 from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest
 from bandit_router.gateway.own_run import OwnRun
@@ -30,7 +30,7 @@ class JudgePlan:
     """Who judges what, and how. ``usd`` is the budget of the run, with what was spent before it was ended."""
 
     arm: CallableArm
-    question: Question
+    question: JudgeQuestion
     tasks: Sequence[JudgeTask]
     usd: float
     max_output_tokens: int

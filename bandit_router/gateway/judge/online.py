@@ -23,7 +23,7 @@ from bandit_router.gateway.arms import ArmPool
 from bandit_router.gateway.dialects.base import AnswerFacts
 from bandit_router.gateway.dialects.json_body import parse_object
 from bandit_router.gateway.exchange import Exchange
-from bandit_router.gateway.judge.prompt import Question, read_judge_prompt, shorten
+from bandit_router.gateway.judge.prompt import JudgeQuestion, read_judge_prompt, shorten
 from bandit_router.gateway.judge.verdict import read_score
 from bandit_router.gateway.own_calls import OwnRequest, make_own_call
 from bandit_router.objective.reward import list_weighted_metrics
@@ -80,7 +80,7 @@ class OnlineJudge:
         self._pool = pool
         self._arm = arm
         self._section = section
-        self._prompt = read_judge_prompt(Question.POINTWISE, section.prompt, section.rubric)
+        self._prompt = read_judge_prompt(JudgeQuestion.POINTWISE, section.prompt, section.rubric)
         self._budget = OwnBudget(usd=section.usd_per_day)
         self._counts = JUDGED in list_weighted_metrics(router.settings.reward.terms())
         self._rng = rng

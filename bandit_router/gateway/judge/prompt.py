@@ -22,7 +22,7 @@ MOST_CHARS = 24_000
 _MARK_CHARS = 16
 
 
-class Question(StrEnum):
+class JudgeQuestion(StrEnum):
     """What a judge can be asked; the values name the texts of the prompts."""
 
     POINTWISE = "pointwise"
@@ -31,9 +31,9 @@ class Question(StrEnum):
 
 
 _PLACES = {
-    Question.POINTWISE: ("query", "answer"),
-    Question.REFERENCE: ("query", "answer", "reference"),
-    Question.PAIRWISE: ("query", "answer_a", "answer_b"),
+    JudgeQuestion.POINTWISE: ("query", "answer"),
+    JudgeQuestion.REFERENCE: ("query", "answer", "reference"),
+    JudgeQuestion.PAIRWISE: ("query", "answer_a", "answer_b"),
 }
 """Where the texts go: names that a prompt has to have, each with a ``$`` before it."""
 
@@ -42,7 +42,7 @@ _PLACES = {
 class JudgePrompt:
     """The prompt of one question, with its rubric."""
 
-    question: Question
+    question: JudgeQuestion
     template: Template
     rubric: str
 
@@ -53,7 +53,7 @@ class JudgePrompt:
 
 
 def read_judge_prompt(
-    question: Question, prompt: Path | None = None, rubric: Path | None = None
+    question: JudgeQuestion, prompt: Path | None = None, rubric: Path | None = None
 ) -> JudgePrompt:
     """The prompt in a file with the rubric in another; ours where none is named.
 

@@ -17,9 +17,9 @@ from bandit_router.gateway.judge.comparisons import (
     plan_tasks,
     score_arms,
 )
-from bandit_router.gateway.judge.prompt import Question, read_judge_prompt
+from bandit_router.gateway.judge.prompt import JudgeQuestion, read_judge_prompt
 
-PAIRWISE, REFERENCE = read_judge_prompt(Question.PAIRWISE), read_judge_prompt(Question.REFERENCE)
+PAIRWISE, REFERENCE = read_judge_prompt(JudgeQuestion.PAIRWISE), read_judge_prompt(JudgeQuestion.REFERENCE)
 ARMS = ("a", "b", "c")
 
 grades = st.lists(st.tuples(*[st.integers(0, 3)] * len(ARMS)), min_size=1, max_size=12)
