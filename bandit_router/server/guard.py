@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from http import HTTPStatus
 
 from starlette.responses import Response
@@ -16,23 +15,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bandit_router.errors import RETRY_AFTER_S, RouterError
 from bandit_router.router import AsyncRouter
-from bandit_router.security.keys import ApiKey, Credential, find_invalidity, parse_credential
+from bandit_router.security.keys import ApiKey, Credential, find_invalidity
 from bandit_router.security.keys import Scope as KeyScope
 from bandit_router.security.rate_limit import TokenBucket, fill_bucket, take_one
 from bandit_router.server.caller import set_key
 from bandit_router.server.dashboard.refusals import answer_refusal
 from bandit_router.server.dashboard.session_cookie import read_token_hash
 from bandit_router.server.gateway import find_dialect
+from bandit_router.server.key_headers import find_credential, read_key_headers
 from bandit_router.server.key_ring import KeyRing, Ring, TooManyUnknownKeys
 from bandit_router.server.local_only import is_local
+from bandit_router.server.permits import Permits
 from bandit_router.server.problems import problem_response
 from bandit_router.server.scopes import ScopeTable
-
-_KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key"})
-_BEARER = b"bearer "
-_LONGEST_HEADER = 128
-_MOST_HEADERS = 1024
-"""Headers whose credential is remembered, so that it is not hashed anew with every request."""
 
 _REALM = 'Bearer realm="bandit-router"'
 _POLICY_VIOLATION = 1008
@@ -73,26 +68,31 @@ class Guard:
         )
         self._sessions = Ring(lambda token_hash: find_router().find_session(token_hash), clock)
         self._buckets: dict[str, TokenBucket] = {}
-        self._read_header = lru_cache(_MOST_HEADERS)(read_header)
+        self._permits = Permits(self._ring.recall, lambda: find_router().now())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # there are none
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
-        if scope["type"] == "http" and not self._table.is_open(scope["method"], scope["path"]):
+        if scope["type"] == "http":
             try:
-                await self._admit(scope)
+                key = self._permits.find_key(scope) or await self._admit(scope)
+                if key is not None:
+                    self._limit_rate(key)
+                    set_key(scope, key)
             except Refused as refused:
                 await _answer(refused, scope)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    async def _admit(self, scope: Scope) -> None:
-        """Let a request in, with its key. Raises Refused."""
+    async def _admit(self, scope: Scope) -> ApiKey | None:
+        """The key of a request that is let in; None where none is asked for. Raises Refused."""
+        if self._table.is_open(scope["method"], scope["path"]):
+            return None
         try:
             if not await self._ring.has_keys():
                 self._require_local(scope)
-                return
+                return None
             key = await self._authenticate(scope)
         except TooManyUnknownKeys as error:
             raise _too_many(str(error), error.wait_s) from None
@@ -100,8 +100,8 @@ class Guard:
             detail = "API keys cannot be checked now; the log of the service says why"
             raise Refused(503, detail, "unavailable", retry_after=f"{RETRY_AFTER_S:g}") from error
         self._authorize(key, scope)
-        self._limit_rate(key)
-        set_key(scope, key)
+        self._permits.add(scope, key)
+        return key
 
     def _require_local(self, scope: Scope) -> None:
         if not (self._open_to_all or is_local(scope)):
@@ -114,7 +114,7 @@ class Guard:
             )
 
     async def _authenticate(self, scope: Scope) -> ApiKey:
-        credential = self._find_credential(scope) or await self._find_session(scope)
+        credential = find_credential(read_key_headers(scope)) or await self._find_session(scope)
         if credential is None:
             detail = "send an API key: Authorization: Bearer br_…, or x-api-key: br_…"
             raise Refused(401, detail, "invalid_api_key", www_authenticate=_REALM)
@@ -125,15 +125,6 @@ class Guard:
             challenge = f'{_REALM}, error="invalid_token"'
             raise Refused(401, detail, "invalid_api_key", www_authenticate=challenge)
         return key
-
-    def _find_credential(self, scope: Scope) -> Credential | None:
-        """The first credential of ours among the headers that clients send one in; None if there is none."""
-        for name, value in scope["headers"]:
-            if name in _KEY_HEADERS and len(value) <= _LONGEST_HEADER:
-                credential = self._read_header(value)
-                if credential is not None:
-                    return credential
-        return None
 
     async def _find_session(self, scope: Scope) -> Credential | None:
         """The credential that a browser logged in to the dashboard with; None if it did not."""
@@ -161,12 +152,6 @@ class Guard:
         self._buckets[key.id], wait_s = take_one(bucket, now)
         if wait_s > 0.0:
             raise _too_many(f"the API key has {key.requests_per_second:g} requests per second", wait_s)
-
-
-def read_header(value: bytes) -> Credential | None:
-    """The credential of ours in the value of a header; None if it has none."""
-    text = value[len(_BEARER) :] if value[: len(_BEARER)].lower() == _BEARER else value
-    return parse_credential(text.strip().decode("latin-1"))
 
 
 def _too_many(detail: str, wait_s: float) -> Refused:

@@ -35,6 +35,10 @@ class _Seen(NamedTuple):
     value: Any
     until: float
 
+    def is_fresh(self, now: float) -> bool:
+        """Whether it need not be read anew yet."""
+        return now < self.until - LAG_S / 2.0
+
 
 class Ring(Generic[Found]):
     """Reads things by id, each once at a time, and anew while it is still believed, so that few wait for it.
@@ -53,10 +57,15 @@ class Ring(Generic[Found]):
         self._reads: dict[str, asyncio.Task[Any]] = {}
         self._lookups = fill_bucket(_LOOKUPS_PER_S, _MOST_LOOKUPS, clock())
 
+    def recall(self, id: str) -> Found | None:
+        """What has that id, without a read; None, too, once it is time to read it anew."""
+        seen = self._seen.get(id)
+        return seen.value if seen is not None and seen.is_fresh(self._clock()) else None
+
     async def find(self, id: str) -> Found | None:
         """What has that id; None if nothing has. Raises TooManyUnknownKeys."""
         seen, now = self._seen.get(id), self._clock()
-        if seen is not None and now < seen.until - LAG_S / 2.0:  # as nearly always
+        if seen is not None and seen.is_fresh(now):  # as nearly always
             known: Found | None = seen.value
             return known
         is_known = seen is not None and (seen.value is not None or now < seen.until)
@@ -69,7 +78,7 @@ class Ring(Generic[Found]):
         seen = self._seen.get(name)
         if seen is None or now >= seen.until:
             return await asyncio.shield(self._begin_read(name, read))
-        if now >= seen.until - LAG_S / 2.0:
+        if not seen.is_fresh(now):
             self._begin_read(name, read)
         value: T = seen.value
         return value

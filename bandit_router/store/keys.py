@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from bandit_router.errors import UnknownKey
 from bandit_router.security.keys import ApiKey, Scope
 from bandit_router.store.tables import api_keys
 
 _FIELDS = [field.name for field in fields(ApiKey)]
+_KEY = select(api_keys).where(api_keys.c.router == bindparam("router"), api_keys.c.id == bindparam("id"))
 
 
 def insert_key(connection: Connection, router: str, key: ApiKey) -> None:
@@ -27,13 +28,13 @@ def update_key(connection: Connection, router: str, key: ApiKey) -> None:
 
 def read_key(connection: Connection, router: str, key_id: str) -> ApiKey | None:
     """The key of that id, valid or not; None if there is none."""
-    row = connection.execute(_select_key(router, key_id)).one_or_none()
+    row = connection.execute(_KEY, {"router": router, "id": key_id}).one_or_none()
     return None if row is None else _key_from(row)
 
 
 def lock_key(connection: Connection, router: str, key_id: str) -> ApiKey:
     """The key of that id, which nobody else changes meanwhile. Raises UnknownKey."""
-    row = connection.execute(_select_key(router, key_id).with_for_update()).one_or_none()
+    row = connection.execute(_KEY.with_for_update(), {"router": router, "id": key_id}).one_or_none()
     if row is None:
         raise UnknownKey(key_id)
     return _key_from(row)
@@ -60,10 +61,6 @@ def rename_arm_of_keys(connection: Connection, router: str, old: str, new: str) 
             renamed = sorted({new if arm == old else arm for arm in arms})
             same_key = api_keys.c.router == router, api_keys.c.id == key_id
             connection.execute(update(api_keys).where(*same_key).values(arms=renamed))
-
-
-def _select_key(router: str, key_id: str) -> Any:
-    return select(api_keys).where(api_keys.c.router == router, api_keys.c.id == key_id)
 
 
 def _row_of(router: str, key: ApiKey) -> dict[str, Any]:
