@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from bandit_router.cascade import confidence as confidence
     from bandit_router.client import AsyncClient as AsyncClient
     from bandit_router.client import Client as Client
+    from bandit_router.client import ExplainedDecision as ExplainedDecision
     from bandit_router.client import JudgedAnswer as JudgedAnswer
+    from bandit_router.client import RoutedChain as RoutedChain
     from bandit_router.client import RoutedDecision as RoutedDecision
     from bandit_router.errors import RouterError as RouterError
     from bandit_router.router import AsyncRouter as AsyncRouter
@@ -34,9 +36,11 @@ _ROOMS = {
     "Client": "client",
     "Decision": "types",
     "Escalation": "types",
+    "ExplainedDecision": "client",
     "JudgedAnswer": "client",
     "Outcome": "types",
     "Reason": "types",
+    "RoutedChain": "client",
     "RoutedDecision": "client",
     "Router": "router",
     "RouterError": "errors",

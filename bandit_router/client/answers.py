@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from bandit_router.objective.pacing import GoalStatus
-from bandit_router.types import Outcome, Reason
+from bandit_router.router.explain import Alternative, ChainLink
+from bandit_router.types import Arm, Conversation, Outcome, Reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +56,29 @@ class JudgedAnswer:
         return self.decision is None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExplainedDecision:
+    """Why a decision has its arm, and what followed: names and types are those of :class:`Explanation`."""
+
+    decision: RoutedDecision
+    why: str
+    alternatives: tuple[Alternative, ...]
+    standing: Conversation | None
+    parents: tuple[ChainLink, ...]
+    children: tuple[ChainLink, ...]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoutedChain:
+    """The calls of a query in order, by the ids of their decisions, and their sums."""
+
+    decision_ids: tuple[str, ...]
+    expected_cost_usd: float
+    cost_usd: float | None
+    latency_s: float | None
+
+
 def read_decision(content: Mapping[str, Any]) -> RoutedDecision:
     """The decision of a route request, or of a retry. Raises KeyError or another error of its form."""
     told = {name: content[name] for name in _same_names(RoutedDecision, content)}
@@ -85,6 +109,44 @@ def read_judged_answer(content: Mapping[str, Any]) -> JudgedAnswer:
 def read_goal_status(content: Mapping[str, Any]) -> GoalStatus:
     """The state of a goal."""
     return GoalStatus(**{name: content[name] for name in _same_names(GoalStatus, content)})
+
+
+def read_explanation(content: Mapping[str, Any]) -> ExplainedDecision:
+    """Why a decision has its arm."""
+    standing = content["standing"]
+    return ExplainedDecision(
+        decision=read_decision(content),
+        why=content["why"],
+        alternatives=tuple(
+            Alternative(*(score[name] for name in Alternative._fields)) for score in content["eligible"]
+        ),
+        standing=standing
+        and Conversation(**{name: standing[name] for name in _same_names(Conversation, standing)}),
+        parents=tuple(map(_read_link, content["parents"])),
+        children=tuple(map(_read_link, content["children"])),
+        metrics=content["metrics"],
+    )
+
+
+def read_chain(content: Mapping[str, Any]) -> RoutedChain:
+    """The calls of a query."""
+    told = {name: content[name] for name in _same_names(RoutedChain, content)}
+    return RoutedChain(**told | {"decision_ids": tuple(content["decision_ids"])})
+
+
+def read_arms(content: Iterable[Mapping[str, Any]]) -> tuple[Arm, ...]:
+    """Every arm."""
+    return tuple(
+        Arm(
+            **{name: arm[name] for name in _same_names(Arm, arm)}
+            | {"capabilities": frozenset(arm["capabilities"])}
+        )
+        for arm in content
+    )
+
+
+def _read_link(link: Mapping[str, Any]) -> ChainLink:
+    return ChainLink(link["decision_id"], link["arm"], Reason(link["reason"]))
 
 
 def _same_names(kind: Any, content: Mapping[str, Any]) -> list[str]:

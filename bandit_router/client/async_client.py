@@ -10,12 +10,15 @@ from typing import Self, TypeVar, Unpack
 import anyio
 import httpx2
 
-from bandit_router.client.answers import JudgedAnswer, RoutedDecision
+from bandit_router.client.answers import ExplainedDecision, JudgedAnswer, RoutedChain, RoutedDecision
 from bandit_router.client.attempts import Attempts, read_outcome
 from bandit_router.client.calls import (
     Call,
+    make_arms_call,
     make_budget_call,
+    make_chain_call,
     make_escalate_call,
+    make_explain_call,
     make_feedback_call,
     make_route_call,
 )
@@ -23,7 +26,7 @@ from bandit_router.client.connection import check_usable, make_http_options, mak
 from bandit_router.features import PromptSource
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router.options import RouteOptions
-from bandit_router.types import Decision, DecisionId, Number, Outcome
+from bandit_router.types import Arm, Decision, DecisionId, Number, Outcome
 
 T = TypeVar("T")
 
@@ -73,6 +76,18 @@ class AsyncClient:
     ) -> JudgedAnswer:
         """As :meth:`Router.escalate`."""
         return await self._send(make_escalate_call(decision, confidence, deadline_s))
+
+    async def explain(self, decision_id: DecisionId) -> ExplainedDecision:
+        """As :meth:`Router.explain`."""
+        return await self._send(make_explain_call(decision_id))
+
+    async def chain(self, decision_id: DecisionId) -> RoutedChain:
+        """As :meth:`Router.chain`."""
+        return await self._send(make_chain_call(decision_id))
+
+    async def arms(self) -> tuple[Arm, ...]:
+        """Every arm, enabled or not, as :attr:`Router.arms` of the service's worker has them."""
+        return await self._send(make_arms_call())
 
     async def budget(self) -> GoalStatus:
         """As :meth:`Router.budget`."""

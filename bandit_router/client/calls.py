@@ -13,9 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from bandit_router.client.answers import (
+    ExplainedDecision,
     JudgedAnswer,
+    RoutedChain,
     RoutedDecision,
+    read_arms,
+    read_chain,
     read_decision,
+    read_explanation,
     read_goal_status,
     read_judged_answer,
     read_outcomes,
@@ -24,7 +29,7 @@ from bandit_router.errors import InvalidInput, UnknownDecision
 from bandit_router.features import Prompt, PromptSource
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router.options import RouteOptions, check_one_source, check_option_names, given_options
-from bandit_router.types import Decision, DecisionId, Number, Outcome
+from bandit_router.types import Arm, Decision, DecisionId, Number, Outcome
 from bandit_router.validation import KEY_CHARS, check_text, read_id, to_json_type
 
 T = TypeVar("T")
@@ -39,7 +44,7 @@ class Call(Generic[T]):
 
     method: str
     path: str
-    read: Callable[[Mapping[str, Any]], T]
+    read: Callable[[Any], T]
     body: str | None = None
     idempotency_key: str | None = None
 
@@ -83,9 +88,7 @@ def make_escalate_call(
     decision: RoutedDecision | Decision | DecisionId, confidence: float, deadline_s: float | None
 ) -> Call[JudgedAnswer]:
     """The call of :meth:`Router.escalate`. Raises InvalidInput, or UnknownDecision."""
-    id = read_id(decision.id if isinstance(decision, RoutedDecision | Decision) else decision)
-    if not _IN_A_PATH.fullmatch(id):
-        raise UnknownDecision(id)
+    id = _read_id_in_path(decision.id if isinstance(decision, RoutedDecision | Decision) else decision)
     body = encode_members(given_options({"confidence": confidence, "deadline_s": deadline_s}))
     return Call(method="POST", path=f"v1/decisions/{id}/escalate", read=read_judged_answer, body=body)
 
@@ -93,6 +96,21 @@ def make_escalate_call(
 def make_budget_call() -> Call[GoalStatus]:
     """The call of :meth:`Router.budget`."""
     return Call(method="GET", path="v1/budget", read=read_goal_status)
+
+
+def make_explain_call(decision_id: DecisionId) -> Call[ExplainedDecision]:
+    """The call of :meth:`Router.explain`. Raises InvalidInput, or UnknownDecision."""
+    return Call(method="GET", path=f"v1/decisions/{_read_id_in_path(decision_id)}", read=read_explanation)
+
+
+def make_chain_call(decision_id: DecisionId) -> Call[RoutedChain]:
+    """The call of :meth:`Router.chain`. Raises InvalidInput, or UnknownDecision."""
+    return Call(method="GET", path=f"v1/decisions/{_read_id_in_path(decision_id)}/chain", read=read_chain)
+
+
+def make_arms_call() -> Call[tuple[Arm, ...]]:
+    """The call for :attr:`Router.arms`."""
+    return Call(method="GET", path="v1/arms", read=read_arms)
 
 
 def encode_members(members: Mapping[str, Any], prefix: str = "") -> str:
@@ -107,6 +125,14 @@ def encode_members(members: Mapping[str, Any], prefix: str = "") -> str:
             ) from None
         texts.append(f"{json.dumps(name)}: {text}")
     return "{" + ", ".join(texts) + "}"
+
+
+def _read_id_in_path(decision_id: DecisionId) -> str:
+    """The id, which leads to no other path. Raises InvalidInput, or UnknownDecision."""
+    id = read_id(decision_id)
+    if not _IN_A_PATH.fullmatch(id):
+        raise UnknownDecision(id)
+    return id
 
 
 def _name_source(source: PromptSource | None) -> dict[str, Any]:

@@ -9,12 +9,15 @@ from typing import Self, TypeVar, Unpack
 
 import httpx2
 
-from bandit_router.client.answers import JudgedAnswer, RoutedDecision
+from bandit_router.client.answers import ExplainedDecision, JudgedAnswer, RoutedChain, RoutedDecision
 from bandit_router.client.attempts import Attempts, read_outcome
 from bandit_router.client.calls import (
     Call,
+    make_arms_call,
     make_budget_call,
+    make_chain_call,
     make_escalate_call,
+    make_explain_call,
     make_feedback_call,
     make_route_call,
 )
@@ -22,7 +25,7 @@ from bandit_router.client.connection import check_usable, make_http_options, mak
 from bandit_router.features import PromptSource
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router.options import RouteOptions
-from bandit_router.types import Decision, DecisionId, Number, Outcome
+from bandit_router.types import Arm, Decision, DecisionId, Number, Outcome
 
 T = TypeVar("T")
 
@@ -85,6 +88,18 @@ class Client:
     ) -> JudgedAnswer:
         """As :meth:`Router.escalate`."""
         return self._send(make_escalate_call(decision, confidence, deadline_s))
+
+    def explain(self, decision_id: DecisionId) -> ExplainedDecision:
+        """As :meth:`Router.explain`."""
+        return self._send(make_explain_call(decision_id))
+
+    def chain(self, decision_id: DecisionId) -> RoutedChain:
+        """As :meth:`Router.chain`."""
+        return self._send(make_chain_call(decision_id))
+
+    def arms(self) -> tuple[Arm, ...]:
+        """Every arm, enabled or not, as :attr:`Router.arms` of the service's worker has them."""
+        return self._send(make_arms_call())
 
     def budget(self) -> GoalStatus:
         """As :meth:`Router.budget`."""

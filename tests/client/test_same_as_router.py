@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bandit_router import AsyncClient, Client, JudgedAnswer, Outcome, RoutedDecision, Router, errors
+from bandit_router import (
+    AsyncClient,
+    Client,
+    ExplainedDecision,
+    JudgedAnswer,
+    Outcome,
+    RoutedChain,
+    RoutedDecision,
+    Router,
+    errors,
+)
 from bandit_router.features import read_prompt
 from tests.client.conftest import OpenClient
 from tests.services import serving, write_settings
@@ -110,6 +120,42 @@ def test_an_answer_is_judged_as_by_the_library(client: Any, router: Router) -> N
             assert (judged.decision.id, judged.decision.parent) == (known.decision.id, decision.id)
 
 
+def test_a_decision_is_explained_as_by_the_library(client: Any, router: Router) -> None:
+    conversation = str(uuid.uuid4())
+    first = client.route("a", conversation=conversation)
+    second = client.route("a", override="large", instead_of=first.id, conversation=conversation)
+    client.feedback(second.id, quality=0.5)
+    for decision in (first, second):
+        explained, known = client.explain(uuid.UUID(decision.id)), router.explain(decision.id)
+        assert isinstance(explained, ExplainedDecision)
+        assert explained.decision.id == decision.id
+        for field in fields(ExplainedDecision):
+            if field.name != "decision":
+                told = getattr(explained, field.name)
+                assert told == getattr(known, field.name), field.name
+                assert type(told) is type(getattr(known, field.name)), field.name
+    assert explained.parents[0].decision_id == first.id
+    assert explained.metrics == {"quality": 0.5}
+    assert explained.standing is not None
+
+
+def test_a_chain_has_the_sums_of_the_library(client: Any, router: Router) -> None:
+    decision = client.route("a", arms=["small", "large"])
+    retry = client.escalate(decision, confidence=0.0).decision
+    for each, cost_usd in ((decision, 0.25), (retry, 0.5)):
+        client.feedback(each.id, cost_usd=cost_usd, latency_s=1.0)
+    chain, known = client.chain(decision.id), router.chain(decision.id)
+    assert isinstance(chain, RoutedChain)
+    assert chain.decision_ids == tuple(call.id for call in known.calls) == (decision.id, retry.id)
+    sums = chain.expected_cost_usd, chain.cost_usd, chain.latency_s
+    assert sums == known[1:] == (known.expected_cost_usd, 0.75, 2.0)
+
+
+def test_arms_are_those_of_the_library(client: Any, router: Router) -> None:
+    assert client.arms() == router.arms
+    assert type(client.arms()[0].capabilities) is frozenset
+
+
 def test_the_budget_is_that_of_the_library(
     open_client: OpenClient, tmp_path: Any, client: Any, router: Router
 ) -> None:
@@ -159,6 +205,10 @@ def used(router: Router) -> str:
         lambda face: face.escalate(str(uuid.UUID(int=5)), confidence=0.5),
         lambda face: face.escalate("../../arms", confidence=0.5),
         lambda face: face.escalate("..", confidence=0.5),
+        lambda face: face.explain(str(uuid.UUID(int=5))),
+        lambda face: face.explain("../../v1/arms"),
+        lambda face: face.chain(str(uuid.UUID(int=5))),
+        lambda face: face.chain(".."),
     ],
 )
 def test_errors_are_those_of_the_library(client: Any, router: Router, call: Call) -> None:
@@ -214,7 +264,7 @@ def test_a_prompt_that_was_read_cannot_be_sent(open_client: OpenClient) -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-@pytest.mark.parametrize("name", ["route", "feedback", "escalate", "budget", "close"])
+@pytest.mark.parametrize("name", ["route", "feedback", "escalate", "explain", "chain", "budget", "close"])
 def test_the_signatures_are_those_of_the_router(kind: Any, name: str) -> None:
     ours = inspect.signature(getattr(kind, name)).parameters
     theirs = dict(inspect.signature(getattr(Router, name)).parameters)
