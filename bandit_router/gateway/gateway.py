@@ -26,6 +26,7 @@ from bandit_router.gateway.worst_case import find_budget
 from bandit_router.providers.base import UpstreamError
 from bandit_router.router import AsyncRouter
 from bandit_router.router.options import CallRequest
+from bandit_router.security.budget import CallBudget
 from bandit_router.types import CallEnd, CallOutcome, Decision
 
 log = logging.getLogger(__name__)
@@ -122,12 +123,13 @@ class Gateway:
             exchange = self.judge.draw(exchange)
         mask = await self._find_mask(exchange)
         mask |= await self._find_pin_mask(exchange)
+        budget = find_budget(exchange, self.pool.arms.values(), self._most_output_tokens)
         failed: list[tuple[UpstreamError, Decision]] = []
         while True:
             tried = {decision.arm: f"its call failed: {failure}" for failure, decision in failed}
             try:
                 decision = await self._begin_call(
-                    self._decide(exchange, mask | tried, failed[-1][1] if failed else None)
+                    self._decide(exchange, mask | tried, failed[-1][1] if failed else None, budget)
                 )
             except (NoEligibleArm, KeyBudgetSpent):
                 if not failed:
@@ -219,7 +221,13 @@ class Gateway:
         end = CallEnd(decision_id=decision.id, outcome=CallOutcome.LEFT, cost_usd=0.0)
         await self.router.end_call(end, {"cost_usd": 0.0})
 
-    async def _decide(self, exchange: Exchange, mask: Mapping[str, str], failed: Decision | None) -> Decision:
+    async def _decide(
+        self,
+        exchange: Exchange,
+        mask: Mapping[str, str],
+        failed: Decision | None,
+        budget: CallBudget | None,
+    ) -> Decision:
         """A decision whose call is committed. An arm that the client names is called in any health."""
         full = {} if exchange.names_arm else self._limits.find_full()
         cooling = {} if exchange.names_arm else self.health.find_cooling()
@@ -230,7 +238,7 @@ class Gateway:
             new_conversation=exchange.new_conversation,
             granted=exchange.granted,
             key_id=None if exchange.key is None else exchange.key.id,
-            budget=find_budget(exchange, self.pool.arms.values(), self._most_output_tokens),
+            budget=budget,
             signals=exchange.signals,
         )
         prompt, options = exchange.request.prompt, exchange.options
