@@ -13,6 +13,9 @@ from bandit_router.types import NO_SIGNALS, BoolArray, FloatArray, IntArray, Sig
 OUTCOMES = ("reward", "quality", "cost_usd")
 """The outcomes that are estimated, always together and in this order; M = 3 is their number."""
 
+REWARD = OUTCOMES.index("reward")
+"""The column of the reward."""
+
 _PMF_TOLERANCE = 1e-6
 _LARGEST_FEATURE = 1e100  # so that no product of two features overflows
 
@@ -38,6 +41,7 @@ class Block:
         signals            the signals of each query; empty when no query has any
         list_cost_usd      (n,) cost of the arm chosen by its list prices, NaN where unknown; empty when it is
                            unknown everywhere
+        reward_weight      (n,) weight in [0, 1] that a reward was accepted with; empty when each weighs 1
 
     ``propensity`` may contradict ``logged`` at the action: such a log can be read, and the diagnostics
     refuse it. Raises InvalidInput, which names the field and the first bad row.
@@ -57,6 +61,7 @@ class Block:
     decided_at: FloatArray
     signals: tuple[Signals, ...] = ()
     list_cost_usd: FloatArray | tuple[()] = ()
+    reward_weight: FloatArray | tuple[()] = ()
 
     def __post_init__(self) -> None:
         n, k = self.action.size, len(self.arms)
@@ -74,6 +79,10 @@ class Block:
         _require("action", self.eligible[rows, self.action], "was not eligible", "log what was eligible")
         inside = (self.propensity > 0) & (self.propensity <= 1)
         _require("propensity", inside, "is not in (0, 1]", "log the probability the action had")
+        if not isinstance(self.reward_weight, tuple):
+            _require_shape("reward_weight", self.reward_weight, (n,))
+            weighs = (self.reward_weight >= 0) & (self.reward_weight <= 1)
+            _require("reward_weight", weighs, "is not in [0, 1]", "give 1 for a reward that is not capped")
         _require("outcomes", ~np.isinf(self.outcomes), "is infinite", "give NaN where feedback is missing")
         self._require_pmf("logged")
 
@@ -110,6 +119,17 @@ class Block:
         """``list_cost_usd`` (n,), all NaN when it is empty."""
         costs = self.list_cost_usd
         return np.full(len(self), np.nan) if isinstance(costs, tuple) else costs
+
+    def reward_weights(self) -> FloatArray:
+        """``reward_weight`` (n,), all 1 when it is empty."""
+        weights = self.reward_weight
+        return np.ones(len(self)) if isinstance(weights, tuple) else weights
+
+    def outcome_weights(self) -> FloatArray:
+        """The weight of every outcome (n, M): that of a reward, 1 of others, 0 where missing."""
+        weights = (~np.isnan(self.outcomes)).astype(np.float64)
+        weights[:, REWARD] *= self.reward_weights()
+        return weights
 
     def take(self, rows: IntArray) -> Self:
         """The given rows, in the order given."""

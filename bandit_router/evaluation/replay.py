@@ -34,7 +34,7 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.answers import Evaluation
-from bandit_router.evaluation.block import OUTCOMES, Block, BlockSource
+from bandit_router.evaluation.block import OUTCOMES, REWARD, Block, BlockSource
 from bandit_router.evaluation.estimators.inputs import empty_log_error, prepare
 from bandit_router.evaluation.estimators.sums import Figure, RatioSums
 from bandit_router.evaluation.gate import ESS, Refusal
@@ -45,8 +45,6 @@ from bandit_router.posterior.online import OnlinePosterior
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.routing.decide import score_arms
 from bandit_router.types import FloatArray, IntArray
-
-_REWARD = OUTCOMES.index("reward")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,24 +208,24 @@ class _Learner:
         )
         return pmf[int(np.searchsorted(k, block.action[i]))] / float(block.propensity[i])
 
-    def learn(self, block: Block, i: int) -> None:
-        """Count the reward of row i, if it has one."""
-        reward = float(block.outcomes[i, _REWARD])
+    def learn(self, block: Block, i: int, weight: float) -> None:
+        """Count the reward of row i with its weight, if it has one."""
+        reward = float(block.outcomes[i, REWARD])
         if not math.isnan(reward):
             arm, at = block.arms[block.action[i]], float(block.decided_at[i])
-            self.learned.observe(arm, block.x[i], reward, at)
+            self.learned.observe(arm, block.x[i], reward, at, weight)
 
 
 def _retain(block: Block, learner: _Learner, bound: float, rng: np.random.Generator) -> IntArray:
     """The rows of a block that agree with the policy, which learns from them."""
-    coins, kept = rng.random(len(block)), []
+    coins, weights, kept = rng.random(len(block)), block.reward_weights(), []
     for i in range(len(block)):
         chance = learner.ratio(block, i) / bound
         if chance > 1.0 + 1e-9:
             raise InvalidInput("bound", f"is {bound:g}, a row has π/e {chance * bound:g}", "raise it")
         if coins[i] < chance:
             kept.append(i)
-            learner.learn(block, i)
+            learner.learn(block, i, float(weights[i]))
     return np.array(kept, dtype=np.int64)
 
 
@@ -236,23 +234,26 @@ def _retain(block: Block, learner: _Learner, bound: float, rng: np.random.Genera
 
 @dataclass(slots=True)
 class _Retained:
-    """The actions (n,) and outcomes (n, M) of the retained rows."""
+    """The actions (n,), outcomes and their weights (n, M) of the retained rows."""
 
     survey: LogSurvey
     actions: list[IntArray] = field(default_factory=list)
     outcomes: list[FloatArray] = field(default_factory=list)
+    weights: list[FloatArray] = field(default_factory=list)
 
     def add(self, block: Block, kept: IntArray) -> None:
         self.actions.append(block.action[kept])
         self.outcomes.append(block.outcomes[kept])
+        self.weights.append(block.outcome_weights()[kept])
 
     def result(self, rows: int, refusals: Sequence[Refusal]) -> ReplayResult:
-        """The figures, V = Σ y/ρ / Σ 1/ρ, and their refusals besides those given."""
+        """The figures, V = Σ ω y/ρ / Σ ω/ρ, and their refusals besides those given."""
         action = np.concatenate([np.zeros(0, np.int64), *self.actions])
-        outcomes = np.concatenate([np.zeros((0, len(OUTCOMES))), *self.outcomes])
-        observed = ~np.isnan(outcomes)
+        nothing = np.zeros((0, len(OUTCOMES)))
+        outcomes, heard = np.concatenate([nothing, *self.outcomes]), np.concatenate([nothing, *self.weights])
+        observed = heard > 0.0
         share = self.survey.feedback_share
-        weight = np.divide(1.0, share[action], out=np.zeros_like(outcomes), where=observed)
+        weight = np.divide(heard, share[action], out=np.zeros_like(outcomes), where=observed)
         figures = RatioSums.of(weight * np.where(observed, outcomes, 0.0), weight, observed).estimate()
         feedback = dict(zip(OUTCOMES, observed.sum(axis=0).tolist(), strict=True))
         counts = np.bincount(action, minlength=len(share))
@@ -270,7 +271,7 @@ class _Retained:
 
 
 def _refuse_replay(survey: LogSurvey, outcome: str, counts: IntArray, weight: FloatArray) -> Refusal | None:
-    """The refusal of one outcome, from retained rows by arm, ``counts`` (K,), and ``weight`` 1/ρ (n,)."""
+    """The refusal of one outcome, from retained rows by arm, ``counts`` (K,), and ``weight`` ω/ρ (n,)."""
     has_feedback = survey.feedback_share[:, OUTCOMES.index(outcome)] > 0
     if not has_feedback.any():
         return Refusal("no-feedback", f"no row has {outcome}", f"send {outcome} as feedback", outcome)

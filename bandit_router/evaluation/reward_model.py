@@ -7,7 +7,7 @@ For arm a, outcome m and the rows of a training set, with z = [1, x] of shape (D
 where ȳ is the mean outcome of all arms in the training set, e₀ picks the constant, and R is diagonal:
 RIDGE for features, ANCHOR for the constant. An arm without rows is therefore predicted to be average, and
 an arm with rows is hardly pulled there, because prices differ a hundredfold between arms. Rows without
-feedback on an outcome are left out of its sums.
+feedback on an outcome are left out of its sums; a reward of less weight counts that much less in them.
 
 S and c are sums, kept per group of rows. A group's own model is trained on other groups: on all others
 (cross-fitting: Chernozhukov et al., Double/debiased machine learning, Econometrics J. 2018, sec. 3) or
@@ -89,7 +89,7 @@ class ModelSums:
     def of(cls, block: Block, group: IntArray) -> ModelSums:
         """The sums of one block, each row in its group (n,)."""
         z = np.column_stack([np.ones(len(block)), block.x])
-        k, m, dim = len(block.arms), block.outcomes.shape[1], z.shape[1]
+        k, m, dim, weights = len(block.arms), block.outcomes.shape[1], z.shape[1], block.outcome_weights()
         groups = {
             g: Gram(np.zeros((k, m, dim, dim)), np.zeros((k, m, dim))) for g in np.unique(group).tolist()
         }
@@ -98,7 +98,7 @@ class ModelSums:
         starts = np.flatnonzero(np.diff(cell[by_cell], prepend=-1))
         for rows in np.split(by_cell, starts[1:]) if len(block) else []:
             gram, arm = groups[int(group[rows[0]])], int(block.action[rows[0]])
-            _accumulate(gram.second[arm], gram.cross[arm], z[rows], block.outcomes[rows])
+            _accumulate(gram.second[arm], gram.cross[arm], z[rows], block.outcomes[rows], weights[rows])
         return cls(groups)
 
     def cross_fit(self) -> RewardModel:
@@ -122,12 +122,17 @@ class ModelSums:
         return Gram(np.zeros_like(gram.second), np.zeros_like(gram.cross))
 
 
-def _accumulate(second: FloatArray, cross: FloatArray, z: FloatArray, outcomes: FloatArray) -> None:
-    """Add rows of one arm, z (n, D) and outcomes (n, M), to its S (M, D, D) and c (M, D)."""
-    observed = ~np.isnan(outcomes)
+def _accumulate(
+    second: FloatArray, cross: FloatArray, z: FloatArray, outcomes: FloatArray, weights: FloatArray
+) -> None:
+    """Add rows of one arm, z (n, D), outcomes and their weights (n, M), to its S (M, D, D) and c (M, D)."""
     for m in range(outcomes.shape[1]):
-        same = next((j for j in range(m) if np.array_equal(observed[:, j], observed[:, m])), None)
-        with_feedback = z if observed[:, m].all() else z[observed[:, m]]
+        same = next((j for j in range(m) if np.array_equal(weights[:, j], weights[:, m])), None)
+        observed = weights[:, m] > 0.0
+        with_feedback = z if observed.all() else z[observed]
+        weighted, capped = with_feedback, weights[observed, m] < 1.0
+        if capped.any():
+            weighted = with_feedback * weights[observed, m, None]
         # Most outcomes arrive together and share their second moments.
-        second[m] = with_feedback.T @ with_feedback if same is None else second[same]
-        cross[m] = outcomes[observed[:, m], m] @ with_feedback
+        second[m] = weighted.T @ with_feedback if same is None else second[same]
+        cross[m] = outcomes[observed, m] @ weighted

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.block import OUTCOMES, Block
+from bandit_router.evaluation.block import REWARD, Block
 from bandit_router.evaluation.splits import FOLDS
 from bandit_router.policies import Policy, list_computed_signals
 from bandit_router.posterior.base import Posterior
@@ -28,7 +28,6 @@ from bandit_router.signals.classifier import P_COMPLEX
 from bandit_router.types import BoolArray, FloatArray, IntArray, Scores
 
 _CURE = "have it logged ([[rules]] or [classifier] make it), and evaluate the decisions made since"
-_REWARD = OUTCOMES.index("reward")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +85,14 @@ def add_missing_arms(prior: SufficientStatistics, arms: Sequence[str]) -> Suffic
 def learn_folds(block: Block, prior: SufficientStatistics) -> FoldStatistics:
     """Count the rewards of a block, each in its fold. ``prior`` is without evidence."""
     folds = tuple(prior.without_evidence() for _ in range(FOLDS))
-    reward = block.outcomes[:, _REWARD]
+    reward, weights = block.outcomes[:, REWARD], block.reward_weights()
     cell = block.fold * len(block.arms) + block.action
     for rows in _group_rows(np.where(np.isnan(reward), -1, cell)):
         if not np.isnan(reward[rows[0]]):
             arm = block.arms[block.action[rows[0]]]
             at = block.decided_at[rows]
-            folds[block.fold[rows[0]]].observe_many(arm, block.x[rows], reward[rows], at)
+            fold = folds[block.fold[rows[0]]]
+            fold.observe_many(arm, block.x[rows], reward[rows], at, weights[rows])
     return FoldStatistics(folds)
 
 

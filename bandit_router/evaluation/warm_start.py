@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 
 from bandit_router.errors import InvalidInput, StoreError
-from bandit_router.evaluation.block import OUTCOMES, Block
+from bandit_router.evaluation.block import OUTCOMES, REWARD, Block
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import Log
 from bandit_router.features import Pipeline, estimate_tokens, query_from_text
@@ -20,7 +20,7 @@ from bandit_router.posterior.warm_start import WarmStartEvidence, evidence_from_
 from bandit_router.store.store import Store
 from bandit_router.types import Arm, FloatArray
 
-_REWARD, _COST = OUTCOMES.index("reward"), OUTCOMES.index("cost_usd")
+_COST = OUTCOMES.index("cost_usd")
 
 
 def evidence_from_dataset(
@@ -62,16 +62,19 @@ def evidence_from_log(
     rewards.warm = None
     costs = empty_costs(rewards)
     for block in (piece.read() for piece in log.pieces):
-        _count_values(rewards, block, block.outcomes[:, _REWARD])
-        _count_values(costs, block, compute_cost_roots(block.outcomes[:, _COST], block.list_costs()))
+        _count_values(rewards, block, block.outcomes[:, REWARD], block.reward_weights())
+        cost_roots = compute_cost_roots(block.outcomes[:, _COST], block.list_costs())
+        _count_values(costs, block, cost_roots, np.ones(len(block)))
     return _evidence_of_statistics(rewards, costs, names, f"the log of router {log.info['router']}")
 
 
-def _count_values(statistics: SufficientStatistics, block: Block, values: FloatArray) -> None:
-    """Count the values (n,) that are not NaN, each for the arm that was chosen."""
+def _count_values(
+    statistics: SufficientStatistics, block: Block, values: FloatArray, weights: FloatArray
+) -> None:
+    """Count the values (n,) that are not NaN, each with its weight for the arm that was chosen."""
     for k, arm in enumerate(block.arms):
         rows = ~np.isnan(values) & (block.action == k)
-        statistics.observe_many(arm, block.x[rows], values[rows], block.decided_at[rows])
+        statistics.observe_many(arm, block.x[rows], values[rows], block.decided_at[rows], weights[rows])
 
 
 def evidence_from_router(url: str, router: str, names: Mapping[str, str] | None = None) -> WarmStartEvidence:

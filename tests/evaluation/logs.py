@@ -25,7 +25,9 @@ from tests.router.conftest import LARGE, SMALL, settings_of
 MEDIUM = {"name": "medium", "input_usd_per_mtok": 1.0, "output_usd_per_mtok": 4.0}
 LATE = Arm(name="late", provider="p", model="m", input_usd_per_mtok=0.1, output_usd_per_mtok=0.2)
 WEIGHTS = {"quality": 2.0, "satisfaction": 1.0}
-_ARRAYS = [f.name for f in fields(Block) if f.name not in ("arms", "signals", "list_cost_usd")]
+_ARRAYS = [
+    f.name for f in fields(Block) if f.name not in ("arms", "signals", "list_cost_usd", "reward_weight")
+]
 POLICIES = ("thompson", "uniform", "epsilon-greedy")
 
 
@@ -113,7 +115,9 @@ def joined(blocks: Sequence[Block]) -> Block:
     assert len({block.arms for block in blocks}) == 1
     signals = tuple(block.signals_at(i) for block in blocks for i in range(len(block)))
     listed = np.concatenate([block.list_costs() for block in blocks])
-    return Block(arms=blocks[0].arms, signals=signals, list_cost_usd=listed, **arrays)
+    weights = np.concatenate([block.reward_weights() for block in blocks])
+    arms = blocks[0].arms
+    return Block(arms=arms, signals=signals, list_cost_usd=listed, reward_weight=weights, **arrays)
 
 
 def assert_equal(ours: Block, theirs: Block) -> None:
@@ -124,6 +128,7 @@ def assert_equal(ours: Block, theirs: Block) -> None:
         assert (mine.dtype, mine.shape) == (other.dtype, other.shape), name
         np.testing.assert_array_equal(mine, other, err_msg=name)
     np.testing.assert_array_equal(ours.list_costs(), theirs.list_costs())
+    np.testing.assert_array_equal(ours.outcome_weights(), theirs.outcome_weights())
     assert [ours.signals_at(i) for i in range(len(ours))] == [theirs.signals_at(i) for i in range(len(ours))]
 
 

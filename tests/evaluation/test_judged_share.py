@@ -82,4 +82,4 @@ def test_what_is_judged_counts_alike_in_pieces(log: TargetBlock) -> None:
     halves = [prepare(log.take(rows), ()) for rows in np.array_split(np.arange(N), 2)]
     pieces = (halves[0] + halves[1]).fit()
     np.testing.assert_array_equal(pieces.drawn_rows, whole.drawn_rows)
-    np.testing.assert_array_equal(pieces.drawn_observed, whole.drawn_observed)
+    np.testing.assert_array_equal(pieces.drawn_heard, whole.drawn_heard)

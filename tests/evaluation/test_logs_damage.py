@@ -164,6 +164,8 @@ ANYTHING = [
     (put("decided_at", NAN), "damaged: decided_at is not finite"),
     (put("cost_weight", None), "damaged: cost_weight is not finite"),
     (put("reward", INF), "damaged: reward is infinite"),
+    (put("reward_weight", 1.5), "damaged: reward_weight is not in [0, 1]"),
+    (put("reward_weight", NAN), "damaged: reward_weight is not in [0, 1]"),
     (put("cost_usd", -INF), "damaged: cost_usd is infinite"),
 ]
 

@@ -73,6 +73,7 @@ def blocks(draw: st.DrawFn) -> Block:
         cost_weight=draw(arrays(np.float64, n, elements=st.floats(0, 1e9))),
         decided_at=start + np.sort(draw(arrays(np.float64, n, elements=st.floats(0, 3e5)))),
         list_cost_usd=draw(st.just(()) | arrays(np.float64, n, elements=outcome)),
+        reward_weight=draw(st.just(()) | arrays(np.float64, n, elements=st.floats(0.0, 1.0))),
     )
 
 
@@ -288,6 +289,10 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
             lambda t: with_column(t, "list_cost_usd", t["id"]),
             "list_cost_usd holds string, not numbers",
         ),
+        (
+            lambda t: with_column(t, "reward_weight", t["id"]),
+            "reward_weight holds string, not numbers",
+        ),
     ],
 )
 def test_a_file_with_other_columns_is_named(tmp_path: Path, change: Callable[[Any], Any], says: str) -> None:
@@ -319,6 +324,7 @@ def test_a_table_has_null_where_there_is_no_feedback() -> None:
     assert table["quality"].null_count == 300
     assert table["reward"].null_count == 0
     unlogged = {"arms", "logged", "action", "outcomes", "fold", "order", "signals", "list_cost_usd"}
+    unlogged.add("reward_weight")  # null, too, where there is no reward
     assert {f.name for f in fields(Block)} - unlogged == {
         "x", "eligible", "propensity", "expected_cost_usd", "cost_weight", "decided_at",
     }  # fmt: skip

@@ -10,6 +10,9 @@ intervals slightly too wide.
 Where a coin with a logged probability q decided beforehand which answers are judged, feedback comes more
 often on those it chose, and q may differ between rows. Then ρ = q ρ₁ + (1 − q) ρ₀ of each row, where ρ₁ and
 ρ₀ are the shares of the arm's rows with feedback among those that the coin chose, and among the others.
+
+**Capped keys.** A reward that was accepted with a weight ω below 1 counts as ω of a row with feedback, as it
+does where the router learns: it weighs ω/ρ, and ρ is the sum of ω over the arm's rows, by their number.
 """
 
 from __future__ import annotations
@@ -35,15 +38,16 @@ Grouping = Literal["folds", "stages"]
 class LogSums:
     """The first pass: rows per arm (K,), those with feedback (K, M), and reward model sums.
 
-    ``drawn_rows`` and ``drawn_observed`` are the same of the rows that a coin chose to have judged. Nothing
-    here depends on the target policy.
+    ``heard`` (K, M) is what feedback weighs. ``drawn_rows`` and ``drawn_heard`` are of the rows that a coin
+    chose to have judged. Nothing here depends on the target policy.
     """
 
     arms: tuple[str, ...]
     rows: FloatArray
     observed: FloatArray
+    heard: FloatArray
     drawn_rows: FloatArray
-    drawn_observed: FloatArray
+    drawn_heard: FloatArray
     folds: ModelSums
     stages: ModelSums
 
@@ -54,8 +58,9 @@ class LogSums:
             arms=self.arms,
             rows=self.rows + other.rows,
             observed=self.observed + other.observed,
+            heard=self.heard + other.heard,
             drawn_rows=self.drawn_rows + other.drawn_rows,
-            drawn_observed=self.drawn_observed + other.drawn_observed,
+            drawn_heard=self.drawn_heard + other.drawn_heard,
             folds=self.folds + other.folds,
             stages=self.stages + other.stages,
         )
@@ -68,8 +73,9 @@ class LogSums:
             arms=self.arms,
             rows=self.rows,
             observed=self.observed,
+            heard=self.heard,
             drawn_rows=self.drawn_rows,
-            drawn_observed=self.drawn_observed,
+            drawn_heard=self.drawn_heard,
             folds=self.folds.cross_fit() if self.folds.groups else None,
             stages=self.stages.fit_on_past() if self.stages.groups else None,
         )
@@ -79,14 +85,15 @@ def prepare(block: Block, needs: Collection[Grouping]) -> LogSums:
     """The first pass over one block, with sums for the reward models that are needed."""
     k = len(block.arms)
     chosen = block.action[:, None] == np.arange(k)
-    drawn, has_feedback = chosen & read_coins(block).drawn[:, None], ~np.isnan(block.outcomes)
+    drawn, weights = chosen & read_coins(block).drawn[:, None], block.outcome_weights()
     nothing = ModelSums({})
     return LogSums(
         arms=block.arms,
         rows=chosen.sum(axis=0).astype(np.float64),
-        observed=chosen.T.astype(np.float64) @ has_feedback,
+        observed=chosen.T.astype(np.float64) @ (weights > 0.0),
+        heard=chosen.T.astype(np.float64) @ weights,
         drawn_rows=drawn.sum(axis=0).astype(np.float64),
-        drawn_observed=drawn.T.astype(np.float64) @ has_feedback,
+        drawn_heard=drawn.T.astype(np.float64) @ weights,
         folds=ModelSums.of(block, block.fold) if "folds" in needs else nothing,
         stages=ModelSums.of(block, assign_stages(block.order)) if "stages" in needs else nothing,
     )
@@ -118,33 +125,35 @@ def empty_log_error() -> InvalidInput:
 class Nuisance:
     """The results of the first pass: rows per arm (K,), those with feedback (K, M), and reward models.
 
-    ``drawn_rows`` and ``drawn_observed`` are the same of the rows that a coin chose to have judged.
+    ``heard`` (K, M) is what feedback weighs. ``drawn_rows`` and ``drawn_heard`` are of the rows that a coin
+    chose to have judged.
     """
 
     arms: tuple[str, ...]
     rows: FloatArray
     observed: FloatArray
+    heard: FloatArray
     drawn_rows: FloatArray
-    drawn_observed: FloatArray
+    drawn_heard: FloatArray
     folds: RewardModel | None = None
     stages: RewardModel | None = None
 
     @property
     def feedback_share(self) -> FloatArray:
-        """ρ (K, M): the share of an arm's rows that have feedback; 0 for an arm never chosen."""
-        return _divide_by_rows(self.observed, self.rows)
+        """ρ (K, M): the weight of feedback by the rows of its arm; 0 for an arm never chosen."""
+        return _divide_by_rows(self.heard, self.rows)
 
     def find_feedback_share(self, action: IntArray, coins: Coins) -> FloatArray:
         """ρ of each row (n, M), given its action (n,) and its coin."""
-        drawn = _divide_by_rows(self.drawn_observed, self.drawn_rows)
-        others = _divide_by_rows(self.observed - self.drawn_observed, self.rows - self.drawn_rows)
+        drawn = _divide_by_rows(self.drawn_heard, self.drawn_rows)
+        others = _divide_by_rows(self.heard - self.drawn_heard, self.rows - self.drawn_rows)
         q = coins.probability[:, None]
         share: FloatArray = q * drawn[action] + (1.0 - q) * others[action]
         return share
 
 
-def _divide_by_rows(observed: FloatArray, rows: FloatArray) -> FloatArray:
-    share: FloatArray = observed / np.maximum(rows, 1.0)[:, None]
+def _divide_by_rows(heard: FloatArray, rows: FloatArray) -> FloatArray:
+    share: FloatArray = heard / np.maximum(rows, 1.0)[:, None]
     return share
 
 
@@ -183,14 +192,20 @@ class EstimatorInputs:
 
     @cached_property
     def observed(self) -> BoolArray:
-        """Whether there is feedback, (n, M)."""
-        return ~np.isnan(self.block.outcomes)
+        """Whether there is feedback that weighs anything, (n, M)."""
+        return self.outcome_weights > 0.0
+
+    @cached_property
+    def outcome_weights(self) -> FloatArray:
+        """ω, the weight of each outcome, 0 where there is no feedback (n, M)."""
+        return self.block.outcome_weights()
 
     @cached_property
     def feedback_weight(self) -> FloatArray:
-        """1/ρ where there is feedback and 0 where there is none, (n, M): its expectation is 1."""
+        """ω/ρ, which is 0 where there is no feedback, (n, M): its expectation is 1."""
         share = self.nuisance.find_feedback_share(self.block.action, read_coins(self.block))
-        return np.divide(1.0, share, out=np.zeros_like(share), where=self.observed & (share > 0.0))
+        where = self.observed & (share > 0.0)
+        return np.divide(self.outcome_weights, share, out=np.zeros_like(share), where=where)
 
     @cached_property
     def informative(self) -> BoolArray:

@@ -70,6 +70,13 @@ def decode_list_costs(table: Any) -> FloatArray | tuple[()]:
     return decode_numbers(table["list_cost_usd"]) if "list_cost_usd" in table.column_names else ()
 
 
+def decode_reward_weights(table: Any) -> FloatArray | tuple[()]:
+    """The weight of every reward (n,), 1 where there is none; empty without such a column."""
+    if "reward_weight" not in table.column_names:
+        return ()
+    return decode_numbers(compute.fill_null(table["reward_weight"], 1.0))
+
+
 def decode_signals(table: Any) -> tuple[Signals, ...]:
     """The signals of every row; empty without such a column, or with nothing in it."""
     if "signals" not in table.column_names:

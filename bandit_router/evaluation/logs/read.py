@@ -23,6 +23,7 @@ from bandit_router.evaluation.logs.columns import (
     decode_list_costs,
     decode_names,
     decode_numbers,
+    decode_reward_weights,
     decode_signals,
     decode_vectors,
     list_values,
@@ -183,6 +184,7 @@ class RowGroup:
             decided_at=decode_numbers(table["decided_at"]),
             signals=decode_signals(table),
             list_cost_usd=decode_list_costs(table),
+            reward_weight=decode_reward_weights(table),
         )
 
 

@@ -88,7 +88,7 @@ REQUIRED_COLUMNS = (
 )
 """The columns an evaluation reads."""
 
-OPTIONAL_COLUMNS = ("signals", "list_cost_usd")
+OPTIONAL_COLUMNS = ("signals", "list_cost_usd", "reward_weight")
 """Columns an evaluation reads if they exist: logs of older versions lack them."""
 
 
@@ -99,7 +99,7 @@ def check_columns(columns: Any) -> str | None:
     """
     if missing := [name for name in REQUIRED_COLUMNS if name not in columns.names]:
         return f"has no column {', '.join(missing)}"
-    for name in (*REQUIRED_COLUMNS, "list_cost_usd"):
+    for name in (*REQUIRED_COLUMNS, "list_cost_usd", "reward_weight"):
         if name in columns.names:
             stored, wanted = columns.field(name).type, _content(SCHEMA.field(name).type)
             if _content(stored) != wanted:

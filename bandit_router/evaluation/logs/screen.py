@@ -15,6 +15,7 @@ from bandit_router.evaluation.logs.columns import (
     decode_list_lengths,
     decode_names,
     decode_numbers,
+    decode_reward_weights,
     decode_vectors,
 )
 from bandit_router.types import BoolArray, FloatArray, Reason
@@ -107,6 +108,9 @@ def _damages(table: Any, _schema_id: str, dim: int) -> Iterator[Fault]:
         yield f"damaged: {name} is not finite", ~np.isfinite(decode_numbers(table[name]))
     for name in OUTCOMES:
         yield f"damaged: {name} is infinite", np.isinf(decode_numbers(table[name]))
+    weight = np.asarray(decode_reward_weights(table))
+    if weight.size:
+        yield "damaged: reward_weight is not in [0, 1]", ~((weight >= 0) & (weight <= 1))
 
 
 def _has_wild_feature(x: FloatArray) -> BoolArray:

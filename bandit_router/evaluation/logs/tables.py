@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bandit_router.evaluation.block import OUTCOMES, Block
+from bandit_router.evaluation.block import OUTCOMES, REWARD, Block
 from bandit_router.evaluation.logs.schema import SCHEMA, pa
 from bandit_router.objective.reward import compute_reward, find_reward_metrics
 from bandit_router.store.log_reader import LoggedDecision, UnreadableDecision
@@ -132,6 +132,7 @@ def tabulate_block(block: Block, ids: Sequence[str], *, schema_id: str, policy: 
     }
     with_gaps = ("list_cost_usd", block.list_costs()), *zip(OUTCOMES, block.outcomes.T, strict=True)
     arrays |= {name: pa.array(values, mask=np.isnan(values)) for name, values in with_gaps}
+    arrays["reward_weight"] = pa.array(block.reward_weights(), mask=np.isnan(block.outcomes[:, REWARD]))
     missing = {c.name: pa.nulls(n, c.type) for c in SCHEMA if c.name not in arrays}
     return pa.table({**arrays, **missing}, SCHEMA)
 

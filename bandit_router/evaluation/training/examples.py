@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.evaluation.block import OUTCOMES, Block, BlockSource
+from bandit_router.evaluation.block import REWARD, Block, BlockSource
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.training.logistic import Labelled
 from bandit_router.types import FloatArray
@@ -21,8 +21,6 @@ MOST_ROWS = 100_000
 
 LEAST_OF_EACH = 20
 """The fewest labels of each kind that can be cross-validated."""
-
-_REWARD = OUTCOMES.index("reward")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,11 +151,11 @@ def examples_of_log(
 def _usable_rows(block: Block, columns: list[int]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """x, quality, weight and cost of the rows of a block where both models had a chance."""
     rows = np.flatnonzero((block.logged[:, columns] > 0.0).all(axis=1))
-    reward, propensity = block.outcomes[rows, _REWARD], block.propensity[rows]
+    reward, weight = block.outcomes[rows, REWARD], block.reward_weights()[rows] / block.propensity[rows]
     acted = (block.action[rows, None] == columns) & ~np.isnan(reward)[:, None]
     return (
         block.x[rows],
         np.where(acted, reward[:, None], 0.0),
-        np.where(acted, 1.0 / propensity[:, None], 0.0),
+        np.where(acted, weight[:, None], 0.0),
         block.expected_cost_usd[rows][:, columns],
     )
