@@ -82,6 +82,17 @@ def test_nobody_gets_past_the_guard_and_a_key_gets_to_what_its_scope_is_for(sett
     assert len(answers) == (len(NOBODY) + len(Scope)) * len(METHODS) * len(list_paths(settings))
 
 
+def test_a_key_gets_to_the_endpoints_that_refuse_an_empty_request(settings: Settings) -> None:
+    """Their own refusals: a path that did not exist would look the same by its status."""
+    documented = create_api(settings)
+    app, keys = guard(assemble_app(documented), documented), make_credentials(settings)
+    says = {"/v1/embeddings": "no arm for embeddings", "/v1/messages/count_tokens": "messages: is not a list"}
+    answers = walk(app, documented, list(says), {name: keys[name] for name in ("route", "admin")})
+    for name in ("route", "admin"):
+        for path, problem in says.items():
+            assert problem in json.loads(answers[name, "POST", path].body)["error"]["message"]
+
+
 @pytest.mark.parametrize("paths", [set(api.FAST_ENDPOINTS), set(GATEWAY_PATHS) - {"/v1/models"}])
 def test_a_path_outside_the_guard_is_found(settings: Settings, paths: set[str]) -> None:
     def put_together(documented: FastAPI) -> ASGIApp:
