@@ -39,6 +39,7 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python -m benchmarks.fold
 	$(BIN)/python -m benchmarks.rollups
+	$(BIN)/python -m benchmarks.keys
 	$(BIN)/python -m benchmarks.gateway
 
 bench-dashboard: $(VENV)/bench.stamp # a million decisions on each database: 6 GiB of disk for some twenty minutes
