@@ -58,7 +58,7 @@ class JudgedAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExplainedDecision:
-    """Why a decision has its arm, and what followed: names and types are those of :class:`Explanation`."""
+    """Why a decision has its arm, and what followed, as :meth:`Router.explain` says it, without contexts."""
 
     decision: RoutedDecision
     why: str
