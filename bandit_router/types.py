@@ -37,6 +37,15 @@ WILL_BE_RATED = "will_be_rated"
 RATED_SHARE = "rated_share"
 """The signal that a decision has of its snapshot: the share of answers that are rated; absent if all are."""
 
+TASKS_APART = 64
+"""How many tasks a router learns apart, in the order they first appeared; their numbers begin with 0."""
+
+OTHER_TASKS = TASKS_APART
+"""The number that all further tasks share."""
+
+NO_TASK = -1
+"""The number of a query whose task is not known."""
+
 CONFIDENCE = "confidence"
 """The confidence of the model in its first answer to a query: a metric of that decision and of the retry."""
 
@@ -260,7 +269,8 @@ class Decision:
     caller's user as the log has it: a keyed hash, unless ids are kept in clear.
     ``signals`` are those of the query, ``excluded`` says why other arms were not eligible. ``claimed_at`` is
     the time that the clock of the host claimed, None if that was right. ``key_id`` is the API key of the
-    request. ``greedy_utility`` is the largest utility of an eligible arm, None where that is not known.
+    request, ``task`` the number of its task. ``greedy_utility`` is the largest utility of an eligible arm,
+    None where that is not known.
     """
 
     id: str
@@ -288,7 +298,7 @@ class Decision:
     excluded: Mapping[str, str] = field(default_factory=dict)
     claimed_at: float | None = None
     key_id: str | None = None
-    task: str | None = None
+    task: int = NO_TASK
     greedy_utility: float | None = None
 
 

@@ -17,7 +17,17 @@ from bandit_router.posterior.cost import predict_cost_ratios, predict_high_cost_
 from bandit_router.posterior.state import SolvedState
 from bandit_router.routing.eligibility import Limits, check_arm_names, exclude_low_quality, filter_arms
 from bandit_router.routing.precedence import Pin, StickyConversation, apply_precedence
-from bandit_router.types import NO_SIGNALS, RATED_SHARE, Arm, Decision, FloatArray, Reason, Scores, Signals
+from bandit_router.types import (
+    NO_SIGNALS,
+    NO_TASK,
+    RATED_SHARE,
+    Arm,
+    Decision,
+    FloatArray,
+    Reason,
+    Scores,
+    Signals,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +37,8 @@ class Request:
     With ``since``, the conversation keeps its arm unless its newest decision is before that Unix time,
     seconds. ``kept`` is the conversation as stored, None before it began. ``fallback`` says that the call of
     ``parent`` failed, so that the choice is between fewer arms than the policy would have. ``pinned_arm`` is
-    the one that the owner has all traffic go to. ``key_id`` is the caller's API key.
+    the one that the owner has all traffic go to. ``key_id`` is the caller's API key,
+    ``task`` the number of its task.
     """
 
     x: FloatArray
@@ -44,6 +55,7 @@ class Request:
     kept: StickyConversation | None = None
     pinned_arm: str | None = None
     key_id: str | None = None
+    task: int = NO_TASK
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,6 +195,7 @@ def _decide(
         signals=signals,
         excluded=excluded,
         key_id=request.key_id,
+        task=request.task,
         greedy_utility=float(scores.utility.max()),
     )
 

@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, Connection, Select, bindparam, select
 
 from bandit_router.store.arms import ARM_NOW
 from bandit_router.store.feedback import read_metrics
-from bandit_router.store.records import Observation, WeightedValue, unpack
+from bandit_router.store.records import Observation, WeightedValue, task_from, unpack
 from bandit_router.store.tables import arms, decisions, feedback, folded
 
 _ROUTER: BindParameter[str] = bindparam("router")
@@ -24,6 +24,7 @@ _DECISIONS: Select[Any] = (
         decisions.c.decided_at,
         decisions.c.list_cost_usd,
         decisions.c.reason,
+        decisions.c.task,
         arms.c.reset_at,
     )
     .select_from(
@@ -68,6 +69,7 @@ def read_observations(
             list_cost_usd=row.list_cost_usd,
             reset_at=row.reset_at,
             reason=row.reason,
+            task=task_from(row.task),
         )
         for row in connection.execute(_DECISIONS, {"router": router, "ids": list(ids)})
     ]

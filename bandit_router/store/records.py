@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlalchemy import Row
 
-from bandit_router.types import NO_SIGNALS, Arm, Decision, FloatArray, Reason
+from bandit_router.types import NO_SIGNALS, NO_TASK, Arm, Decision, FloatArray, Reason
 
 ReadDecision = Callable[[str], Decision | None]
 """Reads the decision of that id; None when it is not in the log."""
@@ -39,6 +39,7 @@ class Observation(NamedTuple):
     reset_at: float | None = None
     reason: str = Reason.POLICY
     weights: Mapping[str, float] = {}
+    task: int = NO_TASK
 
     @property
     def forgotten(self) -> bool:
@@ -75,7 +76,7 @@ def decision_row(router: str, decision: Decision) -> dict[str, Any]:
         "excluded": decision.excluded or None,
         "claimed_at": decision.claimed_at,
         "key_id": decision.key_id,
-        "task": decision.task,
+        "task": None if decision.task == NO_TASK else decision.task,
         "greedy_utility": decision.greedy_utility,
     }
 
@@ -108,9 +109,14 @@ def decision_from(row: Row[Any]) -> Decision:
         excluded={} if row.excluded is None else dict(row.excluded),
         claimed_at=row.claimed_at,
         key_id=row.key_id,
-        task=row.task,
+        task=task_from(row.task),
         greedy_utility=row.greedy_utility,
     )
+
+
+def task_from(stored: int | None) -> int:
+    """The number of a task as it is stored: null where none is known."""
+    return NO_TASK if stored is None else stored
 
 
 def arm_row(router: str, arm: Arm, *, runtime: bool) -> dict[str, Any]:

@@ -27,15 +27,17 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
-SCHEMA_VERSION = "0024_own_calls"
+SCHEMA_VERSION = "0025_tasks"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
         "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
     }
 )
 
@@ -176,8 +178,8 @@ decisions = Table(
         "user_id", _USER, comment="User the caller named: a keyed hash, in clear if router.log_users is on"
     ),
     Column("key_id", String(16), comment="API key of the request; null: it had none"),
-    Column("task", _KEY, comment="Task of the query; null: none is known"),
     Column("greedy_utility", Double, comment="Largest utility of an eligible arm; null: it is not known"),
+    Column("task", Integer, comment="Number of its task, see tasks; null: none is known"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The log of choices; rows never change, but for a stamp ahead; ids sort by time",
 )
@@ -202,6 +204,21 @@ Index(
     postgresql_where=_HAS_USER,
 )
 """Finds the decisions of a user, in the order of time."""
+
+tasks = Table(
+    "tasks",
+    metadata,
+    _router(),
+    Column(
+        "number", Integer, primary_key=True, autoincrement=False, comment="0, 1, 2, … below 64 per router"
+    ),
+    Column("name", String(200), nullable=False, comment="Name of the task, unique in its router"),
+    Column("sketch", LargeBinary, comment="MinHash of the prompt that named it; null: the caller did"),
+    Column("first_seen_at", Double, nullable=False, comment="Unix time, seconds"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    UniqueConstraint("router", "name"),
+    comment="The tasks that are learned apart; rows are never deleted, all further names share number 64",
+)
 
 feedback = Table(
     "feedback",

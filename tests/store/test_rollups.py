@@ -32,7 +32,7 @@ from bandit_router.store.rollups.tally import Cell, Slice, Tally, find_hour, mer
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, rollup_deltas, rollups, routers
 from bandit_router.store.write_requests import WriteRequest
-from bandit_router.types import METRICS, CallEnd, CallOutcome, Decision, Escalation, Reason
+from bandit_router.types import METRICS, NO_TASK, CallEnd, CallOutcome, Decision, Escalation, Reason
 from tests.store.examples import (
     OpenStore,
     decision,
@@ -124,7 +124,7 @@ class Truth:
         gone = {id for id, made in self.made.items() if made.user == user}
         for made, measure, value in list(self.entries()):
             if made.id in gone and measure in ("cost_usd", "expected_cost_usd"):
-                nobody = replace(made, signals={}, key_id=None, task=None)
+                nobody = replace(made, signals={}, key_id=None, task=NO_TASK)
                 for where in cells_of(nobody, measure, kept=True):
                     sums: list[Any] = list(self.spent.get(where, (0, 0, 0)))
                     _add(sums, value)
@@ -144,7 +144,9 @@ def _add(sums: list[Any], value: float) -> None:
 
 def cells_of(made: Decision, measure: str, *, kept: bool = False) -> list[tuple[Any, ...]]:
     hour = int(made.decided_at / 3600)
-    members = {"tier": made.signals.get("tier"), "key": made.key_id, "task": made.task}
+    members = {"tier": made.signals.get("tier"), "key": made.key_id}
+    if made.task != NO_TASK:
+        members["task"] = str(made.task)
     cubes = [("hour", hour, ""), ("day", hour // 24 * 24, "")]
     cubes += [(cube, hour // 24 * 24, str(member)) for cube, member in members.items() if member]
     return [(*cube, kept, made.arm, str(made.reason), measure) for cube in cubes]
@@ -190,6 +192,7 @@ MADE = st.fixed_dictionaries(
         "reason": st.sampled_from([Reason.POLICY, Reason.STICKY]),
         "signals": st.sampled_from(TIERS).map(lambda tier: {} if tier is None else {"tier": tier}),
         "key_id": st.sampled_from(KEYS),
+        "task": st.sampled_from([NO_TASK, 0, 1]),
         "user": st.sampled_from(USERS),
         "cost_weight": st.sampled_from([0.0, 2.0]),
         "greedy_utility": st.sampled_from([None, 0.75]),

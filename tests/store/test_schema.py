@@ -75,6 +75,7 @@ def test_the_comments_are_in_the_postgresql_catalogue(postgresql_url: str) -> No
             text(
                 "SELECT c.relname, a.attname, col_description(c.oid, a.attnum), obj_description(c.oid) "
                 "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 "
+                "AND NOT a.attisdropped "
                 "WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace "
                 "AND c.relname <> 'alembic_version'"
             )

@@ -26,7 +26,7 @@ from bandit_router.store.rollups.measures import (
     name_call_measure,
 )
 from bandit_router.store.rollups.sums import Sums, add_to_bins
-from bandit_router.types import TIER
+from bandit_router.types import NO_TASK, TIER
 
 DAY_H = 24
 HOUR_S = 3600.0
@@ -84,7 +84,7 @@ class Choice(Protocol):
     @property
     def key_id(self) -> str | None: ...
     @property
-    def task(self) -> str | None: ...
+    def task(self) -> int | None: ...
 
 
 class Forecast(Choice, Protocol):
@@ -109,7 +109,8 @@ def find_slice(choice: Choice) -> Slice:
     """The slice that a decision belongs to."""
     tier = choice.signals.get(TIER) if isinstance(choice.signals, dict) else None
     hour, reason = find_hour(choice.decided_at), str(choice.reason)
-    return Slice(hour, choice.arm, reason, None if tier is None else str(tier), choice.key_id, choice.task)
+    task = None if choice.task is None or choice.task == NO_TASK else str(choice.task)
+    return Slice(hour, choice.arm, reason, None if tier is None else str(tier), choice.key_id, task)
 
 
 class Tally:
