@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -20,6 +21,7 @@ from bandit_router.errors import InvalidInput
 KEY_CHARS = 255
 NAME_CHARS = 128
 USER_CHARS = 256
+TASK_CHARS = 200
 MOST_RECENT = 20_000
 """Newest rewards that calibration reads at once, and as many costs."""
 
@@ -59,6 +61,15 @@ def check_text(field: str, text: str | None, max_chars: int | None = None) -> No
             text.encode()
         except UnicodeEncodeError:
             raise InvalidInput(field, "contains a lone surrogate", "send valid Unicode text") from None
+
+
+def read_task(field: str, value: object) -> str:
+    """The name of a task without the white space around it. Raises InvalidInput."""
+    name = check_string(field, value).strip()
+    check_text(field, name, TASK_CHARS)
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        raise InvalidInput(field, "contains a control character", "remove it")
+    return name
 
 
 def is_number_type(kind: type) -> bool:

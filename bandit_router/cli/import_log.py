@@ -42,7 +42,7 @@ def import_log(
     imported = import_table(
         file,
         folder,
-        build_pipeline(**(settings.features.model_dump() if settings else {})),
+        build_pipeline(**(settings.features.pipeline() if settings else {})),
         settings.posterior if settings else PosteriorSection(),
         columns=parse_columns(columns),
         scale=parse_scale(scale) or (0.0, 1.0),

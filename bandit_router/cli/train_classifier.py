@@ -126,7 +126,7 @@ def _examples_of_data(
 
     from bandit_router.evaluation.training.examples import examples_of_dataset
 
-    features = load_settings(config).features.model_dump() if config.exists() else {}
+    features = load_settings(config).features.pipeline() if config.exists() else {}
     dataset = loading.load(data, need_costs=priced)
     if np.isnan(dataset.cost_usd).any():
         print_warning("the data records no costs, which are shown as 0; give prices (--prices) to see them")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from bandit_router.features.embedding import Embedder, load_wordllama
 from bandit_router.features.pipeline import Pipeline, build_pipeline, build_vector_pipeline
-from bandit_router.features.prompt import Prompt, PromptSource, estimate_tokens, read_prompt, write_transcript
+from bandit_router.features.prompt import (
+    NO_INSTRUCTIONS,
+    Instructions,
+    Prompt,
+    PromptSource,
+    TaskSource,
+    estimate_tokens,
+    read_prompt,
+    write_transcript,
+)
 from bandit_router.features.query import (
     query_from_messages,
     query_from_prompt,
@@ -14,11 +23,14 @@ from bandit_router.features.query import (
 from bandit_router.features.statistics import STATISTIC_NAMES, text_statistics
 
 __all__ = [
+    "NO_INSTRUCTIONS",
     "STATISTIC_NAMES",
     "Embedder",
+    "Instructions",
     "Pipeline",
     "Prompt",
     "PromptSource",
+    "TaskSource",
     "build_pipeline",
     "build_vector_pipeline",
     "estimate_tokens",

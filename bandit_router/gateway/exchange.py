@@ -21,7 +21,13 @@ from bandit_router.types import Signals
 AUTO = ("auto", "claude-auto")
 """The models that mean: choose one."""
 
-_TEXT_OPTIONS = {"tier": "user_tier", "workflow": "workflow", "conversation": "conversation", "user": "user"}
+_TEXT_OPTIONS = {
+    "tier": "user_tier",
+    "task": "task",
+    "workflow": "workflow",
+    "conversation": "conversation",
+    "user": "user",
+}
 _NUMBER_OPTIONS = {"deadline": "deadline_s", "max-cost": "max_cost_usd"}
 _SESSION_HEADERS = ("x-session-id", "session-id", "session_id", "x-claude-code-session-id")
 """Where clients name their session by themselves."""

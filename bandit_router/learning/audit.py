@@ -251,7 +251,13 @@ def _audit_pmf(decision: Decision, posterior: Posterior | None, report: AuditRep
         return
     costs = decision.expected_costs_usd
     scores = score_arms(
-        posterior, decision.eligible, decision.x, costs, decision.cost_weight, decision.signals
+        posterior,
+        decision.eligible,
+        decision.x,
+        costs,
+        decision.cost_weight,
+        decision.signals,
+        decision.task,
     )
     policy = parse_policy(decision.policy)
     recomputed = policy.pmf(scores)

@@ -13,8 +13,9 @@ from bandit_router.security.sessions import Session
 from bandit_router.security.users import hash_user
 from bandit_router.settings.arms import check_arm
 from bandit_router.store.own_calls import OwnBudget, OwnCall, OwnCallPlan, OwnCost
+from bandit_router.store.tasks import Task
 from bandit_router.types import Arm, CallResult, TrafficPin
-from bandit_router.validation import USER_CHARS, check_string, check_text, read_number
+from bandit_router.validation import USER_CHARS, check_string, check_text, read_number, read_task
 
 LONGEST_PIN_S = 30 * 86_400.0
 """A pin is for an emergency; what is to last stands in the settings."""
@@ -104,6 +105,20 @@ class AdministeredRouter(RouterCore):
         self._store.compact()
         self.refresh()
         return deleted
+
+    # -- tasks ------------------------------------------------------------------------------------
+
+    def tasks(self) -> list[Task]:
+        """The tasks that are learned apart, in the order of their first appearance. Raises StoreError."""
+        return self._store.tasks()
+
+    def rename_task(self, old: str, new: str) -> None:
+        """Let a task have another name; its number, and what was learned of it, stay. Raises InvalidInput.
+
+        A prompt that named it goes on to do so.
+        """
+        self._store.rename_task(old, read_task("new", new))
+        self.refresh()
 
     # -- keys -------------------------------------------------------------------------------------
 

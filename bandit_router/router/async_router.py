@@ -93,7 +93,7 @@ class AsyncRouter:
         router = self._router
         with trace_route() as span:
             request, digest = router._prepare(query, options, granted, key_id)
-            if request.since is not None:
+            if request.since is not None or request.task_source is not None:
                 request = await asyncio.to_thread(router._recall, request)
             try:
                 write = router._choose(request, digest)
@@ -112,7 +112,8 @@ class AsyncRouter:
         router = self._router
         with trace_route() as span:
             request, digest = router._prepare_call(source, call, options)
-            if request.since is not None and not call.new_conversation:  # a new one keeps no arm of before
+            looks_up = request.since is not None and not call.new_conversation  # a new one keeps no arm
+            if looks_up or request.task_source is not None:
                 request = await asyncio.to_thread(router._recall, request)
             return await self._commit(router._choose(request, digest, call), span)
 

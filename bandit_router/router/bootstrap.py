@@ -81,7 +81,7 @@ def _build(settled: SettledSettings, store: Store) -> Components:
     """
     settings = settled.settings
     policy = make_policy(settings.policy.name, settings.policy.parameters)
-    pipeline = build_pipeline(**settings.features.model_dump())
+    pipeline = build_pipeline(**settings.features.pipeline())
     signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, list_computed_signals(policy))
     store.pacing = GoalTracker(settings.goal())
     learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim, settings_id=settled.id)

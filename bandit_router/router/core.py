@@ -27,6 +27,7 @@ from bandit_router.router.options import CallRequest, RouteOptions
 from bandit_router.router.published_model import load_published_model, refresh_published_model
 from bandit_router.router.readiness import Readiness
 from bandit_router.router.request import add_call, make_request
+from bandit_router.router.tasks import TaskNumbers
 from bandit_router.routing.decide import Request
 from bandit_router.security.influence import FeedbackKey
 from bandit_router.settings import Settings, load_settings
@@ -60,6 +61,7 @@ class RouterCore:
         self._readiness = Readiness(self._store.try_write)
         self._published = load_published_model(self._store, cascades=self.settings.cascade.enabled)
         self._traffic_pin = _read_traffic_pin(self._store.head())
+        self._tasks = TaskNumbers(self._store)
         self._user_secret = self._store.user_secret()
         if not components.only_looks:
             self._repair_stamps_ahead()
@@ -127,7 +129,8 @@ class RouterCore:
     def _begin(self, query: PromptSource | None, options: RouteOptions) -> WriteRequest:
         """Choose an arm now; the decision takes effect when the write request is committed.
 
-        Reads the database for a conversation, and for a retry that has no eligible arm any more.
+        Reads the database for a conversation, for a task it does not know, and for a retry that has no
+        eligible arm any more.
         Raises what :meth:`Router.route` raises before it commits.
         """
         request, digest = self._prepare(query, options)
@@ -146,13 +149,15 @@ class RouterCore:
         options: RouteOptions,
         granted: Collection[str] | None = None,
         key_id: str | None = None,
+        *,
+        is_call: bool = False,
     ) -> tuple[Request, str]:
         """Check the arguments of a route call: a request, and the digest that identifies it.
 
         With ``granted``, the caller may have only these arms called. ``key_id`` is the caller's API key.
         """
         now = self._store.clock.now()
-        return make_request(
+        request, digest = make_request(
             query,
             options,
             settings=self.settings,
@@ -164,17 +169,26 @@ class RouterCore:
             user_secret=self._user_secret,
             granted=granted,
             key_id=key_id,
+            is_call=is_call,
         )
+        number = None if request.task_source is None else self._tasks.find(request.task_source)
+        return (request if number is None else replace(request, task=number, task_source=None)), digest
 
     def _prepare_call(
         self, source: PromptSource, call: CallRequest, options: RouteOptions
     ) -> tuple[Request, str]:
         """The same for a decision whose arm is called at once."""
-        request, digest = self._prepare(source, options, call.granted, call.key_id)
+        request, digest = self._prepare(source, options, call.granted, call.key_id, is_call=True)
         return add_call(request, call, self._store.clock.now()), digest
 
     def _recall(self, request: Request) -> Request:
-        """The request with its conversation; reads the database if the conversation is to keep its arm."""
+        """The request with its conversation and the number of its task, from the database where it needs it.
+
+        Raises StoreError.
+        """
+        if request.task_source is not None:
+            number = self._tasks.number(request.task_source)
+            request = replace(request, task=number, task_source=None)
         return load_conversation(request, self._store, self.settings.conversations)
 
     def _choose(self, request: Request, digest: str, call: CallRequest | None = None) -> WriteRequest:
@@ -338,6 +352,7 @@ class RouterCore:
                 return
             self._follow_settings(head)
             self._traffic_pin = _read_traffic_pin(head)
+            self._tasks.follow(head.tasks_revision)
             self._published = refresh_published_model(
                 self._store, self._published, head, cascades=self.settings.cascade.enabled
             )

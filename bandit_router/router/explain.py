@@ -144,6 +144,7 @@ def recompute_scores(store: Store, decision: Decision) -> Scores | None:
         decision.expected_costs_usd,
         decision.cost_weight,
         decision.signals,
+        decision.task,
     )
 
 

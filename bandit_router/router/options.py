@@ -35,6 +35,13 @@ class RouteOptions(TypedDict, total=False):
         int | None, _option("Tokens of the whole prompt, if you have counted them; estimated by default.")
     ]
     user_tier: Annotated[str | None, _option('Tier of the user; "premium" and "free" are features.')]
+    task: Annotated[
+        str | None,
+        _option(
+            "Name of the query's task: the feature, prompt template or benchmark that it comes from. "
+            "The first 64 names are learned apart."
+        ),
+    ]
     user: Annotated[
         str | None,
         _option("Your id of the user, logged as a keyed hash; `bandit-router forget` deletes what is of it."),

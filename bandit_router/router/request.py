@@ -8,7 +8,15 @@ from dataclasses import replace
 
 from bandit_router.cascade.retry import make_retry_signals
 from bandit_router.errors import ArmForbidden, InvalidInput
-from bandit_router.features import Pipeline, Prompt, PromptSource, query_from_prompt, read_prompt
+from bandit_router.features import (
+    NO_INSTRUCTIONS,
+    Pipeline,
+    Prompt,
+    PromptSource,
+    TaskSource,
+    query_from_prompt,
+    read_prompt,
+)
 from bandit_router.objective.pacing import PacingState, affordable_usd, compute_cost_weight
 from bandit_router.router.conversations import expiry_cutoff
 from bandit_router.router.options import (
@@ -49,6 +57,7 @@ from bandit_router.validation import (
     check_text,
     hash_request,
     read_id,
+    read_task,
 )
 
 
@@ -65,11 +74,13 @@ def make_request(
     user_secret: str,
     granted: Collection[str] | None = None,
     key_id: str | None = None,
+    is_call: bool = False,
 ) -> tuple[Request, str]:
     """Check the arguments of :meth:`Router.route`: a request, and the digest that identifies it.
 
     ``pacing_state`` is the state of ``goal`` at ``now``, Unix time. Users are hashed with ``user_secret``.
     With ``granted``, the caller may have only these arms called; ``key_id`` is logged with the decision.
+    A call of the gateway goes by its system prompt where it names no task, unless the settings say otherwise.
     Raises InvalidInput, or ArmForbidden for an override.
     """
     options = _check_options(options)
@@ -112,6 +123,7 @@ def make_request(
         parent=options.get("instead_of"),
         since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
         key_id=key_id,
+        task_source=_find_task_source(options, prompt, _goes_by_prompt(settings.features.task, is_call)),
     )
     # Another caller's decision may be of an arm that this one may not have.
     bound = () if granted is None else (sorted(granted),)
@@ -181,6 +193,20 @@ def _count_tokens(prompt: Prompt | None, counted: int | None) -> tuple[int, int]
     if counted is not None:
         return counted, counted
     return (0, 0) if prompt is None else (prompt.input_tokens, prompt.window_tokens)
+
+
+def _goes_by_prompt(setting: str | None, is_call: bool) -> bool:
+    return is_call if setting is None else setting == "system-prompt"
+
+
+def _find_task_source(options: RouteOptions, prompt: Prompt | None, by_prompt: bool) -> TaskSource | None:
+    """What names the task: the caller, or else the prompt if that may. Raises InvalidInput."""
+    task = options.get("task")
+    if task is not None:
+        return read_task("task", task)
+    if not by_prompt or prompt is None or prompt.instructions == NO_INSTRUCTIONS:
+        return None
+    return prompt.instructions
 
 
 def _name_user(user: str | None, section: RouterSection, secret: str) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bandit_router.errors import ArmExcluded
+from bandit_router.features import TaskSource
 from bandit_router.policies import Policy, sample, select_arms
 from bandit_router.policies.pmf import one_hot_pmf
 from bandit_router.posterior.base import Posterior
@@ -38,7 +39,7 @@ class Request:
     seconds. ``kept`` is the conversation as stored, None before it began. ``fallback`` says that the call of
     ``parent`` failed, so that the choice is between fewer arms than the policy would have. ``pinned_arm`` is
     the one that the owner has all traffic go to. ``key_id`` is the caller's API key,
-    ``task`` the number of its task.
+    ``task`` the number of its task, ``task_source`` what names it as long as it has none.
     """
 
     x: FloatArray
@@ -56,6 +57,7 @@ class Request:
     pinned_arm: str | None = None
     key_id: str | None = None
     task: int = NO_TASK
+    task_source: TaskSource | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +81,9 @@ def score_arms(
     costs_usd: Sequence[float],
     cost_weight: float,
     signals: Signals = NO_SIGNALS,
+    task: int = NO_TASK,  # noqa: ARG001
 ) -> Scores:
-    """Score the named arms at x: u = mean − λ · cost, with the posterior's mean and std."""
+    """Score the named arms at x, for a task: u = mean − λ · cost, with the posterior's mean and std."""
     (mean, std), counted = posterior.predict(x), posterior.reward_counts
     arms = tuple(names)
     if arms != posterior.arms:
@@ -155,7 +158,9 @@ def _decide(
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]
     signals = _add_rated_share(request.signals, view.state.rated_share)
-    scores = score_arms(view.state.rewards, names, request.x, costs, request.cost_weight, signals)
+    scores = score_arms(
+        view.state.rewards, names, request.x, costs, request.cost_weight, signals, request.task
+    )
     if request.limits.min_quality > 0.0 and request.limits.pin is None:
         below = exclude_low_quality(scores, request.limits.min_quality)
         scores = select_arms(scores, [k for k, arm in enumerate(scores.arms) if arm not in below])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -34,6 +34,19 @@ class FeaturesSection(Section):
         description='Numbers in the vector that callers send. Required with `embedding = "vector"`.',
         examples=[32],
     )
+    task: Literal["system-prompt", "none"] | None = Field(
+        None,
+        description=(
+            "What names the task of a request that names none itself. `system-prompt`: its system prompt and "
+            "tools, whatever varies between near-duplicates; `none`: nothing. By default system prompts name "
+            "tasks in the gateway alone."
+        ),
+        examples=["none"],
+    )
+
+    def pipeline(self) -> dict[str, Any]:
+        """The settings that make contexts, as :func:`bandit_router.features.build_pipeline` takes them."""
+        return self.model_dump(exclude={"task"})
 
 
 class PosteriorSection(Section):

@@ -35,6 +35,7 @@ class ActKind(StrEnum):
     TRAFFIC_UNPINNED = "traffic_unpinned"
     SETTINGS_APPLIED = "settings_applied"
     SNAPSHOTS_DELETED = "snapshots_deleted"
+    TASK_RENAMED = "task_renamed"
     USER_FORGOTTEN = "user_forgotten"
 
 

@@ -13,7 +13,7 @@ from bandit_router.security.budget import KeySpending, find_day
 from bandit_router.security.issue import KeyRequest
 from bandit_router.security.keys import ApiKey, Credential, NewSecret, hash_secret
 from bandit_router.security.sessions import SESSION_S, Session, make_token
-from bandit_router.store import arms, estimates, keys, own_calls, sessions
+from bandit_router.store import arms, estimates, keys, own_calls, sessions, tasks
 from bandit_router.store.acts import Act, ActKind, find_actor, insert_act, read_acts
 from bandit_router.store.database import Database
 from bandit_router.store.engine import translate_errors, write_transaction
@@ -21,6 +21,7 @@ from bandit_router.store.estimates import StoredEstimate
 from bandit_router.store.key_ledger import read_key_spending
 from bandit_router.store.own_calls import OwnBudget, OwnCall, OwnCallPlan, OwnCost
 from bandit_router.store.snapshots import read_head
+from bandit_router.store.tasks import NewTask, Task, TaskTable
 from bandit_router.types import CallResult, TrafficPin
 
 
@@ -52,6 +53,24 @@ class Administration(Database):
                 arms.write_traffic_pin(connection, self.router, None)
                 self._record(connection, ActKind.TRAFFIC_UNPINNED, pin.arm)
         return pin
+
+    # -- tasks ------------------------------------------------------------------------------------
+
+    def tasks(self) -> list[Task]:
+        """The tasks that are learned apart, in the order of their numbers."""
+        with self._reading() as connection:
+            return tasks.read_tasks(connection, self.router)
+
+    def number_task(self, new: NewTask) -> TaskTable:
+        """Number a task, unless all numbers are given; all tasks then."""
+        with self._writing() as connection:
+            return tasks.number_task(connection, self.router, new, self.clock.now())
+
+    def rename_task(self, old: str, new: str) -> None:
+        """Let a task have another name. Raises InvalidInput."""
+        with self._writing() as connection:
+            tasks.rename_task(connection, self.router, old, new)
+            self._record(connection, ActKind.TASK_RENAMED, new, was=old)
 
     # -- keys -------------------------------------------------------------------------------------
 

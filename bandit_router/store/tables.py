@@ -105,6 +105,13 @@ routers = Table(
         server_default="0",
         comment="Grows with every correction of its roll-ups by the log",
     ),
+    Column(
+        "tasks_revision",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="Grows when a task gets another name",
+    ),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
 

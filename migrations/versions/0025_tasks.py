@@ -42,11 +42,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("router", "name", name=op.f("uq_tasks_router")),
         comment="The tasks that are learned apart; rows are never deleted, all further names share number 64",
     )
+    op.add_column(
+        "routers",
+        sa.Column(
+            "tasks_revision",
+            sa.BigInteger(),
+            nullable=False,
+            server_default="0",
+            comment="Grows when a task gets another name",
+        ),
+    )
     _replace_task(sa.Integer(), "Number of its task, see tasks; null: none is known")
 
 
 def downgrade() -> None:
     _replace_task(sa.String(length=255), "Task of the query; null: none is known")
+    op.drop_column("routers", "tasks_revision")
     op.drop_table("tasks")
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from bandit_router.errors import InvalidInput
 from bandit_router.features.prompt.contents import weigh_contents
+from bandit_router.features.prompt.instructions import NO_INSTRUCTIONS, Instructions, read_instructions
 from bandit_router.features.prompt.tokens import round_tokens, weigh_text
 from bandit_router.features.prompt.turns import count_chars, read_turns
 from bandit_router.types import Need
@@ -19,6 +20,7 @@ class Prompt(NamedTuple):
     ``text`` is the newest user text, empty if none has any; ``turn`` the number of user messages; ``chars``
     the characters of all texts. ``input_tokens`` is the likely number of tokens of everything, which prices
     the call; ``window_tokens``, which it rarely exceeds, guards the context window. Both are at least 1.
+    ``instructions`` are what the application wrote.
     """
 
     text: str
@@ -27,6 +29,7 @@ class Prompt(NamedTuple):
     input_tokens: int
     window_tokens: int
     needs: tuple[Need, ...] = ()
+    instructions: Instructions = NO_INSTRUCTIONS
 
 
 PromptSource = str | Sequence[Mapping[str, Any]] | Mapping[str, Any] | Prompt
@@ -61,6 +64,7 @@ def read_prompt(source: PromptSource) -> Prompt:
         input_tokens=max(1, round_tokens(weight.likely)),
         window_tokens=max(1, round_tokens(weight.most)),
         needs=needs,
+        instructions=read_instructions(body),
     )
 
 

@@ -10,7 +10,9 @@ from bandit_router.features import Prompt
 from bandit_router.types import Usage
 
 OPTION_PREFIX = "x-bandit-"
-OPTION_NAMES = ("tier", "conversation", "workflow", "deadline", "max-cost", "forbid", "user", "will-be-rated")
+OPTION_NAMES = (
+    *("tier", "task", "conversation", "workflow", "deadline", "max-cost", "forbid", "user", "will-be-rated"),
+)
 """Options of a route call: with the prefix, the names of headers and of members of ``metadata``."""
 
 UNREADABLE = "unreadable_answer"
