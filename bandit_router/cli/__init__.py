@@ -45,6 +45,7 @@ _PLACES = {
     "arms": "arms:app",
     "keys": "keys:app",
     "rules": "rules:app",
+    "tasks": "tasks:app",
 }
 """Where a command is, in the order of ``--help``: a file and a function or a group in it."""
 

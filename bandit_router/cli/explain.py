@@ -49,10 +49,12 @@ def _write_time(at: float) -> str:
 
 
 def _explanation_lines(explanation: Explanation) -> Iterator[str]:
-    """Excluded arms, signals, policy, conversation, parent and child decisions, feedback."""
+    """Excluded arms, task, signals, policy, conversation, parent and child decisions, feedback."""
     decision, standing = explanation.decision, explanation.standing
     for arm, obstacle in decision.excluded.items():
         yield f"not eligible: {arm}: {obstacle}"
+    if explanation.task is not None:
+        yield f"task: {explanation.task}"
     for name, value in decision.signals.items():
         yield f"{name}: {value}"
     yield f"policy {decision.policy}, snapshot {decision.snapshot}, cost weight {decision.cost_weight:g}/USD"

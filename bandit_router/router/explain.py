@@ -10,6 +10,7 @@ from bandit_router.errors import UnknownDecision
 from bandit_router.posterior.state import decode_state
 from bandit_router.routing.decide import score_arms
 from bandit_router.store.store import Store
+from bandit_router.store.tasks import describe_task
 from bandit_router.types import Arm, Conversation, Decision, Reason, Scores
 
 _REASON_SENTENCES: Mapping[Reason, str] = {
@@ -57,14 +58,16 @@ class ChainLink(NamedTuple):
 class Explanation:
     """A decision with its reason, its alternatives, its chain and its feedback.
 
-    ``standing`` is the state of its conversation now, ``parents`` are the decisions it follows, oldest first,
-    ``children`` those that follow it, and ``metrics`` the feedback in force.
+    ``task`` names its task, ``standing`` is the state of its conversation now, ``parents`` are the
+    decisions it follows, oldest first, ``children`` those that follow it, and ``metrics`` the feedback in
+    force.
     """
 
     decision: Decision
     arm: Arm
     why: str
     alternatives: tuple[Alternative, ...]
+    task: str | None
     standing: Conversation | None
     parents: tuple[ChainLink, ...]
     children: tuple[ChainLink, ...]
@@ -82,6 +85,7 @@ class Explanation:
             "eligible": [alternative._asdict() for alternative in self.alternatives],
             "signals": dict(decision.signals),
             "user": decision.user,
+            "task": self.task,
             "conversation": decision.conversation,
             "standing": None if self.standing is None else asdict(self.standing),
             "parent": decision.parent,
@@ -125,6 +129,7 @@ def explain_decision(store: Store, decision_id: str) -> Explanation:
         arm=next(arm for arm in store.arms() if arm.name == decision.arm),
         why=explain_reason(decision),
         alternatives=_alternatives(decision, recompute_scores(store, decision)),
+        task=describe_task(store.tasks(), decision.task),
         standing=None if conversation is None else store.conversation(conversation),
         parents=_parent_links(store, decision),
         children=tuple(_chain_link(child) for child in store.child_decisions(decision_id)),

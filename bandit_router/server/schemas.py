@@ -200,6 +200,7 @@ class DecisionAnswer(RouteAnswer):
     eligible: list[ArmScore]
     signals: dict[str, float | str]
     user: str | None = Field(description="The user, as a keyed hash unless router.log_users is on.")
+    task: str | None = Field(description="The name of its task; null if none is known.")
     conversation: str | None
     standing: ConversationAnswer | None
     parent: str | None

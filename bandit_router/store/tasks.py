@@ -20,6 +20,10 @@ _INSERT = {
 """A number or a name that another worker gives at once conflicts, and nothing is returned."""
 
 
+OTHER_NAME = "other tasks"
+"""What the tasks are called that share a number."""
+
+
 class NewTask(NamedTuple):
     """A task that may not be numbered yet; with a ``sketch`` it is named by a prompt, not by a caller."""
 
@@ -44,6 +48,13 @@ def read_tasks(connection: Connection, router: str) -> list[Task]:
         Task(number, name, () if sketch is None else unpack_sketch(sketch), at)
         for number, name, sketch, at in rows
     ]
+
+
+def describe_task(numbered: Sequence[Task], number: int) -> str | None:
+    """The name of a task as people read it; None for no task."""
+    if number == OTHER_TASKS:
+        return OTHER_NAME
+    return next((task.name for task in numbered if task.number == number), None)
 
 
 class TaskTable:

@@ -14,6 +14,7 @@ from bandit_router.features.prompt.sketch import name_sketch, sketch_instruction
 from bandit_router.store import tasks
 from bandit_router.store.engine import INSERT
 from bandit_router.store.store import Store
+from bandit_router.store.tables import tasks as table
 from bandit_router.store.tasks import NewTask, Task
 from bandit_router.types import OTHER_TASKS, TASKS_APART
 from tests.store.examples import OpenStore, together
@@ -100,13 +101,14 @@ def test_that_worker_would_be_noticed_if_it_overwrote_what_is_there(
 ) -> None:
     store, other = open_store(), open_store()
     dialect = store._engine.dialect.name
-    insert: Any = INSERT[dialect](tasks.tasks)
+    insert: Any = INSERT[dialect](table)
     careless = insert.on_conflict_do_update(
         index_elements=["router", "number"], set_={"name": insert.excluded.name}
     )
-    monkeypatch.setitem(tasks._INSERT, dialect, careless.returning(tasks.tasks.c.number))
-    with monkeypatch.context() as patch, pytest.raises(AssertionError):
+    monkeypatch.setitem(tasks._INSERT, dialect, careless.returning(table.c.number))
+    with monkeypatch.context() as patch:
         told = number_after_a_stale_read(store, other, patch, (NewTask("a"), NewTask("b")))
+    with pytest.raises(AssertionError):
         assert_one_number_each(store, told)
 
 
@@ -143,9 +145,7 @@ def test_a_renamed_task_keeps_its_number(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("old", "new", "field"), [("none", "x", "old"), ("a", "b", "new")])
-def test_a_name_must_be_a_tasks_and_the_new_one_nobodys(
-    store: Store, old: str, new: str, field: str
-) -> None:
+def test_a_name_must_be_a_tasks_and_the_new_one_nobodys(store: Store, old: str, new: str, field: str) -> None:
     number(store, NewTask("a"))
     number(store, NewTask("b"))
     with pytest.raises(InvalidInput, match=field):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,9 +84,12 @@ def test_a_paragraph_of_its_own_sets_applications_apart_that_share_a_long_one() 
 
 
 def test_tools_set_short_prompts_apart() -> None:
-    assert near(sketch("You are a helpful assistant.", "search"), sketch("You are a helpful assistant.", "search"))
+    assert near(
+        sketch("You are a helpful assistant.", "search"), sketch("You are a helpful assistant.", "search")
+    )
     assert not near(
-        sketch("You are a helpful assistant.", "search"), sketch("You are a helpful assistant.", "run", "read")
+        sketch("You are a helpful assistant.", "search"),
+        sketch("You are a helpful assistant.", "run", "read"),
     )
     assert near(sketch("", "a", "b", "c", "d", "e", "f"), sketch("", "f", "e", "d", "c", "b", "a"))
 
@@ -106,13 +111,15 @@ def test_every_text_has_a_sketch_that_survives_storage(text: str) -> None:
 def test_the_estimate_is_that_of_the_sets_while_they_are_small_and_close_to_it_beyond() -> None:
     words = [f"{a}{b}{c}" for a in "abcdefghijkl" for b in "mnopqrstuvwx" for c in "abcdefghijkl"]
     one, other = words[:400], words[100:500]
-    exact = len({*zip(one, one[1:])} & {*zip(other, other[1:])})
-    union = len({*zip(["", *one], one)} | {*zip(["", *other], other)})
-    assert estimate_similarity(sketch(" ".join(one)), sketch(" ".join(other))) == exact / union
+    shared = {*pairwise(one)} & {*pairwise(other)}
+    union = {*pairwise(["", *one])} | {*pairwise(["", *other])}
+    assert estimate_similarity(sketch(" ".join(one)), sketch(" ".join(other))) == len(shared) / len(union)
     many, more = words[:1500], words[150:1650]
     assert len(sketch(" ".join(many))) == SKETCH_SIZE
     truth = 1350 / 1650
-    assert estimate_similarity(sketch(" ".join(many)), sketch(" ".join(more))) == pytest.approx(truth, abs=0.06)
+    assert estimate_similarity(sketch(" ".join(many)), sketch(" ".join(more))) == pytest.approx(
+        truth, abs=0.06
+    )
 
 
 def test_the_nearest_of_several_is_found_as_by_comparing_all() -> None:
