@@ -42,6 +42,7 @@ def stats(
     reason: Annotated[list[str] | None, typer.Option(help="Only this reason; may be repeated.")] = None,
     tier: Annotated[str | None, typer.Option(help="Only this tier of users.")] = None,
     key: Annotated[str | None, typer.Option(help="Only the API key of this id.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     figure: Annotated[list[str] | None, typer.Option(help="Only this figure; may be repeated.")] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
@@ -63,6 +64,7 @@ def stats(
             reasons=reason or (),
             tier=tier,
             key=key,
+            task=task,
         )
         rows = store.rollups(question.rollups)
         own_costs = store.own_costs(find_first_day(question))

@@ -55,9 +55,11 @@ from bandit_router.store.records import Observation
 from bandit_router.store.revisions import Revision, read_revisions
 from bandit_router.store.rollups.cubes import RollupState, read_state
 from bandit_router.store.rollups.reader import RollupFilter, RollupRow, read_rollups
+from bandit_router.store.rollups.tally import Cube
 from bandit_router.store.snapshots import Head, read_head, read_snapshot, read_versions
 from bandit_router.store.stamps_ahead import count_clamped_stamps, find_marks_ahead
 from bandit_router.store.tables import decisions, routers, snapshots
+from bandit_router.store.tasks import read_task_rollups
 from bandit_router.store.users import read_user_secret
 from bandit_router.store.write_requests import WriteBatch, WriteRequest, WriteResult
 from bandit_router.types import Arm, CallEnd, Conversation, Decision, Escalation, Outcome
@@ -340,6 +342,8 @@ class Store(Administration):
         """The sums over the log that are asked for, in the order of time, up to this moment."""
         with self._reading() as connection:
             renamed = arms.read_renamed_arms(connection, self.router)
+            if asked.cube is Cube.TASK:
+                return read_task_rollups(connection, self.router, asked, renamed)
             return read_rollups(connection, self.router, asked, renamed)
 
     def find_marks_ahead(self) -> list[str]:

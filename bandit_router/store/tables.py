@@ -220,7 +220,7 @@ tasks = Table(
         "number", Integer, primary_key=True, autoincrement=False, comment="0, 1, 2, … below 64 per router"
     ),
     Column("name", String(200), nullable=False, comment="Name of the task, unique in its router"),
-    Column("sketch", LargeBinary, comment="MinHash of the prompt that named it; null: the caller did"),
+    Column("sketch", LargeBinary, comment="Sketch of the prompt that named it; null: a caller did"),
     Column("first_seen_at", Double, nullable=False, comment="Unix time, seconds"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     UniqueConstraint("router", "name"),

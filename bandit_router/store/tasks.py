@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
@@ -11,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from bandit_router.errors import InvalidInput
 from bandit_router.features.prompt.sketch import Sketch, SketchIndex, pack_sketch, unpack_sketch
 from bandit_router.store.engine import INSERT
+from bandit_router.store.rollups.reader import RollupFilter, RollupRow, read_rollups
 from bandit_router.store.tables import routers, tasks
 from bandit_router.types import OTHER_TASKS, TASKS_APART
 
@@ -22,6 +24,9 @@ _INSERT = {
 
 OTHER_NAME = "other tasks"
 """What the tasks are called that share a number."""
+
+
+_NO_MEMBER = ""
 
 
 class NewTask(NamedTuple):
@@ -91,6 +96,18 @@ def number_task(connection: Connection, router: str, new: NewTask, now: float) -
             "first_seen_at": now,
         }
         connection.execute(_INSERT[connection.dialect.name], row).all()
+
+
+def read_task_rollups(
+    connection: Connection, router: str, asked: RollupFilter, renamed: dict[str, str]
+) -> list[RollupRow]:
+    """As :func:`read_rollups` of the cube of tasks, whose members are numbers there, and names here."""
+    numbered = read_tasks(connection, router)
+    if asked.task is not None:
+        names = {OTHER_NAME: str(OTHER_TASKS), **{task.name: str(task.number) for task in numbered}}
+        asked = replace(asked, task=names.get(asked.task, _NO_MEMBER))
+    rows = read_rollups(connection, router, asked, renamed)
+    return [replace(row, member=describe_task(numbered, int(row.member)) or row.member) for row in rows]
 
 
 def rename_task(connection: Connection, router: str, old: str, new: str) -> None:

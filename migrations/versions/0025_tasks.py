@@ -34,7 +34,7 @@ def upgrade() -> None:
             "sketch",
             sa.LargeBinary(),
             nullable=True,
-            comment="MinHash of the prompt that named it; null: the caller did",
+            comment="Sketch of the prompt that named it; null: a caller did",
         ),
         sa.Column("first_seen_at", sa.Double(), nullable=False, comment="Unix time, seconds"),
         sa.ForeignKeyConstraint(["router"], ["routers.name"], name=op.f("fk_tasks_routers")),

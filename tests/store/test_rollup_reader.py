@@ -15,6 +15,8 @@ from bandit_router.store.rollups.reader import UNDIVIDED, RollupFilter, RollupRo
 from bandit_router.store.rollups.tally import Cube
 from bandit_router.store.store import Store
 from bandit_router.store.tables import decisions, feedback
+from bandit_router.store.tasks import NewTask
+from bandit_router.types import NO_TASK, OTHER_TASKS
 from tests.store.examples import commit, learner_of, logged
 from tests.store.examples import feedback as about
 
@@ -145,3 +147,19 @@ def test_what_cannot_be_crossed_is_refused() -> None:
         RollupFilter(since=0, until=24, tier="free", key_id="k")
     with pytest.raises(InvalidInput, match="by day"):
         RollupFilter(since=0, until=24, step=1, tier="free")
+
+
+def test_tasks_go_by_the_names_that_they_have_now(store: Store) -> None:
+    for name in ("invoices", "support"):
+        store.number_task(NewTask(name))
+    for i, task in enumerate((0, 0, 1, OTHER_TASKS, NO_TASK)):
+        logged(store, decided_at=3600.0 * (DAY + i) + 1.0, arm="cheap", task=task)
+        if i == 1:
+            fold_rollups(store)
+    store.rename_task("support", "help")
+    by_task = {row.member: row.count for row in read(store, split_by=Cube.TASK)}
+    assert by_task == {"invoices": 2, "help": 1, "other tasks": 1}
+    for name, count in by_task.items():
+        assert [row.count for row in read(store, task=name)] == [count]
+    assert read(store, task="support") == []
+    assert sum(row.count for row in read(store)) == 5

@@ -30,8 +30,8 @@ class RollupFilter:
     Hours are counted since 1970 UTC; ``until`` is the first one that is out. Steps are of ``step`` hours, and
     one shorter than a day needs the cube of hours. Empty collections are all arms and all reasons. Of
     ``tier``, ``key_id`` and ``task`` only one may be given: their cubes are not crossed. ``split_by`` reads
-    every member of one of these cubes apart. Bins take most of the time of long reads: without ``binned``
-    they are left out.
+    every member of one of these cubes apart; the cube of tasks has their numbers. Bins take most of the
+    time of long reads: without ``binned`` they are left out.
     """
 
     since: int
