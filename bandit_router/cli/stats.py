@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -24,7 +25,10 @@ from bandit_router.insight.stats import (
     write_csv,
 )
 from bandit_router.insight.table import Dimension, Group, tabulate
+from bandit_router.insight.tasks import TaskSummary, find_task_summaries
+from bandit_router.router.knowledge import score_tasks
 from bandit_router.store.rollups.reader import RollupRow
+from bandit_router.store.rollups.tally import Cube
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MOST_BARS = 30
@@ -68,13 +72,19 @@ def stats(
         )
         rows = store.rollups(question.rollups)
         own_costs = store.own_costs(find_first_day(question))
+        tasks = []
+        if question.rollups.split_by is Cube.TASK:
+            arms = [arm.name for arm in store.arms()]
+            tasks = find_task_summaries(rows, arms, partial(score_tasks, store))
     statistics = compute_statistics(rows, question, figure or ())
     if as_json:
-        print_json(statistics_facts(statistics, own_costs))
+        print_json(statistics_facts(statistics, own_costs, tasks))
     elif as_csv:
         typer.echo(write_csv(statistics), nl=False)
     else:
         _print_statistics(statistics, rows)
+        if tasks:
+            _print_tasks(tasks)
         for own in sum_own_costs(own_costs, question):
             print_line("calls of its own to {purpose}: {calls}, {usd:.4g} USD".format(**own))
 
@@ -97,6 +107,17 @@ def _print_statistics(statistics: Statistics, rows: Sequence[RollupRow]) -> None
             table.add_row("" if i else _name(figure), *cells, over_time, end_section=i == len(points) - 1)
     console.print(table)
     print_line(f"from {format_hour(asked.since)} to {format_hour(asked.until)}")
+
+
+def _print_tasks(tasks: Sequence[TaskSummary]) -> None:
+    """What is learned of each task."""
+    table = PrintedTable("task", "decisions", "best arm", "level", "width", "gain", "quality", "USD a call")
+    for task in tasks:
+        learned = (_format(value, "reward") for value in (task.level, task.width, task.gain))
+        seen = _format(task.quality.value, "reward"), _format(task.cost_usd.value, "USD")
+        table.add_row(task.name, str(task.decisions), task.best_arm or "", *learned, *seen)
+    console.print(table)
+    print_line("gain: utility over that of the single arm that is best for all tasks")
 
 
 def sparkline(values: Mapping[Group, float | None], group: Group) -> str:

@@ -13,6 +13,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.insight.figures import FIGURES, Figure, Point
 from bandit_router.insight.question import RollupQuestion
 from bandit_router.insight.table import tabulate
+from bandit_router.insight.tasks import TaskSummary
 from bandit_router.store.own_calls import OwnCost
 from bandit_router.store.rollups.reader import RollupRow
 from bandit_router.store.rollups.tally import HOUR_S
@@ -63,7 +64,9 @@ def sum_own_costs(costs: Iterable[OwnCost], question: RollupQuestion) -> list[di
     return list(sums.values())
 
 
-def statistics_facts(statistics: Statistics, own_costs: Iterable[OwnCost]) -> dict[str, Any]:
+def statistics_facts(
+    statistics: Statistics, own_costs: Iterable[OwnCost], tasks: Iterable[TaskSummary] = ()
+) -> dict[str, Any]:
     """All of it as JSON has it. Times are ISO 8601 in UTC, numbers that are not known are null."""
     rollups = statistics.question.rollups
     return {
@@ -81,6 +84,7 @@ def statistics_facts(statistics: Statistics, own_costs: Iterable[OwnCost]) -> di
             for figure, points in statistics.figures
         ],
         "own_calls": sum_own_costs(own_costs, statistics.question),
+        "tasks": [task.facts() for task in tasks],
     }
 
 

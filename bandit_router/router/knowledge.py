@@ -1,7 +1,9 @@
-"""What is known of each arm, for its owner: its level on a usual query, how sure that is, and from what."""
+"""What is known of each arm, for its owner: its level on a usual query, how sure that is, and from what; and
+how the arms compare for each task."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +11,10 @@ import numpy as np
 from bandit_router.posterior.state import decode_state
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start_verdict import WarmStartVerdict
-from bandit_router.routing.decide import PublishedModel
+from bandit_router.routing.decide import PublishedModel, score_arms
 from bandit_router.store.store import Store
-from bandit_router.types import Arm, FloatArray
+from bandit_router.store.tasks import OTHER_NAME
+from bandit_router.types import OTHER_TASKS, Arm, FloatArray, Scores
 
 
 class ArmKnowledge(NamedTuple):
@@ -62,3 +65,24 @@ def find_mean_context(rewards: SufficientStatistics) -> FloatArray:
     bias = np.zeros(rewards.dim)
     bias[0] = 1.0
     return summed / summed[0] if summed[0] > 0.0 else bias
+
+
+def score_tasks(
+    store: Store, costs_usd: Mapping[str, Mapping[str, float]], cost_weight: float
+) -> dict[str, Scores]:
+    """The enabled arms on the mean context of the rewarded queries, for each task of these names.
+
+    ``costs_usd`` has the cost of a call of each arm by task. Raises SnapshotCorrupt or StoreError.
+    """
+    _, _, snapshot, arms = store.published()
+    rewards = decode_state(snapshot).rewards
+    solved, x = rewards.solve(), find_mean_context(rewards)
+    names = sorted(arm.name for arm in arms if arm.enabled and arm.name in solved)
+    numbers = {OTHER_NAME: OTHER_TASKS, **{task.name: task.number for task in store.tasks()}}
+    return {
+        task: score_arms(
+            solved, names, x, [usd.get(name, 0.0) for name in names], cost_weight, task=numbers[task]
+        )
+        for task, usd in costs_usd.items()
+        if task in numbers and names
+    }

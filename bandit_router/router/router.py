@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Unpack
 
@@ -18,7 +18,7 @@ from bandit_router.router.answers import find_answered_arm
 from bandit_router.router.escalation import load_chain, prepare_escalation
 from bandit_router.router.explain import Explanation, explain_decision, recompute_scores
 from bandit_router.router.inspection import Inspection, find_decision_of, inspect_decision, list_user_ids
-from bandit_router.router.knowledge import Knowledge, describe_knowledge
+from bandit_router.router.knowledge import Knowledge, describe_knowledge, score_tasks
 from bandit_router.router.options import RouteOptions
 from bandit_router.store.acts import Act
 from bandit_router.store.decision_search import DecisionFilter, DecisionPage
@@ -250,6 +250,15 @@ class Router(AdministeredRouter):
     def knowledge(self) -> Knowledge:
         """What the newest snapshot knows of each arm. Raises SnapshotCorrupt or StoreError."""
         return describe_knowledge(self._store, self._published)
+
+    def score_tasks(
+        self, costs_usd: Mapping[str, Mapping[str, float]], cost_weight: float
+    ) -> dict[str, Scores]:
+        """The enabled arms on a usual query of each task, given their costs by task and λ, 1/USD.
+
+        Raises SnapshotCorrupt or StoreError.
+        """
+        return score_tasks(self._store, costs_usd, cost_weight)
 
     def acts(self, last: int) -> list[Act]:
         """The newest ``last`` administrative acts, oldest first."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -12,7 +14,10 @@ from pydantic import BaseModel, Field
 from bandit_router.insight.figures import FIGURES
 from bandit_router.insight.question import BY, STEPS, parse_question
 from bandit_router.insight.stats import compute_statistics, find_first_day, statistics_facts, write_csv
-from bandit_router.router import AsyncRouter
+from bandit_router.insight.tasks import TaskSummary, find_task_summaries
+from bandit_router.router import AsyncRouter, Router
+from bandit_router.store.rollups.reader import RollupRow
+from bandit_router.store.rollups.tally import Cube
 
 _CSV = "text/csv"
 
@@ -47,6 +52,27 @@ class OwnCallsAnswer(BaseModel):
     usd: float = Field(description="With the worst case of those that have not ended.")
 
 
+class EstimateAnswer(BaseModel):
+    n: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class TaskAnswer(BaseModel):
+    """A task, and which arm is best for its usual query by what is learned."""
+
+    name: str
+    decisions: int
+    share: EstimateAnswer = Field(description="Of the decisions that have a task.")
+    quality: EstimateAnswer
+    cost_usd: EstimateAnswer
+    best_arm: str | None
+    level: float | None = Field(description="Expected reward of that arm.")
+    width: float | None = Field(description="Standard deviation of the level.")
+    gain: float | None = Field(description="Its utility over that of the single arm best for all tasks.")
+
+
 class StatsAnswer(BaseModel):
     since: str = Field(description="ISO 8601, UTC.")
     until: str = Field(description="The first moment that is out.")
@@ -54,6 +80,7 @@ class StatsAnswer(BaseModel):
     by: list[str] = Field(description="What is told apart; `member` is the tier, key or task.")
     figures: list[FigureAnswer]
     own_calls: list[OwnCallsAnswer]
+    tasks: list[TaskAnswer] = Field(description="With `by=task`; else empty.")
 
 
 _SINCE = "A date or time in UTC, or a span before `until` such as 36h, 7d or 4w; 7d by default."
@@ -91,8 +118,14 @@ async def stats(
     statistics = await asyncio.to_thread(compute_statistics, rows, question, figure)
     if form == "csv" or (form is None and _CSV in request.headers.get("accept", "")):
         return Response(write_csv(statistics), media_type=_CSV)
-    facts = statistics_facts(statistics, await router.own_costs(find_first_day(question)))
+    by_task = question.rollups.split_by is Cube.TASK
+    tasks = await router.read(partial(_summarise_tasks, rows)) if by_task else []
+    facts = statistics_facts(statistics, await router.own_costs(find_first_day(question)), tasks)
     return Response(orjson.dumps(facts), media_type="application/json")
+
+
+def _summarise_tasks(rows: Sequence[RollupRow], router: Router) -> list[TaskSummary]:
+    return find_task_summaries(rows, [arm.name for arm in router.arms], router.score_tasks)
 
 
 STATS_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {_CSV: {"schema": {"type": "string"}}}}}

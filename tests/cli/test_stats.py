@@ -45,6 +45,21 @@ def test_people_read_a_table(call: Run, monkeypatch: pytest.MonkeyPatch) -> None
     assert "Price of exploration" in ran.out
 
 
+def test_people_read_a_table_of_tasks(call: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del config
+    monkeypatch.setattr(console, "width", 120)
+    call("route", "Is 91 prime?", "--task", "primes")
+    ran = call("stats", "--by", "task")
+    cells = [[cell.strip() for cell in line.split("│")] for line in ran.out.splitlines()]
+    (row,) = [line[1:] for line in cells if line[1:2] == ["primes"]]
+    assert row[1] == "1"
+    assert row[2] in ("small", "large")
+    assert "best for all tasks" in ran.out
+    (task,) = json.loads(call("stats", "--by", "task", "--json").out)["tasks"]
+    assert (task["name"], task["best_arm"]) == ("primes", row[2])
+    assert "primes" not in call("stats", "--task", "none").out
+
+
 def test_a_figure_over_time_is_a_sparkline() -> None:
     values = {Group(hour=hour, arm="a"): float(hour) for hour in range(1, 5)}
     assert sparkline(values | {Group(hour=1, arm="b"): 9.0}, Group(arm="a")) == "▃▅▆█"

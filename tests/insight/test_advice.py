@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,35 @@ def make(arm: str, n: int, rating: float | None = None, **values: float) -> list
     rated = {} if rating is None else {"quality": rating}
     known = {"decisions": 0.0, "cost_usd": COSTS[arm], "cost_weight": 2.0, **rated, **values}
     return [Made(hour=HOUR, arm=arm, values=known)] * n
+
+
+def make_task(task: str, arm: str, n: int, rating: float) -> list[Made]:
+    """The same of a task, half of them rated a little better and half a little worse."""
+    half = n // 2
+    made = [*make(arm, half, rating + 0.02), *make(arm, n - half, rating - 0.02)]
+    return [replace(each, member=task) for each in made]
+
+
+def test_a_task_that_goes_to_a_cheap_arm_as_good_as_the_dear_one() -> None:
+    log = [*make_task("a b", "small", 90, 0.9), *make_task("a b", "large", 40, 0.9)]
+    advice = find([], task_rows=roll_up(log))["settled_task"]
+    assert advice.title == "Task a b goes to small: as good as large, at 0.05 of its cost"
+    assert "95% interval -0.0" in advice.evidence
+    assert "69% of the task" in advice.evidence
+    assert advice.change.endswith("bandit-router stats --task 'a b' --by arm")
+    assert find([], task_rows=roll_up(log[:-11])) == {}  # too few of the dear one are rated
+    worse = [*make_task("a b", "small", 90, 0.87), *make_task("a b", "large", 40, 0.9)]
+    assert find([], task_rows=roll_up(worse)) == {}
+    other = [*log[:90], *make_task("other", "large", 40, 0.9)]
+    assert find([], task_rows=roll_up(other)) == {}
+
+
+def test_a_task_that_would_do_as_well_with_a_cheap_arm() -> None:
+    log = [*make_task('a"b', "small", 40, 0.9), *make_task('a"b', "large", 90, 0.9)]
+    advice = find([], task_rows=roll_up(log))["dear_task"]
+    assert advice.change == '[[workflows]]\nname = "a\\"b"\narm = "small"'
+    dearly = settings(router={"cost_weight": 10.0})
+    assert find([], dearly, task_rows=roll_up(log))["dear_task"].change == "[router]\ncost_weight = 20"
 
 
 def find(log: Sequence[Made], of: Settings | None = None, **others: Any) -> dict[str, Advice]:

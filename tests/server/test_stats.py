@@ -20,7 +20,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     config = write_settings(tmp_path_factory.mktemp("stats"), learner={"interval_s": 3600.0})
     with serving(config) as service, Client(service.url) as client:
         for i in range(9):
-            made = client.route(query=f"query {i}", arms=["large" if i % 3 == 0 else "small"]).json()
+            task = "primes" if i == 1 else None
+            arms = ["large" if i % 3 == 0 else "small"]
+            made = client.route(query=f"query {i}", arms=arms, task=task).json()
             if i % 3:
                 metrics = {"quality": 0.5, "latency_s": 1.0 + i}
                 client.post("/v1/feedback", json={"decision_id": made["decision_id"], "metrics": metrics})
@@ -42,6 +44,18 @@ def test_every_figure_is_there_and_is_up_to_date(client: Client) -> None:
     assert quality["time"] is quality["reason"] is quality["member"] is None
     large, _ = found["quality_coverage"]
     assert (large["arm"], large["value"], large["low"]) == ("large", 0.0, pytest.approx(0.0))
+
+
+def test_tasks_come_with_what_is_learned_of_them(client: Client) -> None:
+    answer = client.get("/v1/stats", params={"by": "task", "figure": "decisions"}).json()
+    (point,) = answer["figures"][0]["points"]
+    assert (point["member"], point["value"]) == ("primes", 1.0)
+    (task,) = answer["tasks"]
+    assert (task["name"], task["decisions"], task["share"]["value"]) == ("primes", 1, 1.0)
+    assert task["best_arm"] in ("small", "large")
+    assert points(client, task="primes", figure="decisions")["decisions"][0]["value"] == 1.0
+    assert points(client, task="none", figure="decisions") == {"decisions": []}
+    assert client.get("/v1/stats").json()["tasks"] == []
 
 
 def test_it_counts_what_is_asked_for(client: Client) -> None:

@@ -12,7 +12,7 @@ from bandit_router.insight.advice.arms import (
 )
 from bandit_router.insight.advice.base import Advice, Facts
 from bandit_router.insight.advice.drift import find_drifted_arm
-from bandit_router.insight.advice.facts import ask_for_facts, make_facts
+from bandit_router.insight.advice.facts import ask_for_facts, ask_for_tasks, make_facts
 from bandit_router.insight.advice.learning import (
     find_gainless_reading,
     find_scarce_feedback,
@@ -20,6 +20,7 @@ from bandit_router.insight.advice.learning import (
 )
 from bandit_router.insight.advice.money import find_idle_budget, find_other_prices
 from bandit_router.insight.advice.rules import find_idle_rules
+from bandit_router.insight.advice.tasks import find_dear_task, find_settled_task
 from bandit_router.insight.savings import find_savings
 from bandit_router.learning.drift import CalibrationReport
 from bandit_router.router import Router
@@ -37,6 +38,8 @@ _ALL = (
     find_other_prices,
     find_drifted_arm,
     find_gainless_reading,
+    find_settled_task,
+    find_dear_task,
 )
 
 
@@ -50,4 +53,5 @@ def find_advice(router: Router, calibration: CalibrationReport | None) -> list[A
     question = ask_for_facts(router.now())
     rows = router.rollups(question.rollups)
     savings = find_savings(router)
-    return advise(make_facts(rows, question, router.settings, router.arms, calibration, savings))
+    task_rows = router.rollups(ask_for_tasks(question))
+    return advise(make_facts(rows, question, router.settings, router.arms, calibration, savings, task_rows))

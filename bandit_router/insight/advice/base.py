@@ -8,10 +8,11 @@ from functools import cached_property
 
 from bandit_router.insight.intervals import Estimate, estimate_mean, estimate_share
 from bandit_router.insight.savings import BlindMixContrast
-from bandit_router.insight.table import Dimension, Group, Table, Totals
+from bandit_router.insight.table import Dimension, Group, Table, Totals, tabulate
 from bandit_router.learning.drift import CalibrationReport
 from bandit_router.settings import Settings
 from bandit_router.store.rollups.measures import DECISIONS
+from bandit_router.store.rollups.reader import UNDIVIDED, RollupRow
 from bandit_router.types import Arm, Reason
 
 ADVICE_DAYS = 14
@@ -38,7 +39,7 @@ class Facts:
 
     ``epsilon`` is the policy's floor of exploration, None if it has none. ``calibration`` compares the newest
     rewards with what was expected of them, None where nobody has looked. ``blind_mix`` compares the router
-    with its own shares of models, None where nothing is estimated.
+    with its own shares of models, None where nothing is estimated. ``task_rows`` are the same days by task.
     """
 
     table: Table
@@ -47,6 +48,7 @@ class Facts:
     epsilon: float | None = None
     calibration: CalibrationReport | None = None
     blind_mix: BlindMixContrast | None = None
+    task_rows: Sequence[RollupRow] = ()
 
     @cached_property
     def by_arm(self) -> Table:
@@ -64,6 +66,11 @@ class Facts:
         costs = {arm.name: self.mean(arm.name, "cost_usd") for arm in self.arms}
         known = {name: cost.value for name, cost in costs.items() if cost.value is not None}
         return sorted(known, key=lambda name: known[name])
+
+    @cached_property
+    def by_task(self) -> Table:
+        """The sums by task and arm."""
+        return tabulate(self.task_rows, (Dimension.ARM, Dimension.MEMBER), step=UNDIVIDED, now=self.table.now)
 
     def totals(self, arm: str, measure: str) -> Totals:
         """The sums of a measure over all decisions with an arm."""

@@ -12,8 +12,8 @@ from bandit_router.insight.table import tabulate
 from bandit_router.learning.drift import CalibrationReport
 from bandit_router.policies import make_policy
 from bandit_router.settings import Settings
-from bandit_router.store.rollups.reader import UNDIVIDED, RollupRow
-from bandit_router.store.rollups.tally import HOUR_S
+from bandit_router.store.rollups.reader import UNDIVIDED, RollupFilter, RollupRow
+from bandit_router.store.rollups.tally import DAY_H, HOUR_S, Cube
 from bandit_router.types import Arm
 
 
@@ -23,6 +23,13 @@ def ask_for_facts(now: float) -> RollupQuestion:
     return replace(question, rollups=replace(question.rollups, step=UNDIVIDED))
 
 
+def ask_for_tasks(question: RollupQuestion) -> RollupFilter:
+    """The roll-ups of the same days by task."""
+    days = question.rollups
+    first, end = days.since - days.since % DAY_H, days.until + -days.until % DAY_H
+    return RollupFilter(since=first, until=end, step=UNDIVIDED, split_by=Cube.TASK, binned=False)
+
+
 def make_facts(
     rows: Sequence[RollupRow],
     question: RollupQuestion,
@@ -30,8 +37,11 @@ def make_facts(
     arms: Sequence[Arm],
     calibration: CalibrationReport | None = None,
     savings: Savings | None = None,
+    task_rows: Sequence[RollupRow] = (),
 ) -> Facts:
     """The facts of these rows, which answer the question; ``arms`` may be disabled.
+
+    ``task_rows`` are the same days by task.
 
     Savings that are older than the rows say nothing, nor do those of a policy that reads no query.
     """
@@ -44,4 +54,5 @@ def make_facts(
         epsilon=getattr(policy, "epsilon", None),
         calibration=calibration,
         blind_mix=savings.blind_mix if savings and is_new and (policy.learns or policy.reads) else None,
+        task_rows=task_rows,
     )

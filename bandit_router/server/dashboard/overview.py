@@ -11,6 +11,7 @@ from bandit_router.errors import NoBudget
 from bandit_router.insight.advice import find_advice
 from bandit_router.insight.advice.base import ADVICE_DAYS
 from bandit_router.insight.savings import find_savings
+from bandit_router.insight.tasks import TaskSummary, find_task_summaries
 from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import Router
 from bandit_router.server.dashboard.figures import Figures
@@ -31,14 +32,17 @@ from bandit_router.server.dashboard.panels.steering import (
     make_override_panel,
 )
 from bandit_router.server.dashboard.panels.summary import make_tiles
+from bandit_router.server.dashboard.panels.tasks import make_task_panel
 from bandit_router.server.dashboard.panels.traffic import make_comparison_panel, make_share_panel
 from bandit_router.server.dashboard.query_fields import read_choice, read_text
 from bandit_router.server.dashboard.rendering import render_page
 from bandit_router.server.dashboard.window import Step, Window, WindowSpan, read_window
-from bandit_router.store.rollups.reader import RollupFilter
+from bandit_router.store.rollups.reader import UNDIVIDED, RollupFilter
+from bandit_router.store.rollups.tally import DAY_H, Cube
+from bandit_router.store.tasks import OTHER_NAME
 from bandit_router.types import Reason
 
-FIELDS = ("range", "step", "since", "until", "arm", "reason", "tier", "key")
+FIELDS = ("range", "step", "since", "until", "arm", "reason", "tier", "key", "task")
 _ACTS = 200
 
 
@@ -67,6 +71,7 @@ def render_overview(router: Router, request: Request, cooling: Mapping[str, str]
         steps=list(Step),
         arms=[arm.name for arm in router.arms],
         reasons=list(Reason),
+        tasks=[*(task.name for task in router.tasks()), OTHER_NAME],
         default_span=WindowSpan.FORTNIGHT,
         window=window,
     )
@@ -83,6 +88,7 @@ def _read_filter(query: Mapping[str, str], window: Window) -> RollupFilter:
         reasons=() if reason is None else (reason.value,),
         tier=read_text(query, "tier"),
         key_id=read_text(query, "key"),
+        task=read_text(query, "task"),
     )
 
 
@@ -98,6 +104,7 @@ def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str])
                 *(make_outcome_panel(outcome, figures, colours) for outcome in OUTCOMES),
                 make_comparison_panel(figures, "arm"),
                 make_comparison_panel(figures, "reason"),
+                make_task_panel(_summarise_tasks(router, figures.window)),
                 make_savings_panel(find_savings(router)),
             ],
         ),
@@ -123,6 +130,13 @@ def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str])
             ],
         ),
     ]
+
+
+def _summarise_tasks(router: Router, window: Window) -> list[TaskSummary]:
+    """The tasks of the window's days."""
+    first, end = window.first - window.first % DAY_H, window.end + -window.end % DAY_H
+    days = RollupFilter(since=first, until=end, step=UNDIVIDED, split_by=Cube.TASK, binned=False)
+    return find_task_summaries(router.rollups(days), [arm.name for arm in router.arms], router.score_tasks)
 
 
 def _find_goal(router: Router) -> GoalStatus | None:

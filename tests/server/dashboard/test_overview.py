@@ -54,6 +54,7 @@ def test_while_there_is_nothing_each_panel_says_how_to_fill_it(tmp_path: Path) -
         "An arm needs 30 counted ones",
         "No caller of this window has named an arm",
         "The gateway has made no call",
+        "--task invoices",
     ):
         assert hint in page, hint
     assert page.count("<svg") == 6 + 2  # the courses of the tiles, and the levels of two arms
@@ -68,7 +69,7 @@ def test_what_callers_name_is_text_on_every_page(tmp_path: Path) -> None:
     evil = '<script>alert("x")</script>'
     settings = load_settings(write_settings(tmp_path, router={"log_queries": True, "log_users": True}))
     with Router.open(settings) as router:
-        decision = router.route(evil, user=evil, user_tier=evil)
+        decision = router.route(evil, user=evil, user_tier=evil, task=evil)
         router.feedback(decision.id, quality=1.0)
     for path in (
         "/dashboard?tier=<script>alert",

@@ -17,7 +17,7 @@ from bandit_router.server.dashboard.formats import format_count
 from tests.server.dashboard.browsing import Visit
 from tests.server.dashboard.conftest import Open
 from tests.server.dashboard.raw_log import IN_FORCE, ask
-from tests.server.dashboard.world import NAMES, SAVINGS, World
+from tests.server.dashboard.world import NAMES, SAVINGS, TASKS, World
 
 INSIDE = "decided_at >= :since AND decided_at < :until"
 
@@ -166,6 +166,39 @@ def test_a_filter_of_an_arm_leaves_its_decisions(
         assert here.page.input_value("select[name=arm]") == "medium"
         assert [(row["Arm"], row["Decisions"]) for row in here.table("by-arm")] == [("medium", n), ("all", n)]
         assert sum(row["Decisions"] for row in here.table("by-reason")[:-1]) == n
+
+
+def test_the_table_of_tasks_says_what_the_raw_log_says(
+    overview: Visit, database: Path, window: dict[str, float]
+) -> None:
+    days = {"since": window["since"] // 86_400 * 86_400, "until": -(-window["until"] // 86_400) * 86_400}
+    name = "(SELECT t.name FROM tasks t WHERE t.number = task)"
+    counts = f"SELECT {name}, count(*) FROM decisions WHERE task IS NOT NULL AND {INSIDE} GROUP BY 1"
+    decided: dict[str, int] = dict(ask(database, counts, **days))
+    metrics = f"SELECT f.*, d.task FROM ({IN_FORCE}) f JOIN decisions d ON d.id = f.id"
+    means = f"SELECT {name}, metric, avg(value) FROM ({metrics}) WHERE {INSIDE} GROUP BY 1, 2"
+    mean = {(task, metric): value for task, metric, value in ask(database, means, **days)}
+    rows = overview.table("by-task")
+    assert {row["Task"] for row in rows} == {*decided} == {*TASKS}
+    for row in rows:
+        assert row["Decisions"] == decided[row["Task"]]
+        assert row["Share"] == pytest.approx(decided[row["Task"]] / sum(decided.values()), abs=1e-12)
+        assert row["Quality"] == pytest.approx(mean.get((row["Task"], "quality")), abs=1e-8)
+        assert row["Cost of a call"] == pytest.approx(mean[row["Task"], "cost_usd"], abs=1e-8)
+        assert row["Best arm"] in NAMES
+        assert row["Gain"] >= -1e-12
+        assert row["Width"] > 0.0
+
+
+def test_a_filter_of_a_task_leaves_its_decisions(
+    visit: Open, database: Path, window: dict[str, float]
+) -> None:
+    ((n,),) = ask(database, f"SELECT count(*) FROM decisions WHERE task = 1 AND {INSIDE}", **window)
+    with visit("/dashboard") as here:
+        here.page.select_option("select[name=task]", TASKS[1])
+        follow(here.page, "main button[type=submit]")
+        assert here.page.input_value("select[name=task]") == TASKS[1]
+        assert here.table("by-arm")[-1]["Decisions"] == n
 
 
 def test_calls_judgements_overrides_and_the_price_of_exploring_are_those_of_the_raw_log(

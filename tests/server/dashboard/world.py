@@ -14,6 +14,7 @@ from bandit_router.router import Router
 from bandit_router.settings import Settings, load_settings
 from bandit_router.store.clock import Stamp
 from bandit_router.store.store import Store
+from bandit_router.store.tasks import NewTask
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import CallEnd, CallOutcome, Decision, Escalation, Feedback, Reason, Usage
 from tests.services import write_settings
@@ -35,6 +36,9 @@ _TEXTS = (
     "Translate to French: cheese",
     "Fix my SQL <join>",
 )
+TASKS = ("questions", "translation & tone", "SQL")
+"""The task of each text but the first."""
+
 SAVINGS = Savings(
     made_at=1_764_000_000.0,
     since=1_761_408_000.0,
@@ -77,6 +81,8 @@ def make_world(folder: Path, *, per_hour: float = 4.0, now: float, seed: int = 7
     settings = load_settings(config)
     rng = np.random.default_rng(seed)
     with Router.open(settings) as router:
+        for task in TASKS:
+            router._store.number_task(NewTask(task))
         times = _draw_times(rng, now, per_hour)
         middle = len(times) // 2
         for half in (times[:middle], times[middle:]):  # the second is decided with what the first has taught
@@ -120,6 +126,7 @@ def _decide(router: Router, at: float, rng: np.random.Generator) -> Decision:
     reason = Reason.OVERRIDE if rng.random() < 0.05 else Reason.POLICY
     x = rng.normal(size=router.pipeline.dim) * 0.3
     x[0] = 1.0
+    query = str(rng.choice(_TEXTS))
     return Decision(
         id=Stamp(at, at).make_id(),
         decided_at=at,
@@ -136,7 +143,8 @@ def _decide(router: Router, at: float, rng: np.random.Generator) -> Decision:
         cost_weight=20.0,
         expected_quality=float(_QUALITY[arm]),
         expected_cost_usd=float(_COST_USD[arm]),
-        query=str(rng.choice(_TEXTS)),
+        query=query,
+        task=_TEXTS.index(query) - 1,  # the first has none
         user=f"user-{rng.integers(5)}",
         greedy_utility=float((_QUALITY - 20.0 * _COST_USD).max()),
         signals={"tier": str(rng.choice(["free", "pro"]))},
