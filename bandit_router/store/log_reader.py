@@ -32,6 +32,7 @@ from bandit_router.store.tables import (
     routers,
     spending,
 )
+from bandit_router.store.tasks import Task, read_tasks
 from bandit_router.types import DIALECT, CallOutcome, Decision, Floor, Reason
 
 _LOOKED_AT = 10
@@ -207,6 +208,10 @@ class LogReader:
                 rewards.append(reward_for_floor(logged.metrics, expected, floor))
                 moved += 1.0 + abs(expected)
         return math.fsum(rewards), moved
+
+    def tasks(self) -> list[Task]:
+        """The tasks that are learned apart, in the order of their numbers."""
+        return read_tasks(self.connection, self.router)
 
     def renamed_arms(self) -> dict[str, str]:
         """The name now of every arm that was renamed, by its name in the log."""

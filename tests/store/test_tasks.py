@@ -44,6 +44,8 @@ def assert_one_number_each(store: Store, numbers: dict[str, int | None]) -> None
 def test_names_are_numbered_in_the_order_of_their_first_appearance(store: Store) -> None:
     assert [number(store, NewTask(name)) for name in ("b", "a", "b", "c")] == [0, 1, 0, 2]
     assert [task.name for task in store.tasks()] == ["b", "a", "c"]
+    with store.read_log() as log:
+        assert log.tasks() == store.tasks()
 
 
 def test_numbers_are_a_routers_own(open_store: OpenStore) -> None:
