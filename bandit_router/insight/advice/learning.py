@@ -68,5 +68,6 @@ def find_gainless_reading(facts: Facts) -> Iterator[Advice]:
         evidence="Against the same shares of models, dealt without a look at the query, its reward is higher "
         f"by {describe(mix.reward)}, and its cost by {describe(mix.cost)} of itself.",
         change="Rate more answers with POST /v1/feedback; start from queries that every model answered, with "
-        "`bandit-router warm-start --data FILE`; name the `task` of each request; or send your own `features`.",
+        "`bandit-router warm-start --data FILE`; name the `task` of each request; or send your own "
+        "`features`.",
     )
