@@ -7,6 +7,7 @@ from bandit_router.features.prompt.sketch import name_sketch, sketch_instruction
 from bandit_router.store.store import Store
 from bandit_router.store.tasks import NewTask, TaskTable
 from bandit_router.types import NO_TASK
+from bandit_router.validation import read_task
 
 _MOST_PROMPTS = 1_024
 
@@ -41,8 +42,8 @@ class TaskNumbers:
         return number
 
     def number(self, source: TaskSource) -> int:
-        """The number of a task, which it has from now on. Raises StoreError."""
-        new = NewTask(source) if isinstance(source, str) else _name_prompt(source)
+        """The number of a task, which it has from now on. Raises InvalidInput or StoreError."""
+        new = NewTask(read_task("task", source)) if isinstance(source, str) else _name_prompt(source)
         self._table = self._store.number_task(new)
         number = self._table.find(new)
         assert number is not None, "it is numbered now, or there is no number left"

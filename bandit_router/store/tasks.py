@@ -16,17 +16,15 @@ from bandit_router.store.rollups.reader import RollupFilter, RollupRow, read_rol
 from bandit_router.store.tables import routers, tasks
 from bandit_router.types import OTHER_TASKS, TASKS_APART
 
+OTHER_NAME = "other tasks"
+"""What the tasks are called that share a number."""
+
+_NO_MEMBER = ""
+
 _INSERT = {
     name: into(tasks).on_conflict_do_nothing().returning(tasks.c.number) for name, into in INSERT.items()
 }
 """A number or a name that another worker gives at once conflicts, and nothing is returned."""
-
-
-OTHER_NAME = "other tasks"
-"""What the tasks are called that share a number."""
-
-
-_NO_MEMBER = ""
 
 
 class NewTask(NamedTuple):
@@ -74,7 +72,9 @@ class TaskTable:
 
     def find(self, new: NewTask) -> int | None:
         """The number of a task; None if it has none yet and there is one to give."""
-        number = self._prompts.find_nearest(new.sketch) if new.sketch else self.numbers.get(new.name)
+        if new.name == OTHER_NAME:
+            return OTHER_TASKS
+        number = self._prompts.find_near(new.sketch) if new.sketch else self.numbers.get(new.name)
         return OTHER_TASKS if number is None and self.is_full else number
 
 
@@ -112,6 +112,8 @@ def read_task_rollups(
 
 def rename_task(connection: Connection, router: str, old: str, new: str) -> None:
     """Let a task have another name, by which callers may name it from now on. Raises InvalidInput."""
+    if new == OTHER_NAME:
+        raise InvalidInput("new", f"{new!r} are all further ones", "give another name")
     mine = tasks.c.router == router
     try:
         renamed = connection.execute(update(tasks).where(mine, tasks.c.name == old).values(name=new))

@@ -15,7 +15,7 @@ from bandit_router.store import tasks
 from bandit_router.store.engine import INSERT
 from bandit_router.store.store import Store
 from bandit_router.store.tables import tasks as table
-from bandit_router.store.tasks import NewTask, Task
+from bandit_router.store.tasks import OTHER_NAME, NewTask, Task
 from bandit_router.types import OTHER_TASKS, TASKS_APART
 from tests.store.examples import OpenStore, together
 
@@ -60,6 +60,11 @@ def test_further_names_share_a_number_and_add_no_row(store: Store) -> None:
     assert number(store, NewTask("one more")) == number(store, named_by_prompt("ACME")) == OTHER_TASKS
     assert len(store.tasks()) == TASKS_APART
     assert number(store, NewTask("task 63")) == 63
+
+
+def test_nobody_takes_the_name_of_the_others(store: Store) -> None:
+    assert number(store, NewTask(OTHER_NAME)) == OTHER_TASKS
+    assert store.tasks() == []
 
 
 def test_workers_that_name_tasks_at_once_get_the_same_numbers(open_store: OpenStore) -> None:
@@ -146,7 +151,9 @@ def test_a_renamed_task_keeps_its_number(store: Store) -> None:
     assert (store.acts(1)[0].kind, store.acts(1)[0].subject) == ("task_renamed", "invoices")
 
 
-@pytest.mark.parametrize(("old", "new", "field"), [("none", "x", "old"), ("a", "b", "new")])
+@pytest.mark.parametrize(
+    ("old", "new", "field"), [("none", "x", "old"), ("a", "b", "new"), ("a", "other tasks", "new")]
+)
 def test_a_name_must_be_a_tasks_and_the_new_one_nobodys(store: Store, old: str, new: str, field: str) -> None:
     number(store, NewTask("a"))
     number(store, NewTask("b"))

@@ -32,7 +32,7 @@ _MOST_CHARS = 20_000
 _LONGEST_WORD = 30
 _WEIGHT_OF_TOOL = 4
 _MOST_DIFFERING = 0.25
-_LEAST_SIMILARITY = 0.999 * (1.0 - _MOST_DIFFERING) / (1.0 + _MOST_DIFFERING)
+_LEAST_SIMILARITY = (1.0 - _MOST_DIFFERING) / (1.0 + _MOST_DIFFERING)
 
 _QUOTED = re.compile(r'"[^"\n]{0,200}"|“[^”\n]{0,200}”|«[^»\n]{0,200}»')  # bounded, so that it is linear
 _VARYING = re.compile(r"[\d@]|://|www\.")  # in a part between spaces: a number, a date, an id, an address
@@ -75,7 +75,11 @@ def unpack_sketch(packed: bytes) -> Sketch:
 
 
 class SketchIndex:
-    """Finds the nearest of a few sketches, each with the number of its task."""
+    """Finds a sketch that is near among a few, each with the number of its task.
+
+    The smallest number wins. So whoever knows only the first tasks finds the same one as who knows all, or
+    none.
+    """
 
     def __init__(self) -> None:
         self._sketches: dict[int, Sketch] = {}
@@ -87,18 +91,16 @@ class SketchIndex:
         for feature in sketch:
             self._having[feature].append(number)
 
-    def find_nearest(self, sketch: Sketch) -> int | None:
-        """The number of the nearest task, the oldest of several; None if none is near."""
+    def find_near(self, sketch: Sketch) -> int | None:
+        """The smallest number of a task whose sketch is near; None if none is."""
         shared = Counter(number for feature in sketch for number in self._having.get(feature, ()))
-        nearest, most = None, _LEAST_SIMILARITY  # a count bounds the similarity, and is cheap
         for number, count in sorted(shared.items()):
             other = self._sketches[number]
-            if count <= most * max(len(sketch), len(other)):
-                continue
-            similarity = estimate_similarity(sketch, other)
-            if similarity > most and are_near(sketch, other, similarity):
-                nearest, most = number, similarity
-        return nearest
+            if count < _LEAST_SIMILARITY * max(len(sketch), len(other)):
+                continue  # a count bounds the similarity, and is cheap
+            if are_near(sketch, other, estimate_similarity(sketch, other)):
+                return number
+        return None
 
 
 def estimate_similarity(one: Sketch, other: Sketch) -> float:
