@@ -152,7 +152,7 @@ def test_a_renamed_task_keeps_its_number(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "field"), [("none", "x", "old"), ("a", "b", "new"), ("a", "other tasks", "new")]
+    ("old", "new", "field"), [("none", "x", "old"), ("a", "b", "new"), ("a", OTHER_NAME, "new")]
 )
 def test_a_name_must_be_a_tasks_and_the_new_one_nobodys(store: Store, old: str, new: str, field: str) -> None:
     number(store, NewTask("a"))
