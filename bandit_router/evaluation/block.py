@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from bandit_router.errors import InvalidInput
-from bandit_router.types import NO_SIGNALS, BoolArray, FloatArray, IntArray, Signals
+from bandit_router.types import NO_SIGNALS, NO_TASK, OTHER_TASKS, BoolArray, FloatArray, IntArray, Signals
 
 OUTCOMES = ("reward", "quality", "cost_usd")
 """The outcomes that are estimated, always together and in this order; M = 3 is their number."""
@@ -42,6 +42,7 @@ class Block:
         list_cost_usd      (n,) cost of the arm chosen by its list prices, NaN where unknown; empty when it is
                            unknown everywhere
         reward_weight      (n,) weight in [0, 1] that a reward was accepted with; empty when each weighs 1
+        task               (n,) number of each query's task, NO_TASK where it has none; empty when none has
 
     ``propensity`` may contradict ``logged`` at the action: such a log can be read, and the diagnostics
     refuse it. Raises InvalidInput, which names the field and the first bad row.
@@ -62,6 +63,7 @@ class Block:
     signals: tuple[Signals, ...] = ()
     list_cost_usd: FloatArray | tuple[()] = ()
     reward_weight: FloatArray | tuple[()] = ()
+    task: IntArray | tuple[()] = ()
 
     def __post_init__(self) -> None:
         n, k = self.action.size, len(self.arms)
@@ -84,6 +86,10 @@ class Block:
             weighs = (self.reward_weight >= 0) & (self.reward_weight <= 1)
             _require("reward_weight", weighs, "is not in [0, 1]", "give 1 for a reward that is not capped")
         _require("outcomes", ~np.isinf(self.outcomes), "is infinite", "give NaN where feedback is missing")
+        tasks = self.tasks()
+        _require(
+            "task", (tasks >= NO_TASK) & (tasks <= OTHER_TASKS), "is no number of a task", "export again"
+        )
         self._require_pmf("logged")
 
     def _require_shapes(self, n: int, k: int) -> None:
@@ -115,6 +121,10 @@ class Block:
         """The signals of one query."""
         return self.signals[row] if self.signals else NO_SIGNALS
 
+    def task_at(self, row: int) -> int:
+        """The number of one query's task; NO_TASK where it has none."""
+        return NO_TASK if isinstance(self.task, tuple) else int(self.task[row])
+
     def list_costs(self) -> FloatArray:
         """``list_cost_usd`` (n,), all NaN when it is empty."""
         costs = self.list_cost_usd
@@ -130,6 +140,10 @@ class Block:
         weights = (~np.isnan(self.outcomes)).astype(np.float64)
         weights[:, REWARD] *= self.reward_weights()
         return weights
+
+    def tasks(self) -> IntArray:
+        """``task`` (n,), all NO_TASK when it is empty."""
+        return np.full(len(self), NO_TASK) if isinstance(self.task, tuple) else self.task
 
     def take(self, rows: IntArray) -> Self:
         """The given rows, in the order given."""

@@ -204,7 +204,15 @@ class _Learner:
         names = [block.arms[j] for j in k]
         costs = block.expected_cost_usd[i, k].tolist()
         pmf = self.policy.pmf(
-            score_arms(self.learned.posterior, names, block.x[i], costs, weight, block.signals_at(i))
+            score_arms(
+                self.learned.posterior,
+                names,
+                block.x[i],
+                costs,
+                weight,
+                block.signals_at(i),
+                block.task_at(i),
+            )
         )
         return pmf[int(np.searchsorted(k, block.action[i]))] / float(block.propensity[i])
 
@@ -213,7 +221,7 @@ class _Learner:
         reward = float(block.outcomes[i, REWARD])
         if not math.isnan(reward):
             arm, at = block.arms[block.action[i]], float(block.decided_at[i])
-            self.learned.observe(arm, block.x[i], reward, at, weight)
+            self.learned.observe(arm, block.x[i], reward, at, weight, block.task_at(i))
 
 
 def _retain(block: Block, learner: _Learner, bound: float, rng: np.random.Generator) -> IntArray:

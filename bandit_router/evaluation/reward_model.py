@@ -1,6 +1,7 @@
 """The reward model of direct and doubly robust estimation: one ridge regression per arm and outcome.
 
-For arm a, outcome m and the rows of a training set, with z = [1, x] of shape (D,), D = d + 1::
+For arm a, outcome m and the rows of a training set, with z = [1, x, e] of shape (D,), D = 1 + d + T, where
+e is 1 for the query's task and 0 for any other::
 
     S = Σ z zᵀ,    c = Σ y z,    q̂(x, a) = ȳ + zᵀ (S + R)⁻¹ (c − ȳ S e₀)
 
@@ -23,7 +24,7 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.block import Block
-from bandit_router.types import FloatArray, IntArray
+from bandit_router.types import NO_TASK, FloatArray, IntArray
 
 RIDGE = 1.0
 """The penalty on a feature's coefficient, in rows where that feature is 1."""
@@ -40,10 +41,20 @@ class Gram:
     cross: FloatArray
 
     def __add__(self, other: Gram) -> Gram:
-        return Gram(self.second + other.second, self.cross + other.cross)
+        dim = max(self.cross.shape[-1], other.cross.shape[-1])
+        ours, theirs = self.widen(dim), other.widen(dim)
+        return Gram(ours.second + theirs.second, ours.cross + theirs.cross)
+
+    def widen(self, dim: int) -> Gram:
+        """The sums with zeros for further tasks, so that D is ``dim``."""
+        more = dim - self.cross.shape[-1]
+        if not more:
+            return self
+        rest = (0, 0), (0, 0), (0, more)
+        return Gram(np.pad(self.second, (*rest, (0, more))), np.pad(self.cross, rest))
 
     def solve(self) -> FloatArray:
-        """Coefficients (K, M, D) of q̂ over [1, x]."""
+        """Coefficients (K, M, D) of q̂ over [1, x, e]."""
         count, total = self.second[..., 0, 0].sum(axis=0), self.cross[..., 0].sum(axis=0)
         mean = total / np.maximum(count, 1.0)
         centred = self.cross - mean[:, None] * self.second[..., 0]
@@ -60,15 +71,17 @@ class RewardModel:
 
     theta: Mapping[int, FloatArray]
 
-    def predict(self, x: FloatArray, group: IntArray) -> FloatArray:
-        """q̂ (n, K, M) at contexts x (n, d), each row by the model of its group (n,)."""
+    def predict(self, x: FloatArray, group: IntArray, tasks: IntArray | None = None) -> FloatArray:
+        """q̂ (n, K, M) at contexts x (n, d) on tasks (n,), each row by the model of its group (n,)."""
+        tasks = np.full(len(x), NO_TASK) if tasks is None else tasks
         k, m = next(iter(self.theta.values())).shape[:2]
         predicted = np.empty((len(x), k, m))
         for g in np.unique(group).tolist():
             if g not in self.theta:
                 raise InvalidInput("block", f"has a group {g} without a model", "prepare the whole log")
             rows, theta = group == g, self.theta[g]
-            flat = x[rows] @ theta[..., 1:].reshape(k * m, -1).T
+            z = np.hstack([x[rows], mark_tasks(tasks[rows], theta.shape[-1] - 1 - x.shape[1])])
+            flat = z @ theta[..., 1:].reshape(k * m, -1).T
             predicted[rows] = flat.reshape(-1, k, m) + theta[..., 0]
         return predicted
 
@@ -88,8 +101,10 @@ class ModelSums:
     @classmethod
     def of(cls, block: Block, group: IntArray) -> ModelSums:
         """The sums of one block, each row in its group (n,)."""
-        z = np.column_stack([np.ones(len(block)), block.x])
-        k, m, dim, weights = len(block.arms), block.outcomes.shape[1], z.shape[1], block.outcome_weights()
+        tasks, weights = block.tasks(), block.outcome_weights()
+        marks = mark_tasks(tasks, int(tasks.max(initial=NO_TASK)) + 1)
+        z = np.hstack([np.ones((len(block), 1)), block.x, marks])
+        k, m, dim = len(block.arms), block.outcomes.shape[1], z.shape[1]
         groups = {
             g: Gram(np.zeros((k, m, dim, dim)), np.zeros((k, m, dim))) for g in np.unique(group).tolist()
         }
@@ -120,6 +135,11 @@ class ModelSums:
     def _zero(self) -> Gram:
         gram = next(iter(self.groups.values()))
         return Gram(np.zeros_like(gram.second), np.zeros_like(gram.cross))
+
+
+def mark_tasks(tasks: IntArray, count: int) -> FloatArray:
+    """Tasks (n,) as ``count`` columns (n, T) that are 1 for the query's task and 0 for any other."""
+    return np.asarray(tasks[:, None] == np.arange(count), dtype=np.float64)
 
 
 def _accumulate(

@@ -85,14 +85,14 @@ def add_missing_arms(prior: SufficientStatistics, arms: Sequence[str]) -> Suffic
 def learn_folds(block: Block, prior: SufficientStatistics) -> FoldStatistics:
     """Count the rewards of a block, each in its fold. ``prior`` is without evidence."""
     folds = tuple(prior.without_evidence() for _ in range(FOLDS))
-    reward, weights = block.outcomes[:, REWARD], block.reward_weights()
+    reward, weights, tasks = block.outcomes[:, REWARD], block.reward_weights(), block.tasks()
     cell = block.fold * len(block.arms) + block.action
     for rows in _group_rows(np.where(np.isnan(reward), -1, cell)):
         if not np.isnan(reward[rows[0]]):
             arm = block.arms[block.action[rows[0]]]
             at = block.decided_at[rows]
             fold = folds[block.fold[rows[0]]]
-            fold.observe_many(arm, block.x[rows], reward[rows], at, weights[rows])
+            fold.observe_many(arm, block.x[rows], reward[rows], at, weights[rows], tasks[rows])
     return FoldStatistics(folds)
 
 
@@ -106,11 +106,12 @@ class Beliefs(NamedTuple):
 def believe(block: Block, held_out: tuple[Posterior, ...]) -> Beliefs:
     """Predict the rewards of each row by the posterior that does not count its fold."""
     shape = len(block), len(block.arms)
-    beliefs = Beliefs(np.empty(shape), np.empty(shape))
+    beliefs, tasks = Beliefs(np.empty(shape), np.empty(shape)), block.tasks()
     for rows in _group_rows(block.fold):
         posterior = held_out[block.fold[rows[0]]]
         columns = [posterior.index(arm) for arm in block.arms]
-        for believed, predicted in zip(beliefs, posterior.predict_many(block.x[rows]), strict=True):
+        predictions = posterior.predict_many(block.x[rows], tasks[rows])
+        for believed, predicted in zip(beliefs, predictions, strict=True):
             believed[rows] = predicted[:, columns]
     return beliefs
 

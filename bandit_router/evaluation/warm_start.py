@@ -11,6 +11,7 @@ from bandit_router.errors import InvalidInput, StoreError
 from bandit_router.evaluation.block import OUTCOMES, REWARD, Block
 from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.logs.read import Log
+from bandit_router.evaluation.task_numbers import number_tasks
 from bandit_router.features import Pipeline, estimate_tokens, query_from_text
 from bandit_router.posterior.cost import compute_cost_roots
 from bandit_router.posterior.regression_sums import RegressionSums, add_sums
@@ -40,6 +41,7 @@ def evidence_from_dataset(
     queries = [query_from_text(text) for text in dataset.queries]
     tokens = [estimate_tokens(text) for text in dataset.queries]
     listed = np.array([[arm.expected_cost_usd(count) for arm in chosen] for count in tokens])
+    tasks = number_tasks(dataset.tasks or [None] * len(queries))
     return evidence_from_labels(
         [arm.name for arm in chosen],
         pipeline.schema_id,
@@ -47,6 +49,8 @@ def evidence_from_dataset(
         dataset.quality[:, columns],
         compute_cost_roots(dataset.cost_usd[:, columns], listed),
         f"{len(queries)} labelled queries of {dataset.name}",
+        tasks.numbers,
+        tasks.names,
     )
 
 
@@ -65,7 +69,8 @@ def evidence_from_log(
         _count_values(rewards, block, block.outcomes[:, REWARD], block.reward_weights())
         cost_roots = compute_cost_roots(block.outcomes[:, _COST], block.list_costs())
         _count_values(costs, block, cost_roots, np.ones(len(block)))
-    return _evidence_of_statistics(rewards, costs, names, f"the log of router {log.info['router']}")
+    source = f"the log of router {log.info['router']}"
+    return _evidence_of_statistics(rewards, costs, names, source, log.tasks)
 
 
 def _count_values(
@@ -74,7 +79,8 @@ def _count_values(
     """Count the values (n,) that are not NaN, each with its weight for the arm that was chosen."""
     for k, arm in enumerate(block.arms):
         rows = ~np.isnan(values) & (block.action == k)
-        statistics.observe_many(arm, block.x[rows], values[rows], block.decided_at[rows], weights[rows])
+        at, tasks = block.decided_at[rows], block.tasks()[rows]
+        statistics.observe_many(arm, block.x[rows], values[rows], at, weights[rows], tasks)
 
 
 def evidence_from_router(url: str, router: str, names: Mapping[str, str] | None = None) -> WarmStartEvidence:
@@ -82,14 +88,20 @@ def evidence_from_router(url: str, router: str, names: Mapping[str, str] | None 
     with closing(Store.open(url, router, create=False)) as store, store.read_log() as reader:
         head = reader.head()
         snapshot = None if head is None else reader.snapshot(head[0])
+        tasks = tuple(task.name for task in reader.tasks())
     if snapshot is None:
         raise StoreError(f"there is no router {router!r} with a snapshot in this database")
     learned = decode_state(snapshot)
-    return _evidence_of_statistics(learned.rewards, learned.costs, names, f"what router {router} has learned")
+    source = f"what router {router} has learned"
+    return _evidence_of_statistics(learned.rewards, learned.costs, names, source, tasks)
 
 
 def _evidence_of_statistics(
-    rewards: SufficientStatistics, costs: SufficientStatistics, names: Mapping[str, str] | None, source: str
+    rewards: SufficientStatistics,
+    costs: SufficientStatistics,
+    names: Mapping[str, str] | None,
+    source: str,
+    tasks: tuple[str, ...],
 ) -> WarmStartEvidence:
     of_rewards, of_costs = _sums_with_warm_start(rewards), _sums_with_warm_start(costs)
     return WarmStartEvidence(
@@ -100,6 +112,7 @@ def _evidence_of_statistics(
         queries=float(max(of_rewards.weight.sum(), of_costs.weight.sum())),
         worth=1.0,
         source=source,
+        tasks=tasks,
     )
 
 

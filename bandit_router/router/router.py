@@ -12,7 +12,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.features import PromptSource
 from bandit_router.learning.audit import AuditReport, audit_store
 from bandit_router.objective.pacing import GoalStatus
-from bandit_router.posterior.warm_start import WarmStartEvidence, check_evidence
+from bandit_router.posterior.warm_start import WarmStartEvidence, check_evidence, renumber_tasks
 from bandit_router.router.administration import AdministeredRouter
 from bandit_router.router.answers import find_answered_arm
 from bandit_router.router.escalation import load_chain, prepare_escalation
@@ -190,6 +190,7 @@ class Router(AdministeredRouter):
         if evidence is not None:
             arms = [arm.name for arm in self._store.arms()]
             check_evidence(evidence, self.pipeline.schema_id, self.pipeline.dim, arms)
+            evidence = renumber_tasks(evidence, [self._tasks.number(name) for name in evidence.tasks])
         with self._learner_transaction() as transaction:
             return self._learner.warm_start(transaction, evidence, trust, self._store.clock.now())
 

@@ -25,9 +25,8 @@ from tests.router.conftest import LARGE, SMALL, settings_of
 MEDIUM = {"name": "medium", "input_usd_per_mtok": 1.0, "output_usd_per_mtok": 4.0}
 LATE = Arm(name="late", provider="p", model="m", input_usd_per_mtok=0.1, output_usd_per_mtok=0.2)
 WEIGHTS = {"quality": 2.0, "satisfaction": 1.0}
-_ARRAYS = [
-    f.name for f in fields(Block) if f.name not in ("arms", "signals", "list_cost_usd", "reward_weight")
-]
+_OWN_WAY = "arms", "signals", "list_cost_usd", "reward_weight", "task"
+_ARRAYS = [f.name for f in fields(Block) if f.name not in _OWN_WAY]
 POLICIES = ("thompson", "uniform", "epsilon-greedy")
 
 
@@ -116,8 +115,15 @@ def joined(blocks: Sequence[Block]) -> Block:
     signals = tuple(block.signals_at(i) for block in blocks for i in range(len(block)))
     listed = np.concatenate([block.list_costs() for block in blocks])
     weights = np.concatenate([block.reward_weights() for block in blocks])
-    arms = blocks[0].arms
-    return Block(arms=arms, signals=signals, list_cost_usd=listed, reward_weight=weights, **arrays)
+    task = np.concatenate([block.tasks() for block in blocks])
+    return Block(
+        arms=blocks[0].arms,
+        signals=signals,
+        list_cost_usd=listed,
+        reward_weight=weights,
+        task=task,
+        **arrays,
+    )
 
 
 def assert_equal(ours: Block, theirs: Block) -> None:
@@ -129,6 +135,7 @@ def assert_equal(ours: Block, theirs: Block) -> None:
         np.testing.assert_array_equal(mine, other, err_msg=name)
     np.testing.assert_array_equal(ours.list_costs(), theirs.list_costs())
     np.testing.assert_array_equal(ours.outcome_weights(), theirs.outcome_weights())
+    np.testing.assert_array_equal(ours.tasks(), theirs.tasks())
     assert [ours.signals_at(i) for i in range(len(ours))] == [theirs.signals_at(i) for i in range(len(ours))]
 
 
@@ -161,4 +168,5 @@ def row_by_row(url: str, ids: Sequence[str], arms: tuple[str, ...]) -> Block:
         signals=tuple(decision.signals for decision in decisions),
         decided_at=np.array([decision.decided_at for decision in decisions]),
         list_cost_usd=np.array([decision.list_cost_usd for decision in decisions], dtype=np.float64),
+        task=np.array([decision.task for decision in decisions]),
     )

@@ -144,7 +144,8 @@ def test_contexts_of_another_pipeline_are_left_out(url: str, tmp_path: Path) -> 
 
 def test_every_column_is_exported(url: str, tmp_path: Path) -> None:
     ids = play(url, 6)
-    everything = add(url, ids[1], id=str(uuid_utils.uuid7()), conversation="c", parent=ids[0], query="Why? ✓")
+    given = {"conversation": "c", "parent": ids[0], "query": "Why? ✓", "task": 2}
+    everything = add(url, ids[1], id=str(uuid_utils.uuid7()), **given)
     said = {
         "quality": 0.5,
         "satisfaction": 0.25,

@@ -324,7 +324,7 @@ def test_a_table_has_null_where_there_is_no_feedback() -> None:
     assert table["quality"].null_count == 300
     assert table["reward"].null_count == 0
     unlogged = {"arms", "logged", "action", "outcomes", "fold", "order", "signals", "list_cost_usd"}
-    unlogged.add("reward_weight")  # null, too, where there is no reward
+    unlogged |= {"reward_weight", "task"}  # null, too, where there is no reward or no task
     assert {f.name for f in fields(Block)} - unlogged == {
         "x", "eligible", "propensity", "expected_cost_usd", "cost_weight", "decided_at",
     }  # fmt: skip

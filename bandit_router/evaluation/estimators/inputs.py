@@ -236,7 +236,7 @@ class EstimatorInputs:
     def _predict(self, kind: Grouping, model: RewardModel | None, group: IntArray) -> Prediction:
         if model is None:
             raise InvalidInput("needs", f"did not have {kind!r} in the first pass", "prepare with it")
-        q = model.predict(self.block.x, group)
+        q = model.predict(self.block.x, group, self.block.tasks())
         if self.scale is not None:
             q = q * self.scale[:, None, :]
         direct = np.einsum("nk,nkm->nm", self.block.target, q)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bandit_router.evaluation.logs.schema import compute, pa
-from bandit_router.types import NO_SIGNALS, FloatArray, IntArray, Signals
+from bandit_router.types import NO_SIGNALS, NO_TASK, FloatArray, IntArray, Signals
 
 
 def decode_numbers(column: Any) -> FloatArray:
@@ -75,6 +75,13 @@ def decode_reward_weights(table: Any) -> FloatArray | tuple[()]:
     if "reward_weight" not in table.column_names:
         return ()
     return decode_numbers(compute.fill_null(table["reward_weight"], 1.0))
+
+
+def decode_tasks(table: Any) -> IntArray | tuple[()]:
+    """The number of every row's task (n,), NO_TASK where null; empty without such a column."""
+    if "task" not in table.column_names:
+        return ()
+    return np.asarray(table["task"].fill_null(NO_TASK).to_numpy(), dtype=np.int64)
 
 
 def decode_signals(table: Any) -> tuple[Signals, ...]:

@@ -36,13 +36,14 @@ from bandit_router.evaluation.datasets.values import (
     read_texts,
 )
 from bandit_router.evaluation.logs.write import ExportSummary, write_log
+from bandit_router.evaluation.task_numbers import number_tasks
 from bandit_router.features import Pipeline, read_query
 from bandit_router.posterior.arm_priors import make_hyperprior, make_level_prior
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.settings.learning import PosteriorSection
-from bandit_router.types import FloatArray, Scale
+from bandit_router.types import FloatArray, IntArray, Scale
 
-COLUMNS = ("text", "features", "arm", "reward", "cost_usd", "propensity", "time", "id")
+COLUMNS = ("text", "features", "arm", "reward", "cost_usd", "propensity", "time", "id", "task")
 ROUTER = "imported"
 UNKNOWN, ACTION = "unknown", "action"
 
@@ -53,7 +54,10 @@ _FIX = "correct them, or leave those rows out with skip_bad (--skip-bad)"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedRows:
-    """n decisions in order of time: contexts x (n, d), arms, rewards, costs, propensities (NaN: unknown)."""
+    """n decisions in order of time: contexts x (n, d), arms, rewards, costs, propensities (NaN: unknown).
+
+    ``task_names`` are those of the numbers in ``task`` (n,), NO_TASK where a row names none.
+    """
 
     ids: Sequence[str] | None
     arms: tuple[str, ...]
@@ -63,6 +67,8 @@ class ImportedRows:
     cost_usd: FloatArray
     propensity: FloatArray | None
     decided_at: FloatArray
+    task: IntArray
+    task_names: tuple[str, ...]
 
 
 class ImportSummary(NamedTuple):
@@ -88,8 +94,8 @@ def import_table(
     """Write a table with one row a query as a log, in the form that an export has.
 
     ``columns`` maps our columns to the file's: arm, and text or features, are required; reward, cost_usd,
-    propensity, time (Unix seconds or ISO 8601) and id are read where they are. Rows of no arm, or with a bad
-    value, are problems; a row without a reward is one without feedback.
+    propensity, time (Unix seconds or ISO 8601), id and task are read where they are. Rows of no arm, or with
+    a bad value, are problems; a row without a reward is one without feedback.
 
     Raises ConfigError naming the bad rows, and what :func:`write_log` raises.
     """
@@ -115,6 +121,7 @@ def import_table(
         reward_weights={"quality": 1.0},
         router=ROUTER,
         propensities=propensities,
+        tasks=rows.task_names,
     )
     counts = np.bincount(rows.action, minlength=len(rows.arms)).tolist()
     return ImportSummary(
@@ -179,6 +186,8 @@ def read_rows(
     kept = kept[np.argsort(times[kept], kind="stable")]
     known = tuple(sorted({str(arms[i]) for i in kept}))
     unknown = np.full(len(rows.lines), np.nan)
+    named = columns.get("task", [None] * len(rows.lines))
+    tasks = number_tasks(None if named[i] is None else str(named[i]) for i in kept)
     return ImportedRows(
         ids=None if ids is None else [str(ids[i]) for i in kept],
         arms=known,
@@ -188,6 +197,8 @@ def read_rows(
         cost_usd=numbers.get("cost_usd", unknown)[kept],
         propensity=numbers["propensity"][kept] if "propensity" in numbers else None,
         decided_at=times[kept],
+        task=tasks.numbers,
+        task_names=tasks.names,
     )
 
 
@@ -312,4 +323,5 @@ def make_block(rows: ImportedRows) -> Block:
         expected_cost_usd=np.tile([float(cost.mean()) if cost.size else 0.0 for cost in known], (n, 1)),
         cost_weight=np.zeros(n),
         decided_at=rows.decided_at,
+        task=rows.task,
     )

@@ -25,6 +25,7 @@ from bandit_router.evaluation.logs.columns import (
     decode_numbers,
     decode_reward_weights,
     decode_signals,
+    decode_tasks,
     decode_vectors,
     list_values,
 )
@@ -64,6 +65,11 @@ class Log:
     def propensities(self) -> str:
         """What the log knows of the probabilities of its choices: "logged", "action" or "unknown"."""
         return str(self.info.get("propensities", "logged"))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the tasks that are learned apart, in order of number."""
+        return tuple(self.info.get("tasks", ()))
 
     def statistics(self) -> SufficientStatistics:
         """The newest statistics of rewards at the time of the export. Raises ConfigError without them."""
@@ -185,6 +191,7 @@ class RowGroup:
             signals=decode_signals(table),
             list_cost_usd=decode_list_costs(table),
             reward_weight=decode_reward_weights(table),
+            task=decode_tasks(table),
         )
 
 

@@ -53,6 +53,7 @@ SCHEMA = pa.schema(
         "conversation": _TEXT,
         "parent": _TEXT,
         "query": _TEXT,
+        "task": pa.int64(),  # its number; log.json has the names
         "signals": _NAME,  # JSON object of the query's signals
         # Metrics of the feedback, null where there is none.
         "quality": _NUMBER,
@@ -88,7 +89,7 @@ REQUIRED_COLUMNS = (
 )
 """The columns an evaluation reads."""
 
-OPTIONAL_COLUMNS = ("signals", "list_cost_usd", "reward_weight")
+OPTIONAL_COLUMNS = ("signals", "list_cost_usd", "reward_weight", "task")
 """Columns an evaluation reads if they exist: logs of older versions lack them."""
 
 
@@ -99,7 +100,7 @@ def check_columns(columns: Any) -> str | None:
     """
     if missing := [name for name in REQUIRED_COLUMNS if name not in columns.names]:
         return f"has no column {', '.join(missing)}"
-    for name in (*REQUIRED_COLUMNS, "list_cost_usd", "reward_weight"):
+    for name in (*REQUIRED_COLUMNS, "list_cost_usd", "reward_weight", "task"):
         if name in columns.names:
             stored, wanted = columns.field(name).type, _content(SCHEMA.field(name).type)
             if _content(stored) != wanted:

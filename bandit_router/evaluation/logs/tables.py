@@ -13,7 +13,7 @@ from bandit_router.evaluation.block import OUTCOMES, REWARD, Block
 from bandit_router.evaluation.logs.schema import SCHEMA, pa
 from bandit_router.objective.reward import compute_reward, find_reward_metrics
 from bandit_router.store.log_reader import LoggedDecision, UnreadableDecision
-from bandit_router.types import METRICS, IntArray, Reason
+from bandit_router.types import METRICS, NO_TASK, IntArray, Reason
 
 _YEAR_10000 = 253_402_300_800.0
 _UNFIT = (TypeError, ValueError, OverflowError, pa.ArrowException)
@@ -97,6 +97,8 @@ def _decision_column(name: str, logged: Sequence[LoggedDecision], weights: Mappi
         return _list_array([x.size for x in values], pa.array(np.concatenate([np.empty(0), *values])))
     if name == "signals":
         return _json_array(values)
+    if name == "task":
+        return _task_array(values)
     if name == "decided_at" and not all(0.0 <= at < _YEAR_10000 for at in values):
         raise ValueError("is not a Unix time in seconds")
     return pa.array(values, kind)
@@ -129,6 +131,7 @@ def tabulate_block(block: Block, ids: Sequence[str], *, schema_id: str, policy: 
         "cost_weight": pa.array(block.cost_weight),
         "expected_cost_usd": pa.array(block.expected_cost_usd[np.arange(n), block.action]),
         "signals": _json_array(map(block.signals_at, range(n))),
+        "task": _task_array(block.tasks()),
     }
     with_gaps = ("list_cost_usd", block.list_costs()), *zip(OUTCOMES, block.outcomes.T, strict=True)
     arrays |= {name: pa.array(values, mask=np.isnan(values)) for name, values in with_gaps}
@@ -148,6 +151,12 @@ def _json_array(objects: Iterable[Mapping[str, float | str]]) -> Any:
     """JSON objects, null where there is nothing in them."""
     texts = (json.dumps(dict(each), sort_keys=True) if each else None for each in objects)
     return pa.array(texts, SCHEMA.field("signals").type)
+
+
+def _task_array(tasks: Sequence[int] | IntArray) -> Any:
+    """Numbers of tasks, null where there is none."""
+    numbers = np.asarray(tasks, dtype=np.int64)
+    return pa.array(numbers, mask=numbers == NO_TASK)
 
 
 def _constant_array(value: str, n: int) -> Any:

@@ -98,6 +98,7 @@ def export_log(
             dim=statistics.dim if statistics else max(dims, key=dims.__getitem__, default=0),
             arms=list(statistics.arms) if statistics else [],
             reward_weights=dict(weights),
+            tasks=[task.name for task in reader.tasks()],
             snapshot=version,
         )
     return summary
@@ -145,6 +146,7 @@ def write_log(
     reward_weights: Mapping[str, float] | None = None,
     router: str = "default",
     propensities: str = "logged",
+    tasks: Sequence[str] = (),
     rows_per_group: int = ROWS_PER_GROUP,
     rows_per_file: int = ROWS_PER_FILE,
 ) -> ExportSummary:
@@ -152,7 +154,8 @@ def write_log(
 
     Reading gives the same rows, except that ``fold`` follows from ``ids`` (a sequence for each block, by
     default :func:`~bandit_router.evaluation.logs.tables.make_ids`) and ``order`` from time. ``propensities``
-    says which the log knows: "logged" ones of all arms, those of each "action" alone, or "unknown". Raises
+    says which the log knows: "logged" ones of all arms, those of each "action" alone, or "unknown"; ``tasks``
+    are the names of tasks, in order of number. Raises
     InvalidInput when the blocks differ in arms or dimension, and for the folder as :func:`export_log`.
     """
     summary, shapes = ExportSummary(), set[tuple[tuple[str, ...], int]]()
@@ -171,7 +174,7 @@ def write_log(
         ((arms, dim),) = shapes or {((), 0)}
         weights = dict(reward_weights or {"quality": 1.0})
         identity = {"router": router, "schema_id": schema_id, "dim": dim, "arms": list(arms)}
-        identity["propensities"] = propensities
+        identity |= {"propensities": propensities, "tasks": list(tasks)}
         _write_info(scratch, summary, statistics, **identity, reward_weights=weights, snapshot=1)
     return summary
 
