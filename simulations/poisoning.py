@@ -75,11 +75,11 @@ class KeyedAgent:
     named: dict[str, int] = field(default_factory=dict)
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
         is_first = self.rng.random() < self.scenario.traffic
         self.keys.append(POISONED if is_first else str(self.rng.choice(KEYS[1:])))
-        return self.router.choose(x, eligible, expected_cost_usd, signals)
+        return self.router.choose(x, eligible, expected_cost_usd, signals, task)
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:
         key = self.keys[decision]

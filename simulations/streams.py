@@ -82,9 +82,13 @@ HELD_BACK = ("zeroeval_a", "zeroeval_b")
 """zeroeval's queries with other models: no constant but ``hierarchy.PRIOR_LOG_ODDS`` was chosen on these."""
 
 
-def load_stream(name: str, folder: Path) -> Stream:
-    """The named stream with the contexts a router makes by default. ConfigError for a missing file."""
-    return stream_of(STREAMS[name](folder))
+def load_stream(name: str, folder: Path, *, tasks: bool = False) -> Stream:
+    """The named stream with the contexts a router makes by default, and with tasks if asked for.
+
+    Raises ConfigError for a missing file.
+    """
+    dataset = STREAMS[name](folder)
+    return stream_of(dataset if tasks else replace(dataset, tasks=None))
 
 
 def stream_of(dataset: Dataset) -> Stream:

@@ -56,9 +56,9 @@ class KeptArm:
     arm: int
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
-        del x, eligible, expected_cost_usd, signals
+        del x, eligible, expected_cost_usd, signals, task
         return self.arm
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:

@@ -118,7 +118,7 @@ def _predict_high_retry_cost(view: PublishedModel, first: Decision, arm: Arm) ->
     listed = _list_cost(first, arm)
     if listed is None:
         return first.expected_costs_usd[first.eligible.index(arm.name)]
-    return predict_high_costs(view, first.x, {arm.name: listed})[arm.name]
+    return predict_high_costs(view, first.x, {arm.name: listed}, first.task)[arm.name]
 
 
 def _explain_lateness(latencies: Latencies, arm: str, left: Deadline) -> str | None:

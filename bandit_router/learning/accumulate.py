@@ -28,10 +28,11 @@ Changes = dict[str, dict[str, WeightedValue | None]]
 
 
 class _Counted(NamedTuple):
-    """What is counted of an observation, at its context (d,)."""
+    """What is counted of an observation, at its context (d,) and on its task."""
 
     observation: Observation
     x: FloatArray
+    task: int
     counted: WeightedValue
 
 
@@ -53,7 +54,7 @@ def recount(state: ModelState, observations: Sequence[Observation], quantity: Qu
     """Count what is on record as counted of these observations, as far as it can be learned from."""
     component = state.components[quantity.name]
     values = [
-        _Counted(observation, x, counted)
+        _Counted(observation, x, quantity.task(observation), counted)
         for observation in observations
         if (counted := quantity.counted(observation)) is not None
         and why_unlearnable(state, quantity, observation, x := quantity.context(observation)) is None
@@ -99,14 +100,14 @@ def _apply_differences(
             log.error("decision %s is left out of learning: %s", observation.decision_id, problem)
             continue
         changed[observation.decision_id] = target
+        arm, at, task = observation.arm, observation.decided_at, quantity.task(observation)
         if target is not None and counted is not None and target.weight == counted.weight:
-            values = counted.value, target.value
-            component.revise(observation.arm, x, *values, observation.decided_at, target.weight)
+            component.revise(arm, x, counted.value, target.value, at, target.weight, task)
             continue
         if counted is not None:
-            component.retract(observation.arm, x, counted.value, observation.decided_at, counted.weight)
+            component.retract(arm, x, counted.value, at, counted.weight, task)
         if target is not None:
-            fresh.append(_Counted(observation, x, target))
+            fresh.append(_Counted(observation, x, task, target))
     _add_values(component, fresh)
     return changed
 
@@ -123,4 +124,5 @@ def _add_values(component: Component, values: Iterable[_Counted]) -> None:
             np.array([each.counted.value for each in of_arm]),
             np.array([each.observation.decided_at for each in of_arm]),
             np.array([each.counted.weight for each in of_arm]),
+            np.array([each.task for each in of_arm]),
         )

@@ -14,6 +14,7 @@ from bandit_router.learning.quantities import QUANTITIES, Quantity
 from bandit_router.policies import parse_policy
 from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.state import REWARD, Component, ModelState, align_warm_start, decode_state
+from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.routing.decide import score_arms
 from bandit_router.routing.precedence import CERTAIN, DRAWN
@@ -207,7 +208,15 @@ def _rebuild_error(live: Component, rebuilt: Component) -> float:
     """The largest difference between live and rebuilt sums, relative to the largest entry."""
     if (live.count != rebuilt.count).any():
         return math.inf
+    _match_tasks(live, rebuilt)
     return max(_relative_error(a, b) for a, b in zip(live.sums, rebuilt.sums, strict=True))
+
+
+def _match_tasks(live: Component, rebuilt: Component) -> None:
+    """Give both sums of as many tasks: outcomes that were taken back leave zeros in the live ones."""
+    if isinstance(live, SufficientStatistics) and isinstance(rebuilt, SufficientStatistics):
+        live.widen_tasks(rebuilt.tasks)
+        rebuilt.widen_tasks(live.tasks)
 
 
 def _relative_error(a: FloatArray, b: FloatArray) -> float:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from bandit_router.posterior.warm_start_verdict import WarmStartVerdict
-from bandit_router.types import FloatArray, IntArray
+from bandit_router.types import NO_TASK, FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -29,12 +29,15 @@ class Posterior(ABC):
         object.__setattr__(self, "_index", {arm: k for k, arm in enumerate(self.arms)})
 
     @abstractmethod
-    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Mean and width of every arm's outcome at x (d,): two (K,) vectors, not to be written to."""
+    def predict(self, x: FloatArray, task: int = NO_TASK) -> tuple[FloatArray, FloatArray]:
+        """Mean and width of every arm's outcome at x (d,) on a task: two (K,) vectors, not to be written to.
+
+        A task of which nothing was learned is like none.
+        """
 
     @abstractmethod
-    def predict_many(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The same at contexts x (n, d): two (n, K) arrays."""
+    def predict_many(self, x: FloatArray, tasks: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """The same at contexts x (n, d) on tasks (n,): two (n, K) arrays."""
 
     def index(self, arm: str) -> int:
         """The row of ``arm``. Raises KeyError for an unknown arm."""

@@ -4,9 +4,10 @@
 
 Little-endian throughout. The header is JSON with sorted keys; the arrays are float64. Statistics (magic
 "BRPS") have prior means (K, d), prior precisions (K, d), m (K, d), then the lower triangle of S, row by row,
-for each arm (K, d(d+1)/2), then Σ w r² (K,), and after a warm start its m, triangles, Σ w r² and Σ w (K,).
-Their format 1 had neither Σ w r² nor a hyperprior, format 2 no warm start; both are still read. Latencies
-(magic "BRLS") have their bins (K, B). Equal statistics have equal bytes.
+for each arm (K, d(d+1)/2), then Σ w r² (K,), then of T tasks Σ w r (K, T) and Σ w x (K, T d); after a warm
+start its m, triangles, Σ w r² and Σ w (K,), and the same of its tasks. Their format 1 had neither Σ w r² nor
+a hyperprior, format 2 no warm start, format 3 no tasks; all are still read. Latencies (magic "BRLS") have
+their bins (K, B). Equal statistics have equal bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import math
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,8 +31,8 @@ from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.types import FloatArray
 
 MAGIC = b"BRPS"
-FORMAT = 3
-_READABLE = (1, 2, 3)
+FORMAT = 4
+_READABLE = (1, 2, 3, 4)
 _LATENCIES = b"BRLS"
 _LATENCIES_FORMAT = 1
 _PREFIX = struct.Struct("<4sHI")
@@ -52,7 +53,8 @@ def encode_statistics(statistics: SufficientStatistics) -> bytes:
         "hyperprior": statistics.hyperprior and asdict(statistics.hyperprior),
         "noise_variance": statistics.noise_variance,
         "schema_id": statistics.schema_id,
-        "warm": statistics.warm and {"weight": statistics.warm.weight, "since": statistics.warm.since},
+        "tasks": statistics.tasks,
+        "warm": statistics.warm and _describe_warm_start(statistics.warm),
     }
     arrays: list[FloatArray] = [
         statistics.prior_mean,
@@ -60,11 +62,17 @@ def encode_statistics(statistics: SufficientStatistics) -> bytes:
         statistics.cross,
         _pack_triangles(statistics.second),
         statistics.square,
+        statistics.task_cross,
+        statistics.task_context,
     ]
     if statistics.warm is not None:
-        second, cross, square, weight = statistics.warm.sums
-        arrays += [cross, _pack_triangles(second), square, weight]
+        second, cross, square, *others = statistics.warm.sums
+        arrays += [cross, _pack_triangles(second), square, *others]
     return _write_blob(MAGIC, FORMAT, header, arrays)
+
+
+def _describe_warm_start(warm: WarmStart) -> _Header:
+    return {"weight": warm.weight, "since": warm.since, "tasks": warm.sums.task_cross.shape[1]}
 
 
 def decode_statistics(blob: bytes | memoryview) -> SufficientStatistics:
@@ -150,33 +158,46 @@ def _unpack_triangles(triangles: FloatArray, dim: int) -> FloatArray:
     return second
 
 
-def _packed_size(shape: tuple[int, ...]) -> int:
-    """How many numbers are stored of an array of this shape; of matrices (K, d, d), the lower triangles."""
-    if len(shape) < 3:
-        return math.prod(shape)
-    k, d, _ = shape
-    return k * d * (d + 1) // 2
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An array as it is stored: its shape, and whether as the lower triangles of symmetric matrices."""
 
+    shape: tuple[int, ...]
+    triangles: bool = False
 
-def _unpack_array(numbers: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """An array of its own, of this shape."""
-    if len(shape) < 3:
-        return numbers.reshape(shape).copy()
-    k, d, _ = shape
-    return _unpack_triangles(numbers.reshape(k, d * (d + 1) // 2), d)
+    @property
+    def size(self) -> int:
+        """How many numbers are stored."""
+        return (
+            math.prod((*self.shape[:-1], self.shape[-1] + 1)) // 2
+            if self.triangles
+            else math.prod(self.shape)
+        )
+
+    def unpack(self, numbers: FloatArray) -> FloatArray:
+        """An array of its own, from the stored numbers."""
+        if not self.triangles:
+            return numbers.reshape(self.shape).copy()
+        k, d, _ = self.shape
+        return _unpack_triangles(numbers.reshape(k, d * (d + 1) // 2), d)
 
 
 def _assemble_statistics(version: int, header: _Header, numbers: FloatArray) -> SufficientStatistics:
-    k, d = len(header["arms"]), header["dim"]
-    vectors, matrices, scalars = (k, d), (k, d, d), (k,)
-    shapes = [vectors, vectors, vectors, matrices, scalars, vectors, matrices, scalars, scalars]
+    k, d, tasks = len(header["arms"]), header["dim"], header.get("tasks", 0)
+    vectors, matrices, scalars = _Stored((k, d)), _Stored((k, d, d), triangles=True), _Stored((k,))
+    stored = [vectors, vectors, vectors, matrices]
+    if version > 1:
+        stored += [scalars, _Stored((k, tasks)), _Stored((k, tasks, d))]
     hyperprior, warm = header.get("hyperprior"), header.get("warm")
-    wanted = shapes if warm else shapes[: 4 if version == 1 else 5]
-    parts = np.split(numbers, np.cumsum([_packed_size(shape) for shape in wanted]))
+    if warm:
+        of_warm = warm.pop("tasks", 0)
+        stored += [vectors, matrices, scalars, scalars, _Stored((k, of_warm)), _Stored((k, of_warm, d))]
+    parts = np.split(numbers, np.cumsum([each.size for each in stored]))
     if parts.pop().size:
         raise ValueError("there are more numbers than the header accounts for")
-    read = [_unpack_array(part, shape) for part, shape in zip(parts, wanted, strict=True)]
+    read = [each.unpack(part) for each, part in zip(stored, parts, strict=True)]
     prior_mean, prior_precision, cross, second, *more = read
+    square, task_cross, task_context, *of_warm_start = more or _blank_sums(k, d)
     return SufficientStatistics(
         arms=tuple(header["arms"]),
         schema_id=header["schema_id"],
@@ -185,18 +206,25 @@ def _assemble_statistics(version: int, header: _Header, numbers: FloatArray) -> 
         prior_precision=prior_precision,
         second=second,
         cross=cross,
-        square=more[0] if more else np.zeros(k),
+        square=square,
+        task_cross=task_cross,
+        task_context=task_context,
         count=np.array(header["count"], dtype=np.int64).reshape(k),
         hyperprior=None if hyperprior is None else Hyperprior(**hyperprior),
         half_life_s=header["half_life_s"],
         as_of=_read_as_of(header),
-        warm=None if not warm else _assemble_warm_start(more[1:], **warm),
+        warm=None if not warm else _assemble_warm_start(of_warm_start, **warm),
     )
 
 
+def _blank_sums(k: int, d: int) -> list[FloatArray]:
+    """What format 1 had no sums of: Σ w r², and those of tasks."""
+    return [np.zeros(k), np.zeros((k, 0)), np.zeros((k, 0, d))]
+
+
 def _assemble_warm_start(parts: list[FloatArray], weight: float, since: float) -> WarmStart:
-    cross, second, square, rows = parts
-    return WarmStart(RegressionSums(second, cross, square, rows), weight, since)
+    cross, second, *others = parts
+    return WarmStart(RegressionSums(second, cross, *others), weight, since)
 
 
 def _assemble_latencies(_version: int, header: _Header, numbers: FloatArray) -> Latencies:

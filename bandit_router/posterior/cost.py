@@ -19,10 +19,16 @@ import numpy as np
 from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.prior import Prior
-from bandit_router.types import FloatArray
+from bandit_router.types import NO_TASK, FloatArray
 
 COST_HYPERPRIOR = Hyperprior(
-    level_std=0.5, arm_std=0.3, common_variance=0.1, arm_variance=0.02, noise_std=math.sqrt(0.2)
+    level_std=0.5,
+    arm_std=0.3,
+    common_variance=0.1,
+    arm_variance=0.02,
+    noise_std=math.sqrt(0.2),
+    common_task_variance=0.3,
+    task_variance=0.06,
 )
 HIGH_COST_DEVIATIONS = 2.0
 """Standard deviations above the mean of z that few calls exceed: budgets hold better than at the mean."""
@@ -47,20 +53,20 @@ def compute_cost_roots(cost_usd: FloatArray, listed_usd: FloatArray) -> FloatArr
     return roots
 
 
-def predict_cost_ratios(posterior: Posterior, x: FloatArray) -> FloatArray:
-    """E[cost] / list for every arm of the posterior at x (d,), (K,)."""
-    mean, _ = posterior.predict(x)
+def predict_cost_ratios(posterior: Posterior, x: FloatArray, task: int = NO_TASK) -> FloatArray:
+    """E[cost] / list for every arm of the posterior at x (d,) on a task, (K,)."""
+    mean, _ = posterior.predict(x, task)
     ratios: FloatArray = np.maximum(mean, 0.0) ** 2 + posterior.residual_variance
     return ratios
 
 
-def predict_high_cost_ratios(posterior: Posterior, x: FloatArray) -> FloatArray:
-    """The ratio of cost to list cost that few calls exceed, for every arm at x (d,), (K,).
+def predict_high_cost_ratios(posterior: Posterior, x: FloatArray, task: int = NO_TASK) -> FloatArray:
+    """The ratio of cost to list cost that few calls exceed, for every arm at x (d,) on a task, (K,).
 
     (max(0, E[z]) + HIGH_COST_DEVIATIONS · √Var[z])², with the variance of calls alone: 2.3% of calls
     exceed it if z is normal and its mean known, and more while the mean is uncertain.
     """
-    mean, _ = posterior.predict(x)
+    mean, _ = posterior.predict(x, task)
     ratios: FloatArray = (
         np.maximum(mean, 0.0) + HIGH_COST_DEVIATIONS * np.sqrt(posterior.residual_variance)
     ) ** 2

@@ -1,23 +1,25 @@
 """Hierarchical linear model: arms share a common effect, so that every outcome says something of every arm.
 
-Arm a has outcome ``y = θ_a·φ(x) + noise`` with noise variance σ_a², and the arms have a common mean::
+Arm a has outcome ``y = θ_a·φ + noise`` with noise variance σ_a², and the arms have a common mean::
 
-    θ_a ~ N(θ_0, L_1⁻¹),    θ_0 ~ N(μ, L_0⁻¹)
+    φ = [f(x), e],    θ_a ~ N(θ_0, L_1⁻¹),    θ_0 ~ N(μ, L_0⁻¹)
 
-φ(x) are few directions of x (:mod:`bandit_router.posterior.directions`). θ_0 is solved for first, then each
-arm (:mod:`bandit_router.posterior.hierarchical_system`; Gelman & Hill, Data Analysis Using Regression and
-Multilevel/Hierarchical Models, 2007, ch. 13).
+f(x) are few directions of x (:mod:`bandit_router.posterior.directions`); e is 1 for the query's task and 0
+for any other. θ_0 is solved for first, then each arm (:mod:`bandit_router.posterior.hierarchical_system`;
+Gelman & Hill, Data Analysis Using Regression and Multilevel/Hierarchical Models, 2007, ch. 13).
 
 **Variance between arms.** A weak model fails on many a query, two strong ones hardly differ, so each of
-``VARIANCE_FACTORS`` times ``arm_variance`` is tried for every arm. θ_a is their average, weighted by how
-probable they make its outcomes (Bayesian model averaging; Hoeting et al., Statistical Science 1999), around a
-θ_0 that is the same average for all arms together.
+``VARIANCE_FACTORS`` times ``arm_variance`` is tried for every arm, with each of ``TASK_FACTORS`` times
+``task_variance``. θ_a is their average, weighted by how probable they make its outcomes (Bayesian model
+averaging; Hoeting et al., Statistical Science 1999), around a θ_0 that is the same average for all arms
+together.
 
 **Noise** is each arm's residual variance, shrunk towards that of all arms (Morris, Parametric empirical Bayes
 inference, JASA 1983), in two rounds.
 
-**Width**, for exploration, is the uncertainty of an arm's level: the standard deviation of θ_a's intercept
-given θ_0, the same for every query. √(φᵀC_aφ) would send unusual queries to arms that are known to be worse.
+**Width**, for exploration, is the uncertainty of an arm's level on the mean query, given θ_0: ``arm_std``
+before any outcome, and the same for every query. √(φᵀC_aφ) would send unusual queries to arms that are known
+to be worse.
 """
 
 from __future__ import annotations
@@ -31,18 +33,28 @@ from scipy.special import softmax
 from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.directions import find_directions
 from bandit_router.posterior.hierarchical_system import (
+    ArmSystem,
+    CommonSystem,
     Hyperprior,
+    eliminate_arms,
+    join_cross,
     log_evidence_by_arm,
     log_evidence_by_variance,
-    solve_system,
+    solve_common,
 )
-from bandit_router.posterior.regression_sums import RegressionSums, add_sums, centre_sums, project_sums
+from bandit_router.posterior.regression_sums import (
+    RegressionSums,
+    add_sums,
+    centre_sums,
+    multiply_second,
+    project_sums,
+)
 from bandit_router.posterior.warm_start_verdict import (
     WarmStartVerdict,
     combine_with_warm_start,
     judge_warm_start,
 )
-from bandit_router.types import FloatArray
+from bandit_router.types import NO_TASK, FloatArray, IntArray
 
 _PRIOR_NOISE_WEIGHT = (
     10.0  # in observations: of the prior in the noise of all arms, and of that in each arm's
@@ -54,20 +66,21 @@ _ROUNDS = 2
 class Solution(NamedTuple):
     """The solved hierarchy; ``verdict`` is None without a warm start.
 
-    ``transform`` is T (D, d) with φ = T x, ``theta`` θ (K, D), ``width`` (K,) the standard deviation of each
-    arm's level and ``noise`` σ² (K,).
+    ``transform`` is W (D, d) with f = W x, ``theta`` (K, D) the effects of f and ``task`` (K, T) those of
+    tasks, ``width`` (K,) the standard deviation of each arm's level and ``noise`` σ² (K,).
     """
 
     transform: FloatArray
     theta: FloatArray
+    task: FloatArray
     width: FloatArray
     noise: FloatArray
     verdict: WarmStartVerdict | None = None
 
-    def mean(self, x: FloatArray) -> FloatArray:
-        """The expected outcome of every arm at x (d,), (K,)."""
+    def mean(self, x: FloatArray, task: int = NO_TASK) -> FloatArray:
+        """The expected outcome of every arm at x (d,) on a task, (K,)."""
         mean: FloatArray = self.theta.dot(self.transform.dot(x))
-        return mean
+        return mean + self.task[:, task] if 0 <= task < self.task.shape[1] else mean
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -76,12 +89,16 @@ class HierarchicalPosterior(Posterior):
 
     solution: Solution
 
-    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return self.solution.mean(x), self.solution.width
+    def predict(self, x: FloatArray, task: int = NO_TASK) -> tuple[FloatArray, FloatArray]:
+        return self.solution.mean(x, task), self.solution.width
 
-    def predict_many(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        mean = x @ self.solution.transform.T @ self.solution.theta.T
-        return mean, np.broadcast_to(self.solution.width, mean.shape)
+    def predict_many(self, x: FloatArray, tasks: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
+        solution = self.solution
+        mean = x @ solution.transform.T @ solution.theta.T
+        if tasks is not None and solution.task.size:
+            known = (tasks >= 0) & (tasks < solution.task.shape[1])
+            mean[known] += solution.task.T[tasks[known]]
+        return mean, np.broadcast_to(solution.width, mean.shape)
 
 
 def solve_hierarchy(
@@ -111,49 +128,74 @@ def _solve_arms(
 ) -> Solution:
     """Solve for the arms whose level has an ``offset`` (K,); any further arms in the sums are strangers."""
     noise = np.full(len(sums.weight), hyper.noise_std**2)
-    fit = _fit(sums, noise, mu, hyper)
     for _ in range(_ROUNDS if sums.weight.any() else 0):
-        noise = _estimate_noise(sums, fit, noise, hyper.noise_std**2)
-        fit = _fit(sums, noise, mu, hyper)
-    k = len(offset)
-    theta = fit.theta[:k]
+        noise = _estimate_noise(sums, noise, mu, hyper)
+    system = solve_common(sums, noise, mu, hyper)
+    by_task = sums.task_cross.size > 0 and not hyper.arm_variance_known
+    arms = eliminate_arms(sums, noise, hyper) if by_task else system.arms
+    fit = _average_arms(arms, sums, noise, _average_common(system, sums, noise, mu))
+    k, d = len(offset), len(transform)
+    width = _measure_width(fit, arms, _mean_query(sums), hyper)[:k]
+    theta = fit.theta[:k].copy()
     theta[:, 0] += offset
-    return Solution(transform, theta, np.sqrt(fit.variance[:k]), noise[:k])
+    return Solution(transform, theta[:, :d], theta[:, d:], width, noise[:k])
 
 
 class _Fit(NamedTuple):
-    """θ (K, D), the mean of C (K, D, D), and the variance of each arm's level (K,)."""
+    """The average θ (K, E) of ``candidates`` (V, U, K, E) by their ``probability`` (V, U, K)."""
 
     theta: FloatArray
-    covariance: FloatArray
-    variance: FloatArray
+    candidates: FloatArray
+    probability: FloatArray
 
 
-def _fit(sums: RegressionSums, noise: FloatArray, mu: float, hyper: Hyperprior) -> _Fit:
-    """Fit the arms, given the noise, averaged over the candidate variances v between arms.
+def _average_common(system: CommonSystem, sums: RegressionSums, noise: FloatArray, mu: float) -> FloatArray:
+    """θ_0 (E,): the average with p_v ∝ p(outcomes | v is the variance of all arms)."""
+    average: FloatArray = softmax(log_evidence_by_variance(system, sums, noise, mu)) @ system.common
+    return average
 
-    θ_0 is the average with p_v ∝ p(outcomes | v is that of all arms). Given θ_0, each arm is averaged by
-    itself, with p_va ∝ p(outcomes of a | θ_0, v)::
 
-        θ_a = Σ_v p_va θ_va,    variance_a = Σ_v p_va (C_va[0, 0] + (θ_va[0] − θ_a[0])²)
+def _average_arms(arms: ArmSystem, sums: RegressionSums, noise: FloatArray, common: FloatArray) -> _Fit:
+    """Average each arm by itself: θ_a = Σ p_vua θ_vua, with p_vua ∝ p(outcomes of a | θ_0, v, u)."""
+    p = softmax(log_evidence_by_arm(arms, sums, noise, common), axis=(0, 1))
+    candidates = arms.separate + arms.covariance.multiply((arms.own * common)[:, :, None, :])
+    return _Fit((p[..., None] * candidates).sum(axis=(0, 1)), candidates, p)
+
+
+def _measure_width(fit: _Fit, arms: ArmSystem, query: FloatArray, hyper: Hyperprior) -> FloatArray:
+    """The standard deviation of every arm's outcome at φ (E,), given θ_0, (K,)::
+
+        variance_a = Σ p_vua (φᵀC_vua φ + (θ_vua·φ − θ_a·φ)²)
+
+    in units of that before any outcome, times ``arm_std``: tasks widen no exploration.
     """
-    system = solve_system(sums, noise, mu, hyper)
-    common = softmax(log_evidence_by_variance(system, sums, noise, mu)) @ system.common
-    p = softmax(log_evidence_by_arm(system, sums, noise, common), axis=0)
-    thetas = system.separate + np.einsum("vkij,vj->vki", system.covariance, system.own * common)
-    theta = np.einsum("vk,vki->ki", p, thetas)
-    covariance = np.einsum("vk,vkij->kij", p, system.covariance)
-    between = (p * (thetas[:, :, 0] - theta[:, 0]) ** 2).sum(axis=0)
-    return _Fit(theta, covariance, covariance[:, 0, 0] + between)
+    between = ((fit.candidates - fit.theta) @ query) ** 2
+    variance = (fit.probability * (arms.covariance.quadratic(query) + between)).sum(axis=(0, 1))
+    before = float((query**2 / arms.own).sum(axis=-1).mean())
+    width: FloatArray = hyper.arm_std * np.sqrt(variance / before)
+    return width
 
 
-def _estimate_noise(sums: RegressionSums, fit: _Fit, noise: FloatArray, prior: float) -> FloatArray:
+def _mean_query(sums: RegressionSums) -> FloatArray:
+    """φ (E,) of the mean query: the bias, and of each task its share of the queries that have one."""
+    d, by_task = sums.cross.shape[1], sums.task_weight.sum(axis=0)
+    query = np.zeros(d + len(by_task))
+    query[0] = 1.0
+    if by_task.any():
+        query[d:] = by_task / by_task.sum()
+    return query
+
+
+def _estimate_noise(sums: RegressionSums, noise: FloatArray, mu: float, hyper: Hyperprior) -> FloatArray:
     """Residual variances (K,): that of each arm shrunk towards that of all, and this towards the prior's."""
-    theta, covariance, _ = fit
-    fitted = np.einsum("ki,kij,kj->k", theta, sums.second, theta) - 2.0 * (theta * sums.cross).sum(axis=1)
+    system = solve_common(sums, noise, mu, hyper)
+    fit = _average_arms(system.arms, sums, noise, _average_common(system, sums, noise, mu))
+    theta, own = fit.theta, system.arms.own[:, :, None]
+    fitted = (theta * (multiply_second(sums, theta) - 2.0 * join_cross(sums))).sum(axis=1)
     residual = np.maximum(sums.square + fitted, 0.0)
-    used = np.einsum("kij,kij->k", covariance, sums.second) / noise
-    free = np.maximum(sums.weight - used, 0.0)
+    used = theta.shape[1] - (own * system.arms.covariance.find_diagonal()).sum(axis=-1)  # tr(C S)/σ²
+    free = np.maximum(sums.weight - (fit.probability * used).sum(axis=(0, 1)), 0.0)
+    prior = hyper.noise_std**2
     pooled = (_PRIOR_NOISE_WEIGHT * prior + residual.sum()) / (_PRIOR_NOISE_WEIGHT + free.sum())
     shrunk = (_PRIOR_NOISE_WEIGHT * pooled + residual) / (_PRIOR_NOISE_WEIGHT + free)
     return np.asarray(np.maximum(shrunk, _SMALLEST_NOISE), dtype=np.float64)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from bandit_router.posterior.base import Posterior
-from bandit_router.types import BoolArray, FloatArray
+from bandit_router.types import NO_TASK, BoolArray, FloatArray, IntArray
 
 _HALF_READ_DIM = 128  # from here on reading one triangle (symv) beats one big gemv over both
 
@@ -27,13 +27,15 @@ class IndependentPosterior(Posterior):
     theta: FloatArray
     covariance: FloatArray
 
-    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def predict(self, x: FloatArray, task: int = NO_TASK) -> tuple[FloatArray, FloatArray]:
+        del task  # independent arms know no tasks
         mean = self.theta.dot(x)
         variance = compute_quadratic_forms(self.covariance, x)
         np.maximum(variance, 0.0, out=variance)
         return mean, np.sqrt(variance, out=variance)
 
-    def predict_many(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def predict_many(self, x: FloatArray, tasks: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
+        del tasks
         variance = np.stack([np.einsum("nd,nd->n", x @ c, x) for c in self.covariance], axis=1)
         return x @ self.theta.T, np.sqrt(np.maximum(variance, 0.0))
 

@@ -22,7 +22,7 @@ import numpy as np
 from bandit_router.errors import InvalidInput
 from bandit_router.posterior.decay import decay_factor, decay_weights
 from bandit_router.posterior.regression_sums import append_zeros
-from bandit_router.types import METRICS, FloatArray
+from bandit_router.types import METRICS, NO_TASK, FloatArray, IntArray
 
 ACCURACY = 0.025
 """α: the largest relative error of a quantile."""
@@ -103,13 +103,27 @@ class Latencies:
     # -- the sums ---------------------------------------------------------------------------------
 
     def observe(
-        self, arm: str, _x: FloatArray, latency_s: float, at: float = 0.0, weight: float = 1.0, /
+        self,
+        arm: str,
+        _x: FloatArray,
+        latency_s: float,
+        at: float = 0.0,
+        weight: float = 1.0,
+        _task: int = NO_TASK,
+        /,
     ) -> None:
         """Count one latency, seconds, of a call decided at ``at``."""
         self._add(arm, np.array([latency_s]), np.array([at]), weight, 1)
 
     def retract(
-        self, arm: str, _x: FloatArray, latency_s: float, at: float = 0.0, weight: float = 1.0, /
+        self,
+        arm: str,
+        _x: FloatArray,
+        latency_s: float,
+        at: float = 0.0,
+        weight: float = 1.0,
+        _task: int = NO_TASK,
+        /,
     ) -> None:
         """Subtract one latency that was counted with exactly these values."""
         self._add(arm, np.array([latency_s]), np.array([at]), weight, -1)
@@ -120,7 +134,15 @@ class Latencies:
         self.bins[k], self.count[k] = 0.0, 0
 
     def revise(
-        self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0, weight: float = 1.0, /
+        self,
+        arm: str,
+        x: FloatArray,
+        old: float,
+        new: float,
+        at: float = 0.0,
+        weight: float = 1.0,
+        _task: int = NO_TASK,
+        /,
     ) -> None:
         """Replace one counted latency by another of the same weight."""
         self.observe(arm, x, new, at, weight)
@@ -133,6 +155,7 @@ class Latencies:
         latencies_s: FloatArray,
         at: FloatArray,
         weights: FloatArray | float = 1.0,
+        _tasks: IntArray | None = None,
         /,
     ) -> None:
         """Count many latencies (n,) of one arm, with their event times (n,) and weights (n,)."""

@@ -9,7 +9,7 @@ from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.decay import decay_factor
 from bandit_router.posterior.independent import IndependentPosterior, update_rank_one
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
-from bandit_router.types import FloatArray
+from bandit_router.types import NO_TASK, FloatArray
 
 _GROWTH = 1.05
 
@@ -35,10 +35,18 @@ class OnlinePosterior:
     def __post_init__(self) -> None:
         self._solve()
 
-    def observe(self, arm: str, x: FloatArray, outcome: float, at: float = 0.0, weight: float = 1.0) -> None:
+    def observe(
+        self,
+        arm: str,
+        x: FloatArray,
+        outcome: float,
+        at: float = 0.0,
+        weight: float = 1.0,
+        task: int = NO_TASK,
+    ) -> None:
         """Count one outcome, as :meth:`SufficientStatistics.observe` does."""
         statistics, as_of = self.statistics, self.statistics.as_of
-        statistics.observe(arm, x, outcome, at, weight)
+        statistics.observe(arm, x, outcome, at, weight, task)
         if not isinstance(self.posterior, IndependentPosterior):
             if statistics.count.sum() >= self._next:
                 self._solve()

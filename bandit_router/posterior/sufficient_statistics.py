@@ -5,6 +5,8 @@ with weights w_i, that of their age times their own, which never changes::
 
     S_a = Σ w_i x_i x_iᵀ,    m_a = Σ w_i r_i x_i,    Σ w_i r_i²,    n_a = number of outcomes counted
 
+and, of the observations of each task, Σ w_i x_i and Σ w_i r_i.
+
 Sums commute, so the order of workers, retries and late rewards does not matter; forgetting commutes because
 it is by event time (:mod:`bandit_router.posterior.decay`). The prior never decays, so no variance exceeds the
 prior's. Arms are independent (:mod:`bandit_router.posterior.independent`), or share a common effect under a
@@ -35,17 +37,21 @@ from bandit_router.posterior.independent import (
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.regression_sums import (
     RegressionSums,
+    append_tasks,
     append_zeros,
     clear_sums,
     find_unusable_sums,
 )
 from bandit_router.posterior.warm_start import WarmStart
 from bandit_router.posterior.warm_start_verdict import WarmStartVerdict
-from bandit_router.types import BoolArray, FloatArray, IntArray
+from bandit_router.types import NO_TASK, BoolArray, FloatArray, IntArray
 
 log = logging.getLogger(__name__)
 
-_ARRAYS = "prior_mean", "prior_precision", "second", "cross", "square", "count"
+_ARRAYS = (
+    *("prior_mean", "prior_precision", "second", "cross", "square"),
+    *("task_cross", "task_context", "count"),
+)
 _MERGEABLE = "arms", "schema_id", "half_life_s", "noise_variance", "hyperprior"  # what must be equal
 
 
@@ -53,7 +59,8 @@ _MERGEABLE = "arms", "schema_id", "half_life_s", "noise_variance", "hyperprior" 
 class SufficientStatistics:
     """The sufficient statistics and the prior of K arms over contexts of dimension d; mutable, the learner's.
 
-    ``second`` is S (K, d, d), ``cross`` is m (K, d), ``square`` is Σ w r² (K,) and ``count`` is n (K,).
+    ``second`` is S (K, d, d), ``cross`` is m (K, d), ``square`` is Σ w r² (K,) and ``count`` is n (K,). Of T
+    tasks, as many as were ever observed, ``task_cross`` is Σ w r (K, T) and ``task_context`` Σ w x (K, T, d).
     Without a ``hyperprior`` the arms are independent. ``warm`` is evidence from elsewhere that counts as
     prior.
     """
@@ -66,6 +73,8 @@ class SufficientStatistics:
     second: FloatArray
     cross: FloatArray
     square: FloatArray
+    task_cross: FloatArray
+    task_context: FloatArray
     count: IntArray
     hyperprior: Hyperprior | None = None
     half_life_s: float | None = None
@@ -105,6 +114,8 @@ class SufficientStatistics:
             second=np.zeros((k, d, d)),
             cross=np.zeros((k, d)),
             square=np.zeros(k),
+            task_cross=np.zeros((k, 0)),
+            task_context=np.zeros((k, 0, d)),
             count=np.zeros(k, dtype=np.int64),
             hyperprior=hyperprior,
             half_life_s=half_life_s,
@@ -129,7 +140,8 @@ class SufficientStatistics:
     def without_evidence(self) -> Self:
         """A copy with the same arms, priors and warm start, but no rewards."""
         blank = self.copy()
-        blank.second[:], blank.cross[:], blank.square[:], blank.count[:] = 0.0, 0.0, 0.0, 0
+        for array in (*blank.sums, blank.count):
+            array[:] = 0
         blank.as_of = -math.inf
         return blank
 
@@ -149,50 +161,87 @@ class SufficientStatistics:
             second=append_zeros(self.second, more),
             cross=append_zeros(self.cross, more),
             square=append_zeros(self.square, more),
+            task_cross=append_zeros(self.task_cross, more),
+            task_context=append_zeros(self.task_context, more),
             count=append_zeros(self.count, more),
             warm=None if self.warm is None else self.warm.align(self.arms, arms),
         )
 
     @property
     def sums(self) -> tuple[FloatArray, ...]:
-        """The arrays that add up: S, m and Σ w r²."""
-        return self.second, self.cross, self.square
+        """The arrays that add up: S, m and Σ w r², and Σ w r and Σ w x of each task."""
+        return self.second, self.cross, self.square, self.task_cross, self.task_context
+
+    @property
+    def tasks(self) -> int:
+        """T, of how many tasks there are sums."""
+        return int(self.task_cross.shape[1])
 
     @property
     def regression_sums(self) -> RegressionSums:
         """The sums of a regression whose first feature is 1."""
-        return RegressionSums(self.second, self.cross, self.square, self.second[:, 0, 0])
+        weight = self.second[:, 0, 0]
+        return RegressionSums(
+            self.second, self.cross, self.square, weight, self.task_cross, self.task_context
+        )
 
     @property
     def warm_sums(self) -> RegressionSums | None:
         """The sums of the warm start as they count now; None without one."""
         return None if self.warm is None else self.warm.scale_to(self.as_of, self.half_life_s)
 
-    def observe(self, arm: str, x: FloatArray, outcome: float, at: float = 0.0, weight: float = 1.0) -> None:
+    def observe(
+        self,
+        arm: str,
+        x: FloatArray,
+        outcome: float,
+        at: float = 0.0,
+        weight: float = 1.0,
+        task: int = NO_TASK,
+    ) -> None:
         """Count one outcome: S += w x xᵀ, m += w r x, n += 1, in O(d²)."""
         k, w = self._index[arm], weight * self._weigh_observation(x, outcome, at)
-        self._add_observation(k, x, outcome, w)
+        self._add_observation(k, x, outcome, w, task)
         self.count[k] += 1
 
-    def retract(self, arm: str, x: FloatArray, outcome: float, at: float = 0.0, weight: float = 1.0) -> None:
+    def retract(
+        self,
+        arm: str,
+        x: FloatArray,
+        outcome: float,
+        at: float = 0.0,
+        weight: float = 1.0,
+        task: int = NO_TASK,
+    ) -> None:
         """Subtract one outcome that was counted with exactly these values."""
         k, w = self._index[arm], weight * self._weigh_observation(x, outcome, at)
-        self._add_observation(k, x, outcome, -w)
+        self._add_observation(k, x, outcome, -w, task)
         self.count[k] -= 1
 
     def forget(self, arm: str) -> None:
         """Reset one arm to its prior, exactly."""
         k = self._index[arm]
-        self.second[k], self.cross[k], self.square[k], self.count[k] = 0.0, 0.0, 0.0, 0
+        for array in (*self.sums, self.count):
+            array[k] = 0
         self.warm = self.warm and self.warm.without_arm(k)
 
     def revise(
-        self, arm: str, x: FloatArray, old: float, new: float, at: float = 0.0, weight: float = 1.0
+        self,
+        arm: str,
+        x: FloatArray,
+        old: float,
+        new: float,
+        at: float = 0.0,
+        weight: float = 1.0,
+        task: int = NO_TASK,
     ) -> None:
         """Replace one counted outcome by another of the same weight: m += w (new − old) x."""
         k, w = self._index[arm], weight * self._weigh_observation(x, new - old, at)
         self.square[k] += w * (new * new - old * old)
         self.cross[k] += w * (new - old) * x
+        if task != NO_TASK:
+            self.widen_tasks(task + 1)
+            self.task_cross[k, task] += w * (new - old)
 
     def observe_many(
         self,
@@ -201,8 +250,9 @@ class SufficientStatistics:
         outcomes: FloatArray,
         at: FloatArray,
         weights: FloatArray | float = 1.0,
+        tasks: IntArray | None = None,
     ) -> None:
-        """Count many outcomes of one arm: x (n, d), outcomes (n,), event times at (n,), weights (n,)."""
+        """Count many outcomes of one arm: x (n, d), outcomes, event times, weights and tasks (n,)."""
         k, n = self._index[arm], outcomes.size
         if n == 0:
             return
@@ -217,6 +267,16 @@ class SufficientStatistics:
         self.cross[k] += outcomes @ wx
         self.square[k] += float(outcomes**2 @ w)
         self.count[k] += outcomes.size
+        if tasks is not None:
+            self.widen_tasks(int(tasks.max()) + 1)
+            named = tasks != NO_TASK
+            np.add.at(self.task_context[k], tasks[named], wx[named])
+            np.add.at(self.task_cross[k], tasks[named], (w * outcomes)[named])
+
+    def widen_tasks(self, tasks: int) -> None:
+        """Make room for so many tasks; a task without outcomes says nothing."""
+        self.task_cross = append_tasks(self.task_cross, tasks)
+        self.task_context = append_tasks(self.task_context, tasks)
 
     def merge(self, other: SufficientStatistics) -> Self:
         """The statistics of both logs together: the sums add up, the prior counts once."""
@@ -229,6 +289,8 @@ class SufficientStatistics:
         if not same:
             raise InvalidInput("statistics", "differ in arms, schema or prior", "merge like with like")
         merged, addend = self.copy(), other.copy()
+        for each, tasks in ((merged, addend.tasks), (addend, merged.tasks)):
+            each.widen_tasks(tasks)
         merged.advance(addend.as_of)
         addend.advance(merged.as_of)
         for array, more in zip(merged.sums, addend.sums, strict=True):
@@ -297,10 +359,14 @@ class SufficientStatistics:
             return self.count.copy()
         return self.count + (self.warm.weight * self.warm.sums.weight).astype(np.int64)
 
-    def _add_observation(self, k: int, x: FloatArray, outcome: float, w: float) -> None:
+    def _add_observation(self, k: int, x: FloatArray, outcome: float, w: float, task: int) -> None:
         add_outer_product(self.second[k], w, x)
         self.cross[k] += (w * outcome) * x
         self.square[k] += w * outcome * outcome
+        if task != NO_TASK:
+            self.widen_tasks(task + 1)
+            self.task_context[k, task] += w * x
+            self.task_cross[k, task] += w * outcome
 
     def _weigh_observation(self, x: FloatArray, outcome: float, at: float) -> float:
         if x.shape != (self.dim,):

@@ -15,15 +15,16 @@ import numpy.typing as npt
 
 from bandit_router.errors import InvalidInput, SchemaMismatch
 from bandit_router.posterior.decay import decay_factor
-from bandit_router.posterior.regression_sums import RegressionSums, align_sums, scale_sums
-from bandit_router.types import FloatArray
+from bandit_router.posterior.regression_sums import RegressionSums, align_sums, move_tasks, scale_sums
+from bandit_router.types import OTHER_TASKS, FloatArray, IntArray
 
 
 class WarmStartEvidence(NamedTuple):
     """Evidence of K arms from elsewhere: sums of rewards, and of cost roots.
 
     ``schema_id`` names the feature pipeline of the contexts. ``queries`` is the number of queries, ``worth``
-    how many rows of a log each row is worth, and ``source`` the origin.
+    how many rows of a log each row is worth, and ``source`` the origin. ``tasks`` names the tasks of the
+    sums, in order; any further ones are of the tasks that share a number.
     """
 
     arms: tuple[str, ...]
@@ -33,6 +34,7 @@ class WarmStartEvidence(NamedTuple):
     queries: float
     worth: float
     source: str
+    tasks: tuple[str, ...] = ()
 
     def weight(self, trust: float | None) -> float:
         """The weight of each row if all together count for at most ``trust`` queries; None for no limit."""
@@ -55,6 +57,12 @@ def check_evidence(evidence: WarmStartEvidence, schema_id: str, dim: int, arms: 
         raise InvalidInput(
             "evidence", "is empty or not finite", "give at least one query with finite numbers"
         )
+
+
+def renumber_tasks(evidence: WarmStartEvidence, numbers: Sequence[int]) -> WarmStartEvidence:
+    """The evidence with the numbers that a router gives to its tasks, in the order of ``tasks``."""
+    rewards, costs = (move_tasks(sums, numbers, OTHER_TASKS) for sums in (evidence.rewards, evidence.costs))
+    return evidence._replace(rewards=rewards, costs=costs)
 
 
 class WarmStart(NamedTuple):
@@ -99,8 +107,10 @@ def evidence_from_labels(
     reward: FloatArray,
     root: FloatArray,
     source: str,
+    tasks: IntArray | None = None,
+    task_names: tuple[str, ...] = (),
 ) -> WarmStartEvidence:
-    """Evidence from n labelled queries: x (n, d), rewards (n, K), cost roots (n, K).
+    """Evidence from n labelled queries: x (n, d), rewards (n, K), cost roots (n, K), numbers of tasks (n,).
 
     A NaN reward or root is unknown. Answers to one query are good or bad together, which cancels when arms
     are compared, so a row is worth 1/(1 − ρ) rows of a log, where ρ is the mean covariance of arms over
@@ -111,17 +121,33 @@ def evidence_from_labels(
     return WarmStartEvidence(
         arms=tuple(arms),
         schema_id=schema_id,
-        rewards=_sum_known(x, np.where(rated, reward, 0.0), rated),
-        costs=_sum_known(x, np.where(known, root, 0.0), known),
+        rewards=_sum_known(x, np.where(rated, reward, 0.0), rated, tasks),
+        costs=_sum_known(x, np.where(known, root, 0.0), known, tasks),
         queries=float(np.count_nonzero(rated.any(axis=1))),
         worth=1.0 / (1.0 - _estimate_shared_variance(reward[answered_by_all])),
         source=source,
+        tasks=task_names,
     )
 
 
-def _sum_known(x: FloatArray, y: FloatArray, known: npt.NDArray[np.bool_]) -> RegressionSums:
+def _sum_known(
+    x: FloatArray, y: FloatArray, known: npt.NDArray[np.bool_], tasks: IntArray | None
+) -> RegressionSums:
     second = np.stack([x[rows].T @ x[rows] for rows in known.T])
-    return RegressionSums(second, y.T @ x, (y**2).sum(axis=0), known.sum(axis=0).astype(np.float64))
+    named = np.zeros((len(x), 0)) if tasks is None else _one_hot(tasks)
+    return RegressionSums(
+        second,
+        y.T @ x,
+        (y**2).sum(axis=0),
+        known.sum(axis=0).astype(np.float64),
+        y.T @ named,
+        np.stack([named[rows].T @ x[rows] for rows in known.T]),
+    )
+
+
+def _one_hot(tasks: IntArray) -> FloatArray:
+    """Tasks (n,) as columns that are 0 or 1 (n, T)."""
+    return np.asarray(tasks[:, None] == np.arange(tasks.max() + 1), dtype=np.float64)
 
 
 def _estimate_shared_variance(y: FloatArray) -> float:

@@ -81,10 +81,10 @@ def score_arms(
     costs_usd: Sequence[float],
     cost_weight: float,
     signals: Signals = NO_SIGNALS,
-    task: int = NO_TASK,  # noqa: ARG001
+    task: int = NO_TASK,
 ) -> Scores:
-    """Score the named arms at x, for a task: u = mean − λ · cost, with the posterior's mean and std."""
-    (mean, std), counted = posterior.predict(x), posterior.reward_counts
+    """Score the named arms at x on a task: u = mean − λ · cost, with the posterior's mean and std."""
+    (mean, std), counted = posterior.predict(x, task), posterior.reward_counts
     arms = tuple(names)
     if arms != posterior.arms:
         rows = [posterior.index(arm) for arm in arms]
@@ -94,16 +94,19 @@ def score_arms(
     return Scores(arms, x, mean, std, cost, utility, signals, counted)
 
 
-def predict_costs(view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]) -> dict[str, float]:
-    """Expected cost of a call of each arm at x (d,), USD, from its list cost."""
-    return _multiply_list_costs(view.state.costs, predict_cost_ratios(view.state.costs, x), listed_usd)
+def predict_costs(
+    view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float], task: int = NO_TASK
+) -> dict[str, float]:
+    """Expected cost of a call of each arm at x (d,) on a task, USD, from its list cost."""
+    return _multiply_list_costs(view.state.costs, predict_cost_ratios(view.state.costs, x, task), listed_usd)
 
 
 def predict_high_costs(
-    view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float]
+    view: PublishedModel, x: FloatArray, listed_usd: Mapping[str, float], task: int = NO_TASK
 ) -> dict[str, float]:
-    """The cost, USD, that a call of each arm at x (d,) exceeds rarely, from its list cost."""
-    return _multiply_list_costs(view.state.costs, predict_high_cost_ratios(view.state.costs, x), listed_usd)
+    """The cost, USD, that a call of each arm at x (d,) on a task exceeds rarely, from its list cost."""
+    ratios = predict_high_cost_ratios(view.state.costs, x, task)
+    return _multiply_list_costs(view.state.costs, ratios, listed_usd)
 
 
 def _multiply_list_costs(
@@ -152,8 +155,10 @@ def _decide(
     rng: np.random.Generator,
 ) -> Decision:
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
-    expected = predict_costs(view, request.x, listed)
-    high = predict_high_costs(view, request.x, listed) if request.limits.affordable_usd < math.inf else None
+    expected = predict_costs(view, request.x, listed, request.task)
+    high = None
+    if request.limits.affordable_usd < math.inf:
+        high = predict_high_costs(view, request.x, listed, request.task)
     arms, excluded = filter_arms(view.arms, request.limits, expected, view.state.latencies, high)
     costs = [expected[arm.name] for arm in arms]
     names = [arm.name for arm in arms]

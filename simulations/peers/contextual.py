@@ -25,9 +25,9 @@ class ContextualBanditsAgent:
     rng: np.random.Generator
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
-        del expected_cost_usd, signals
+        del expected_cost_usd, signals, task
         if eligible.all():
             return int(self.bandit.predict(x[np.newaxis])[0])
         if not self.bandit.is_fitted:

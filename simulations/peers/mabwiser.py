@@ -20,9 +20,9 @@ class MABWiserAgent:
     cost_weight: float
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
-        del expected_cost_usd, signals
+        del expected_cost_usd, signals, task
         expected = self.bandit.predict_expectations(x[np.newaxis])
         arms = [arm for arm in self.bandit.arms if eligible[arm]]
         return int(max(arms, key=expected.__getitem__))

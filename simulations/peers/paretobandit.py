@@ -23,9 +23,9 @@ class ParetoBanditAgent:
     cost_weight: float
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
-        del signals
+        del signals, task
         candidates = [arm for arm, on in zip(self.arms, eligible, strict=True) if on]
         penalties = dict(zip(self.arms, (self.cost_weight * expected_cost_usd).tolist(), strict=True))
         chosen, _ = self.bandit.select_arm(x, candidates=candidates, cost_penalties=penalties)
@@ -75,9 +75,9 @@ class PacedAgent:
     asked: list[Any] = field(default_factory=list)
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
-        del eligible, signals
+        del eligible, signals, task
         for arm, usd in zip(self.arms, expected_cost_usd.tolist(), strict=True):
             if self.listed[arm] != usd:
                 self.router.update_model_pricing(arm, **_prices(usd))

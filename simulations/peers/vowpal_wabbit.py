@@ -26,9 +26,9 @@ class VowpalWabbitAgent:
     shown: list[tuple[list[int], float]] = field(default_factory=list)
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
-        del expected_cost_usd, signals
+        del expected_cost_usd, signals, task
         arms = np.flatnonzero(eligible).tolist()
         pmf = self.workspace.predict([_shared(x), *(f"|a {arm}" for arm in arms)])
         chosen = sample(pmf, self.rng)

@@ -17,9 +17,9 @@ from bandit_router.errors import SnapshotCorrupt
 from bandit_router.posterior.codec import FORMAT, MAGIC, decode_statistics, encode_statistics
 from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.prior import Prior
-from bandit_router.posterior.regression_sums import RegressionSums
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStart
+from bandit_router.types import NO_TASK
 
 
 def example(
@@ -34,8 +34,8 @@ def example(
         priors, schema_id="text-3·é", noise_variance=rng.random() + 0.01, half_life_s=half_life_s, dim=dim
     )
     for arm in priors:
-        for _ in range(5):
-            statistics.observe(arm, rng.normal(size=dim), rng.random(), rng.random() * 100)
+        for task in (NO_TASK, 0, 1, 0, 2):
+            statistics.observe(arm, rng.normal(size=dim), rng.random(), rng.random() * 100, task=task)
     return statistics
 
 
@@ -114,14 +114,14 @@ def test_unusable_sums_survive_so_that_quarantine_can_see_them() -> None:
 def test_the_layout_is_the_documented_one() -> None:
     statistics = example()
     magic, version, length = struct.unpack_from("<4sHI", BLOB)
-    assert (magic, version) == (b"BRPS", 3)
+    assert (magic, version) == (b"BRPS", 4)
     header = json.loads(BLOB[10 : 10 + length])
     assert header["arms"] == ["arm-0", "arm-1"]
     assert header["count"] == [5, 5]
     numbers = np.frombuffer(BLOB[10 + length : -32], "<f8")
     triangles = [second[i, j] for second in statistics.second for i in range(3) for j in range(i + 1)]
     before = statistics.prior_mean, statistics.prior_precision, statistics.cross
-    parts = *before, np.array(triangles), statistics.square
+    parts = *before, np.array(triangles), statistics.square, statistics.task_cross, statistics.task_context
     np.testing.assert_array_equal(numbers, np.concatenate([part.ravel() for part in parts]))
     assert hashlib.sha256(BLOB[:-32]).digest() == BLOB[-32:]
 
@@ -139,6 +139,15 @@ _FORMAT_2 = base64.b64decode(
     "cyI6IDYwLjAsICJoeXBlcnByaW9yIjogbnVsbCwgIm5vaXNlX3ZhcmlhbmNlIjogMC4yNSwgInNjaGVtYV9pZCI6ICJzMSJ9AAAA"
     "AAAA4D8AAAAAAAAAAAAAAAAAABBAAAAAAAAAOUAAAAAAAADoPwAAAAAAAPi/AAAAAAAA8D8AAAAAAAAAwAAAAAAAABBAAAAAAAAA"
     "4j9Pn0tIvkKMeiKKXUZgiD8lIMMGUsRE51VFTRZWwZD7hg=="
+)
+
+
+_FORMAT_3 = base64.b64decode(
+    "QlJQUwMAuQAAAHsiYXJtcyI6IFsiYSJdLCAiYXNfb2YiOiA4LjAsICJjb3VudCI6IFsxXSwgImRpbSI6IDIsICJoYWxmX2xpZm"
+    "VfcyI6IDYwLjAsICJoeXBlcnByaW9yIjogbnVsbCwgIm5vaXNlX3ZhcmlhbmNlIjogMC4yNSwgInNjaGVtYV9pZCI6ICJzMSIs"
+    "ICJ3YXJtIjogeyJzaW5jZSI6IDEwMDAwMDAwMDAuMCwgIndlaWdodCI6IDAuNX19AAAAAAAA4D8AAAAAAAAAAAAAAAAAABBAAA"
+    "AAAAAAOUAAAAAAAADoPwAAAAAAAPi/AAAAAAAA8D8AAAAAAAAAwAAAAAAAABBAAAAAAAAA4j8AAAAAAADoPwAAAAAAAPi/AAAA"
+    "AAAA8D8AAAAAAAAAwAAAAAAAABBAAAAAAAAA4j8AAAAAAADwP4Y8DWhkkVBuXi1g0WfCDokjJp724Ftg4L3UDVJsTG2P"
 )
 
 
@@ -165,15 +174,24 @@ def test_format_2_is_still_read() -> None:
     assert encode_statistics(old) == encode_statistics(same)
 
 
-def test_format_3_stays_what_it_is() -> None:
-    assert FORMAT == 3
-    digest = hashlib.sha256(encode_statistics(small_statistics())).hexdigest()
-    assert digest == "0b2e1bd2ee2c2642468d7ce1ec9c50bcb0c3138538105475a8f910f6cdccd3d8"
+def test_format_3_is_still_read() -> None:
+    old, same = decode_statistics(_FORMAT_3), small_statistics()
+    same.warm = WarmStart(small_statistics().regression_sums, 0.5, 1e9)
+    assert old.tasks == 0
+    assert encode_statistics(old) == encode_statistics(same)
+
+
+def test_format_4_stays_what_it_is() -> None:
+    assert FORMAT == 4
+    statistics = small_statistics()
+    statistics.observe("a", np.array([1.0, 0.5]), 0.25, 8.0, task=1)
+    digest = hashlib.sha256(encode_statistics(statistics)).hexdigest()
+    assert digest == "f777ff342d9dbd772917b7c91ceeefcc16067cd0d80b46c36416433afb37cd45"
 
 
 def test_a_warm_start_survives() -> None:
     statistics, other = small_statistics(), small_statistics()
-    sums = RegressionSums(other.second, other.cross, other.square, other.second[:, 0, 0])
+    sums = other.regression_sums
     statistics.warm = WarmStart(sums, 0.5, 1e9)
     again = decode_statistics(encode_statistics(statistics))
     assert statistics.warm.equals(again.warm)
@@ -231,7 +249,7 @@ def test_another_format_version_is_refused_and_named() -> None:
     content = bytearray(BLOB[:-32])
     struct.pack_into("<H", content, 4, FORMAT + 1)
     with pytest.raises(
-        SnapshotCorrupt, match=r"format b'BRPS' 4, this package reads b'BRPS' \(1, 2, 3\).*rebuild"
+        SnapshotCorrupt, match=r"format b'BRPS' 5, this package reads b'BRPS' \(1, 2, 3, 4\).*rebuild"
     ):
         decode_statistics(sign(bytes(content)))
 
@@ -258,7 +276,7 @@ def test_a_signed_pickle_is_refused_and_never_run() -> None:
         decode_statistics(sign(struct.pack("<4sHI", MAGIC, FORMAT, len(bomb)) + bomb))
 
 
-def faulty(numbers: int = 2 * (3 * 3 + 6 + 1), **changes: Any) -> bytes:
+def faulty(numbers: int = 2 * (3 * 3 + 6 + 1 + 3 + 3 * 3), **changes: Any) -> bytes:
     """A signed snapshot with another header, or with another count of numbers behind it."""
     _, _, length = struct.unpack_from("<4sHI", BLOB)
     header = json.dumps(json.loads(BLOB[10 : 10 + length]) | changes).encode()
@@ -272,11 +290,13 @@ def test_a_signed_snapshot_is_read_when_header_and_numbers_agree() -> None:
 @pytest.mark.parametrize(
     "blob",
     [
-        faulty(numbers=30),
-        faulty(numbers=31),
-        faulty(numbers=33),
+        faulty(numbers=54),
+        faulty(numbers=55),
+        faulty(numbers=57),
         faulty(numbers=0),
         faulty(dim=4),
+        faulty(tasks=2),
+        faulty(tasks=-1),
         faulty(dim=None),
         faulty(arms=None),
         faulty(count=[1]),

@@ -18,6 +18,7 @@ from bandit_router.posterior.regression_sums import (
     RegressionSums,
     add_sums,
     concatenate_sums,
+    make_sums,
     project_sums,
     scale_sums,
 )
@@ -43,7 +44,7 @@ def rows_of(seed: int, k: int, d: int, most: int = 40) -> list[tuple[FloatArray,
 def sums_of(rows: list[tuple[FloatArray, FloatArray]], d: int) -> RegressionSums:
     second = np.array([x.T @ x for x, _ in rows]).reshape(len(rows), d, d)
     cross = np.array([y @ x for x, y in rows])
-    return RegressionSums(
+    return make_sums(
         second, cross, np.array([y @ y for _, y in rows]), np.array([float(len(y)) for _, y in rows])
     )
 

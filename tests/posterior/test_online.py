@@ -12,7 +12,7 @@ from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.independent import IndependentPosterior
 from bandit_router.posterior.online import OnlinePosterior
 from bandit_router.posterior.prior import Prior
-from bandit_router.posterior.regression_sums import RegressionSums
+from bandit_router.posterior.regression_sums import make_sums
 from bandit_router.posterior.warm_start import WarmStart
 from tests.oracles import Row, regress, regress_rows, relative_error
 from tests.posterior.examples import NOISE, fed, solve_independent, statistics_of, uneven_prior
@@ -90,7 +90,7 @@ def test_an_event_that_makes_older_evidence_decay_is_followed_too() -> None:
 
 def test_rewards_are_counted_on_top_of_a_warm_start() -> None:
     statistics = statistics_of(2, "a", "b")
-    ones = RegressionSums(np.ones((2, 2, 2)), np.ones((2, 2)), np.ones(2), np.array([7.0, 0.0]))
+    ones = make_sums(np.ones((2, 2, 2)), np.ones((2, 2)), np.ones(2), np.array([7.0, 0.0]))
     statistics.warm = WarmStart(ones, 1.0, 0.0)
     online = OnlinePosterior(statistics)
     online.observe("b", np.ones(2), 0.5)

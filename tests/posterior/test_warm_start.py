@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.prior import Prior
-from bandit_router.posterior.regression_sums import RegressionSums, align_sums
+from bandit_router.posterior.regression_sums import align_sums, make_sums
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStart, WarmStartEvidence, evidence_from_labels
 from bandit_router.types import FloatArray
@@ -136,7 +136,7 @@ def test_posteriors_of_different_warm_starts_do_not_merge() -> None:
 
 
 def test_with_a_half_life_a_warm_start_fades_from_when_it_was_loaded() -> None:
-    warm = WarmStart(RegressionSums(*(np.ones((1,) * n) for n in (3, 2, 1, 1))), 2.0, 100.0)
+    warm = WarmStart(make_sums(*(np.ones((1,) * n) for n in (3, 2, 1, 1))), 2.0, 100.0)
     for as_of, expected in ((-math.inf, 2.0), (50.0, 2.0), (100.0, 2.0), (110.0, 1.0), (130.0, 0.25)):
         assert warm.scale_to(as_of, 10.0).weight.tolist() == [pytest.approx(expected)]
     assert warm.scale_to(1e9, None).weight.tolist() == [2.0]

@@ -16,9 +16,11 @@ class Agent(Protocol):
     """Chooses an arm for each query, and hears the outcome later, never, or twice."""
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
-        """The index of an eligible arm, given x (d,), eligible (K,), expected_cost_usd (K,) and signals."""
+        """The index of an eligible arm, given x (d,), eligible (K,), expected_cost_usd (K,), signals and
+        the number of the task.
+        """
         ...
 
     def learn(self, decision: int, x: FloatArray, arm: int, quality: float, cost_usd: float) -> None:

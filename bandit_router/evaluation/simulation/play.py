@@ -29,7 +29,11 @@ def play_stream(stream: Stream, agent: Agent, channel: Channel, rng: np.random.G
     action = np.empty(n, dtype=np.int64)
     for t in range(n):
         action[t] = agent.choose(
-            stream.x[t], stream.eligible[t], stream.expected_cost_usd[t], stream.signals_at(t)
+            stream.x[t],
+            stream.eligible[t],
+            stream.expected_cost_usd[t],
+            stream.signals_at(t),
+            stream.task_at(t),
         )
         if not stream.eligible[t, action[t]]:
             arm = stream.arms[action[t]]

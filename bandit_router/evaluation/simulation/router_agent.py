@@ -59,6 +59,7 @@ class CountedOutcome(NamedTuple):
     decision: int
     arm: str
     x: FloatArray
+    task: int
     quality: float
     root: float | None
     latency_s: float | None
@@ -98,7 +99,7 @@ class RouterAgent:
         self._publish()
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
         self._list_arms(eligible, expected_cost_usd)
         weight, most_usd = self.cost_weight, math.inf
@@ -111,7 +112,7 @@ class RouterAgent:
             self.model,
             self.policy,
             _SCHEMA,
-            Request(x=x, cost_weight=weight, limits=limits, signals=signals),
+            Request(x=x, cost_weight=weight, limits=limits, signals=signals, task=task),
             id=str(number),
             now=float(number),
             rng=self.rng,
@@ -130,7 +131,9 @@ class RouterAgent:
         logged = self.decisions[decision]
         root = compute_cost_root(cost_usd, logged.list_cost_usd)
         latency = self.latencies_s.pop(decision, None)
-        outcome = CountedOutcome(decision, self.state.rewards.arms[arm], x, quality, root, latency, weight)
+        outcome = CountedOutcome(
+            decision, self.state.rewards.arms[arm], x, logged.task, quality, root, latency, weight
+        )
         self._count(outcome)
         expected = clip_expected_reward(logged.expected_quality)
         self._book(0, cost_usd - logged.expected_cost_usd, quality - expected)
@@ -175,10 +178,10 @@ class RouterAgent:
 
     def _count(self, outcome: CountedOutcome) -> None:
         rewards, costs, latencies = self.state.rewards, self.state.costs, self.state.latencies
-        arm, x, at = outcome.arm, outcome.x, float(outcome.decision)
-        rewards.observe(arm, x, outcome.quality, at, outcome.weight)
+        arm, x, at, task = outcome.arm, outcome.x, float(outcome.decision), outcome.task
+        rewards.observe(arm, x, outcome.quality, at, outcome.weight, task)
         if outcome.root is not None:
-            costs.observe(arm, x, outcome.root, at, outcome.weight)
+            costs.observe(arm, x, outcome.root, at, outcome.weight, task)
         if outcome.latency_s is not None:
             latencies.observe(arm, x, outcome.latency_s, at, outcome.weight)
 
@@ -282,4 +285,6 @@ def _make_priors(section: PosteriorSection, setting: Setting) -> dict[str, Prior
 
 def _evidence_of(labelled: Stream) -> WarmStartEvidence:
     root = compute_cost_roots(labelled.cost_usd, labelled.expected_cost_usd)
-    return evidence_from_labels(labelled.arms, _SCHEMA, labelled.x, labelled.quality, root, labelled.name)
+    return evidence_from_labels(
+        labelled.arms, _SCHEMA, labelled.x, labelled.quality, root, labelled.name, labelled.task
+    )

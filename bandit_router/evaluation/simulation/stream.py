@@ -10,7 +10,8 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.datasets import Dataset
-from bandit_router.types import NO_SIGNALS, BoolArray, FloatArray, IntArray, Signals
+from bandit_router.evaluation.task_numbers import number_tasks
+from bandit_router.types import NO_SIGNALS, NO_TASK, BoolArray, FloatArray, IntArray, Signals
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +25,7 @@ class Stream:
     ``eligible``           (n, K) whether each arm exists
     ``signals``            the signals of each query; empty if there are none
     ``latency_s``          (n, K) the latency of each arm's call, NaN if unknown; None if all are
+    ``task``               (n,) the number of each query's task, NO_TASK where unknown; None if all are
     """
 
     name: str
@@ -35,6 +37,7 @@ class Stream:
     eligible: BoolArray
     signals: tuple[Signals, ...] = ()
     latency_s: FloatArray | None = None
+    task: IntArray | None = None
 
     def __post_init__(self) -> None:
         if not len(self.x):
@@ -58,11 +61,16 @@ class Stream:
         signals = tuple(self.signals[i] for i in rows) if self.signals else ()
         latency = None if self.latency_s is None else self.latency_s[rows]
         arrays = {name: getattr(self, name)[rows] for name in names}
-        return replace(self, signals=signals, latency_s=latency, **arrays)
+        task = None if self.task is None else self.task[rows]
+        return replace(self, signals=signals, latency_s=latency, task=task, **arrays)
 
     def signals_at(self, query: int) -> Signals:
         """The signals of one query."""
         return self.signals[query] if self.signals else NO_SIGNALS
+
+    def task_at(self, query: int) -> int:
+        """The number of one query's task; NO_TASK where it has none."""
+        return NO_TASK if self.task is None else int(self.task[query])
 
     def latency_of(self, query: int, arm: int) -> float | None:
         """The latency of an arm's call in seconds; None if unknown."""
@@ -91,6 +99,7 @@ def make_stream(
         cost_usd=np.where(answered, dataset.cost_usd, 0.0),
         expected_cost_usd=np.broadcast_to(mean_cost, answered.shape),
         eligible=answered,
+        task=None if dataset.tasks is None else number_tasks(dataset.tasks).numbers,
         signals=tuple(signals),
         latency_s=dataset.latency_s,
     )

@@ -9,7 +9,7 @@ from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import Component
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.records import Observation, WeightedValue
-from bandit_router.types import FloatArray
+from bandit_router.types import NO_TASK, FloatArray
 
 Sources = Callable[[Observation, Mapping[str, float]], Iterable[str]]
 """The metrics that the value of a quantity is made of, given the same."""
@@ -30,7 +30,8 @@ class Quantity:
     ``name`` names its rows in ``folded`` and its component; ``plural`` is for reports. ``empty`` makes the
     component of the arms of the rewards; ``add_arms`` a component with more arms, whose priors of
     rewards are given. ``context`` is what the component is read at; it is asked only where there is a value.
-    ``cascades_only`` quantities are learned where cascades are on.
+    A quantity that is learned ``by_task`` counts the task of the decision as well. ``cascades_only``
+    quantities are learned where cascades are on.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Quantity:
     empty: Callable[[SufficientStatistics], Component]
     add_arms: Callable[[Component, Mapping[str, Prior]], Component]
     context: Callable[[Observation], FloatArray] = own_context
+    by_task: bool = True
     cascades_only: bool = False
 
     def target(self, observation: Observation, weights: Mapping[str, float]) -> WeightedValue | None:
@@ -54,6 +56,10 @@ class Quantity:
             return WeightedValue(value)
         sources = self.sources(observation, weights)
         return WeightedValue(value, min(observation.weights.get(metric, 1.0) for metric in sources))
+
+    def task(self, observation: Observation) -> int:
+        """The task to count it on."""
+        return observation.task if self.by_task else NO_TASK
 
     def counted(self, observation: Observation) -> WeightedValue | None:
         """What is on record as counted."""

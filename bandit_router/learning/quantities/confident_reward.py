@@ -35,5 +35,6 @@ QUANTITY = Quantity(
     empty=empty_calibrators,
     add_arms=_add_arms,
     context=_context,
+    by_task=False,
     cascades_only=True,
 )

@@ -28,7 +28,7 @@ class Listener:
     heard: list[tuple[int, int, float, float]]
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
         return int(eligible.argmax())
 
@@ -40,7 +40,7 @@ class Stubborn(Listener):
     """Takes the last arm, eligible or not."""
 
     def choose(
-        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals
+        self, x: FloatArray, eligible: BoolArray, expected_cost_usd: FloatArray, signals: Signals, task: int
     ) -> int:
         return len(eligible) - 1
 
