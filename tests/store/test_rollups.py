@@ -282,7 +282,8 @@ class Log:
                     snapshot=PRUNED,
                     why="a test",
                     decision=retry,
-                )
+                ),
+                begins_call=True,
             )
         )
         self.truth.judged[about.id] = retries
