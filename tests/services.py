@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import runpy
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,14 +16,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from subprocess import CompletedProcess
+from tempfile import TemporaryFile
 from typing import Any
 
-from tests.processes import PROCESSES
+from tests.processes import end, start_module
 
 SMALL = {"name": "small", "input_usd_per_mtok": 0.15, "output_usd_per_mtok": 0.6, "capabilities": ["tools"]}
 LARGE = {"name": "large", "input_usd_per_mtok": 2.5, "output_usd_per_mtok": 10.0, "context_window": 128_000}
 
+_CLI = "bandit_router.cli"
 _DEADLINE_S = 60.0
+_COMMAND_DEADLINE_S = 240.0
 _RUNNING = re.compile(r"Uvicorn running on (http://\S+)")
 
 
@@ -88,38 +90,45 @@ def clean_environment() -> dict[str, str]:
     }
 
 
+def run_cli(*arguments: str, folder: Path = Path(), **environment: str) -> CompletedProcess[str]:
+    """`bandit-router` in ``folder``, to its end."""
+    return run_module(_CLI, *arguments, folder=folder, **environment)
+
+
+def run_module(
+    module: str, *arguments: str, folder: Path = Path(), **environment: str
+) -> CompletedProcess[str]:
+    """`python -m module` in ``folder``, to its end; no setting of ours is in its environment but these."""
+    with open(os.devnull) as nothing, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        streams = (nothing.fileno(), out.fileno(), err.fileno())
+        variables = clean_environment() | environment
+        process = start_module((module, *arguments), variables, folder, streams)
+        process.join(_COMMAND_DEADLINE_S)
+        end(process)
+        for stream in (out, err):
+            stream.seek(0)
+        assert process.exitcode is not None
+        return CompletedProcess(arguments, process.exitcode, out.read(), err.read())
+
+
 @contextmanager
-def serving(config: Path, *options: str, module: Sequence[str] = ("bandit_router.cli",)) -> Iterator[Service]:
+def serving(config: Path, *options: str, module: Sequence[str] = (_CLI,)) -> Iterator[Service]:
     """`bandit-router serve` on a free port, ready when the block starts and gone after it.
 
     ``module`` runs the command line; its first item is the module's name, the others are its arguments.
     """
     command = [*module, "serve", "--config", str(config), "--port", "0", *options]
     log_path = config.with_name("service.log")
-    log_path.touch()
-    process = PROCESSES.Process(target=_run_module, args=(command, clean_environment(), log_path))
-    process.start()
+    with open(os.devnull) as nothing, log_path.open("wb") as log:
+        streams = (nothing.fileno(), log.fileno(), log.fileno())
+        process = start_module(command, clean_environment(), Path(), streams)
     try:
         url = _ready_url(process, log_path)
         yield Service(process=process, url=url, config=config, log_path=log_path)
     finally:
         process.terminate()
         process.join(_DEADLINE_S)
-        if process.is_alive():
-            process.kill()
-            process.join()
-
-
-def _run_module(command: Sequence[str], environment: Mapping[str, str], log_path: Path) -> None:
-    """`python -m` in this process: ``command`` is a module and its arguments; what it says goes to a file."""
-    with log_path.open("wb") as log:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(log.fileno(), stream.fileno())
-    sys.stdin = os.fdopen(os.dup2(sys.stdin.fileno(), 0), closefd=False)  # uvicorn passes its number on
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.argv[1:] = command[1:]
-    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+        end(process)
 
 
 def _ready_url(process: BaseProcess, log_path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bandit_router import cli
-from tests.services import clean_environment, write_settings
+from tests.services import run_cli, write_settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,14 +39,7 @@ def run(tmp_path: Path) -> Run:
     """Runs `bandit-router` in the test's folder, as a process of its own."""
 
     def call(*arguments: str, **environment: str) -> Ran:
-        done = subprocess.run(
-            [sys.executable, "-m", "bandit_router.cli", *arguments],
-            cwd=tmp_path,
-            env=clean_environment() | environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        done = run_cli(*arguments, folder=tmp_path, **environment)
         return Ran(code=done.returncode, out=done.stdout, err=done.stderr)
 
     return call

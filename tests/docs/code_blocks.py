@@ -26,6 +26,7 @@ from sybil import Document, Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 from bandit_router import Router, make_settings
+from tests.docs.forked_commands import TIMEOUT_S, forked_commands
 from tests.services import LARGE, SMALL, clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,6 @@ POSTGRESQL = "postgresql://user:password@host/database"
 """What the pages call a PostgreSQL database."""
 
 _COMMANDS = Path(__file__).with_name("commands")
-_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,9 @@ class Reader:
         for shown, real in ((POSTGRESQL, self.postgresql_url), ("8080", port)):
             script = script.replace(shown, real)
         script = f"set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"
-        return self.run_command(["bash", "-c", script], BANDIT_ROUTER_SERVER__PORT=port)
+        with forked_commands() as address:
+            command = ["bash", "-c", script]
+            return self.run_command(command, BANDIT_ROUTER_SERVER__PORT=port, FORKED_COMMANDS=address)
 
     def run_command(self, command: list[str], **environment: str) -> str:
         """What the command prints, with ``commands/`` and this Python first on the path."""
@@ -74,7 +76,7 @@ class Reader:
             env=clean_environment() | {"PATH": os.pathsep.join(path)} | stand_ins | environment,
             capture_output=True,
             text=True,
-            timeout=_TIMEOUT_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import operator
-import subprocess
-import sys
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from bandit_router.evaluation.logs.read import open_log
 from bandit_router.evaluation.targets import believe, learn_folds, target_pmf
 from bandit_router.policies import parse_policy
 from bandit_router.types import FloatArray
-from tests.services import clean_environment, serving, write_settings
+from tests.services import run_cli, serving, write_settings
 
 QUERIES = 1500
 SILENT = 0.1
@@ -59,15 +57,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
 
 
 def run(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "bandit_router.cli", *arguments],
-        cwd=folder,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = run_cli(*arguments, folder=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.server.conftest import Client
-from tests.services import clean_environment, serving, write_settings
+from tests.services import run_cli, serving, write_settings
 
 TIERS = {"premium": "large", "else": "[heuristic:cheap=small,expensive=large,epsilon=0.0]"}
 
@@ -26,7 +24,6 @@ def test_tiers_and_rules_decide_and_the_log_says_why(tmp_path: Path) -> None:
             assert (logged["arm"], logged["reason"]) == (arm, reason)
         sent = client.route(features=[0.0] * 15, user_tier="free").json()
         assert sent["arm"] == "small"
-    command = [sys.executable, "-m", "bandit_router.cli", "verify", "--config", str(config)]
-    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
+    done = run_cli("verify", "--config", str(config))
     assert done.stdout.endswith("verify: ok\n"), done.stdout
     assert "pmfs recomputed: 4" in done.stdout
