@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +19,8 @@ from simulations.cascade import (
     judge_contestants,
     quality_with_retries,
 )
-from tests.simulations.test_scripts import figures, needs_data
+from tests.simulations.conftest import Figures
+from tests.simulations.worlds import DATA
 
 
 def brute_force(score: FloatArray, gain: FloatArray) -> float:
@@ -88,9 +87,8 @@ def test_calibration_tells_apart_what_raw_confidence_cannot() -> None:
             assert judged[name].areas[0] > 0.65, name  # 0.75 at best
 
 
-@needs_data
-def test_the_script_shows_every_contestant(tmp_path: Path) -> None:
-    shown, found = figures("cascade", tmp_path, "--learn", "60")
+def test_the_script_shows_every_contestant(figures: Figures) -> None:
+    shown, found = figures("cascade", "--learn", "60", data=DATA)
     assert set(found) == {"Meta-Llama-3.1-8B-Instruct", "claude-3-haiku-20240307"}
     for one in found.values():
         assert set(one) == set(CONTESTANTS)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from simulations.docs_chatbot import make_questions, play_months
-from tests.simulations.worlds import DATA, ROOT
+from tests.services import run_module
+from tests.simulations.worlds import ROOT
 
 
 def test_a_month_of_a_thousand_queries_is_a_hundredth_of_the_bill() -> None:
@@ -32,11 +32,9 @@ def test_questions_are_what_they_say_in_any_order() -> None:
     assert made != make_questions(1000, 0.12, np.random.default_rng(2))
 
 
-@pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not there")
-def test_the_script_shows_the_month_and_the_real_queries() -> None:
-    options = ["--month", "100", "--data", str(DATA), "--queries", "60", "--seeds", "1", "--jobs", "1"]
-    command = [sys.executable, "-m", "simulations.docs_chatbot", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+def test_the_script_shows_the_month_and_the_real_queries(few: Path) -> None:
+    options = ["--month", "100", "--data", str(few), "--queries", "60", "--seeds", "1", "--jobs", "1"]
+    done = run_module("simulations.docs_chatbot", *options, folder=ROOT)
     assert done.returncode == 0, done.stderr
     shown = " ".join(done.stdout.split())
     assert "heuristic 100 0.11 63% 100.0%" in shown

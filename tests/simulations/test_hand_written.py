@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from bandit_router.evaluation.datasets import Dataset
 from bandit_router.evaluation.simulation.simulate import Plan
 from simulations.hand_written import ENTRANTS, cheap_and_strong, play_entrant
 from simulations.streams import stream_of
-from tests.simulations.test_scripts import figures, needs_data
+from tests.simulations.conftest import Figures
 
 DATA = Dataset(
     name="small",
@@ -50,8 +48,7 @@ def test_the_figures_are_those_of_the_definitions(
     assert found.over_mix == pytest.approx(over_mix)
 
 
-@needs_data
-def test_the_script_runs(tmp_path: Path) -> None:
-    shown, found = figures("hand_written", tmp_path, "--streams", "mixed")
+def test_the_script_runs(figures: Figures) -> None:
+    shown, found = figures("hand_written", "--streams", "mixed")
     assert set(found["mixed"]["entrants"]) == set(ENTRANTS)
     assert "tempered, cold" in shown

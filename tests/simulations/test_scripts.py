@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,38 +12,23 @@ from bandit_router.evaluation.simulation.stream import Stream
 from simulations.peers import PEERS
 from simulations.show import OURS
 from simulations.warm_start import AGENTS, KeptArm, WrongLabels, keep_best
-from tests.simulations.worlds import DATA, LAMBDA, ROOT, a_setting, an_easy_stream
-
-needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is not there")
-
-
-def call(script: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"simulations.{script}", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+from tests.services import run_module
+from tests.simulations.conftest import Figures
+from tests.simulations.worlds import LAMBDA, ROOT, a_setting, an_easy_stream
 
 
-def figures(script: str, folder: Path, *options: str) -> tuple[str, dict[str, Any]]:
-    file = folder / "figures.json"
-    small = ["--data", str(DATA), "--queries", "60", "--seeds", "1", "--jobs", "1", "--json", str(file)]
-    done = call(script, *small, *options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, json.loads(file.read_text(encoding="utf-8"))
-
-
-@needs_data
-def test_regret_plays_our_policies_beside_the_baselines(tmp_path: Path) -> None:
-    shown, found = figures("regret", tmp_path, "--streams", "zeroeval8", "mixed")
+def test_regret_plays_our_policies_beside_the_baselines(figures: Figures) -> None:
+    shown, found = figures("regret", "--streams", "zeroeval8", "mixed")
     assert set(found) == {"zeroeval8", "mixed"}
     roles = {one["role"] for one in found["mixed"]["policies"]}
     assert roles == {"policy", "fixed", "best fixed", "uniform", "blind mix", "shuffled"}
     assert "the best fixed model in hindsight" in shown
 
 
-@needs_data
-def test_everyone_is_there_side_by_side(tmp_path: Path) -> None:
+def test_everyone_is_there_side_by_side(figures: Figures) -> None:
     for module in ("mabwiser", "vowpalwabbit", "contextualbandits"):
         pytest.importorskip(module)
-    shown, found = figures("side_by_side", tmp_path, "--streams", "mixed")
+    shown, found = figures("side_by_side", "--streams", "mixed")
     assert set(found) == {"mixed, 0.1", "mixed, 0.3"}
     played = {one["name"] for one in found["mixed, 0.3"]["policies"] if one["role"] == "policy"}
     assert played == {*OURS, *PEERS}
@@ -55,19 +36,15 @@ def test_everyone_is_there_side_by_side(tmp_path: Path) -> None:
     assert "mixed, 0.3: 1 × 60 queries, 4 models" in shown
 
 
-@needs_data
-def test_a_peer_can_be_left_out(tmp_path: Path) -> None:
+def test_a_peer_can_be_left_out(figures: Figures) -> None:
     without = [name for name in PEERS if name != "paretobandit"]
-    _, found = figures(
-        "side_by_side", tmp_path, "--streams", "mixed", "--trades", "0.1", "--without", *without
-    )
+    _, found = figures("side_by_side", "--streams", "mixed", "--trades", "0.1", "--without", *without)
     assert "paretobandit" in found["mixed, 0.1"]["us_per_query"]
     assert len(found["mixed, 0.1"]["us_per_query"]) == len(OURS) + 1
 
 
-@needs_data
-def test_drift_shows_both_things_that_happen(tmp_path: Path) -> None:
-    shown, found = figures("drift", tmp_path, "--streams", "mixed", "--half-lives", "20")
+def test_drift_shows_both_things_that_happen(figures: Figures) -> None:
+    shown, found = figures("drift", "--streams", "mixed", "--half-lives", "20")
     price, quality = found["mixed, price"], found["mixed, quality"]
     assert price["event"] == {"kind": "price", "arm": "gpt-4o", "at": 30, "value": "0.1"}
     assert price["best_fixed_after"] == "gpt-4o"
@@ -77,9 +54,8 @@ def test_drift_shows_both_things_that_happen(tmp_path: Path) -> None:
     assert "gpt-4o costs a tenth" in " ".join(shown.split())
 
 
-@needs_data
-def test_warm_starts_are_shown_beside_cold_and_wrong_ones(tmp_path: Path) -> None:
-    shown, found = figures("warm_start", tmp_path, "--streams", "mixed", "--labelled", "80")
+def test_warm_starts_are_shown_beside_cold_and_wrong_ones(figures: Figures) -> None:
+    shown, found = figures("warm_start", "--streams", "mixed", "--labelled", "80")
     assert set(found) == {"mixed, 0.1", "mixed, 0.3"}
     played = {one["name"] for one in found["mixed, 0.1"]["policies"] if one["role"] == "policy"}
     assert played == {*AGENTS}
@@ -102,9 +78,8 @@ def test_a_wrong_start_is_told_that_each_model_is_the_one_before_it() -> None:
     assert keep_best(setting).arm == int((stream.quality - LAMBDA * stream.cost_usd).mean(axis=0).argmax())
 
 
-@needs_data
-def test_deadlines_are_judged_case_by_case(tmp_path: Path) -> None:
-    shown, found = figures("deadlines", tmp_path, "--levels", "0.9", "0.95")
+def test_deadlines_are_judged_case_by_case(figures: Figures) -> None:
+    shown, found = figures("deadlines", "--levels", "0.9", "0.95")
     assert set(found["runs"]["mixed"]) == {"0.9", "0.95"}
     assert "the best is just too slow" in shown
     assert "95% of answers are to be there within 2 s" in " ".join(shown.split())
@@ -112,25 +87,22 @@ def test_deadlines_are_judged_case_by_case(tmp_path: Path) -> None:
     assert f"bars: {missed}" in shown
 
 
-@needs_data
-def test_budgets_are_spent_with_and_without_a_price_cut(tmp_path: Path) -> None:
-    shown, found = figures("budgets", tmp_path, "--budgets", "6.6e-4", "5.3e-3")
+def test_budgets_are_spent_with_and_without_a_price_cut(figures: Figures) -> None:
+    shown, found = figures("budgets", "--budgets", "6.6e-4", "5.3e-3")
     assert set(found["runs"]["paretobandit"]) == {"0.00066", "0.0053"}
     assert set(found["runs"]["paretobandit"]["0.0053"]) == {"as it is", "price cut"}
     assert "paretobandit, 0.00066 USD a request: 1 × 60 queries" in " ".join(shown.split())
     assert "bars: " in shown
 
 
-@needs_data
-def test_floors_are_kept_on_every_stream(tmp_path: Path) -> None:
-    shown, found = figures("floors", tmp_path, "--streams", "routellm")
+def test_floors_are_kept_on_every_stream(figures: Figures) -> None:
+    shown, found = figures("floors", "--streams", "routellm")
     assert len(found["routellm"]) == 3
     assert "routellm: 1 × 60 queries" in " ".join(shown.split())
 
 
-@needs_data
-def test_a_poisoned_key_is_shown_with_and_without_what_limits_it(tmp_path: Path) -> None:
-    shown, found = figures("poisoning", tmp_path, "--streams", "mixed", "--shares", "0.15")
+def test_a_poisoned_key_is_shown_with_and_without_what_limits_it(figures: Figures) -> None:
+    shown, found = figures("poisoning", "--streams", "mixed", "--shares", "0.15")
     assert set(found["mixed"]) == {
         "no poison",
         "no poison, cap 0.15",
@@ -143,9 +115,9 @@ def test_a_poisoned_key_is_shown_with_and_without_what_limits_it(tmp_path: Path)
     assert "mixed, λ worth 0.1: 1 × 60 queries" in " ".join(shown.split())
 
 
-@needs_data
-def test_prior_widths_are_compared() -> None:
-    done = call("prior_width", str(DATA / "paretobandit.parquet"), "--queries", "60", "--seeds", "1")
+def test_prior_widths_are_compared(few: Path) -> None:
+    data = str(few / "paretobandit.parquet")
+    done = run_module("simulations.prior_width", data, "--queries", "60", "--seeds", "1", folder=ROOT)
     assert done.returncode == 0, done.stderr
     assert "weight_std" in done.stdout
 
@@ -166,7 +138,7 @@ def test_prior_widths_are_compared() -> None:
     ],
 )
 def test_a_missing_folder_is_one_line(script: str, tmp_path: Path) -> None:
-    done = call(script, "--data", str(tmp_path))
+    done = run_module(f"simulations.{script}", "--data", str(tmp_path), folder=ROOT)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1

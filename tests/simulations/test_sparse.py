@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from bandit_router.evaluation.simulation.router_agent import RouterAgent, Router
 from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.types import RATED_SHARE, FloatArray
 from simulations.sparse import AFTER, BEFORE, Case, find_missed, list_cases, play_case, sparse_grid
-from tests.simulations.test_scripts import figures, needs_data
+from tests.simulations.conftest import Figures
 from tests.simulations.worlds import LAMBDA, a_setting, an_easy_stream
 
 
@@ -85,11 +84,8 @@ def test_where_all_are_rated_there_is_one_case() -> None:
     assert len(list_cases([0.2, 0.05], 300)) == 12
 
 
-@needs_data
-def test_the_script_shows_every_share_cold_and_warm(tmp_path: Path) -> None:
-    shown, found = figures(
-        "sparse", tmp_path, "--streams", "routellm", "--shares", "1", "0.05", "--labelled", "20"
-    )
+def test_the_script_shows_every_share_cold_and_warm(figures: Figures) -> None:
+    shown, found = figures("sparse", "--streams", "routellm", "--shares", "1", "0.05", "--labelled", "20")
     assert len(found["routellm"]) == 8
     assert "5% of answers rated, from 20 labels: 1 orders" in " ".join(shown.split())
     assert "bars: " in shown

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from bandit_router.errors import ConfigError
+from bandit_router.evaluation.datasets import Dataset
+from bandit_router.evaluation.simulation.stream import Stream
 from simulations.streams import FIVE, HELD_BACK, STREAMS, cost_weight, load_stream
 from tests.simulations.worlds import DATA
 
@@ -25,10 +28,20 @@ SIZES = {
 }
 
 
+@cache
+def load(name: str) -> Dataset:
+    return STREAMS[name](DATA)
+
+
+@cache
+def load_mixed() -> Stream:
+    return load_stream("mixed", DATA)
+
+
 @needs_data
 @pytest.mark.parametrize("name", STREAMS)
 def test_streams_are_as_large_as_stated(name: str) -> None:
-    data = STREAMS[name](DATA)
+    data = load(name)
     assert (data.name, (len(data.queries), len(data.models))) == (name, SIZES[name])
 
 
@@ -39,11 +52,11 @@ def test_no_stream_is_left_out_of_these_tests() -> None:
 
 @needs_data
 def test_models_that_are_held_back_are_in_no_stream_that_constants_were_chosen_on() -> None:
-    a, b = (set(STREAMS[name](DATA).models) for name in HELD_BACK)
-    chosen_on = {model for name in ("zeroeval8", "mixed") for model in STREAMS[name](DATA).models}
+    a, b = (set(load(name).models) for name in HELD_BACK)
+    chosen_on = {model for name in ("zeroeval8", "mixed") for model in load(name).models}
     assert not a & b
     assert not (a | b) & chosen_on
-    everything = set(STREAMS["zeroeval"](DATA).models)
+    everything = set(load("zeroeval").models)
     assert a | b | (chosen_on & everything) == everything
 
 
@@ -51,13 +64,13 @@ def test_models_that_are_held_back_are_in_no_stream_that_constants_were_chosen_o
 def test_models_whose_cost_is_a_lower_bound_are_out() -> None:
     hidden = ("o1-mini", "o3", "deepseek-r1", "gemini-2.5")
     for name in ("zeroeval", "zeroeval8", "llm_confidence", "mixed", *HELD_BACK):
-        assert not [model for model in STREAMS[name](DATA).models if model.startswith(hidden)]
-    assert [m for m in STREAMS["paretobandit"](DATA).models if "gemini-2.5" in m]  # its costs are recorded
+        assert not [model for model in load(name).models if model.startswith(hidden)]
+    assert [m for m in load("paretobandit").models if "gemini-2.5" in m]  # its costs are recorded
 
 
 @needs_data
 def test_the_mixed_stream_is_the_one_described() -> None:
-    stream = load_stream("mixed", DATA)
+    stream = load_mixed()
     assert stream.quality.mean(axis=0).round(3).tolist() == [0.642, 0.691, 0.761, 0.834]
     assert stream.cost_usd.mean(axis=0) == pytest.approx([6e-5, 2.3e-4, 2.7e-4, 2.0e-3], rel=0.1)
     assert stream.x.shape[0] == 7545
@@ -66,7 +79,7 @@ def test_the_mixed_stream_is_the_one_described() -> None:
 
 @needs_data
 def test_the_dearest_model_costs_the_trade() -> None:
-    stream = load_stream("mixed", DATA)
+    stream = load_mixed()
     weighed = cost_weight(stream, 0.1) * stream.cost_usd.mean(axis=0)
     assert weighed.max() == pytest.approx(0.1)
 
