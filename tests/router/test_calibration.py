@@ -14,13 +14,14 @@ from bandit_router.router import Router
 from tests.router.conftest import OpenRouter
 
 
-def play(router: Router, rounds: int, quality: float, arm: str = "large") -> None:
-    """So many decisions for an arm with this reward on average, in thumbs, each learned at once."""
+def play(router: Router, rounds: int, quality: float, arm: str = "large", learn_every: int = 1) -> None:
+    """So many decisions for an arm with this reward on average, in thumbs, learned so many at a time."""
     for i in range(rounds):
         made = router.route(f"query {i % 7}", arms=[arm])
         up = math.floor((i + 1) * quality) > math.floor(i * quality)
         router.feedback(made.id, quality=float(up), cost_usd=made.expected_costs_usd[0] * 1.5)
-        router.learn()
+        if (i + 1) % learn_every == 0:
+            router.learn()
 
 
 def test_rewards_and_costs_are_compared_with_what_decisions_expected(open_on_either: OpenRouter) -> None:
@@ -44,7 +45,7 @@ def test_an_arm_that_drifts_is_warned_of_once_and_a_reset_ends_it(
     open_router: OpenRouter, caplog: pytest.LogCaptureFixture
 ) -> None:
     router = open_router(posterior={"on_drift": "alarm"})
-    play(router, 150, 0.9)
+    play(router, 150, 0.9, learn_every=5)
     play(router, 60, 0.1)
     assert router.calibration().alarms == ("large",)
     with caplog.at_level(logging.WARNING, logger="bandit_router.learning.drift_watch"):

@@ -32,8 +32,8 @@ def drifted(open_router: OpenRouter, **posterior: str) -> Router:
 
 def drift(router: Router) -> None:
     """One of the arms is good for 300 decisions, and bad for the last 60."""
-    play(router, 300, 0.9)
-    play(router, 60, 0.1)
+    play(router, 300, 0.9, learn_every=5)
+    play(router, 60, 0.1, learn_every=5)
 
 
 def test_an_arm_that_drifted_is_learned_anew_from_the_newest_of_its_rewards(
@@ -93,7 +93,7 @@ def test_an_arm_that_does_as_expected_is_left_alone(
     open_router: OpenRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     router = open_router()
-    play(router, 150, 0.9)
+    play(router, 150, 0.9, learn_every=5)
     monkeypatch.setattr(Learner, "reset_drifted", lambda _: pytest.fail("took the lock for nothing"))
     look(router)
     assert router.counts()["large"] == 150
