@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from bandit_router.store.store import Store
+from bandit_router.store.timeouts import Timeouts
 from tests.store.examples import OpenStore, set_up
 
 
@@ -14,9 +15,10 @@ from tests.store.examples import OpenStore, set_up
 def open_store(url: str) -> Iterator[OpenStore]:
     """Opens another store on the test's database, as another worker would."""
     stores: list[Store] = []
+    patient = Timeouts(lock_s=60.0)  # a worker of a busy machine may keep others waiting
 
     def open_one(router: str = "r") -> Store:
-        stores.append(Store.open(url, router))
+        stores.append(Store.open(url, router, timeouts=patient))
         return set_up(stores[-1])
 
     yield open_one
