@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait for each other on a busy machine
+
+_MEMORY = Path("/dev/shm")
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))  # no test waits for a disk at every commit
 
 import pytest
 from hypothesis import settings
@@ -20,6 +26,12 @@ SLOW_FILES = (
     "test_code_blocks.py",
     "test_campaign.py",
     "test_gateway_campaign.py",
+    "test_pages.py",
+    "test_drift.py",
+    "test_conversations.py",
+    "test_learners.py",
+    "test_gaussian_argmax.py",
+    "test_scripts.py",
     "test_key_budgets.py",
     "test_secrets.py",
     "test_pacing_ledger.py",
