@@ -5,14 +5,21 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := # options of the demo, such as --stay
 
-.PHONY: demo test clients check lint types imports docs campaign bench bench-dashboard bench-evaluation simulations chromium npm clean
+.PHONY: demo test bytecode clients check lint types imports docs campaign bench bench-dashboard bench-evaluation simulations chromium npm clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/bandit-router demo $(DEMO)
 
-test: $(VENV)/dev.stamp chromium
-	$(BIN)/python -m compileall -q bandit_router # once for all processes, also where Python is told to write no bytecode
+test: $(VENV)/bytecode.stamp chromium
 	$(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 # a hung test ends the run, and says where
+
+bytecode: $(VENV)/bytecode.stamp
+
+CODE := bandit_router benchmarks migrations simulations tests
+$(VENV)/bytecode.stamp: $(VENV)/dev.stamp $(shell find $(CODE) -name node_modules -prune -o -name '*.py' -print)
+	$(BIN)/python -m compileall -q -x node_modules $(CODE) # once for all processes of tests
+	-PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --collect-only >/dev/null # pytest's own, with asserts rewritten
+	touch $@
 
 PROGRAMS := tests/clients/programs
 clients: $(VENV)/dev.stamp $(VENV)/clients/pip.stamp $(PROGRAMS)/node_modules/.package-lock.json # other people's clients
