@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -56,9 +56,17 @@ def run_postgresql() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql_server: str) -> str:
+def administer_server(postgresql_server: str) -> Iterator[Callable[[str], object]]:
+    """Executes a statement about whole databases."""
+    url = postgresql_server.format("postgres")
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        yield lambda statement: connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str, administer_server: Callable[[str], object]) -> str:
     """The name of a migrated database that nobody uses but to copy it."""
-    administer(postgresql_server.format("postgres"), f"CREATE DATABASE {_TEMPLATE}")
+    administer_server(f"CREATE DATABASE {_TEMPLATE}")
     migrate_url(postgresql_server.format(_TEMPLATE))
     return _TEMPLATE
 
@@ -73,20 +81,22 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_postgresql_url(postgresql_server: str, postgresql_template: str) -> Iterator[MakeUrl]:
+def make_postgresql_url(
+    postgresql_server: str, postgresql_template: str, administer_server: Callable[[str], object]
+) -> Iterator[MakeUrl]:
     """Makes new databases; drops them afterwards, which also shows that nobody is connected any more."""
-    admin, made = postgresql_server.format("postgres"), []
+    made = []
 
     def make(*, migrated: bool = False) -> str:
         name = f"test_{uuid4().hex}"
         template = postgresql_template if migrated else "template1"
-        administer(admin, f"CREATE DATABASE {name} TEMPLATE {template}")
+        administer_server(f"CREATE DATABASE {name} TEMPLATE {template}")
         made.append(name)
         return postgresql_server.format(name)
 
     yield make
     for name in made:
-        administer(admin, f"DROP DATABASE {name}")
+        administer_server(f"DROP DATABASE {name}")
 
 
 @pytest.fixture
