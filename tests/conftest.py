@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -56,3 +57,8 @@ def interruptible() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of slow files first."""
     items.sort(key=lambda item: item.path.name not in SLOW_FILES)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt tests and modules from garbage collection, which would go through all of them each time."""
+    gc.freeze()

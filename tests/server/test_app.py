@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +90,14 @@ class Tuning(NamedTuple):
         return cls(threads, gc.get_threshold()[0], gc.get_freeze_count() > 0)
 
 
+@pytest.fixture
+def unfrozen() -> Iterator[None]:
+    """Nothing is exempt from garbage collection, as in a new process."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
 async def run_lifespan(app: ASGIApp) -> list[Tuning]:
     """How the process is tuned before the app starts, once it has started, and after it has stopped."""
     tunings = [Tuning.read()]
@@ -105,12 +114,14 @@ async def run_lifespan(app: ASGIApp) -> list[Tuning]:
     return tunings
 
 
+@pytest.mark.usefixtures("unfrozen")
 def test_the_app_leaves_the_process_that_mounts_it_as_it_is(tmp_path: Path) -> None:
     with threadpool_limits(2, "blas"):
         before, *during = asyncio.run(run_lifespan(create_app(load_settings(write_settings(tmp_path)))))
     assert during == [before, before]
 
 
+@pytest.mark.usefixtures("unfrozen")
 def test_a_process_that_only_serves_is_tuned(tmp_path: Path) -> None:
     threshold = gc.get_threshold()
     app = TuneProcess(create_app(load_settings(write_settings(tmp_path))))
@@ -119,7 +130,6 @@ def test_a_process_that_only_serves_is_tuned(tmp_path: Path) -> None:
             _, started, _ = asyncio.run(run_lifespan(app))
         assert started == Tuning(blas_threads={1}, collector_threshold=50_000, has_frozen=True)
     finally:
-        gc.unfreeze()
         gc.set_threshold(*threshold)
 
 
