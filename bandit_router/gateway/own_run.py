@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -18,6 +18,8 @@ from bandit_router.errors import ConfigError, OwnBudgetSpent
 from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest, begin_own_call, finish_own_call
 from bandit_router.router import AsyncRouter
+from bandit_router.store.own_calls import OwnCall
+from bandit_router.types import CallOutcome
 
 
 class OwnRun:
@@ -54,6 +56,15 @@ class OwnRun:
             await self._next_end.wait()
 
 
+def find_paid(calls: Sequence[OwnCall]) -> set[tuple[str, str]]:
+    """The items of a run, each with the arm, whose calls may have been paid."""
+    return {
+        (call.item or "", call.arm)
+        for call in calls
+        if call.counted_usd or (call.result and call.result.outcome is not CallOutcome.FAILED)
+    }
+
+
 class RunFile:
     """An open file of a run, which no other process has open. ``lines`` were in it when it was opened.
 
@@ -73,12 +84,12 @@ class RunFile:
 
 
 @contextmanager
-def open_run_file(path: Path, content: str) -> Iterator[RunFile]:
-    """Open the file, or begin it with a new run; ``content`` says what it is a file of.
+def open_run_file(path: Path, content: str, run: str | None = None) -> Iterator[RunFile]:
+    """Open the file, or begin it with this run, or a new one; ``content`` says what it is a file of.
 
     The first line is ``{"run": "…"}``, the name of the run in the log of own calls. A last line that a crash
     cut short is removed: its call is lost. Raises ConfigError when another process has the file open, or it
-    is another one.
+    is another one, or of another run.
     """
     with path.open("a+b") as file:
         try:
@@ -87,10 +98,12 @@ def open_run_file(path: Path, content: str) -> Iterator[RunFile]:
             raise ConfigError(f"{path}: another run writes it; wait for it, or name another --out") from None
         lines = _read_whole_lines(file)
         try:
-            first, *rest = map(orjson.loads, lines) if lines else [{"run": _begin(file)}]
+            first, *rest = map(orjson.loads, lines) if lines else [{"run": _begin(file, run)}]
             opened = RunFile(file, str(first["run"]), rest)
         except (ValueError, LookupError, TypeError):
             raise ConfigError(f"{path}: is not a file of {content}; name another --out") from None
+        if run not in (None, opened.run):
+            raise ConfigError(f"{path}: belongs to another run; name another --out")
         yield opened
 
 
@@ -102,8 +115,8 @@ def _read_whole_lines(file: IO[bytes]) -> list[bytes]:
     return lines
 
 
-def _begin(file: IO[bytes]) -> str:
-    run = uuid4().hex
+def _begin(file: IO[bytes], run: str | None) -> str:
+    run = run or uuid4().hex
     _write_line(file, {"run": run})
     return run
 

@@ -15,14 +15,14 @@ from functools import partial
 from bandit_router.errors import OwnBudgetSpent
 from bandit_router.gateway.arms import CallableArm
 from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest
-from bandit_router.gateway.own_run import OwnRun
+from bandit_router.gateway.own_run import OwnRun, find_paid
 from bandit_router.gateway.verdicts import read_retry_after
-from bandit_router.labels.answers import AnswerFile, KeptAnswer, Pair
+from bandit_router.labels.answers import AnswerFile, KeptAnswer
 from bandit_router.labels.queries import LabelQuery
 from bandit_router.providers.base import FailureKind, UpstreamError
 from bandit_router.router import AsyncRouter
 from bandit_router.store.own_calls import OwnBudget
-from bandit_router.types import CallOutcome, Purpose
+from bandit_router.types import Purpose
 
 _WAITS_S = (1.0, 4.0, 16.0)
 _LONGEST_WAIT_S = 60.0
@@ -48,9 +48,14 @@ class AskPlan:
 
 @dataclass(kw_only=True, slots=True)
 class AskReport:
-    """What came of it: ``lost`` questions were not asked again; ``failures`` are counted by arm and error."""
+    """What came of it: ``lost`` questions were not asked again; ``failures`` are counted by arm and error.
+
+    ``judged`` answers have a new verdict; ``judge_stopped`` says why the judge was not asked of all, if so.
+    """
 
     answered: int = 0
+    judged: int = 0
+    judge_stopped: str | None = None
     lost: int = 0
     spent_usd: float = 0.0
     is_budget_spent: bool = False
@@ -63,40 +68,36 @@ class Asking:
 
     def __init__(self, router: AsyncRouter, plan: AskPlan, kept: AnswerFile) -> None:
         self.report = AskReport()
-        self._router, self._plan, self._kept = router, plan, kept
+        self.router, self.plan, self.kept = router, plan, kept
         self._run = OwnRun(router)
 
     async def find_questions(self) -> list[Question]:
         """The questions that are left, after what a killed run began has been ended."""
-        run, answers = self._kept.run, self._kept.answers
+        run, answers = self.kept.run, self.kept.answers
         results = {answer.call_id: answer.result for answer in answers.values()}
-        for call in await self._router.own_calls(run):
+        for call in await self.router.own_calls(run):
             if call.result is None and call.id in results:
-                await self._router.end_own_call(call.id, results[call.id])
-        await self._router.lose_own_calls(run)
-        calls = await self._router.own_calls(run)
+                await self.router.end_own_call(call.id, results[call.id])
+        await self.router.lose_own_calls(run)
+        calls = await self.router.own_calls(run)
         self.report.spent_usd = sum(call.counted_usd for call in calls)
-        may_be_paid: set[Pair] = {
-            (call.item or "", call.arm)
-            for call in calls
-            if call.counted_usd or (call.result and call.result.outcome is not CallOutcome.FAILED)
-        }
+        paid = find_paid(calls)
         open_ones = [
             (query, arm)
-            for query in self._plan.queries
-            for arm in self._plan.arms
+            for query in self.plan.queries
+            for arm in self.plan.arms
             if (query.item, arm.name) not in answers
         ]
-        if self._plan.retry_lost:
+        if self.plan.retry_lost:
             return open_ones
-        left = [(query, arm) for query, arm in open_ones if (query.item, arm.name) not in may_be_paid]
+        left = [(query, arm) for query, arm in open_ones if (query.item, arm.name) not in paid]
         self.report.lost = len(open_ones) - len(left)
         return left
 
     async def ask(self, questions: Sequence[Question], tell: Tell) -> None:
         """Ask them in order, some at a time, until the budget is spent."""
         left = iter(questions)
-        await asyncio.gather(*(self._work(left, tell) for _ in range(self._plan.concurrency)))
+        await asyncio.gather(*(self._work(left, tell) for _ in range(self.plan.concurrency)))
 
     async def _work(self, left: Iterator[Question], tell: Tell) -> None:
         for query, arm in left:
@@ -122,16 +123,16 @@ class Asking:
                     report.failed_in_a_row[arm.name] += 1
                     return
                 await asyncio.sleep(
-                    min(read_retry_after(failure, self._router.now()) or wait_s, _LONGEST_WAIT_S)
+                    min(read_retry_after(failure, self.router.now()) or wait_s, _LONGEST_WAIT_S)
                 )
 
     async def _ask_once(self, query: LabelQuery, arm: CallableArm) -> None:
         request = OwnRequest(
             purpose=Purpose.LABEL,
             text=query.text,
-            max_output_tokens=min(self._plan.max_output_tokens, arm.max_output_tokens),
-            budget=OwnBudget(usd=self._plan.usd, run=self._kept.run),
-            run=self._kept.run,
+            max_output_tokens=min(self.plan.max_output_tokens, arm.max_output_tokens),
+            budget=OwnBudget(usd=self.plan.usd, run=self.kept.run),
+            run=self.kept.run,
             item=query.item,
         )
         answer = await self._run.call(arm, request, partial(self._keep, query.item, arm.name))
@@ -140,7 +141,7 @@ class Asking:
         self.report.failed_in_a_row[arm.name] = 0
 
     def _keep(self, item: str, arm: str, answer: OwnAnswer) -> None:
-        self._kept.append(
+        self.kept.append(
             KeptAnswer(item=item, arm=arm, call_id=answer.call_id, text=answer.text, result=answer.result)
         )
 

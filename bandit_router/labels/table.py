@@ -30,6 +30,14 @@ def write_labels(
     return len(rows)
 
 
+def count_unlabelled(
+    queries: Sequence[LabelQuery], arms: Sequence[str], answers: Mapping[Pair, KeptAnswer], grade: Grade
+) -> int:
+    """How many answers of these arms are missing, or have no grade."""
+    kept = ((query, answers.get((query.item, arm))) for query in queries for arm in arms)
+    return sum(answer is None or grade(query, answer.text) is None for query, answer in kept)
+
+
 def _make_rows(
     queries: Sequence[LabelQuery], answers: Mapping[Pair, KeptAnswer], grade: Grade
 ) -> Iterator[dict[str, Any]]:

@@ -92,10 +92,15 @@ def plan_tasks(queries: Sequence[AnsweredQuery], prompt: JudgePrompt, judge: str
     The answers of the judge's own arm are left out.
     """
     return [
-        JudgeTask(hashlib.sha256(f"{judge}\0{text}".encode()).hexdigest(), row, arms, text)
+        make_task(judge, row, arms, text)
         for row, query in enumerate(queries)
         for arms, text in _iterate_prompts(query, prompt, judge)
     ]
+
+
+def make_task(judge: str, row: int, arms: tuple[str, ...], prompt: str) -> JudgeTask:
+    """The task of a prompt, which its text and the judge identify."""
+    return JudgeTask(hashlib.sha256(f"{judge}\0{prompt}".encode()).hexdigest(), row, arms, prompt)
 
 
 def read_verdict(question: JudgeQuestion, said: str) -> Verdict:

@@ -27,7 +27,10 @@ Tell = Callable[[float], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgePlan:
-    """Who judges what, and how. ``usd`` is the budget of the run, with what was spent before it was ended."""
+    """Who judges what, and how. ``usd`` is the budget of the run, with what was spent before it was ended.
+
+    ``purpose`` is what the verdicts are for: all calls of a run have the same.
+    """
 
     arm: CallableArm
     question: JudgeQuestion
@@ -35,6 +38,7 @@ class JudgePlan:
     usd: float
     max_output_tokens: int
     concurrency: int
+    purpose: Purpose = Purpose.JUDGE
 
 
 @dataclass(kw_only=True, slots=True)
@@ -87,7 +91,7 @@ async def _judge(
         verdicts.append(task, read_verdict(plan.question, said.text), said.result.cost_usd)
 
     request = OwnRequest(
-        purpose=Purpose.JUDGE,
+        purpose=plan.purpose,
         text=task.prompt,
         max_output_tokens=plan.max_output_tokens,
         budget=OwnBudget(usd=plan.usd, run=verdicts.run),

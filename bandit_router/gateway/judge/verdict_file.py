@@ -27,9 +27,9 @@ class VerdictFile:
 
 
 @contextmanager
-def open_verdicts(path: Path) -> Iterator[VerdictFile]:
-    """Open the file, or begin it with a new run. Raises ConfigError."""
-    with open_run_file(path, "verdicts") as file:
+def open_verdicts(path: Path, run: str | None = None) -> Iterator[VerdictFile]:
+    """Open the file, or begin it with this run, or a new one. Raises ConfigError."""
+    with open_run_file(path, "verdicts", run) as file:
         try:
             verdicts = {str(line["key"]): line["verdict"] for line in file.lines}
         except (LookupError, TypeError):
