@@ -43,7 +43,8 @@ def estimate_share(successes: float, n: int) -> Estimate:
     share = successes / n
     centre, scale = share + Z95**2 / (2 * n), 1.0 + Z95**2 / n
     half = Z95 * math.sqrt(max(0.0, share * (1.0 - share)) / n + Z95**2 / (4 * n * n))
-    return Estimate(n, share, max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale))
+    low = max(0.0, (centre - half) / scale) if successes > 0 else 0.0  # it is 0 but for rounding
+    return Estimate(n, share, low, min(1.0, (centre + half) / scale))
 
 
 def estimate_mean(n: int, total: float, squares: float) -> Estimate:

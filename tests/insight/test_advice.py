@@ -128,6 +128,18 @@ def test_too_little_feedback() -> None:
     assert "scarce_feedback" not in find(make("large", 100))  # too few to say
 
 
+def test_exploring_where_nothing_will_be_heard() -> None:
+    of = settings(router={"explore": "heard"})
+    greedy = [replace(made, reason="greedy") for made in make("small", 200, 0.8)]
+    advice = find(greedy, of)["unheard_exploration"]
+    assert advice.evidence == (
+        "The share of decisions with `will_be_rated` is 0 (95% interval 0 to 0.0188, n 200)."
+    )
+    assert "unheard_exploration" not in find(greedy[1:], of)  # too few to say
+    assert "unheard_exploration" not in find([*greedy, *make("small", 1, 0.8)], of)  # one was heard
+    assert "unheard_exploration" not in find(greedy)
+
+
 def test_a_floor_too_small_to_evaluate_by() -> None:
     log, tiny = make("small", 1_000, 0.9), settings(policy={"name": "linucb", "epsilon": 0.001})
     advice = find(log, tiny)["small_floor"]

@@ -17,6 +17,7 @@ from bandit_router.insight.advice.learning import (
     find_gainless_reading,
     find_scarce_feedback,
     find_small_floor,
+    find_unheard_exploration,
 )
 from bandit_router.insight.advice.money import find_idle_budget, find_other_prices
 from bandit_router.insight.advice.rules import find_idle_rules
@@ -32,6 +33,7 @@ _ALL = (
     find_dear_arm_no_better,
     find_arm_never_best,
     find_scarce_feedback,
+    find_unheard_exploration,
     find_small_floor,
     find_idle_rules,
     find_idle_budget,

@@ -1,4 +1,4 @@
-"""Advice on learning: too little feedback, too small a floor of exploration, nothing gained by reading."""
+"""Advice on learning: little feedback, exploration that never happens or too rarely, no gain by reading."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from bandit_router.insight.advice.arms import MARGIN
 from bandit_router.insight.advice.base import Advice, Facts, describe
 from bandit_router.insight.intervals import estimate_share
+from bandit_router.insight.table import Dimension, Group
 from bandit_router.store.rollups.measures import DECISIONS
+from bandit_router.types import Reason
 
 SCARCE = 0.05
 """A share of rated answers below which learning takes weeks."""
@@ -33,6 +35,24 @@ def find_scarce_feedback(facts: Facts) -> Iterator[Advice]:
         title="Too few answers are rated to learn from",
         evidence=f"The share of decisions with a quality is {describe(coverage)}.",
         change="Rate more answers: POST /v1/feedback with the id of the decision or of the answer.",
+    )
+
+
+def find_unheard_exploration(facts: Facts) -> Iterator[Advice]:
+    """With ``explore = "heard"``, no decision at all was of a request whose answer will be rated."""
+    if facts.settings.router.explore != "heard":
+        return
+    greedy = facts.table.restrict(reasons=[Reason.GREEDY]).regroup(without=list(Dimension))
+    explored = estimate_share(facts.choices, facts.choices + greedy.count(Group(), DECISIONS))
+    if explored.n < _LEAST_DECISIONS or facts.choices:
+        return
+    yield Advice(
+        name="unheard_exploration",
+        title="Nothing is explored, for no request says that its answer will be rated",
+        evidence=f"The share of decisions with `will_be_rated` is {describe(explored)}.",
+        change="Send `will_be_rated` (in the gateway x-bandit-will-be-rated: 1) with requests whose answers "
+        "a coin or a panel will rate; have a judge rate some, with arm under [judge] and judged_for under "
+        '[reward]; or set explore = "everywhere" under [router].',
     )
 
 
