@@ -141,6 +141,24 @@ def test_agreement_is_that_of_the_answers_with_both_metrics(call: Run, tmp_path:
     assert f"{made['all']['kappa']['value']:.2f} (" in table
 
 
+@pytest.mark.parametrize("metric", ["invalid_json", "tool_error", "regenerated", "abandoned"])
+def test_agreement_of_what_is_measured_by_itself_counts_its_absence_as_good(
+    call: Run, tmp_path: Path, metric: str
+) -> None:
+    pairs = [(1.0, 0.0)] * 5 + [(0.0, 1.0)] * 3 + [(1.0, 1.0)] + [(0.0, 0.0)] * 2
+    with Router.open(write_settings(tmp_path)) as router:
+        for quality, fault in pairs:
+            router.feedback(router.route("q").id, quality=quality, **{metric: fault})
+        router.feedback(router.route("q").id, **{metric: 1.0})  # nobody has rated it
+    made = json.loads(call("judge", "--agreement", "--of", metric, "--json").out)
+    assert made["of"] == metric
+    assert made["all"]["agreement"]["n"] == len(pairs)
+    assert made["all"]["agreement"]["value"] == pytest.approx(8 / 11)
+    goods = [fault == 0.0 for _, fault in pairs]
+    humans = [quality == 1.0 for quality, _ in pairs]
+    assert made["all"]["kappa"]["value"] == pytest.approx(cohen_kappa_score(humans, goods))
+
+
 def test_without_both_metrics_there_is_nothing_to_compare(call: Run, tmp_path: Path) -> None:
     with Router.open(write_settings(tmp_path)) as router:
         router.feedback(router.route("q").id, judged=1.0)
