@@ -110,10 +110,10 @@ def rank_by_raw_confidence(pair: Pair, weight: float, rng: np.random.Generator) 
 def learn_text_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
     """Rank by the difference in expected quality given the query, learned from all outcomes."""
     del weight, rng
-    rewards = _rewards(pair.stream)
+    rewards = make_rewards(pair.stream)
     _observe_all(rewards, pair.stream, pair.stream.x)
     posterior = rewards.solve()
-    return lambda rest: _difference(posterior, rest.stream.x)
+    return lambda rest: _difference(posterior, rest.stream.arms, rest.stream.x)
 
 
 def learn_text_online(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
@@ -121,16 +121,15 @@ def learn_text_online(pair: Pair, weight: float, rng: np.random.Generator) -> Sc
     agent = RouterMaker("uniform")(Setting.of(pair.stream, weight, rng))
     play_stream(pair.stream, agent, Channel(), rng)
     posterior = agent.state.rewards.solve()
-    return lambda rest: _difference(posterior, rest.stream.x)
+    return lambda rest: _difference(posterior, rest.stream.arms, rest.stream.x)
 
 
 def learn_cascade_with_all(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
     """Rank by the difference in expected quality given query and confidence, learned from all outcomes."""
     del weight, rng
-    calibrators = empty_calibrators(_rewards(pair.stream))
+    calibrators = empty_calibrators(make_rewards(pair.stream))
     _observe_all(calibrators, pair.stream, _contexts(pair))
-    posterior = calibrators.solve()
-    return lambda rest: _difference(posterior, _contexts(rest))
+    return rank_by_gain(calibrators.solve(), pair.stream.arms)
 
 
 def learn_cascade_online(pair: Pair, weight: float, rng: np.random.Generator) -> Score:
@@ -156,7 +155,7 @@ CONTESTANTS: Mapping[str, Contestant] = {
 def _play_cascade(pair: Pair, weight: float, rng: np.random.Generator, *, strict: bool) -> Score:
     """Play a live cascade, with its policy and its rule; feedback is known before the next query."""
     stream, z = pair.stream, _contexts(pair)
-    calibrators = empty_calibrators(_rewards(stream))
+    calibrators = empty_calibrators(make_rewards(stream))
     cheap, expensive = stream.arms
     first, rule = CheapFirst(cheap=cheap, expensive=expensive), EscalationRule(expensive=expensive)
     published, learned, due = calibrators.solve(), 0, 1.0
@@ -173,11 +172,11 @@ def _play_cascade(pair: Pair, weight: float, rng: np.random.Generator, *, strict
             learned += 1
         if learned >= due:
             published, due = calibrators.solve(), next_solve(learned)
-    posterior = calibrators.solve()
-    return lambda rest: _difference(posterior, _contexts(rest))
+    return rank_by_gain(calibrators.solve(), stream.arms)
 
 
-def _rewards(stream: Stream) -> SufficientStatistics:
+def make_rewards(stream: Stream) -> SufficientStatistics:
+    """What a router expects of the arms of a stream by default, without evidence."""
     section = PosteriorSection()
     return SufficientStatistics.empty(
         dict.fromkeys(stream.arms, make_level_prior(section, stream.x.shape[1])),
@@ -198,9 +197,15 @@ def _contexts(pair: Pair) -> FloatArray:
     )
 
 
-def _difference(posterior: Posterior, contexts: FloatArray) -> FloatArray:
+def rank_by_gain(calibrators: Posterior, arms: tuple[str, ...]) -> Score:
+    """Rank by the difference in expected quality given query and confidence; arms: cheap, expensive."""
+    return lambda rest: _difference(calibrators, arms, _contexts(rest))
+
+
+def _difference(posterior: Posterior, arms: tuple[str, ...], contexts: FloatArray) -> FloatArray:
+    cheap, expensive = map(posterior.index, arms)
     mean, _ = posterior.predict_many(contexts)
-    difference: FloatArray = mean[:, 1] - mean[:, 0]
+    difference: FloatArray = mean[:, expensive] - mean[:, cheap]
     return difference
 
 
