@@ -160,8 +160,8 @@ def _play_cascade(pair: Pair, weight: float, rng: np.random.Generator, *, strict
     first, rule = CheapFirst(cheap=cheap, expensive=expensive), EscalationRule(expensive=expensive)
     published, learned, due = calibrators.solve(), 0, 1.0
     for t in range(len(stream)):
-        if rng.random() < first.epsilon / 2:  # went to the expensive model at once: no confidence to learn by
-            continue
+        if sample([1.0 - first.epsilon / 2, first.epsilon / 2], rng):
+            continue  # it goes to the expensive model at once: no confidence to learn by
         cost = float(stream.expected_cost_usd[t, 1])
         scores = score_keep_and_retry(
             published, (cheap, expensive), stream.x[t], pair.confidence[t], cost, weight

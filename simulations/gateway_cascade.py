@@ -6,7 +6,8 @@ The queries of :mod:`simulations.cascade`, in the same orders, go over HTTP to t
 database. Scripted arms answer them: the cheap one with tokens of the probability that the model has stated,
 each at its mean cost, as the simulation has it. The gateway holds each cheap answer, and passes it on or
 retries it. Answers are then rated: all that were executed, or in the strict form only those that the client
-has seen. The router learns each time that the ratings have grown by a twentieth, as the simulation does.
+has seen. The router learns each time that the ratings have grown by a twentieth, as the simulation does, and
+draws the same random numbers.
 
 The figure is that of :mod:`simulations.cascade`, by the calibrators that the router has published in the end.
 """
@@ -39,7 +40,7 @@ from bandit_router.server.app import assemble_app, create_api
 from bandit_router.server.asgi_transport import AsgiTransport
 from bandit_router.settings import Settings, make_settings
 from bandit_router.store.store import Store
-from bandit_router.types import IntArray, Reason, Usage
+from bandit_router.types import Decision, IntArray, Reason, Usage
 from simulations import show
 from simulations.cascade import (
     CONTESTANTS,
@@ -79,11 +80,11 @@ def load_questions(folder: Path) -> dict[str, Questions]:
     return {cheap: Questions(texts, pair) for cheap, pair in load_pairs(folder).items()}
 
 
-def learn_in_gateway(questions: Questions, weight: float, seed: int, *, strict: bool) -> Score:
+def learn_in_gateway(questions: Questions, weight: float, rng: np.random.Generator, *, strict: bool) -> Score:
     """Rank by the expected gain of a retry, learned by a gateway that answers these queries in order."""
     with TemporaryDirectory() as folder:
         settings = write_settings(Path(folder), questions.pair, weight)
-        asyncio.run(play_queries(settings, questions, seed, strict=strict))
+        asyncio.run(play_queries(settings, questions, rng, strict=strict))
         with closing(Store.open(settings.store.url, settings.router.name, create=False)) as store:
             return rank_by_gain(read_calibrators(store), questions.pair.stream.arms)
 
@@ -137,40 +138,50 @@ def _count_tokens(pair: Pair, arm: int) -> int:
     return round(float(pair.stream.expected_cost_usd[0, arm]) / _USD_PER_TOKEN)
 
 
-async def play_queries(settings: Settings, questions: Questions, seed: int, *, strict: bool) -> None:
+async def play_queries(
+    settings: Settings, questions: Questions, rng: np.random.Generator, *, strict: bool
+) -> None:
     """Send the queries to a gateway with these settings, one after the other, rate its answers, and learn."""
     pair, rated, due = questions.pair, 0, 1.0
-    router = AsyncRouter(Router.open(settings, rng=np.random.default_rng(seed)))
+    router = AsyncRouter(Router.open(settings, rng=rng))
     async with router, open_gateway(router) as gateway, _open_client(settings, router, gateway) as client:
         await _cast_models(gateway, pair)
         for row, text in enumerate(questions.texts):
-            for decision, quality in await _ask(client, router, pair, row, text, strict=strict):
-                rating = {"decision_id": decision, "metrics": {"quality": quality}}
+            answer = await _ask(client, router, row, text)
+            for decision_id, quality in _list_ratings(answer, pair, row, strict=strict):
+                rating = {"decision_id": decision_id, "metrics": {"quality": quality}}
                 (await client.post("/v1/feedback", json=rating)).raise_for_status()
-                rated += 1
+                rated += not _is_direct(answer, pair)
             if rated >= due:
                 await router.learn()
                 due = next_solve(rated)
         await router.learn()
 
 
-async def _ask(
-    client: httpx2.AsyncClient, router: AsyncRouter, pair: Pair, row: int, text: str, *, strict: bool
-) -> list[tuple[str, float]]:
-    """The decisions whose answers are rated, each with the quality of its answer."""
+async def _ask(client: httpx2.AsyncClient, router: AsyncRouter, row: int, text: str) -> Decision:
+    """The decision whose answer the client gets."""
     body = {
         "model": "auto",
         "messages": [{"role": "user", "content": text}],
         "metadata": {"row": str(row)},
     }
     reply = await client.post("/v1/chat/completions", json=body)
-    decision = await router.decision(reply.raise_for_status().headers[_HEAD])
+    return await router.decision(reply.raise_for_status().headers[_HEAD])
+
+
+def _list_ratings(decision: Decision, pair: Pair, row: int, *, strict: bool) -> list[tuple[str, float]]:
+    """The decisions whose answers are rated, each with the quality of its answer."""
     arms, quality = pair.stream.arms, pair.stream.quality[row].tolist()
     ratings = [(decision.id, quality[arms.index(decision.arm)])]
     if decision.reason is Reason.ESCALATION and not strict:
         assert decision.parent is not None
         ratings.append((decision.parent, quality[0]))
     return ratings
+
+
+def _is_direct(decision: Decision, pair: Pair) -> bool:
+    """Whether a query went to the expensive model at once: nobody has said how sure it is."""
+    return decision.reason is not Reason.ESCALATION and decision.arm == pair.stream.arms[1]
 
 
 @asynccontextmanager
@@ -208,10 +219,10 @@ def judge_seed(questions: Questions, weight: float, learn: int, strict: bool, se
     order = np.random.default_rng(seed).permutation(len(questions.texts))
     training, test = questions.take(order[:learn]), questions.pair.take(order[learn:])
     name = SIMULATED[strict]
-    rng = np.random.default_rng([seed, list(CONTESTANTS).index(name)])
+    own_seed = [seed, list(CONTESTANTS).index(name)]
     scores = (
-        learn_in_gateway(training, weight, seed, strict=strict),
-        CONTESTANTS[name](training.pair, weight, rng),
+        learn_in_gateway(training, weight, np.random.default_rng(own_seed), strict=strict),
+        CONTESTANTS[name](training.pair, weight, np.random.default_rng(own_seed)),
     )
     return Areas(*(float(area_under_retries(score(test), test.gain)[0]) for score in scores))
 

@@ -52,7 +52,7 @@ def test_the_gateway_learns_what_was_executed_and_rated(
     training, test = questions.take(np.arange(LEARN)), questions.pair.take(np.arange(LEARN, N))
     pair = training.pair
     settings = write_settings(tmp_path, pair, cost_weight(pair.stream, 0.1))
-    asyncio.run(play_queries(settings, training, 1, strict=strict))
+    asyncio.run(play_queries(settings, training, np.random.default_rng(1), strict=strict))
     with closing(Store.open(settings.store.url, "default", create=False)) as store:
         calibrators = read_calibrators(store)
         with store.read_log() as log:
