@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,8 +149,9 @@ def test_agreement_of_what_is_measured_by_itself_counts_its_absence_as_good(
     pairs = [(1.0, 0.0)] * 5 + [(0.0, 1.0)] * 3 + [(1.0, 1.0)] + [(0.0, 0.0)] * 2
     with Router.open(write_settings(tmp_path)) as router:
         for quality, fault in pairs:
-            router.feedback(router.route("q").id, quality=quality, **{metric: fault})
-        router.feedback(router.route("q").id, **{metric: 1.0})  # nobody has rated it
+            said: dict[str, Any] = {"quality": quality, metric: fault}
+            router.feedback(router.route("q").id, **said)
+        router.feedback(router.route("q").id, **dict[str, Any]({metric: 1.0}))  # nobody has rated it
     made = json.loads(call("judge", "--agreement", "--of", metric, "--json").out)
     assert made["of"] == metric
     assert made["all"]["agreement"]["n"] == len(pairs)
