@@ -46,6 +46,9 @@ OTHER_TASKS = TASKS_APART
 NO_TASK = -1
 """The number of a query whose task is not known."""
 
+INCUMBENT = "incumbent"
+"""The signal of the arm that the caller says it would have used."""
+
 CONFIDENCE = "confidence"
 """The confidence of the model in its first answer to a query: a metric of that decision and of the retry."""
 
@@ -128,6 +131,7 @@ class Reason(StrEnum):
     WORKFLOW = "workflow"
     TIER = "tier"
     GREEDY = "greedy"
+    INCUMBENT = "incumbent"
     ESCALATION = "escalation"
     FALLBACK = "fallback"
     DEGRADED = "degraded"
@@ -140,6 +144,18 @@ class TrafficPin(NamedTuple):
 
     arm: str
     until: float
+
+
+class RolloutStage(NamedTuple):
+    """A stage of a rollout: the share of traffic that the candidate has since a Unix time, seconds.
+
+    Stages count 1, 2, 3, … per router. ``aborted`` says that the share was taken back in an emergency.
+    """
+
+    id: int
+    share: float
+    since: float
+    aborted: bool = False
 
 
 class Outcome(StrEnum):

@@ -21,12 +21,8 @@ from bandit_router.types import Signals
 AUTO = ("auto", "claude-auto")
 """The models that mean: choose one."""
 
-_TEXT_OPTIONS = {
-    "tier": "user_tier",
-    "task": "task",
-    "workflow": "workflow",
-    "conversation": "conversation",
-    "user": "user",
+_TEXT_OPTIONS = {"tier": "user_tier"} | {
+    name: name for name in ("task", "workflow", "conversation", "user", "incumbent")
 }
 _NUMBER_OPTIONS = {"deadline": "deadline_s", "max-cost": "max_cost_usd"}
 _SESSION_HEADERS = ("x-session-id", "session-id", "session_id", "x-claude-code-session-id")

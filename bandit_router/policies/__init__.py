@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from bandit_router.policies.base import Policy, list_computed_signals, select_arms
 from bandit_router.policies.pmf import sample
-from bandit_router.policies.registry import POLICIES, check_named_arms, make_policy, parse_policy
+from bandit_router.policies.registry import (
+    POLICIES,
+    check_named_arms,
+    make_policy,
+    parse_policy,
+    read_arm_or_policy,
+)
+from bandit_router.policies.rollout import Rollout
 from bandit_router.policies.trial import Trial
 from bandit_router.policies.wrapping import explore_where_heard, reserve_trial_share
 
 __all__ = [
     "POLICIES",
     "Policy",
+    "Rollout",
     "Trial",
     "check_named_arms",
     "explore_where_heard",
     "list_computed_signals",
     "make_policy",
     "parse_policy",
+    "read_arm_or_policy",
     "reserve_trial_share",
     "sample",
     "select_arms",

@@ -9,15 +9,34 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from bandit_router.errors import InvalidInput, NoEligibleArm
-from bandit_router.types import RATED_SHARE, TIER, WILL_BE_RATED, FloatArray, Reason, Scores, Signals
+from bandit_router.policies.pmf import sample
+from bandit_router.types import (
+    INCUMBENT,
+    NO_SIGNALS,
+    RATED_SHARE,
+    TIER,
+    WILL_BE_RATED,
+    FloatArray,
+    Reason,
+    Scores,
+    Signals,
+)
 
-_NOT_OF_QUERIES = (TIER, WILL_BE_RATED, RATED_SHARE)
+_NOT_OF_QUERIES = (TIER, WILL_BE_RATED, RATED_SHARE, INCUMBENT)
 """Signals that callers send or a snapshot has; a decision may lack any of them."""
+
+
+class Draw(NamedTuple):
+    """A draw from a policy: the PMF to log, the row that was drawn, and signals to log with it."""
+
+    pmf: list[float]
+    row: int
+    signals: Signals = NO_SIGNALS
 
 
 class Policy(ABC):
@@ -44,6 +63,11 @@ class Policy(ABC):
 
         Raises NoEligibleArm when k = 0. Never changes its input.
         """
+
+    def draw(self, scores: Scores, rng: np.random.Generator) -> Draw:
+        """Draw a row with the probabilities of :meth:`pmf`. Raises NoEligibleArm."""
+        pmf = self.pmf(scores)
+        return Draw(pmf, sample(pmf, rng))
 
     @property
     def learns(self) -> bool:

@@ -11,7 +11,8 @@ from bandit_router.errors import ConfigError, InvalidInput
 from bandit_router.policies import registered
 from bandit_router.policies.base import Policy
 from bandit_router.policies.heard import Heard
-from bandit_router.policies.spec import parse_parameters
+from bandit_router.policies.rollout import Rollout
+from bandit_router.policies.spec import parse_parameters, split_outside_brackets
 from bandit_router.policies.tier import Tiers
 from bandit_router.policies.trial import Trial
 from bandit_router.validation import convert_to_float
@@ -26,6 +27,7 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
 _TRIAL = re.compile(
     r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)(?:,beside=(?P<beside>[0-9]+))?"
 )
+_ROLLOUT = re.compile(r"rollout:share=(?P<share>[0-9.e+-]+),incumbent=\[(?P<incumbent>.*)\]")
 _HEARD = re.compile(r"heard:epsilon=(?P<epsilon>[0-9.e+-]+)")
 
 
@@ -57,9 +59,12 @@ def parse_policy(spec: str) -> Policy:
 
     A policy inside another is written in brackets: ``tier:premium=large,else=[thompson:v=0.5]``. The prefix
     ``trial:share=0.25,rewards=10,beside=100|`` makes a :class:`Trial` of the policy behind it, and
-    ``heard:epsilon=0.001|`` a :class:`Heard`.
+    ``heard:epsilon=0.001|`` a :class:`Heard`; ``rollout:share=0.05,incumbent=[fixed:large]|`` makes a
+    :class:`Rollout` whose candidate is the policy behind it.
     """
     name, _, rest = spec.partition(":")
+    if name == "rollout":
+        return _parse_rollout(spec)
     if name == "trial":
         return _parse_trial(spec)
     if name == "heard":
@@ -77,6 +82,18 @@ def _parse_trial(spec: str) -> Trial:
     try:
         numbers = float(match["share"]), int(match["rewards"]), int(match["beside"] or 0)
         return Trial(parse_policy(inner), *numbers)
+    except ValueError as error:
+        raise ConfigError(f"policy {spec!r}: {error}") from error
+
+
+def _parse_rollout(spec: str) -> Rollout:
+    own, *inner = split_outside_brackets(spec, spec, "|")
+    match = _ROLLOUT.fullmatch(own)
+    if match is None or not inner:
+        raise ConfigError(f"policy {spec!r}: write rollout:share=0.05,incumbent=[fixed:large]|POLICY")
+    try:
+        share = float(match["share"])
+        return Rollout(parse_policy(match["incumbent"]), parse_policy("|".join(inner)), share)
     except ValueError as error:
         raise ConfigError(f"policy {spec!r}: {error}") from error
 
@@ -111,10 +128,11 @@ def _read_tiers(key: str, value: object) -> Tiers:
         value = parse_parameters(f"tier:{value}", value)
     if not isinstance(value, Mapping):
         raise ConfigError(f"policy.{key}: {value!r:.80} is not a table; write [policy.{key}]")
-    return {tier: _read_arm_or_policy(f"{key}.{tier}", target) for tier, target in value.items()}
+    return {tier: read_arm_or_policy(f"{key}.{tier}", target) for tier, target in value.items()}
 
 
-def _read_arm_or_policy(key: str, value: object) -> str | Policy:
+def read_arm_or_policy(key: str, value: object) -> str | Policy:
+    """The name of an arm, or the policy whose spec stands in brackets. Raises ConfigError."""
     text = _read_text(key, value)
     return parse_policy(text[1:-1]) if text[:1] + text[-1:] == "[]" else text
 

@@ -11,7 +11,7 @@ def parse_parameters(spec: str, text: str, unnamed: str = "") -> dict[str, str]:
     Raises ConfigError.
     """
     parameters: dict[str, str] = {}
-    for item in filter(None, _split_outside_brackets(spec, text)):
+    for item in filter(None, split_outside_brackets(spec, text, ",")):
         key, equals, value = item.partition("=")
         if not equals:
             key, value = unnamed, item
@@ -23,14 +23,14 @@ def parse_parameters(spec: str, text: str, unnamed: str = "") -> dict[str, str]:
     return parameters
 
 
-def _split_outside_brackets(spec: str, text: str) -> list[str]:
-    """Split at commas outside brackets."""
+def split_outside_brackets(spec: str, text: str, separator: str) -> list[str]:
+    """Split at separators outside brackets. Raises ConfigError."""
     items, depth = [""], 0
     for character in text:
         depth += (character == "[") - (character == "]")
         if depth < 0:
             break
-        if character == "," and depth == 0:
+        if character == separator and depth == 0:
             items.append("")
         else:
             items[-1] += character

@@ -7,6 +7,7 @@ from dataclasses import replace
 from bandit_router.errors import InvalidInput
 from bandit_router.posterior.state import decode_state
 from bandit_router.router.core import RouterCore
+from bandit_router.router.rollout import ActiveRollout
 from bandit_router.security.issue import KeyRequest
 from bandit_router.security.keys import ApiKey, Credential, NewSecret
 from bandit_router.security.sessions import Session
@@ -14,7 +15,7 @@ from bandit_router.security.users import hash_user
 from bandit_router.settings.arms import check_arm
 from bandit_router.store.own_calls import OwnBudget, OwnCall, OwnCallPlan, OwnCost
 from bandit_router.store.tasks import Task
-from bandit_router.types import Arm, CallResult, TrafficPin
+from bandit_router.types import Arm, CallResult, RolloutStage, TrafficPin
 from bandit_router.validation import USER_CHARS, check_string, check_text, read_number, read_task
 
 LONGEST_PIN_S = 30 * 86_400.0
@@ -88,6 +89,43 @@ class AdministeredRouter(RouterCore):
         pin = self._store.unpin_traffic()
         self.refresh()
         return pin
+
+    # -- the rollout ------------------------------------------------------------------------------
+
+    def advance_rollout(self, share: float | None = None, *, why: str = "asked for") -> RolloutStage:
+        """Give the candidate this share of traffic, or that of the next step; others follow in a second.
+
+        Raises InvalidInput.
+        """
+        rollout = self.require_rollout()
+        if share is None:
+            steps = rollout.section.steps
+            share = next((step for step in steps if step > rollout.stage.share), None)
+            if share is None:
+                at = f"{rollout.stage.share:.4g}"
+                raise InvalidInput("share", f"is {at} already", "name another one, or give it more steps")
+        return self._change_rollout(read_number("share", share, most=1.0), why, aborted=False)
+
+    def abort_rollout(self, *, why: str = "asked for") -> RolloutStage:
+        """Give all traffic back to the incumbent; others follow within a second. Raises InvalidInput."""
+        self.require_rollout()
+        return self._change_rollout(0.0, why, aborted=True)
+
+    def require_rollout(self) -> ActiveRollout:
+        """The rollout at its newest stage. Raises InvalidInput without one."""
+        self.refresh()
+        if self._rollout is None:
+            raise InvalidInput(
+                "rollout", "is not set up", "name the incumbent under [rollout] in the settings"
+            )
+        return self._rollout
+
+    def _change_rollout(self, share: float, why: str, *, aborted: bool) -> RolloutStage:
+        stage = self._store.change_rollout(share, why=why, aborted=aborted)
+        if stage is None:
+            raise InvalidInput("rollout", "has ended", "restart with the settings in force")
+        self.refresh()
+        return stage
 
     # -- users ------------------------------------------------------------------------------------
 

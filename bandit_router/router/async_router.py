@@ -253,6 +253,8 @@ class AsyncRouter:
     reset_arm = _in_thread(Router.reset_arm)
     pin_traffic = _in_thread(Router.pin_traffic)
     unpin_traffic = _in_thread(Router.unpin_traffic)
+    advance_rollout = _in_thread(Router.advance_rollout)
+    abort_rollout = _in_thread(Router.abort_rollout)
     forget_user = _in_thread(Router.forget_user)
     create_key = _in_thread(Router.create_key)
     quarantine_key = _in_thread(Router.quarantine_key)

@@ -21,6 +21,7 @@ from bandit_router.policies import (
 )
 from bandit_router.posterior.state import encode_state
 from bandit_router.router.applied_settings import Apply, SettledSettings, settle_settings
+from bandit_router.router.rollout import RolloutPlan, make_rollout_plan, read_incumbent
 from bandit_router.routing.precedence import check_workflows
 from bandit_router.settings import Settings
 from bandit_router.signals import Signaller, make_signallers
@@ -48,6 +49,7 @@ class Components(NamedTuple):
     store: Store
     learner: Learner
     rule: EscalationRule | None
+    rollout: RolloutPlan | None
 
 
 def build_components(
@@ -59,6 +61,7 @@ def build_components(
     SchemaVersionError, SchemaMismatch or StoreError.
     """
     make_policy(own.policy.name, own.policy.parameters)  # wrong settings are an error, in force or not
+    read_incumbent(own.rollout)
     clock = Clock(own.store.clock_tolerance_s, host_time)
     timeouts = Timeouts.of(own.store)
     to_look = apply == "never"
@@ -81,27 +84,31 @@ def _build(settled: SettledSettings, store: Store) -> Components:
     """
     settings = settled.settings
     policy = make_policy(settings.policy.name, settings.policy.parameters)
+    candidate = _wrap_policy(policy, settings)
+    rollout = make_rollout_plan(settings.rollout, candidate)
+    live = candidate if rollout is None else rollout.policy
     pipeline = build_pipeline(**settings.features.pipeline())
-    signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, list_computed_signals(policy))
+    signallers = make_signallers(settings, pipeline.schema_id, pipeline.dim, list_computed_signals(live))
     store.pacing = GoalTracker(settings.goal())
     learner = make_learner(store, settings, pipeline.schema_id, pipeline.dim, settings_id=settled.id)
     if settled.declares:
-        _declare_settings(store, learner, settled)
+        _declare_settings(store, learner, settled, rollout)
     else:
         store.head()  # reads the book of the goal
     if settled.aligns and not store.read_only:
         learner.align_with_settings()
     arms = store.arms()
-    _check_arms_exist(settings, policy, [arm.name for arm in arms])
+    _check_arms_exist(settings, live, [arm.name for arm in arms])
     return Components(
         settings=settings,
         only_looks=not settled.declares,
-        policy=_wrap_policy(policy, settings),
+        policy=live,
         pipeline=pipeline,
         signallers=signallers,
         store=store,
         learner=learner,
         rule=make_escalation_rule(settings, policy, arms),
+        rollout=rollout,
     )
 
 
@@ -113,8 +120,10 @@ def _wrap_policy(policy: Policy, settings: Settings) -> Policy:
     return policy
 
 
-def _declare_settings(store: Store, learner: Learner, settled: SettledSettings) -> None:
-    """Create the router if missing, put its settings in force, declare its arms."""
+def _declare_settings(
+    store: Store, learner: Learner, settled: SettledSettings, rollout: RolloutPlan | None
+) -> None:
+    """Create the router if missing, put its settings in force, declare its arms and its rollout."""
     schema_id = learner.prior.schema_id
     store.create_router(schema_id, encode_state(learner.prior.empty_state(())), learner.weights)
     in_force = settled.in_force
@@ -132,6 +141,8 @@ def _declare_settings(store: Store, learner: Learner, settled: SettledSettings) 
         declared = [section.arm() for section in settled.settings.arms]
         _suggest_renames(transaction.read_arms(), declared)
         transaction.declare_arms(declared)
+        contest = None if rollout is None else rollout.policy.contest
+        transaction.declare_rollout(contest, settled.settings.rollout.share)
 
 
 def _suggest_renames(known: Sequence[Arm], declared: Sequence[Arm]) -> None:

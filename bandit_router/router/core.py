@@ -18,6 +18,7 @@ from bandit_router.features import PromptSource
 from bandit_router.learning.clock_repair import repair_stamps_ahead
 from bandit_router.learning.drift import NEWEST, CalibrationReport, calibrate
 from bandit_router.learning.drift_watch import DriftWatch
+from bandit_router.policies import Policy
 from bandit_router.router.applied_settings import Apply, follow_settings
 from bandit_router.router.background import BackgroundLoop
 from bandit_router.router.bootstrap import Components, build_components
@@ -27,6 +28,7 @@ from bandit_router.router.options import CallRequest, RouteOptions
 from bandit_router.router.published_model import load_published_model, refresh_published_model
 from bandit_router.router.readiness import Readiness
 from bandit_router.router.request import add_call, make_request
+from bandit_router.router.rollout import ActiveRollout, join_rollout
 from bandit_router.router.tasks import TaskNumbers
 from bandit_router.routing.decide import Request
 from bandit_router.security.influence import FeedbackKey
@@ -38,7 +40,7 @@ from bandit_router.store.rollups.reader import RollupFilter, RollupRow
 from bandit_router.store.snapshots import Head
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.store.writer import Done, Writer
-from bandit_router.types import Arm, DecisionId, Number, Reason, TrafficPin
+from bandit_router.types import Arm, DecisionId, Number, Reason, RolloutStage, TrafficPin
 from bandit_router.validation import check_last
 
 
@@ -50,7 +52,7 @@ class RouterCore:
 
     def __init__(self, components: Components, rng: np.random.Generator) -> None:
         self.settings = components.settings
-        self.policy = components.policy
+        self._policy = components.policy
         self.pipeline = components.pipeline
         self.signallers = components.signallers
         self.rule = components.rule
@@ -62,6 +64,9 @@ class RouterCore:
         self._published = load_published_model(self._store, cascades=self.settings.cascade.enabled)
         self._traffic_pin = _read_traffic_pin(self._store.head())
         self._tasks = TaskNumbers(self._store)
+        self._plan = components.rollout
+        self._rollout: ActiveRollout | None = None
+        self._follow_rollout(self._store.head())
         self._user_secret = self._store.user_secret()
         if not components.only_looks:
             self._repair_stamps_ahead()
@@ -172,7 +177,14 @@ class RouterCore:
             is_call=is_call,
         )
         number = None if request.task_source is None else self._tasks.find(request.task_source)
-        return (request if number is None else replace(request, task=number, task_source=None)), digest
+        if number is not None:
+            request = replace(request, task=number, task_source=None)
+        return self._join_rollout(request, now), digest
+
+    def _join_rollout(self, request: Request, now: float) -> Request:
+        """The request as one of the stage of the rollout under way, if there is one."""
+        rollout = self._rollout
+        return request if rollout is None else join_rollout(request, rollout, now, self._user_secret)
 
     def _prepare_call(
         self, source: PromptSource, call: CallRequest, options: RouteOptions
@@ -200,7 +212,7 @@ class RouterCore:
         pin = self.traffic_pin
         decider = RequestDecider(
             published=self._published,
-            policy=self.policy,
+            policy=self._policy,
             schema_id=self.pipeline.schema_id,
             section=self.settings.conversations,
             request=request if pin is None else replace(request, pinned_arm=pin.arm),
@@ -291,6 +303,16 @@ class RouterCore:
         pin = self._traffic_pin
         return None if pin is None or self.now() >= pin.until else pin
 
+    @property
+    def rollout_stage(self) -> RolloutStage | None:
+        """The stage of the rollout under way, as of the last refresh; None without one."""
+        return None if self._rollout is None else self._rollout.stage
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that decides now: the one of the settings, or its rollout at the stage under way."""
+        return self._policy if self._rollout is None else self._rollout.policy
+
     def rollups(self, asked: RollupFilter) -> list[RollupRow]:
         """The sums over the log that are asked for, up to this moment. Raises StoreError."""
         return self._store.rollups(asked)
@@ -353,9 +375,19 @@ class RouterCore:
             self._follow_settings(head)
             self._traffic_pin = _read_traffic_pin(head)
             self._tasks.follow(head.tasks_revision)
+            self._follow_rollout(head)
             self._published = refresh_published_model(
                 self._store, self._published, head, cascades=self.settings.cascade.enabled
             )
+
+    def _follow_rollout(self, head: Head | None) -> None:
+        """Decide by the stage of the rollout under way, if another process has begun it."""
+        plan, stage = self._plan, self.rollout_stage
+        if plan is None or head is None or head.rollout_stage == (None if stage is None else stage.id):
+            return
+        record = self._store.rollout()
+        if record is not None and record.contest == plan.policy.contest:
+            self._rollout = plan.at(record.stage)
 
     def _follow_settings(self, head: Head | None) -> None:
         """Learn by the settings in force, if another worker has changed them."""

@@ -22,6 +22,8 @@ _REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.TIER: "the tier of the user goes to it",
     Reason.GREEDY: "it is the best known arm, and the answer will not be rated; its probability was "
     "{d.propensity:.4g}",
+    Reason.INCUMBENT: "the rollout leaves all traffic to the incumbent, which drew it with probability "
+    "{d.propensity:.4g}",
     Reason.ESCALATION: "the answer of decision {d.parent} was not good enough",
     Reason.FALLBACK: "the arm of conversation {d.conversation!r} was not eligible, so that the policy chose "
     "for this call, with probability {d.propensity:.4g}",

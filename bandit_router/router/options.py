@@ -72,6 +72,10 @@ class RouteOptions(TypedDict, total=False):
             "With override: the decision whose answer was not good enough. It gets the feedback override = 1."
         ),
     ]
+    incumbent: Annotated[
+        str | None,
+        _option("The arm that you would have used: the incumbent of a rollout from your own program."),
+    ]
     workflow: Annotated[str | None, _option("One of the workflows of the settings, which pins the arm.")]
     will_be_rated: Annotated[
         bool | None,

@@ -36,6 +36,7 @@ from bandit_router.settings.routing import RouterSection
 from bandit_router.signals import Signaller, compute_signals
 from bandit_router.types import (
     DIALECT,
+    INCUMBENT,
     NEEDS,
     NO_SIGNALS,
     TIER,
@@ -112,6 +113,7 @@ def make_request(
             ),
             affordable_usd=math.inf if pin else affordable_usd(pacing_state, goal),
             forbid=options.get("forbid") or (),
+            incumbent=options.get("incumbent"),
             pin=pin,
             deadline=deadline,
         ),
@@ -151,6 +153,7 @@ def _check_options(options: RouteOptions) -> RouteOptions:
     check_option_names(options)
     check_text("user", options.get("user"), USER_CHARS)
     check_text("user_tier", options.get("user_tier"), KEY_CHARS)
+    check_text("incumbent", options.get("incumbent"), NAME_CHARS)
     check_text("idempotency_key", options.get("idempotency_key"), KEY_CHARS)
     check_count("input_tokens", options.get("input_tokens"))
     check_boolean("will_be_rated", options.get("will_be_rated"))
@@ -217,12 +220,18 @@ def _name_user(user: str | None, section: RouterSection, secret: str) -> str | N
 def _given_signals(options: RouteOptions, prompt: Prompt | None) -> Signals:
     """The signals that come with the call: tier, workflow, needs of the prompt, whether it will be rated."""
     tier, workflow = options.get("user_tier"), options.get("workflow")
-    rated = options.get("will_be_rated")
+    rated, incumbent = options.get("will_be_rated"), options.get("incumbent")
     needs = None if prompt is None else ",".join(prompt.needs) or None
-    if tier is None and workflow is None and needs is None and rated is None:
+    if tier is None and workflow is None and needs is None and rated is None and incumbent is None:
         return NO_SIGNALS
     coin = None if rated is None else float(rated)
-    signals = {TIER: tier, "workflow": workflow, NEEDS: needs, WILL_BE_RATED: coin}
+    signals = {
+        TIER: tier,
+        "workflow": workflow,
+        NEEDS: needs,
+        WILL_BE_RATED: coin,
+        INCUMBENT: incumbent,
+    }
     return {name: value for name, value in signals.items() if value is not None}
 
 

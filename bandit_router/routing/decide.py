@@ -11,7 +11,7 @@ import numpy as np
 
 from bandit_router.errors import ArmExcluded
 from bandit_router.features import TaskSource
-from bandit_router.policies import Policy, sample, select_arms
+from bandit_router.policies import Policy, select_arms
 from bandit_router.policies.pmf import one_hot_pmf
 from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.cost import predict_cost_ratios, predict_high_cost_ratios
@@ -40,6 +40,8 @@ class Request:
     ``parent`` failed, so that the choice is between fewer arms than the policy would have. ``pinned_arm`` is
     the one that the owner has all traffic go to. ``key_id`` is the caller's API key,
     ``task`` the number of its task, ``task_source`` what names it as long as it has none.
+    ``policy`` is that of the stage of a rollout, None without one; ``drawn`` are the signals that its
+    decisions have of the stage.
     """
 
     x: FloatArray
@@ -58,6 +60,8 @@ class Request:
     key_id: str | None = None
     task: int = NO_TASK
     task_source: TaskSource | None = None
+    policy: Policy | None = None
+    drawn: Signals = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,6 +158,7 @@ def _decide(
     now: float,
     rng: np.random.Generator,
 ) -> Decision:
+    policy = request.policy or policy
     listed = {arm.name: arm.expected_cost_usd(request.limits.input_tokens) for arm in view.arms}
     expected = predict_costs(view, request.x, listed, request.task)
     high = None
@@ -173,8 +178,9 @@ def _decide(
     kept = request.kept
     settled = apply_precedence(request.limits.pin, kept, scores, request.cost_weight)
     if settled is None:
-        pmf = policy.pmf(scores)
-        chosen = sample(pmf, rng)
+        scores = scores._replace(signals={**signals, **request.drawn}) if request.drawn else scores
+        pmf, chosen, noted = policy.draw(scores, rng)
+        signals = {**scores.signals, **noted} if noted else scores.signals
         is_first = kept is None and not request.fallback
         reason = policy.reason(scores) if is_first else Reason.FALLBACK
     else:

@@ -29,8 +29,8 @@ class Limits(NamedTuple):
     ``max_cost_usd`` is the caller's and excludes arms that are expected to cost more. ``affordable_usd`` is
     what the router's budget has left for this call: it excludes arms that may cost more, but never the one
     expected to cost least. ``min_quality`` excludes arms that are not good enough for the query, but never
-    the best. ``forbid`` names arms the caller does not accept. If the arm of ``pin`` is excluded, no other
-    replaces it.
+    the best. ``forbid`` names arms the caller does not accept, ``incumbent`` the one it would have used. If
+    the arm of ``pin`` is excluded, no other replaces it.
     """
 
     input_tokens: int
@@ -42,6 +42,7 @@ class Limits(NamedTuple):
     affordable_usd: float = math.inf
     min_quality: float = 0.0
     forbid: Collection[str] = ()
+    incumbent: str | None = None
     mask: Mapping[str, str] = MappingProxyType({})
     granted: Collection[str] | None = None
     pin: Pin | None = None
@@ -107,11 +108,15 @@ def exclude_low_quality(scores: Scores, min_quality: float) -> dict[str, str]:
 
 def check_arm_names(arms: Sequence[Arm], limits: Limits) -> None:
     """Raise InvalidInput for the name of an unknown arm."""
-    if limits.allow is None and not limits.forbid and limits.pin is None:
+    if limits.allow is None and not limits.forbid and limits.pin is None and limits.incumbent is None:
         return
     known = [arm.name for arm in arms]
-    pinned = {} if limits.pin is None else {limits.pin.reason.value: [limits.pin.arm]}
-    for field, names in {"arms": limits.allow or (), "forbid": limits.forbid, **pinned}.items():
+    named = {"arms": limits.allow or (), "forbid": limits.forbid}
+    if limits.pin is not None:
+        named[limits.pin.reason.value] = [limits.pin.arm]
+    if limits.incumbent is not None:
+        named["incumbent"] = [limits.incumbent]
+    for field, names in named.items():
         unknown = sorted(set(names) - set(known))
         if unknown:
             raise InvalidInput(field, f"{unknown[0]!r} is not an arm", f"use some of {', '.join(known)}")

@@ -36,7 +36,7 @@ CERTAIN = frozenset(
 """The reasons of decisions that no policy drew; their propensity is 1."""
 
 
-DRAWN = frozenset({Reason.POLICY, Reason.TIER, Reason.GREEDY})
+DRAWN = frozenset({Reason.POLICY, Reason.TIER, Reason.GREEDY, Reason.INCUMBENT})
 """The reasons of decisions that were their policy's to make: nothing had settled them."""
 
 

@@ -18,6 +18,7 @@ from bandit_router.settings.objective import (
     check_own_metrics,
 )
 from bandit_router.settings.policy import CascadeSection, ClassifierSection, PolicySection, TrialSection
+from bandit_router.settings.rollout import RolloutSection
 from bandit_router.settings.routing import ConversationsSection, RouterSection, WorkflowSection
 from bandit_router.settings.rules import MOST_RULES, RuleSection
 from bandit_router.settings.serving import ServerSection, StoreSection
@@ -102,6 +103,11 @@ class Settings(BaseSettings):
         examples=[{"arm": "judge", "share": 0.2, "usd_per_day": 5.0}],
     )
     trial: TrialSection = Field(TrialSection(), description="How much traffic new arms get.")
+    rollout: RolloutSection = Field(
+        RolloutSection(),
+        description="How the policy takes over from the one that decides today.",
+        examples=[{"incumbent": "large", "share": 0.01}],
+    )
     rules: tuple[RuleSection, ...] = Field(
         (),
         description="The score of complexity that a heuristic policy goes by.",

@@ -13,16 +13,17 @@ from bandit_router.security.budget import KeySpending, find_day
 from bandit_router.security.issue import KeyRequest
 from bandit_router.security.keys import ApiKey, Credential, NewSecret, hash_secret
 from bandit_router.security.sessions import SESSION_S, Session, make_token
-from bandit_router.store import arms, estimates, keys, own_calls, sessions, tasks
+from bandit_router.store import arms, estimates, keys, own_calls, rollouts, sessions, tasks
 from bandit_router.store.acts import Act, ActKind, find_actor, insert_act, read_acts
 from bandit_router.store.database import Database
 from bandit_router.store.engine import translate_errors, write_transaction
 from bandit_router.store.estimates import StoredEstimate
 from bandit_router.store.key_ledger import read_key_spending
 from bandit_router.store.own_calls import OwnBudget, OwnCall, OwnCallPlan, OwnCost
+from bandit_router.store.rollouts import RolloutRecord
 from bandit_router.store.snapshots import read_head
 from bandit_router.store.tasks import NewTask, Task, TaskTable
-from bandit_router.types import CallResult, TrafficPin
+from bandit_router.types import CallResult, RolloutStage, TrafficPin
 
 
 class Administration(Database):
@@ -71,6 +72,38 @@ class Administration(Database):
         with self._writing() as connection:
             tasks.rename_task(connection, self.router, old, new)
             self._record(connection, ActKind.TASK_RENAMED, new, was=old)
+
+    # -- the rollout ------------------------------------------------------------------------------
+
+    def rollout(self) -> RolloutRecord | None:
+        """The stage of the rollout under way; None without one."""
+        with self._reading() as connection:
+            return rollouts.read_stage(connection, self.router)
+
+    def rollout_stages(self, contest: str) -> list[RolloutRecord]:
+        """The stages of all rollouts with this contest, oldest first."""
+        with self._reading() as connection:
+            return rollouts.read_stages(connection, self.router, contest)
+
+    def change_rollout(
+        self, share: float, *, why: str, aborted: bool = False, only_after: int | None = None
+    ) -> RolloutStage | None:
+        """Give the candidate another share of traffic, which begins a stage; None without a rollout.
+
+        With ``only_after``, nothing is changed unless that stage is still under way.
+        """
+        with self._writing() as connection:
+            read_head(connection, self.router, lock=True)
+            record = rollouts.read_stage(connection, self.router)
+            if record is None or only_after not in (None, record.stage.id):
+                return None
+            since = self.clock.reference()
+            stage = rollouts.begin_stage(
+                connection, self.router, record.contest, share=share, since=since, why=why, aborted=aborted
+            )
+            kind = ActKind.ROLLOUT_ABORTED if aborted else ActKind.ROLLOUT_ADVANCED
+            self._record(connection, kind, share=share, before=record.stage.share, why=why)
+        return stage
 
     # -- keys -------------------------------------------------------------------------------------
 

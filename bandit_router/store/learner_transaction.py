@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_, update
 
 from bandit_router.errors import SnapshotCorrupt
-from bandit_router.store import arms
+from bandit_router.store import arms, rollouts
 from bandit_router.store.acts import ActKind, find_actor, insert_act
 from bandit_router.store.applied_settings import AppliedSettings, insert_applied_settings
 from bandit_router.store.clock import Clock
@@ -102,6 +102,25 @@ class LearnerTransaction:
         is_new = arms.put_arm(self.connection, self.router, arm)
         prices = {name: getattr(arm, name) for name in ("model", "input_usd_per_mtok", "output_usd_per_mtok")}
         self.record_act(ActKind.ARM_ADDED if is_new else ActKind.ARM_CHANGED, arm.name, **prices)
+
+    def declare_rollout(self, contest: str | None, share: float) -> None:
+        """Begin a rollout with this share, unless one of the same contest is under way; None ends it."""
+        record = rollouts.read_stage(self.connection, self.router)
+        if contest == (None if record is None else record.contest):
+            return
+        if contest is None:
+            rollouts.point_at_stage(self.connection, self.router, None)
+            self.record_act(ActKind.ROLLOUT_ENDED)
+            return
+        rollouts.begin_stage(
+            self.connection,
+            self.router,
+            contest,
+            share=share,
+            since=self.clock.reference(),
+            why="the settings were applied",
+        )
+        self.record_act(ActKind.ROLLOUT_BEGUN, share=share, contest=contest)
 
     def require_settings(self, settings_id: int | None) -> None:
         """Raise StaleRead unless the settings of that id are still in force."""

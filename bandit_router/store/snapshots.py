@@ -18,8 +18,9 @@ class Head(NamedTuple):
     """The router's row: newest version, weights of the rewards it counts, generation of ``folded`` in force,
     and the rebuild under way, if any. ``arms_revision`` counts changes of arms, resets and warm starts.
     ``corrected_at`` is set while a rebuild is due, because the log was changed. ``settings_id`` names the
-    settings in force, ``schema_id`` the contexts that the router learned from. ``tasks_revision`` counts
-    changes of names of tasks. ``database_time`` is Unix time, None where the database has none."""
+    settings in force, ``rollout_stage`` the stage of the rollout, ``schema_id`` the contexts that the
+    router learned from. ``tasks_revision`` counts changes of names of tasks. ``database_time`` is Unix
+    time, None where the database has none."""
 
     version: int
     reward_weights: dict[str, float]
@@ -33,6 +34,7 @@ class Head(NamedTuple):
     pinned_arm: str | None
     pinned_until: float | None
     tasks_revision: int
+    rollout_stage: int | None
     database_time: float | None
 
     @property

@@ -30,7 +30,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "0025_tasks"
+SCHEMA_VERSION = "0026_rollouts"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -112,6 +112,7 @@ routers = Table(
         server_default="0",
         comment="Grows when a task gets another name",
     ),
+    Column("rollout_stage", BigInteger, comment="Stage of the rollout under way; null: there is none"),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
 
@@ -125,6 +126,20 @@ applied_settings = Table(
     Column("applied_at", Double, nullable=False, comment="Unix time, seconds"),
     ForeignKeyConstraint(["router"], ["routers.name"]),
     comment="The settings a router was given; a worker with superseded ones runs with those in force",
+)
+
+rollout_stages = Table(
+    "rollout_stages",
+    metadata,
+    _router(),
+    Column("id", BigInteger, primary_key=True, comment="1, 2, 3, … per router"),
+    Column("contest", Text, nullable=False, comment="Specs of its incumbent and its candidate"),
+    Column("share", Double, nullable=False, comment="Share of traffic that the candidate has"),
+    Column("since", Double, nullable=False, comment="Unix time at which it began, seconds"),
+    Column("aborted", Boolean, nullable=False, comment="Whether the share was taken back in an emergency"),
+    Column("why", Text, nullable=False, comment="What began it"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="The stages of rollouts, each until the next one",
 )
 
 arms = Table(

@@ -21,6 +21,7 @@ _ACCURACY = 1e-9  # of a probability that an integral gives
 
 NEEDS: dict[str, dict[str, Any]] = {
     "fixed": {"arm": "a1"},
+    "caller": {"otherwise": "a1"},
     "cascade": {"cheap": "a1", "expensive": "a2"},
     "heuristic": {"cheap": "a0", "expensive": "a1"},
     "classifier": {"cheap": "a0", "expensive": "a1"},
@@ -50,6 +51,7 @@ SIGNALS: dict[str, st.SearchStrategy[float | str]] = {
     "p_complex": st.floats(0.0, 1.0),
     "rated_share": st.floats(0.001, 1.0),
     "will_be_rated": st.sampled_from([0.0, 1.0]),
+    "incumbent": st.sampled_from(["a0", "a2"]),
 }
 """Every signal there is; a query may lack any of them."""
 

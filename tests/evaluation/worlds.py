@@ -16,6 +16,7 @@ ARMS = ("small", "medium", "large", "huge")
 
 ARMED = {
     "fixed": "fixed:large",
+    "caller": "caller:otherwise=large",
     "heuristic": "heuristic:cheap=small,expensive=large",
     "classifier": "classifier:cheap=small,expensive=large",
     "cascade": "cascade:cheap=small,expensive=large",

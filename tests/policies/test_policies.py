@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from bandit_router import policies as package
 from bandit_router.policies import POLICIES, Policy, Trial, make_policy
-from bandit_router.policies.bandit import EpsilonGreedy, Tempered
+from bandit_router.policies.bandit import EpsilonGreedy, Fixed, Tempered
 from bandit_router.policies.heard import Heard
+from bandit_router.policies.rollout import Rollout
+from bandit_router.policies.tier import Tier
 from bandit_router.types import Scores
 from tests.contracts import policy as contract
 from tests.contracts.policy import NEEDS, ORDINARY, make_scores, some_scores
@@ -37,7 +39,9 @@ def every_policy() -> list[Policy]:
         else:
             made.append(make_policy(name, needs))
     trials: list[Policy] = [Trial(policy, 0.25, 10) for policy in made]
-    return [*made, *trials, *(Heard(policy, 0.001) for policy in (Tempered(), Trial(Tempered(), 0.25, 10)))]
+    heard = [Heard(policy, 0.001) for policy in (Tempered(), Trial(Tempered(), 0.25, 10))]
+    rollouts = [Rollout(Fixed("a1"), Tempered(), share) for share in (0.0, 0.05, 1.0)]
+    return [*made, *trials, *heard, *rollouts, Rollout(Tier({"else": Tempered()}), heard[1], 0.5)]
 
 
 def spec_of(policy: Policy) -> str:
@@ -50,7 +54,7 @@ tie_breakers = pytest.mark.parametrize("policy", [p for p in every_policy() if n
 
 def test_every_policy_of_the_package_is_registered_but_those_around_another() -> None:
     written = {value for value in values_in(package) if isinstance(value, type) and issubclass(value, Policy)}
-    assert written - {Policy, Trial, Heard} == set(POLICIES.values())
+    assert written - {Policy, Trial, Heard, Rollout} == set(POLICIES.values())
 
 
 # -- the contract ----------------------------------------------------------------------------------
