@@ -40,6 +40,7 @@ _PLACES = {
     "quarantine": "quarantine:quarantine",
     "pin": "pin:pin",
     "unpin": "pin:unpin",
+    "rollout": "rollout:app",
     "label": "label:label",
     "train-classifier": "train_classifier:train_classifier",
     "arms": "arms:app",

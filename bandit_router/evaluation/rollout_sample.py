@@ -39,6 +39,8 @@ from bandit_router.evaluation.confidence_sequence import (
 from bandit_router.types import BoolArray, FloatArray, IntArray
 
 _SCALE = 9.0 / 8.0
+_MOST_TIMES = 4.0
+_LEAST_USD = 1e-12
 
 
 class AnytimeInterval(NamedTuple):
@@ -66,8 +68,8 @@ class RolloutSample:
     ``block`` numbers the units of randomisation in the order of their first request. ``is_candidate`` is the
     branch. ``quality_gain`` and ``cost_gain_usd`` are what is expected of the candidate's PMF less what is of
     the incumbent's; ``expected_quality``, within [0, 1], and ``expected_cost_usd`` are those of the drawn
-    arm. ``reward`` is NaN where there is no rating. ``cost_weight`` λ is at most 1 over the cost expected of
-    any arm, 1/USD.
+    arm, ``most_cost_usd`` is the largest cost expected of any. ``reward`` is NaN where there is no rating.
+    ``cost_weight`` is λ, 1/USD.
     """
 
     share: FloatArray
@@ -79,6 +81,7 @@ class RolloutSample:
     cost_gain_usd: FloatArray
     expected_quality: FloatArray
     expected_cost_usd: FloatArray
+    most_cost_usd: FloatArray
     reward: FloatArray
     cost_usd: FloatArray
     cost_weight: FloatArray
@@ -137,9 +140,12 @@ def sum_cost(sample: RolloutSample, *, by_block: bool) -> Sums:
 
 
 def sum_utility(rated: RolloutSample, *, by_block: bool) -> Sums:
-    """The sums of the differences of utility, reward − λ · cost; a priced cost counts up to 1."""
-    weight, bound = rated.cost_weight, utility_bound(rated)
-    utility = rated.reward - np.minimum(weight * rated.cost_usd, 1.0)
+    """The sums of the differences of utility, reward − λ · cost.
+
+    λ is small enough to price no expected cost above 1; a priced cost counts up to :func:`utility_bound` − 1.
+    """
+    weight, bound = _bound_cost_weight(rated), utility_bound(rated)
+    utility = rated.reward - np.minimum(weight * rated.cost_usd, bound - 1.0)
     if by_block:
         return _sum_blocks(rated, utility, bound)
     expected = rated.expected_quality - weight * rated.expected_cost_usd
@@ -148,8 +154,13 @@ def sum_utility(rated: RolloutSample, *, by_block: bool) -> Sums:
 
 
 def utility_bound(rated: RolloutSample) -> float:
-    """The length of the interval that utilities are in: 1, or 2 where costs are priced."""
-    return 2.0 if rated.cost_weight.any() else 1.0
+    """The length of the interval that utilities are in: 1 and four times the largest priced cost, up to 2."""
+    priced = _bound_cost_weight(rated) * rated.most_cost_usd
+    return 1.0 + min(1.0, _MOST_TIMES * float(priced.max(initial=0.0)))
+
+
+def _bound_cost_weight(rated: RolloutSample) -> FloatArray:
+    return np.minimum(rated.cost_weight, 1.0 / np.maximum(rated.most_cost_usd, _LEAST_USD))
 
 
 def _sum_requests(sample: RolloutSample, gain: FloatArray, residual: FloatArray, bound: float) -> Sums:

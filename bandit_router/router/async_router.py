@@ -25,7 +25,7 @@ from bandit_router.router.router import Router
 from bandit_router.settings import Settings
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.telemetry import describe_decision, trace_route
-from bandit_router.types import Arm, CallEnd, Decision, DecisionId, Feedback, Number, Outcome
+from bandit_router.types import Arm, CallEnd, Decision, DecisionId, Feedback, Number, Outcome, RolloutStage
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -194,6 +194,11 @@ class AsyncRouter:
     def policy(self) -> Policy:
         """As :attr:`Router.policy`."""
         return self._router.policy
+
+    @property
+    def rollout_stage(self) -> RolloutStage | None:
+        """As :attr:`Router.rollout_stage`."""
+        return self._router.rollout_stage
 
     @property
     def rule(self) -> EscalationRule | None:

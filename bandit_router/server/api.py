@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from pydantic import BaseModel
 
 from bandit_router.features import read_prompt
 from bandit_router.learning.drift import CalibrationReport
@@ -16,9 +15,28 @@ from bandit_router.objective.pacing import GoalStatus
 from bandit_router.router import AsyncRouter
 from bandit_router.router.explain import build_route_answer
 from bandit_router.server.advice import advice
+from bandit_router.server.api_responses import (
+    AMBIGUOUS,
+    DECIDED,
+    GUARDED,
+    PROBLEM,
+    PROBLEMS,
+    UNKNOWN,
+    WRONG,
+    describe_body,
+)
 from bandit_router.server.body import MAX_BYTES, BodyMemory, read_body
 from bandit_router.server.caller import find_granted_arms, find_key_id
 from bandit_router.server.fast_path import Endpoint
+from bandit_router.server.rollout import (
+    AbortBody,
+    AdvanceBody,
+    RolloutAnswer,
+    StageAnswer,
+    abort_rollout,
+    advance_rollout,
+    rollout,
+)
 from bandit_router.server.savings import savings
 from bandit_router.server.schemas import (
     ArmAnswer,
@@ -28,70 +46,10 @@ from bandit_router.server.schemas import (
     EscalateBody,
     FeedbackAnswer,
     FeedbackBody,
-    ProblemDetails,
     RouteAnswer,
     RouteBody,
 )
 from bandit_router.server.stats import STATS_RESPONSES, StatsAnswer, stats
-
-_PROBLEM: dict[str, Any] = {
-    "content": {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
-}
-_GUARDED: dict[int | str, dict[str, Any]] = {
-    401: {"description": "No API key, or one that is not valid", **_PROBLEM},
-    403: {"description": "The API key lacks the scope, or is not for the arm", **_PROBLEM},
-    429: {"description": "More requests than the API key has; see Retry-After", **_PROBLEM},
-}
-_PROBLEMS: dict[int | str, dict[str, Any]] = _GUARDED | {
-    400: {"description": "Not one strict JSON object", **_PROBLEM},
-    413: {"description": "Over server.max_body_bytes, or over 256 KiB without a prompt", **_PROBLEM},
-    415: {"description": "Not application/json", **_PROBLEM},
-    422: {"description": "A field is wrong, or no arm is eligible", **_PROBLEM},
-    503: {"description": "The database is away or too much is waiting; see Retry-After", **_PROBLEM},
-}
-_WRONG: dict[int | str, dict[str, Any]] = {422: _PROBLEMS[422], 503: _PROBLEMS[503]}
-_UNKNOWN: dict[int | str, dict[str, Any]] = {
-    404: {"description": "No such decision, answer or conversation", **_PROBLEM}
-}
-_AMBIGUOUS: dict[int | str, dict[str, Any]] = {
-    409: {"description": "Several decisions were answered with this id", **_PROBLEM}
-}
-
-
-def _link_to(path: str, method: str, **told: Any) -> dict[str, Any]:
-    """A link of OpenAPI to an operation that takes the decision that was answered with."""
-    pointer = path.replace("/", "~1")
-    return {"operationRef": f"#/paths/{pointer}/{method}", **told}
-
-
-_THE_DECISION = "$response.body#/decision_id"
-_IN_PATH = {"parameters": {"decision_id": _THE_DECISION}}
-_DECIDED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "links": {
-            "feedback": _link_to("/v1/feedback", "post", requestBody={"decision_id": _THE_DECISION}),
-            "decision": _link_to("/v1/decisions/{decision_id}", "get", **_IN_PATH),
-            "escalate": _link_to("/v1/decisions/{decision_id}/escalate", "post", **_IN_PATH),
-            "chain": _link_to("/v1/decisions/{decision_id}/chain", "get", **_IN_PATH),
-        }
-    }
-}
-
-
-def _describe_body(model: type[BaseModel]) -> dict[str, Any]:
-    """The OpenAPI of a body that the endpoint reads itself, with its idempotency key."""
-    schema = model.model_json_schema()
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-        "parameters": [
-            {
-                "in": "header",
-                "name": "Idempotency-Key",
-                "schema": {"type": "string", "maxLength": 255},
-                "description": "The same key with the same body gets the same answer and acts once.",
-            }
-        ],
-    }
 
 
 def add_endpoints(app: FastAPI) -> None:
@@ -107,67 +65,84 @@ def add_endpoints(app: FastAPI) -> None:
     app.post(
         "/v1/route",
         response_model=RouteAnswer,
-        responses=_PROBLEMS | _DECIDED,
-        openapi_extra=_describe_body(RouteBody),
+        responses=PROBLEMS | DECIDED,
+        openapi_extra=describe_body(RouteBody),
         summary="Choose a model for a query",
     )(route)
     app.post(
         "/v1/feedback",
         response_model=FeedbackAnswer,
-        responses=_PROBLEMS | _UNKNOWN | _AMBIGUOUS,
-        openapi_extra=_describe_body(FeedbackBody),
+        responses=PROBLEMS | UNKNOWN | AMBIGUOUS,
+        openapi_extra=describe_body(FeedbackBody),
         summary="Record feedback for a decision, now or days later",
     )(feedback)
     get(
         "/v1/decisions/{decision_id}",
-        responses=_GUARDED | _UNKNOWN | _WRONG,
+        responses=GUARDED | UNKNOWN | WRONG,
         summary="Why a model was chosen",
     )(decision)
     app.post(
         "/v1/decisions/{decision_id}/escalate",
         response_model=EscalateAnswer,
-        responses=_PROBLEMS | _UNKNOWN,
-        openapi_extra={"requestBody": _describe_body(EscalateBody)["requestBody"]},
+        responses=PROBLEMS | UNKNOWN,
+        openapi_extra={"requestBody": describe_body(EscalateBody)["requestBody"]},
         summary="Accept an answer, or retry the query on the expensive model; an answer is judged once",
     )(escalate)
     get(
         "/v1/decisions/{decision_id}/chain",
-        responses=_GUARDED | _UNKNOWN | _WRONG,
+        responses=GUARDED | UNKNOWN | WRONG,
         summary="The cost and latency of a query, its retry included",
     )(chain)
-    get("/v1/arms", responses=_GUARDED, summary="The models that can be chosen")(arms)
+    get("/v1/arms", responses=GUARDED, summary="The models that can be chosen")(arms)
     get(
         "/v1/calibration",
-        responses=_GUARDED | _WRONG,
+        responses=GUARDED | WRONG,
         summary="Rewards and costs against the expected ones, and the models that drifted",
     )(calibration)
     get(
         "/v1/budget",
-        responses=_GUARDED
+        responses=GUARDED
         | {
-            404: {"description": "No worker of the router has a goal under [budget]", **_PROBLEM},
-            503: _PROBLEMS[503],
+            404: {"description": "No worker of the router has a goal under [budget]", **PROBLEM},
+            503: PROBLEMS[503],
         },
         summary="The state of the budget, or of the mean quality to keep",
     )(budget)
     get(
         "/v1/stats",
         response_model=StatsAnswer,
-        responses=_GUARDED | _WRONG | STATS_RESPONSES,
+        responses=GUARDED | WRONG | STATS_RESPONSES,
         summary="Figures of what was decided, and of what came of it, with their intervals",
     )(stats)
     get(
         "/v1/advice",
-        responses=_GUARDED | {503: _PROBLEMS[503]},
+        responses=GUARDED | {503: PROBLEMS[503]},
         summary="What to change, by the newest two weeks of the log, with the evidence",
     )(advice)
     get(
         "/v1/savings",
-        responses=_GUARDED | {503: _PROBLEMS[503]},
+        responses=GUARDED | {503: PROBLEMS[503]},
         summary="Savings against fixed models at equal quality, as last estimated",
     )(savings)
+    get(
+        "/v1/rollout",
+        response_model=RolloutAnswer,
+        responses=GUARDED | {503: PROBLEMS[503]},
+        summary="The rollout: its stage, and candidate against incumbent as last compared",
+    )(rollout)
+    for path, endpoint, body, summary in (
+        ("advance", advance_rollout, AdvanceBody, "Give the candidate of the rollout more traffic"),
+        ("abort", abort_rollout, AbortBody, "Give all traffic back to the incumbent of the rollout"),
+    ):
+        app.post(
+            f"/v1/rollout/{path}",
+            response_model=StageAnswer,
+            responses=PROBLEMS,
+            openapi_extra={"requestBody": describe_body(body)["requestBody"]},
+            summary=summary,
+        )(endpoint)
     get("/healthz", summary="The process is alive")(healthz)
-    get("/readyz", responses={503: _PROBLEMS[503]}, summary="The database takes writes")(readyz)
+    get("/readyz", responses={503: PROBLEMS[503]}, summary="The database takes writes")(readyz)
 
 
 async def route(request: Request) -> Response:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from bandit_router.gateway.gateway import open_gateway
 from bandit_router.router import AsyncRouter, Router
 from bandit_router.server import api, problems
+from bandit_router.server.background_jobs import watch_estimate
 from bandit_router.server.body import BodyMemory
 from bandit_router.server.dashboard.pages import add_dashboard
 from bandit_router.server.docs_page import add_docs_page
@@ -25,7 +26,8 @@ from bandit_router.server.join_trace import JoinTrace
 from bandit_router.server.metrics.count_requests import CountRequests
 from bandit_router.server.metrics.endpoint import add_metrics, watch_gateway
 from bandit_router.server.metrics.process import ProcessFigures
-from bandit_router.server.savings import watch_savings
+from bandit_router.server.rollout import compare_rollout_when_due
+from bandit_router.server.savings import estimate_savings_when_due
 from bandit_router.server.shutdown import ExitAfterShutdown
 from bandit_router.server.tuning import TuneProcess
 from bandit_router.settings import CONFIG_VARIABLE, Settings, load_settings
@@ -68,7 +70,8 @@ def create_api(settings: Settings) -> FastAPI:
             AsyncRouter(opened) as router,
             open_gateway(router) as gateway,
             watch_gateway(gateway, app.state.figures),
-            watch_savings(router),
+            watch_estimate(router, estimate_savings_when_due(router.settings)),
+            watch_estimate(router, compare_rollout_when_due(router.settings)),
         ):
             app.state.router = router
             app.state.gateway = gateway

@@ -19,6 +19,7 @@ from bandit_router.store.key_ledger import read_all_key_spending
 from bandit_router.store.observations import CountedValues, iterate_observations
 from bandit_router.store.pacing_ledger import goal_from, reward_for_floor
 from bandit_router.store.records import Observation, decision_from
+from bandit_router.store.rollout_log import RolloutDecision, iterate_rollout_decisions
 from bandit_router.store.snapshots import Head, WarmStartRecord, read_head, read_snapshot, read_warm_start
 from bandit_router.store.tables import (
     arms,
@@ -276,6 +277,10 @@ class LogReader:
         if ids:
             is_chosen = decisions.c.id >= ids[-1], decisions.c.reason == Reason.POLICY.value
             yield from self._pages(size, decisions.c.router == self.router, *is_chosen)
+
+    def rollout_decisions(self, contest: str, since: float) -> Iterator[RolloutDecision]:
+        """The decisions of rollouts with this contest since a Unix time, in the order of time."""
+        return iterate_rollout_decisions(self.connection, self.router, contest, since)
 
     def _pages(
         self, size: int, *conditions: ColumnElement[bool]

@@ -38,7 +38,7 @@ def count_rated_decisions(
     A rating is a value of one of the metrics. ``now`` is Unix time, seconds. Decisions that no policy drew
     teach nothing of exploring, and are left out. (0, 0) while nobody knows how long ratings take.
     """
-    usual_s = _find_usual_delay_s(connection, router, metrics, now)
+    usual_s = find_usual_delay_s(connection, router, metrics, now)
     if usual_s is None:
         return RatedDecisions(0, 0)
     newest = (
@@ -64,7 +64,7 @@ def count_rated_decisions(
     return RatedDecisions(*row)
 
 
-def _find_usual_delay_s(
+def find_usual_delay_s(
     connection: Connection, router: str, metrics: Collection[str], now: float
 ) -> float | None:
     """The seconds in which 95% of the first ratings of the last days came; None before the first."""

@@ -44,7 +44,7 @@ from bandit_router.store.log_reader import LogReader
 from bandit_router.store.observations import read_ids_with_feedback, read_observations
 from bandit_router.store.pacing_ledger import PacingLedger, read_book, start_book
 from bandit_router.store.pending_batch import PendingBatch, read_pending_batch
-from bandit_router.store.rated_decisions import RatedDecisions, count_rated_decisions
+from bandit_router.store.rated_decisions import RatedDecisions, count_rated_decisions, find_usual_delay_s
 from bandit_router.store.recent_predictions import (
     PredictedCost,
     PredictedReward,
@@ -322,6 +322,11 @@ class Store(Administration):
         """The newest decisions that are old enough to be rated by one of the metrics, and those that are."""
         with self._reading() as connection:
             return count_rated_decisions(connection, self.router, metrics, self.clock.now())
+
+    def usual_delay_s(self, metrics: Collection[str]) -> float | None:
+        """The seconds within which ratings by these metrics usually come; None while nobody knows."""
+        with self._reading() as connection:
+            return find_usual_delay_s(connection, self.router, metrics, self.clock.now())
 
     def iterate_observations(self, size: int) -> Iterator[list[Observation]]:
         """Every decision with feedback, in id order, each piece of ``size`` as of the moment it is read."""

@@ -79,6 +79,6 @@ def play_users(rng: np.random.Generator, users: int = 60, gain: float = 0.0) -> 
 def make_sample(**columns: Any) -> RolloutSample:
     """A sample without costs."""
     nothing = np.zeros(len(columns["share"]))
-    names = ("cost_gain_usd", "expected_cost_usd", "cost_usd", "cost_weight")
+    names = ("cost_gain_usd", "expected_cost_usd", "most_cost_usd", "cost_usd", "cost_weight")
     costs: dict[str, Any] = dict.fromkeys(names, nothing)
     return RolloutSample(**costs, **columns)

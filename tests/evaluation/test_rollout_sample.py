@@ -82,6 +82,7 @@ def test_each_difference_is_the_one_on_paper() -> None:
         cost_gain_usd=np.array([0.01, 0.02, 0.03]),
         expected_quality=np.array([0.6, 0.5, 0.4]),
         expected_cost_usd=np.array([0.01, 0.03, 0.05]),
+        most_cost_usd=np.array([0.05, 0.05, 0.05]),
         reward=np.array([1.0, 0.0, 1.0]),
         cost_usd=np.array([0.02, 0.02, 0.02]),
         cost_weight=np.array([10.0, 0.0, 10.0]),
@@ -120,3 +121,16 @@ def test_what_is_not_rated_is_not_judged_but_for_its_cost() -> None:
     assert comparison.candidate.rated + comparison.incumbent.rated == len(sample) // 10
     nothing = compare_branches(few.take(np.zeros(len(few), bool)), by_block=True, alpha=ALPHA)
     assert (nothing.quality, nothing.cost_usd, nothing.utility) == (None, None, None)
+
+
+@pytest.mark.parametrize(("cost_weight", "bound"), [(0.0, 1.0), (1.0, 1.2), (10.0, 2.0), (1e9, 2.0)])
+def test_a_priced_cost_widens_the_interval_by_what_it_may_be(cost_weight: float, bound: float) -> None:
+    sample = play_requests(np.random.default_rng(3)).sample
+    n = len(sample)
+    priced = {"cost_weight": np.full(n, cost_weight), "most_cost_usd": np.full(n, 0.05)}
+    costs = {"cost_usd": np.full(n, 9.0), "expected_cost_usd": np.full(n, 0.05)}
+    columns = {name: getattr(sample, name) for name in sample.__slots__}
+    dear = RolloutSample(**{**columns, **priced, **costs})
+    assert utility_bound(dear) == pytest.approx(bound)
+    found = sum_utility(dear, by_block=False)
+    assert np.sqrt(np.diff(found.variance, prepend=0.0)).max() <= bound * SCALE

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from bandit_router.errors import NoBudget
 from bandit_router.insight.advice import find_advice
 from bandit_router.insight.advice.base import ADVICE_DAYS
+from bandit_router.insight.rollout import find_rollout
 from bandit_router.insight.savings import find_savings
 from bandit_router.insight.tasks import TaskSummary, find_task_summaries
 from bandit_router.objective.pacing import GoalStatus
@@ -24,6 +25,7 @@ from bandit_router.server.dashboard.panels.learning import (
 )
 from bandit_router.server.dashboard.panels.outcomes import OUTCOMES, make_outcome_panel
 from bandit_router.server.dashboard.panels.panel import Panel, find_colours
+from bandit_router.server.dashboard.panels.rollout import make_rollout_panel
 from bandit_router.server.dashboard.panels.savings import make_savings_panel
 from bandit_router.server.dashboard.panels.steering import (
     make_cascade_panel,
@@ -106,6 +108,7 @@ def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str])
                 make_comparison_panel(figures, "reason"),
                 make_task_panel(_summarise_tasks(router, figures.window)),
                 make_savings_panel(find_savings(router)),
+                make_rollout_panel(router.rollout_stage, find_rollout(router)),
             ],
         ),
         PanelGroup(
