@@ -38,7 +38,9 @@ from bandit_router.evaluation.confidence_sequence import (
 )
 from bandit_router.types import BoolArray, FloatArray, IntArray
 
-_SCALE = 9.0 / 8.0
+SCALE = 9.0 / 8.0
+"""What bounds a weighted difference less its prediction, for outcomes in an interval of length 1."""
+
 _MOST_TIMES = 4.0
 _LEAST_USD = 1e-12
 
@@ -118,9 +120,9 @@ def compare_branches(sample: RolloutSample, *, by_block: bool, alpha: float) -> 
         alpha=alpha,
         incumbent=_average_branch(sample.take(~sample.is_candidate)),
         candidate=_average_branch(sample.take(sample.is_candidate)),
-        quality=_last_interval(sum_quality(rated, by_block=by_block), _SCALE, alpha),
+        quality=_last_interval(sum_quality(rated, by_block=by_block), SCALE, alpha),
         cost_usd=_last_interval(sum_cost(sample, by_block=by_block), None, alpha),
-        utility=_last_interval(sum_utility(rated, by_block=by_block), bound * _SCALE, alpha),
+        utility=_last_interval(sum_utility(rated, by_block=by_block), bound * SCALE, alpha),
     )
 
 

@@ -24,7 +24,7 @@ _DELAYS_H = 7 * DAY_H
 
 
 class RatedDecisions(NamedTuple):
-    """The decisions by the policy that are old enough for a rating, and those of them that have one."""
+    """The decisions by the policy, or its incumbent, that are old enough for a rating, and those with one."""
 
     old: int
     rated: int
@@ -59,7 +59,7 @@ def count_rated_decisions(
         )
         .exists()
     )
-    drawn = newest.c.reason == Reason.POLICY.value
+    drawn = newest.c.reason.in_((Reason.POLICY.value, Reason.INCUMBENT.value))
     row = connection.execute(select(func.count(), func.count().filter(has_rating)).where(drawn)).one()
     return RatedDecisions(*row)
 

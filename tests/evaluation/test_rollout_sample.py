@@ -9,6 +9,7 @@ import pytest
 
 from bandit_router.evaluation.confidence_sequence import bounded_intervals
 from bandit_router.evaluation.rollout_sample import (
+    SCALE,
     RolloutSample,
     compare_branches,
     sum_cost,
@@ -19,7 +20,7 @@ from bandit_router.evaluation.rollout_sample import (
 from tests.evaluation.rollout_worlds import World, make_sample, play_requests, play_users
 
 ALPHA = 0.05
-SCALE = 9.0 / 8.0
+
 KINDS = pytest.mark.parametrize(("play", "by_block"), [(play_requests, False), (play_users, True)])
 
 

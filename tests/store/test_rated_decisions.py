@@ -56,6 +56,12 @@ def test_only_drawn_decisions_and_metrics_of_the_reward_count(store: Store) -> N
     assert store.rated_decisions(["quality", "satisfaction"]) == (10, 6)
 
 
+def test_shadow_mode_tells_the_share_beforehand(store: Store) -> None:
+    now = store.clock.now()
+    rated(store, logged_at(store, [now - 1_000.0 + i for i in range(10)], Reason.INCUMBENT)[:4])
+    assert store.rated_decisions(["quality"]) == (10, 4)
+
+
 def test_the_share_is_that_of_now(store: Store) -> None:
     now = store.clock.now()
     rated(store, logged_at(store, [now - 2_000.0 + i for i in range(10)]))

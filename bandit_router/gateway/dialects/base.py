@@ -12,6 +12,7 @@ from bandit_router.types import Usage
 OPTION_PREFIX = "x-bandit-"
 OPTION_NAMES = (
     *("tier", "task", "conversation", "workflow", "deadline", "max-cost", "forbid", "user", "will-be-rated"),
+    "incumbent",
 )
 """Options of a route call: with the prefix, the names of headers and of members of ``metadata``."""
 
