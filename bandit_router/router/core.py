@@ -62,11 +62,12 @@ class RouterCore:
         self._refreshing = threading.Lock()
         self._readiness = Readiness(self._store.try_write)
         self._published = load_published_model(self._store, cascades=self.settings.cascade.enabled)
-        self._traffic_pin = _read_traffic_pin(self._store.head())
+        head = self._store.head()
+        self._traffic_pin = _read_traffic_pin(head)
         self._tasks = TaskNumbers(self._store)
         self._plan = components.rollout
         self._rollout: ActiveRollout | None = None
-        self._follow_rollout(self._store.head())
+        self._follow_rollout(head)
         self._user_secret = self._store.user_secret()
         if not components.only_looks:
             self._repair_stamps_ahead()

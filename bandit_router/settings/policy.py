@@ -37,6 +37,9 @@ class PolicySection(BaseModel):
       brackets; `else` is for all other users. In the environment:
       `BANDIT_ROUTER_POLICY__TIERS='premium=large,else=[tempered]'`.
 
+    - `caller`: the arm that the request names as `incumbent`, or the arm `otherwise`; the incumbent of a
+      `[rollout]` from a program that decides by itself.
+
     `epsilon` is the share of traffic spread evenly over all eligible arms. Keep it above 0: without it no
     other policy can be evaluated honestly from the log.
     """
