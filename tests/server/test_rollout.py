@@ -43,7 +43,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     config = write_settings(
         tmp_path_factory.mktemp("rollout"),
         policy={"name": "uniform"},
-        rollout={"incumbent": "[caller:otherwise=large]", "interval_s": 0.5},
+        rollout={"incumbent": "[caller:otherwise=large]", "interval_s": 4.0},
     )
     with serving(config, "--workers", "2") as running:
         yield running
