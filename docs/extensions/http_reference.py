@@ -24,7 +24,8 @@ def http_markdown() -> str:
         for method, operation in operations.items()
     ]
     answers = {_answer_name(operation) for path in document["paths"].values() for operation in path.values()}
-    shared = sorted(_referred(schemas, answers) - answers)
+    inside = {name for answer in answers if answer for name in _names_in(schemas[answer])}
+    shared = sorted(_referred(schemas, inside))
     objects = ["## Objects in answers\n", *(_object(name, schemas[name]) for name in shared)]
     return "\n".join([*endpoints, *objects])
 
