@@ -135,6 +135,7 @@ def test_prior_widths_are_compared(few: Path) -> None:
         "floors",
         "poisoning",
         "sparse",
+        "tasks",
     ],
 )
 def test_a_missing_folder_is_one_line(script: str, tmp_path: Path) -> None:
