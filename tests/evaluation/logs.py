@@ -54,6 +54,7 @@ def opened(url: str, policy: str = "thompson", seed: int = 0) -> Iterator[Router
 def _round(router: Router, rng: np.random.Generator, i: int) -> str:
     narrowed = [None, ["small"], ["large", "small"]][int(rng.integers(3))]
     options: dict[str, Any] = {"arms": narrowed, "user_tier": ("free", "team", None)[i % 3]}
+    options["task"] = ("first", "second", None, "first")[i % 4]
     made = router.route(f"Why is {i} prime? " * (1 + i % 3), cost_weight=float(i % 4), **options).id
     match i % 6:
         case 0:  # nothing is ever said

@@ -10,10 +10,8 @@ Every arm of the file counts as eligible for every query.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,18 +21,18 @@ from bandit_router.errors import ConfigError
 from bandit_router.evaluation.block import OUTCOMES, Block
 from bandit_router.evaluation.datasets.problems import RowProblem, log_left_out, raise_problems
 from bandit_router.evaluation.datasets.scales import check_scale
-from bandit_router.evaluation.datasets.source import Rows, Source, open_source
+from bandit_router.evaluation.datasets.source import Source, open_source
 from bandit_router.evaluation.datasets.table import SCALE_ADVICE, quality_kind
 from bandit_router.evaluation.datasets.values import (
     Kind,
     Origin,
     format_id,
     format_name,
-    parse_number,
     read_numbers,
     read_prompts,
     read_texts,
 )
+from bandit_router.evaluation.logs.import_columns import find_repeats, read_tasks, read_times
 from bandit_router.evaluation.logs.write import ExportSummary, write_log
 from bandit_router.evaluation.task_numbers import number_tasks
 from bandit_router.features import Pipeline, read_query
@@ -168,11 +166,12 @@ def read_rows(
     origins = [Origin(line, str(line)) for line in rows.lines]
     arms = read_texts([format_name(arm) for arm in columns["arm"]], origins, names["arm"], problems)
     numbers = _read_all_numbers(source, columns, names, scale, origins, problems)
-    times = _read_times(columns.get("time"), rows, names, problems)
+    times = read_times(columns.get("time"), rows, names, problems)
     ids = None
     if "id" in names:
         ids = read_texts([format_id(id) for id in columns["id"]], origins, names["id"], problems)
-        problems += _find_repeats(ids, rows.lines)
+        problems += find_repeats(ids, rows.lines)
+    named = read_tasks(columns.get("task"), rows, names, problems)
     contexts = _read_contexts(columns, names, origins, pipeline, problems, progress)
     if not skip_bad:
         raise_problems(source.path, source.unit, problems, _FIX)
@@ -186,8 +185,7 @@ def read_rows(
     kept = kept[np.argsort(times[kept], kind="stable")]
     known = tuple(sorted({str(arms[i]) for i in kept}))
     unknown = np.full(len(rows.lines), np.nan)
-    named = columns.get("task", [None] * len(rows.lines))
-    tasks = number_tasks(None if named[i] is None else str(named[i]) for i in kept)
+    tasks = number_tasks(named[i] for i in kept)
     return ImportedRows(
         ids=None if ids is None else [str(ids[i]) for i in kept],
         arms=known,
@@ -230,31 +228,6 @@ def _read_all_numbers(
     }
 
 
-def _read_times(
-    values: list[object] | None, rows: Rows, names: Mapping[str, str], problems: list[RowProblem]
-) -> FloatArray:
-    """Unix times (n,), seconds; without a column, one row a second in the order of the file."""
-    if values is None:
-        return np.arange(len(rows.lines), dtype=np.float64)
-    times = np.array([_parse_time(value) for value in values], dtype=np.float64)
-    for i in np.flatnonzero(np.isnan(times)):
-        message = f"{names['time']} is {values[i]!r:.60}, allowed is Unix time in seconds or ISO 8601"
-        problems.append(RowProblem(rows.lines[i], message, str(rows.lines[i])))
-    return times
-
-
-def _parse_time(value: object) -> float:
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    number = parse_number(value, Kind())
-    if not math.isnan(number):
-        return number if 0.0 <= number < 1e11 else math.nan  # milliseconds are no seconds
-    try:
-        return _parse_time(datetime.fromisoformat(str(value)))
-    except ValueError:
-        return math.nan
-
-
 def _read_contexts(
     columns: Mapping[str, list[object]],
     names: Mapping[str, str],
@@ -283,15 +256,6 @@ def _read_contexts(
         contexts.append(context)
         progress(1)
     return contexts
-
-
-def _find_repeats(ids: Sequence[str | None], lines: Sequence[int]) -> list[RowProblem]:
-    first: dict[str, int] = {}
-    return [
-        RowProblem(line, f"id {id!r} is that of line {first[id]} already", str(line))
-        for id, line in zip(ids, lines, strict=True)
-        if id is not None and first.setdefault(id, line) != line
-    ]
 
 
 def make_block(rows: ImportedRows) -> Block:
