@@ -73,6 +73,7 @@ def blocks(draw: st.DrawFn) -> Block:
         cost_weight=draw(arrays(np.float64, n, elements=st.floats(0, 1e9))),
         decided_at=start + np.sort(draw(arrays(np.float64, n, elements=st.floats(0, 3e5)))),
         list_cost_usd=draw(st.just(()) | arrays(np.float64, n, elements=outcome)),
+        task=draw(st.just(()) | arrays(np.int64, n, elements=st.integers(-1, 64))),
         reward_weight=draw(st.just(()) | arrays(np.float64, n, elements=st.floats(0.0, 1.0))),
     )
 

@@ -152,3 +152,22 @@ def test_labels_with_gaps_warm_start_simulate_and_train(call: Run) -> None:  # n
     assert done.code == 0, done.err
     trained = call("train-classifier", *data, "--cheap", "small", "--expensive", "large", "--json")
     assert trained.code == 0, trained.err
+
+
+def test_tasks_are_numbered_as_a_router_would(call: Run, tmp_path: Path) -> None:  # noqa: F811
+    rows = [("2026-01-02", "b"), ("2026-01-01", " a "), ("2026-01-03", ""), ("2026-01-04", "a")]
+    lines = [f"query {i},small,1,{time},{task}" for i, (time, task) in enumerate(rows)]
+    (tmp_path / "log.csv").write_text("\n".join(["text,arm,reward,time,feature", *lines]), encoding="utf-8")
+    imported(call, "log.csv", "--columns", "task=feature")
+    with open_log(tmp_path / "log") as log:
+        assert log.tasks == ("a", "b")
+        assert [task for piece in log.pieces for task in piece.read().tasks().tolist()] == [0, 1, -1, 0]
+
+
+def test_a_task_that_is_no_name_is_named_by_its_line(call: Run, tmp_path: Path) -> None:  # noqa: F811
+    lines = ["text,arm,reward,task", "one,small,1,a", f"two,small,0,{'x' * 201}"]
+    (tmp_path / "log.csv").write_text("\n".join(lines), encoding="utf-8")
+    error = call("import-log", "log.csv", "log").error
+    assert "line 3" in error
+    assert "task: has 201 characters" in error
+    assert "1 with a reward" in imported(call, "log.csv", "--skip-bad")
