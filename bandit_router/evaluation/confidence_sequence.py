@@ -43,7 +43,7 @@ LEAST_ASYMPTOTIC = 100
 _BISECTIONS = 40
 
 
-class Sums(NamedTuple):
+class RunningSums(NamedTuple):
     """What an interval follows from, after each of n values: their number, Σ w, Σ w X and V; each (n,)."""
 
     n: FloatArray
@@ -51,9 +51,9 @@ class Sums(NamedTuple):
     total: FloatArray
     variance: FloatArray
 
-    def take(self, places: IntArray) -> Sums:
+    def take(self, places: IntArray) -> RunningSums:
         """The sums at these places (m,), each (m,)."""
-        return Sums(*(column[places] for column in self))
+        return RunningSums(*(column[places] for column in self))
 
 
 class Intervals(NamedTuple):
@@ -64,7 +64,7 @@ class Intervals(NamedTuple):
     high: FloatArray
 
 
-def accumulate(values: FloatArray, weights: FloatArray, most: float = math.inf) -> Sums:
+def accumulate(values: FloatArray, weights: FloatArray, most: float = math.inf) -> RunningSums:
     """The sums after each value (n,), with these weights (n,); the predictions x̂ stay within ± ``most``."""
     weighted = weights * values
     weight, total = np.cumsum(weights), np.cumsum(weighted)
@@ -72,15 +72,15 @@ def accumulate(values: FloatArray, weights: FloatArray, most: float = math.inf) 
     np.divide(total[:-1], weight[:-1], out=predicted[1:])
     np.clip(predicted, -most, most, out=predicted)
     variance = np.cumsum((weighted - weights * predicted) ** 2)
-    return Sums(np.arange(1.0, len(values) + 1.0), weight, total, variance)
+    return RunningSums(np.arange(1.0, len(values) + 1.0), weight, total, variance)
 
 
-def bounded_intervals(sums: Sums, scale: float, alpha: float) -> Intervals:
+def bounded_intervals(sums: RunningSums, scale: float, alpha: float) -> Intervals:
     """The intervals of values with |w (X − x̂)| ≤ ``scale``, missed at any time with probability ≤ α."""
     return _make_intervals(sums, scale * find_boundary(sums.variance / scale**2, alpha / 2.0))
 
 
-def asymptotic_intervals(sums: Sums, alpha: float) -> Intervals:
+def asymptotic_intervals(sums: RunningSums, alpha: float) -> Intervals:
     """The intervals of values without a bound; they hold from some :data:`LEAST_ASYMPTOTIC` values on."""
     n, deviation = sums.n, np.sqrt(sums.variance / sums.n)
     rho = _tune(_TUNED_COUNT, alpha / 2.0)
@@ -116,6 +116,6 @@ def _tune(variance: float, alpha: float) -> float:
     return variance / (twice + math.log(1.0 + twice))
 
 
-def _make_intervals(sums: Sums, radius: FloatArray) -> Intervals:
+def _make_intervals(sums: RunningSums, radius: FloatArray) -> Intervals:
     value, half = sums.total / sums.weight, radius / sums.weight
     return Intervals(value, value - half, value + half)

@@ -31,7 +31,7 @@ import numpy as np
 
 from bandit_router.evaluation.confidence_sequence import (
     LEAST_ASYMPTOTIC,
-    Sums,
+    RunningSums,
     accumulate,
     asymptotic_intervals,
     bounded_intervals,
@@ -126,7 +126,7 @@ def compare_branches(sample: RolloutSample, *, by_block: bool, alpha: float) -> 
     )
 
 
-def sum_quality(rated: RolloutSample, *, by_block: bool) -> Sums:
+def sum_quality(rated: RolloutSample, *, by_block: bool) -> RunningSums:
     """The sums of the differences of quality; of every request, or of every block."""
     if by_block:
         return _sum_blocks(rated, rated.reward, 1.0)
@@ -134,14 +134,14 @@ def sum_quality(rated: RolloutSample, *, by_block: bool) -> Sums:
     return _sum_requests(rated, gain, residual, 1.0)
 
 
-def sum_cost(sample: RolloutSample, *, by_block: bool) -> Sums:
+def sum_cost(sample: RolloutSample, *, by_block: bool) -> RunningSums:
     """The sums of the differences of cost, USD."""
     if by_block:
         return _sum_blocks(sample, sample.cost_usd, math.inf)
     return _sum_requests(sample, sample.cost_gain_usd, sample.cost_usd - sample.expected_cost_usd, math.inf)
 
 
-def sum_utility(rated: RolloutSample, *, by_block: bool) -> Sums:
+def sum_utility(rated: RolloutSample, *, by_block: bool) -> RunningSums:
     """The sums of the differences of utility, reward − λ · cost.
 
     λ is small enough to price no expected cost above 1; a priced cost counts up to :func:`utility_bound` − 1.
@@ -165,13 +165,13 @@ def _bound_cost_weight(rated: RolloutSample) -> FloatArray:
     return np.minimum(rated.cost_weight, 1.0 / np.maximum(rated.most_cost_usd, _LEAST_USD))
 
 
-def _sum_requests(sample: RolloutSample, gain: FloatArray, residual: FloatArray, bound: float) -> Sums:
+def _sum_requests(sample: RolloutSample, gain: FloatArray, residual: FloatArray, bound: float) -> RunningSums:
     share, p, q = sample.share, sample.incumbent_p, sample.candidate_p
     difference = gain + (q - p) / ((1.0 - share) * p + share * q) * residual
     return accumulate(difference, share * (1.0 - share), bound)
 
 
-def _sum_blocks(sample: RolloutSample, outcome: FloatArray, bound: float) -> Sums:
+def _sum_blocks(sample: RolloutSample, outcome: FloatArray, bound: float) -> RunningSums:
     blocks, first, of = np.unique(sample.block, return_index=True, return_inverse=True)
     mean = np.bincount(of, outcome, len(blocks)) / np.bincount(of, minlength=len(blocks))
     share, is_candidate = sample.share[first], sample.is_candidate[first]
@@ -181,7 +181,7 @@ def _sum_blocks(sample: RolloutSample, outcome: FloatArray, bound: float) -> Sum
     return accumulate(sign * (mean - before), share * (1.0 - share), bound)
 
 
-def _last_interval(sums: Sums, scale: float | None, alpha: float) -> AnytimeInterval | None:
+def _last_interval(sums: RunningSums, scale: float | None, alpha: float) -> AnytimeInterval | None:
     if len(sums.n) < (LEAST_ASYMPTOTIC if scale is None else 1):
         return None
     last = sums.take(np.array([-1]))
