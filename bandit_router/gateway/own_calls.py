@@ -97,7 +97,7 @@ def _plan_call(arm: CallableArm, request: OwnRequest) -> OwnCallPlan:
     return OwnCallPlan(
         purpose=request.purpose,
         arm=arm.name,
-        worst_usd=_find_worst_usd(arm, request),
+        worst_usd=find_worst_usd(arm, request),
         lost_after_s=arm.timeout_s + _PATIENCE_S,
         decision_id=request.decision_id,
         run=request.run,
@@ -111,12 +111,13 @@ def _make_failure(
     """A call that upstream refused, or never got, costs nothing; any other may have cost the most."""
     return CallResult(
         outcome=CallOutcome.FAILED,
-        cost_usd=0.0 if failure.kind in _COSTS_NOTHING else _find_worst_usd(arm, request),
+        cost_usd=0.0 if failure.kind in _COSTS_NOTHING else find_worst_usd(arm, request),
         latency_s=latency_s,
         status=failure.status,
         error=f"{failure.kind}: {failure}",
     )
 
 
-def _find_worst_usd(arm: CallableArm, request: OwnRequest) -> float:
+def find_worst_usd(arm: CallableArm, request: OwnRequest) -> float:
+    """The most that a call may cost, if upstream keeps to ``max_output_tokens``."""
     return price_worst(arm, read_prompt(request.text).window_tokens, request.max_output_tokens)

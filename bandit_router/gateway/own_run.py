@@ -16,40 +16,63 @@ import orjson
 
 from bandit_router.errors import ConfigError, OwnBudgetSpent
 from bandit_router.gateway.arms import CallableArm
-from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest, begin_own_call, finish_own_call
+from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest, begin_own_call, find_worst_usd, finish_own_call
 from bandit_router.router import AsyncRouter
 from bandit_router.store.own_calls import OwnCall
 from bandit_router.types import CallOutcome
 
 
 class OwnRun:
-    """Makes the calls of a run. One for which worst cases of others leave no room waits for their costs."""
+    """Makes the calls of a run. One for which worst cases of others leave no room waits for their costs.
+
+    The first call of an arm runs alone, and so do all after one that cost more than its worst case: so the
+    budget is exceeded by one call at most, where an arm that kept to its worst case goes on to do so.
+    """
 
     def __init__(self, router: AsyncRouter) -> None:
         self._router = router
         self._beginning = asyncio.Lock()
         self._under_way = 0
         self._next_end = asyncio.Event()
+        self._within_worst_case: set[str] = set()
+        self._has_exceeded = False
 
     async def call(
         self, arm: CallableArm, request: OwnRequest, keep: Callable[[OwnAnswer], None]
     ) -> OwnAnswer:
         """The answer, which ``keep`` has stored. Raises OwnBudgetSpent or UpstreamError."""
         async with self._beginning:
+            if self._has_exceeded or arm.name not in self._within_worst_case:
+                await self._wait_for_others()
+                return await self._finish(arm, request, await self._begin(arm, request), keep)
             call_id = await self._begin(arm, request)
-            self._under_way += 1
+        return await self._finish(arm, request, call_id, keep)
+
+    async def _finish(
+        self, arm: CallableArm, request: OwnRequest, call_id: str, keep: Callable[[OwnAnswer], None]
+    ) -> OwnAnswer:
         try:
-            return await finish_own_call(self._router, arm, request, call_id, keep)
+            answer = await finish_own_call(self._router, arm, request, call_id, keep)
         finally:
             self._under_way -= 1
             self._next_end.set()
+        self._within_worst_case.add(arm.name)
+        self._has_exceeded |= answer.result.cost_usd > find_worst_usd(arm, request)
+        return answer
+
+    async def _wait_for_others(self) -> None:
+        while self._under_way:
+            self._next_end.clear()
+            await self._next_end.wait()
 
     async def _begin(self, arm: CallableArm, request: OwnRequest) -> str:
         while True:
             self._next_end.clear()
             is_alone = not self._under_way
             try:
-                return await begin_own_call(self._router, arm, request)
+                call_id = await begin_own_call(self._router, arm, request)
+                self._under_way += 1
+                return call_id
             except OwnBudgetSpent:
                 if is_alone:
                     raise
