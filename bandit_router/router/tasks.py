@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bandit_router.features import Instructions, TaskSource
-from bandit_router.features.prompt.sketch import name_task, sketch_instructions
+from bandit_router.features.prompt.sketch import name_sketch, sketch_instructions
 from bandit_router.store.store import Store
 from bandit_router.store.tasks import NewTask, TaskTable
 from bandit_router.types import NO_TASK
@@ -61,4 +61,4 @@ class TaskNumbers:
 
 def _name_prompt(instructions: Instructions) -> NewTask:
     sketch = sketch_instructions(instructions)
-    return NewTask(name_task(instructions, sketch), sketch)
+    return NewTask(name_sketch(sketch), sketch)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from bandit_router.errors import InvalidInput
 from bandit_router.features import Instructions
-from bandit_router.features.prompt.sketch import name_task, sketch_instructions
+from bandit_router.features.prompt.sketch import name_sketch, sketch_instructions
 from bandit_router.store import tasks
 from bandit_router.store.engine import INSERT
 from bandit_router.store.store import Store
@@ -26,9 +26,8 @@ PROMPT = (
 
 
 def named_by_prompt(name: str) -> NewTask:
-    instructions = Instructions((PROMPT.format(name),))
-    sketch = sketch_instructions(instructions)
-    return NewTask(name_task(instructions, sketch), sketch)
+    sketch = sketch_instructions(Instructions((PROMPT.format(name),)))
+    return NewTask(name_sketch(sketch), sketch)
 
 
 def number(store: Store, new: NewTask) -> int | None:

@@ -31,8 +31,6 @@ SKETCH_SIZE = 512
 _MOST_CHARS = 20_000
 _LONGEST_WORD = 30
 _WEIGHT_OF_TOOL = 4
-_TOOL_NAME = re.compile(r"[\w.-]{1,40}")
-_MOST_TOOLS_NAMED = 3
 _MOST_DIFFERING = 0.25
 _LEAST_SIMILARITY = (1.0 - _MOST_DIFFERING) / (1.0 + _MOST_DIFFERING)
 
@@ -61,10 +59,9 @@ def sketch_instructions(instructions: Instructions) -> Sketch:
     return tuple(mixed[:SKETCH_SIZE].tolist())
 
 
-def name_task(instructions: Instructions, sketch: Sketch) -> str:
-    """The name of the task that these instructions begin: no text of theirs, but a few names of tools."""
-    tools = list(filter(_TOOL_NAME.fullmatch, instructions.tools))
-    return " ".join((f"prompt-{crc32(pack_sketch(sketch)):08x}", *tools[:_MOST_TOOLS_NAMED]))
+def name_sketch(sketch: Sketch) -> str:
+    """The name of the task that a prompt with this sketch begins."""
+    return f"prompt-{crc32(pack_sketch(sketch)):08x}"
 
 
 def pack_sketch(sketch: Sketch) -> bytes:

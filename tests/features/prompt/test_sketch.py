@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 import pytest
@@ -16,12 +15,10 @@ from bandit_router.features.prompt.sketch import (
     SketchIndex,
     are_near,
     estimate_similarity,
-    name_task,
     pack_sketch,
     sketch_instructions,
     unpack_sketch,
 )
-from bandit_router.validation import TASK_CHARS
 
 INVOICES = (
     "You extract the invoice number, the date and the total of the document that the user sends, and answer "
@@ -95,17 +92,6 @@ def test_tools_set_short_prompts_apart() -> None:
         sketch("You are a helpful assistant.", "run", "read"),
     )
     assert near(sketch("", "a", "b", "c", "d", "e", "f"), sketch("", "f", "e", "d", "c", "b", "a"))
-
-
-def test_a_name_has_tools_in_it_and_no_text() -> None:
-    instructions = Instructions(
-        ("You answer questions.",), ("find", "a b\0", "read", "x" * 50, "run", "stop")
-    )
-    name = name_task(instructions, sketch_instructions(instructions))
-    assert re.fullmatch("prompt-[0-9a-f]{8} find read run", name)
-    assert len(name) <= TASK_CHARS
-    plain = Instructions(("You answer questions.",))
-    assert re.fullmatch("prompt-[0-9a-f]{8}", name_task(plain, sketch_instructions(plain)))
 
 
 @pytest.mark.parametrize("text", ["", "2026-01-05", "5 January", "https://acme.example", '"quoted"'])
