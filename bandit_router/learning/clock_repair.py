@@ -31,7 +31,8 @@ def repair_stamps_ahead(learner: Learner, evidence_until: float) -> bool:
         return False
     with store.learner_transaction() as transaction:
         clamped = clamp_stamps(transaction, now, latest) + stored_warm_start.clamp(transaction, now, latest)
-        is_news = clamped > 0 or transaction.head.corrected_at is None
+        is_ahead = evidence_until > latest and transaction.head.corrected_at is None
+        is_news = clamped > 0 or is_ahead  # a correction for another reason may have ended by now
         if is_news:
             transaction.require_correction(now)
     if is_news:

@@ -243,3 +243,26 @@ def test_whatever_clocks_did_a_rebuild_is_the_live_state_and_the_budget_goes_on(
         learner.fold_all()
         assert audit_store(store).problems == []
         store.close()
+
+
+def test_a_correction_that_ended_meanwhile_is_no_fast_clock(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker reads that a rebuild is due, for other reasons, and another worker has done it by then."""
+    known = logged(store)
+    said(store, known, quality=1.0)
+    learner, rival = learner_of(store), learner_of(store)
+    learner.fold()
+    with store.learner_transaction() as transaction:
+        transaction.require_correction(time.time())
+    read = store.find_marks_ahead
+
+    def read_before_the_rival() -> list[str]:
+        marks = read()
+        rival.rebuild()
+        return marks
+
+    monkeypatch.setattr(store, "find_marks_ahead", read_before_the_rival)
+    repair_stamps_ahead(learner, posterior_of(store).as_of)
+    assert not store.is_rebuild_due()
+    assert "a clock was fast" not in caplog.text
