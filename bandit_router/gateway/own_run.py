@@ -16,7 +16,13 @@ import orjson
 
 from bandit_router.errors import ConfigError, OwnBudgetSpent
 from bandit_router.gateway.arms import CallableArm
-from bandit_router.gateway.own_calls import OwnAnswer, OwnRequest, begin_own_call, find_worst_usd, finish_own_call
+from bandit_router.gateway.own_calls import (
+    OwnAnswer,
+    OwnRequest,
+    begin_own_call,
+    find_worst_usd,
+    finish_own_call,
+)
 from bandit_router.router import AsyncRouter
 from bandit_router.store.own_calls import OwnCall
 from bandit_router.types import CallOutcome
