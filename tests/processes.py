@@ -5,6 +5,7 @@ A new interpreter would import for two seconds before it begins. A test starts h
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import runpy
@@ -68,6 +69,9 @@ def _run_module(
     sys.stdin = os.fdopen(0, closefd=False)  # uvicorn passes its number on
     os.environ.clear()
     os.environ.update(environment)
+    for name in ("openai", "anthropic"):  # they read from it, when imported, how much to log
+        if name in sys.modules:
+            importlib.import_module(f"{name}._utils._logs").setup_logging()
     os.chdir(folder)
     sys.argv[1:] = command[1:]
     try:
