@@ -10,14 +10,16 @@ so that T tasks cost O(T D²), not O((D + T)³) (Golub & Van Loan, Matrix Comput
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from bandit_router.types import FloatArray
 
 
-class BorderedInverse(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class BorderedInverse:
     """C of K arms, for V candidates of Λ and U of λ; vectors have E = D + T entries, tasks behind features.
 
     ``inner`` is B (V, U, K, D, D), ``gain`` is G (U, K, T, D), ``diagonal`` is H (U, K, T) and ``log_det`` is
@@ -28,6 +30,11 @@ class BorderedInverse(NamedTuple):
     gain: FloatArray
     diagonal: FloatArray
     log_det: FloatArray
+
+    @cached_property
+    def crossed(self) -> FloatArray:
+        """G B (V, U, K, T, D)."""
+        return np.asarray(self.gain @ self.inner)
 
     def multiply(self, vector: FloatArray) -> FloatArray:
         """C b for vectors b (..., K, E) that broadcast to (V, U, K, E)."""
@@ -46,19 +53,18 @@ class BorderedInverse(NamedTuple):
     def find_diagonal(self) -> FloatArray:
         """The diagonal of C, (V, U, K, E)."""
         of_x = np.einsum("vukii->vuki", self.inner)
-        of_tasks = self.diagonal + ((self.gain @ self.inner) * self.gain).sum(axis=-1)
+        of_tasks = self.diagonal + (self.crossed * self.gain).sum(axis=-1)
         return np.concatenate([of_x, of_tasks], axis=-1)
 
     def eliminate(self, own: FloatArray) -> FloatArray:
         """Σ_k (L − L C L) for the diagonals of L (V, U, E), (V, U, E, E)."""
         *lead, k, d, _ = self.inner.shape
         t = self.diagonal.shape[-1]
-        crossed = self.gain @ self.inner
         of_k = np.empty((*lead, d + t, d + t))
         of_k[..., :d, :d] = self.inner.sum(axis=2)
-        of_k[..., d:, :d] = -crossed.sum(axis=2)
+        of_k[..., d:, :d] = -self.crossed.sum(axis=2)
         of_k[..., :d, d:] = of_k[..., d:, :d].swapaxes(-1, -2)
-        wide, gains = (_lay_side_by_side(blocks) for blocks in (crossed, self.gain))
+        wide, gains = (_lay_side_by_side(blocks) for blocks in (self.crossed, self.gain))
         of_k[..., d:, d:] = wide @ gains.swapaxes(-1, -2)
         diagonal = np.arange(d + t)
         of_k[..., diagonal[d:], diagonal[d:]] += self.diagonal.sum(axis=1)
