@@ -8,14 +8,14 @@ from bandit_router.evaluation.rollout_sample import AnytimeInterval, RolloutComp
 from bandit_router.insight.rollout import Action, Recommendation, StageRecord
 from bandit_router.settings.rollout import RolloutSection
 
-DAY_S = 86_400.0
+_DAY_S = 86_400.0
 
 
 def recommend(
     section: RolloutSection, stage: StageRecord, comparison: RolloutComparison, now: float
 ) -> Recommendation:
     """Abort if the candidate is worse beyond doubt, advance if it is not by the margin, else wait."""
-    step = next((step for step in section.steps if step > stage.share), None)
+    step = section.find_next_step(stage.share)
     onward = "name a share" if step is None else f"advance to {step:.4g}"
     if stage.share == 1.0:
         why = "the candidate decides everything: take [rollout] out of the settings when you trust it"
@@ -36,7 +36,7 @@ def recommend(
         return Recommendation(Action.ADVANCE, why)
     needed = count_needed(utility, section.margin)
     judged_s = now - stage.since
-    days = None if judged_s <= 0.0 else needed / utility.n * judged_s / DAY_S
+    days = None if judged_s <= 0.0 else needed / utility.n * judged_s / _DAY_S
     why = f"it is not yet known whether the candidate is worse by {section.margin:g}: {said}"
     return Recommendation(Action.WAIT, why, needed, days)
 

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.rollout_sample import RolloutComparison, RolloutSample, compare_branches
 from bandit_router.insight.rollout import Expectation, RolloutStatus, StageRecord
-from bandit_router.insight.rollout_advice import DAY_S, recommend
+from bandit_router.insight.rollout_advice import recommend
 from bandit_router.objective.reward import compute_reward, list_weighted_metrics
 from bandit_router.policies import Rollout, parse_policy
 from bandit_router.policies.rollout import Branch
+from bandit_router.router.rollout import missing_rollout_error
 from bandit_router.settings.rollout import RolloutSection, RolloutUnit
 from bandit_router.store.rollout_log import RolloutDecision
 from bandit_router.store.rollouts import RolloutRecord
@@ -40,7 +40,7 @@ def observe_rollout(store: Store, section: RolloutSection) -> RolloutStatus:
     """The status of the rollout under way. Raises InvalidInput without one, or StoreError."""
     record, head = store.rollout(), store.head()
     if record is None or head is None:
-        raise InvalidInput("rollout", "is not set up", "name the incumbent under [rollout] in the settings")
+        raise missing_rollout_error()
     now = store.clock.reference()
     policy = parse_policy(f"rollout:share=0.0,{record.contest}")
     assert isinstance(policy, Rollout)
@@ -88,7 +88,7 @@ def _select_judged(
 ) -> _Judged:
     """The decisions whose feedback has had its usual time to come; none while nobody knows that time."""
     latest = -math.inf if delay_s is None else now - delay_s
-    period_s, stage = section.period_days * DAY_S, record.stage
+    period_s, stage = section.period_s, record.stage
 
     def is_judged(decision: RolloutDecision) -> bool:
         if decision.period is None or decision.stage != stage.id:

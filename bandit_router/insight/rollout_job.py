@@ -32,7 +32,7 @@ def act_on_status(store: Store, section: RolloutSection, status: RolloutStatus) 
     stage, advice = status.stage, status.recommendation
     if section.auto_stop and advice.action is Action.ABORT:
         return store.change_rollout(0.0, why=advice.why, aborted=True, only_after=stage.id)
-    step = next((step for step in section.steps if step > stage.share), None)
+    step = section.find_next_step(stage.share)
     if section.auto_advance and advice.action is Action.ADVANCE and stage.share > 0.0 and step is not None:
         return store.change_rollout(step, why=advice.why, only_after=stage.id)
     return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bandit_router.errors import InvalidInput
 from bandit_router.posterior.state import decode_state
 from bandit_router.router.core import RouterCore
-from bandit_router.router.rollout import ActiveRollout
+from bandit_router.router.rollout import ActiveRollout, missing_rollout_error
 from bandit_router.security.issue import KeyRequest
 from bandit_router.security.keys import ApiKey, Credential, NewSecret
 from bandit_router.security.sessions import Session
@@ -99,8 +99,7 @@ class AdministeredRouter(RouterCore):
         """
         rollout = self.require_rollout()
         if share is None:
-            steps = rollout.section.steps
-            share = next((step for step in steps if step > rollout.stage.share), None)
+            share = rollout.section.find_next_step(rollout.stage.share)
             if share is None:
                 at = f"{rollout.stage.share:.4g}"
                 raise InvalidInput("share", f"is {at} already", "name another one, or give it more steps")
@@ -115,9 +114,7 @@ class AdministeredRouter(RouterCore):
         """The rollout at its newest stage. Raises InvalidInput without one."""
         self.refresh()
         if self._rollout is None:
-            raise InvalidInput(
-                "rollout", "is not set up", "name the incumbent under [rollout] in the settings"
-            )
+            raise missing_rollout_error()
         return self._rollout
 
     def _change_rollout(self, share: float, why: str, *, aborted: bool) -> RolloutStage:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, replace
 
+from bandit_router.errors import InvalidInput
 from bandit_router.policies import Policy, Rollout, read_arm_or_policy
 from bandit_router.policies.bandit import Fixed
 from bandit_router.policies.caller import Caller
@@ -13,8 +14,6 @@ from bandit_router.policies.rollout import BRANCH, PERIOD, STAGE, pick_branch
 from bandit_router.routing.decide import Request
 from bandit_router.settings.rollout import RolloutSection, RolloutUnit
 from bandit_router.types import INCUMBENT, RolloutStage, Signals
-
-DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,14 @@ def _draw_branch(
     unit = {RolloutUnit.USER: request.user, RolloutUnit.CONVERSATION: request.conversation}.get(section.unit)
     if unit is None:
         return drawn
-    period = max(0, int((now - stage.since) // (section.period_days * DAY_S)))
+    period = max(0, int((now - stage.since) // section.period_s))
     u = hash_unit(secret, stage.id, period, unit)
     return {**drawn, PERIOD: float(period), BRANCH: pick_branch(u, stage.share).value}
+
+
+def missing_rollout_error() -> InvalidInput:
+    """The error where there is no rollout."""
+    return InvalidInput("rollout", "is not set up", "name the incumbent under [rollout] in the settings")
 
 
 def hash_unit(secret: str, stage: int, period: int, unit: str) -> float:

@@ -10,6 +10,8 @@ from pydantic import Field, field_validator
 
 from bandit_router.settings.section import Section, Share
 
+_DAY_S = 86_400.0
+
 
 class RolloutUnit(StrEnum):
     """What keeps its branch, the incumbent or the candidate."""
@@ -72,6 +74,15 @@ class RolloutSection(Section):
         300.0,
         description="Seconds between two comparisons in the background, by one worker for all; 0 makes none.",
     )
+
+    @property
+    def period_s(self) -> float:
+        """Seconds for which a unit keeps its branch."""
+        return self.period_days * _DAY_S
+
+    def find_next_step(self, share: float) -> float | None:
+        """The share that follows this one; None after the last."""
+        return next((step for step in self.steps if step > share), None)
 
     @field_validator("steps")
     @classmethod
