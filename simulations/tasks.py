@@ -19,11 +19,11 @@ import numpy as np
 from rich.console import Console
 
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
-from bandit_router.evaluation.reward_model import mark_tasks
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan, play_seed
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.tracks import best_fixed_arm
+from bandit_router.posterior.regression_sums import mark_tasks
 from bandit_router.types import FloatArray
 from simulations import show
 from simulations.sparse import standard_error
@@ -72,7 +72,7 @@ def full_information_gain(stream: Stream, trade: float) -> float:
     """What a regression on context and task gains per query over the best fixed model."""
     marks = np.zeros((len(stream), 0))
     if stream.task is not None:
-        marks = mark_tasks(stream.task, int(stream.task.max()) + 1)
+        marks = mark_tasks(stream.task)
     known = replace(stream, x=np.hstack([stream.x, marks]))
     return regression_gain(known, cost_weight(stream, trade), np.random.default_rng(0))
 

@@ -18,7 +18,7 @@ asymptotically (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Time-uniform
 asymptotic confidence sequences, theorem 2.2).
 
 Betting (Waudby-Smith & Ramdas 2024) is tighter where all means are equal, which they are not here. The
-package confseq has the same boundary in C++, for which pip needs a compiler; scipy suffices.
+package confseq has the same boundary, and is on PyPI as source alone; scipy suffices.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ import numpy as np
 
 from bandit_router.errors import InvalidInput
 from bandit_router.evaluation.block import Block
+from bandit_router.posterior.regression_sums import mark_tasks
 from bandit_router.types import NO_TASK, FloatArray, IntArray
 
 RIDGE = 1.0
@@ -102,8 +103,7 @@ class ModelSums:
     def of(cls, block: Block, group: IntArray) -> ModelSums:
         """The sums of one block, each row in its group (n,)."""
         tasks, weights = block.tasks(), block.outcome_weights()
-        marks = mark_tasks(tasks, int(tasks.max(initial=NO_TASK)) + 1)
-        z = np.hstack([np.ones((len(block), 1)), block.x, marks])
+        z = np.hstack([np.ones((len(block), 1)), block.x, mark_tasks(tasks)])
         k, m, dim = len(block.arms), block.outcomes.shape[1], z.shape[1]
         groups = {
             g: Gram(np.zeros((k, m, dim, dim)), np.zeros((k, m, dim))) for g in np.unique(group).tolist()
@@ -135,11 +135,6 @@ class ModelSums:
     def _zero(self) -> Gram:
         gram = next(iter(self.groups.values()))
         return Gram(np.zeros_like(gram.second), np.zeros_like(gram.cross))
-
-
-def mark_tasks(tasks: IntArray, count: int) -> FloatArray:
-    """Tasks (n,) as ``count`` columns (n, T) that are 1 for the query's task and 0 for any other."""
-    return np.asarray(tasks[:, None] == np.arange(count), dtype=np.float64)
 
 
 def _accumulate(

@@ -208,15 +208,9 @@ def _rebuild_error(live: Component, rebuilt: Component) -> float:
     """The largest difference between live and rebuilt sums, relative to the largest entry."""
     if (live.count != rebuilt.count).any():
         return math.inf
-    _match_tasks(live, rebuilt)
-    return max(_relative_error(a, b) for a, b in zip(live.sums, rebuilt.sums, strict=True))
-
-
-def _match_tasks(live: Component, rebuilt: Component) -> None:
-    """Give both sums of as many tasks: outcomes that were taken back leave zeros in the live ones."""
     if isinstance(live, SufficientStatistics) and isinstance(rebuilt, SufficientStatistics):
-        live.widen_tasks(rebuilt.tasks)
-        rebuilt.widen_tasks(live.tasks)
+        live.match_tasks(rebuilt)  # outcomes that were taken back leave zeros in the live sums
+    return max(_relative_error(a, b) for a, b in zip(live.sums, rebuilt.sums, strict=True))
 
 
 def _relative_error(a: FloatArray, b: FloatArray) -> float:

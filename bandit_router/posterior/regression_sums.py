@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bandit_router.types import FloatArray
+from bandit_router.types import NO_TASK, FloatArray, IntArray
 
 _ROUNDING = 1e-6  # of a sum of weights that retractions brought back to 0
 
@@ -34,21 +34,6 @@ class RegressionSums(NamedTuple):
         """Σ w of each task (K, T); the first feature is 1."""
         weight: FloatArray = self.task_context[:, :, 0]
         return weight
-
-
-def make_sums(
-    second: FloatArray,
-    cross: FloatArray,
-    square: FloatArray,
-    weight: FloatArray,
-    task_cross: FloatArray | None = None,
-    task_context: FloatArray | None = None,
-) -> RegressionSums:
-    """The sums; without those of tasks, of observations without one."""
-    k, d = cross.shape
-    if task_cross is None or task_context is None:
-        task_cross, task_context = np.zeros((k, 0)), np.zeros((k, 0, d))
-    return RegressionSums(second, cross, square, weight, task_cross, task_context)
 
 
 def scale_sums(factor: float, sums: RegressionSums) -> RegressionSums:
@@ -79,6 +64,15 @@ def append_tasks(array: FloatArray, tasks: int) -> FloatArray:
     wider = np.zeros((len(array), tasks, *array.shape[2:]))
     wider[:, : array.shape[1]] = array
     return wider
+
+
+def mark_tasks(tasks: IntArray, count: int | None = None) -> FloatArray:
+    """Tasks (n,) as columns (n, T) that are 1 for the query's task and 0 for any other.
+
+    T is ``count``, or as many as the largest number needs.
+    """
+    columns = np.arange(int(tasks.max(initial=NO_TASK)) + 1 if count is None else count)
+    return np.asarray(tasks[:, None] == columns, dtype=np.float64)
 
 
 def move_tasks(sums: RegressionSums, numbers: Sequence[int], rest: int) -> RegressionSums:

@@ -200,9 +200,7 @@ class SufficientStatistics:
         task: int = NO_TASK,
     ) -> None:
         """Count one outcome: S += w x xᵀ, m += w r x, n += 1, in O(d²)."""
-        k, w = self._index[arm], weight * self._weigh_observation(x, outcome, at)
-        self._add_observation(k, x, outcome, w, task)
-        self.count[k] += 1
+        self._count(1, arm, x, outcome, at, weight, task)
 
     def retract(
         self,
@@ -214,9 +212,7 @@ class SufficientStatistics:
         task: int = NO_TASK,
     ) -> None:
         """Subtract one outcome that was counted with exactly these values."""
-        k, w = self._index[arm], weight * self._weigh_observation(x, outcome, at)
-        self._add_observation(k, x, outcome, -w, task)
-        self.count[k] -= 1
+        self._count(-1, arm, x, outcome, at, weight, task)
 
     def forget(self, arm: str) -> None:
         """Reset one arm to its prior, exactly."""
@@ -278,6 +274,11 @@ class SufficientStatistics:
         self.task_cross = append_tasks(self.task_cross, tasks)
         self.task_context = append_tasks(self.task_context, tasks)
 
+    def match_tasks(self, other: SufficientStatistics) -> None:
+        """Make room in both for as many tasks, so that their sums have the same shapes."""
+        self.widen_tasks(other.tasks)
+        other.widen_tasks(self.tasks)
+
     def merge(self, other: SufficientStatistics) -> Self:
         """The statistics of both logs together: the sums add up, the prior counts once."""
         same = (
@@ -289,8 +290,7 @@ class SufficientStatistics:
         if not same:
             raise InvalidInput("statistics", "differ in arms, schema or prior", "merge like with like")
         merged, addend = self.copy(), other.copy()
-        for each, tasks in ((merged, addend.tasks), (addend, merged.tasks)):
-            each.widen_tasks(tasks)
+        merged.match_tasks(addend)
         merged.advance(addend.as_of)
         addend.advance(merged.as_of)
         for array, more in zip(merged.sums, addend.sums, strict=True):
@@ -359,7 +359,10 @@ class SufficientStatistics:
             return self.count.copy()
         return self.count + (self.warm.weight * self.warm.sums.weight).astype(np.int64)
 
-    def _add_observation(self, k: int, x: FloatArray, outcome: float, w: float, task: int) -> None:
+    def _count(
+        self, times: int, arm: str, x: FloatArray, outcome: float, at: float, weight: float, task: int
+    ) -> None:
+        k, w = self._index[arm], times * weight * self._weigh_observation(x, outcome, at)
         add_outer_product(self.second[k], w, x)
         self.cross[k] += (w * outcome) * x
         self.square[k] += w * outcome * outcome
@@ -367,6 +370,7 @@ class SufficientStatistics:
             self.widen_tasks(task + 1)
             self.task_context[k, task] += w * x
             self.task_cross[k, task] += w * outcome
+        self.count[k] += times
 
     def _weigh_observation(self, x: FloatArray, outcome: float, at: float) -> float:
         if x.shape != (self.dim,):

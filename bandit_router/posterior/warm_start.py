@@ -15,7 +15,13 @@ import numpy.typing as npt
 
 from bandit_router.errors import InvalidInput, SchemaMismatch
 from bandit_router.posterior.decay import decay_factor
-from bandit_router.posterior.regression_sums import RegressionSums, align_sums, move_tasks, scale_sums
+from bandit_router.posterior.regression_sums import (
+    RegressionSums,
+    align_sums,
+    mark_tasks,
+    move_tasks,
+    scale_sums,
+)
 from bandit_router.types import OTHER_TASKS, FloatArray, IntArray
 
 
@@ -134,7 +140,7 @@ def _sum_known(
     x: FloatArray, y: FloatArray, known: npt.NDArray[np.bool_], tasks: IntArray | None
 ) -> RegressionSums:
     second = np.stack([x[rows].T @ x[rows] for rows in known.T])
-    named = np.zeros((len(x), 0)) if tasks is None else _one_hot(tasks)
+    named = np.zeros((len(x), 0)) if tasks is None else mark_tasks(tasks)
     return RegressionSums(
         second,
         y.T @ x,
@@ -143,11 +149,6 @@ def _sum_known(
         y.T @ named,
         np.stack([named[rows].T @ x[rows] for rows in known.T]),
     )
-
-
-def _one_hot(tasks: IntArray) -> FloatArray:
-    """Tasks (n,) as columns that are 0 or 1 (n, T)."""
-    return np.asarray(tasks[:, None] == np.arange(tasks.max() + 1), dtype=np.float64)
 
 
 def _estimate_shared_variance(y: FloatArray) -> float:

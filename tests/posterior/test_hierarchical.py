@@ -18,12 +18,12 @@ from bandit_router.posterior.regression_sums import (
     RegressionSums,
     add_sums,
     concatenate_sums,
-    make_sums,
     project_sums,
     scale_sums,
 )
 from bandit_router.posterior.warm_start_verdict import PRIOR_LOG_ODDS, WarmStartVerdict, judge_warm_start
 from bandit_router.types import FloatArray
+from tests.posterior.sums import make_sums
 
 HYPER = Hyperprior(level_std=0.3, arm_std=0.15, common_variance=0.02, arm_variance=0.005, noise_std=0.3)
 UNKNOWN = replace(HYPER, arm_variance_known=False)

@@ -12,10 +12,10 @@ from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.independent import IndependentPosterior
 from bandit_router.posterior.online import OnlinePosterior
 from bandit_router.posterior.prior import Prior
-from bandit_router.posterior.regression_sums import make_sums
 from bandit_router.posterior.warm_start import WarmStart
 from tests.oracles import Row, regress, regress_rows, relative_error
 from tests.posterior.examples import NOISE, fed, solve_independent, statistics_of, uneven_prior
+from tests.posterior.sums import make_sums
 
 
 def followed(online: OnlinePosterior) -> IndependentPosterior:

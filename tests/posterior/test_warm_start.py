@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.prior import Prior
-from bandit_router.posterior.regression_sums import align_sums, make_sums
+from bandit_router.posterior.regression_sums import align_sums
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.posterior.warm_start import WarmStart, WarmStartEvidence, evidence_from_labels
 from bandit_router.types import FloatArray
+from tests.posterior.sums import make_sums
 
 HYPER = Hyperprior(level_std=0.3, arm_std=0.15, common_variance=0.02, arm_variance=0.005, noise_std=0.3)
 

@@ -89,7 +89,9 @@ REQUIRED_COLUMNS = (
 )
 """The columns an evaluation reads."""
 
-OPTIONAL_COLUMNS = ("signals", "list_cost_usd", "reward_weight", "task")
+_OPTIONAL_NUMBERS = ("list_cost_usd", "reward_weight", "task")
+
+OPTIONAL_COLUMNS = ("signals", *_OPTIONAL_NUMBERS)
 """Columns an evaluation reads if they exist: logs of older versions lack them."""
 
 
@@ -100,7 +102,7 @@ def check_columns(columns: Any) -> str | None:
     """
     if missing := [name for name in REQUIRED_COLUMNS if name not in columns.names]:
         return f"has no column {', '.join(missing)}"
-    for name in (*REQUIRED_COLUMNS, "list_cost_usd", "reward_weight", "task"):
+    for name in (*REQUIRED_COLUMNS, *_OPTIONAL_NUMBERS):
         if name in columns.names:
             stored, wanted = columns.field(name).type, _content(SCHEMA.field(name).type)
             if _content(stored) != wanted:

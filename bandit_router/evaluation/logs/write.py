@@ -155,8 +155,9 @@ def write_log(
     Reading gives the same rows, except that ``fold`` follows from ``ids`` (a sequence for each block, by
     default :func:`~bandit_router.evaluation.logs.tables.make_ids`) and ``order`` from time. ``propensities``
     says which the log knows: "logged" ones of all arms, those of each "action" alone, or "unknown"; ``tasks``
-    are the names of tasks, in order of number. Raises
-    InvalidInput when the blocks differ in arms or dimension, and for the folder as :func:`export_log`.
+    are the names of tasks, in order of number.
+
+    Raises InvalidInput when the blocks differ in arms or dimension, and for the folder as :func:`export_log`.
     """
     summary, shapes = ExportSummary(), set[tuple[tuple[str, ...], int]]()
 
