@@ -54,6 +54,12 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture
+def fixed_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New routers have the same secret, and users and conversations the same branches of a rollout."""
+    monkeypatch.setattr("bandit_router.store.store.make_user_secret", lambda: "5" * 64)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of slow files first."""
     items.sort(key=lambda item: item.path.name not in SLOW_FILES)

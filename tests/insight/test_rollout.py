@@ -22,6 +22,8 @@ from bandit_router.types import RolloutStage
 from tests.databases import MakeUrl
 from tests.services import LARGE, SMALL
 
+pytestmark = pytest.mark.usefixtures("fixed_secret")  # branches of users follow from it
+
 START = 1_700_000_000.0
 OpenRollout = Callable[..., Router]
 

@@ -59,6 +59,7 @@ def test_stages_follow_one_another_on_every_worker(open_on_either: OpenRouter) -
     assert kinds == [ActKind.ROLLOUT_BEGUN, *advanced * 5, ActKind.ROLLOUT_ABORTED, *advanced]
 
 
+@pytest.mark.usefixtures("fixed_secret")
 @pytest.mark.parametrize("unit", ["user", "conversation"])
 def test_a_unit_keeps_its_branch_and_shares_are_as_asked_for(open_router: OpenRouter, unit: str) -> None:
     keeps = {"conversations": {"sticky": False}}

@@ -126,9 +126,12 @@ def read_log(store: Store) -> dict[str, LoggedDecision]:
 
 
 def check_stage(entries: list[LoggedDecision], share: float) -> None:
-    """Every decision has the mixture of the stage, and the branches have their shares."""
+    """Every decision has the mixture of the stage, and the branches have their shares.
+
+    Workers draw as they like, so that a right share fails once in a million runs.
+    """
     branches = Counter(str(entry.decision.signals["branch"]) for entry in entries)
-    assert binomtest(branches["candidate"], len(entries), share).pvalue > 1e-3
+    assert binomtest(branches["candidate"], len(entries), share).pvalue > 1e-6
     for entry in entries:
         decision = entry.decision
         named = decision.signals.get("incumbent", "large")
