@@ -1,6 +1,7 @@
 """Processes of tests: each is forked from one that has imported the package, and nothing else, already.
 
-A new interpreter would import for two seconds before it begins. A test starts hundreds of processes.
+A new interpreter would import for two seconds before it begins. Tests start hundreds of processes. The
+workers of a service are forked, too; those of ``tests.server.spawning`` are new interpreters.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import uvicorn._subprocess
+from prometheus_client import values
 
 
 def _make_context() -> ForkServerContext:
@@ -63,18 +69,42 @@ def _receive(fd: Any) -> _Stream:
 def _run_module(
     command: Sequence[str], environment: Mapping[str, str], folder: Path, streams: Sequence[_Stream]
 ) -> None:
-    for number, stream in enumerate(streams):
-        os.dup2(stream.fd, number)
-        os.close(stream.fd)
+    _take_over(environment, streams)
     sys.stdin = os.fdopen(0, closefd=False)  # uvicorn passes its number on
-    os.environ.clear()
-    os.environ.update(environment)
-    for name in ("openai", "anthropic"):  # they read from it, when imported, how much to log
-        if name in sys.modules:
-            importlib.import_module(f"{name}._utils._logs").setup_logging()
     os.chdir(folder)
     sys.argv[1:] = command[1:]
+    forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]  # it would start another
+    uvicorn._subprocess.spawn = SimpleNamespace(Process=_fork_worker)  # type: ignore[assignment]
     try:
         runpy.run_module(command[0], run_name="__main__", alter_sys=True)
     finally:
         threading._shutdown()  # type: ignore[attr-defined]  # first of all, as at any exit: joblib ends its workers
+
+
+def _fork_worker(target: Callable[..., None], kwargs: Mapping[str, Any]) -> BaseProcess:
+    """A worker of uvicorn, with the environment and the output of this process."""
+    streams = [_Stream(fd) for fd in range(3)]
+    return PROCESSES.Process(target=_run_worker, args=(target, kwargs, dict(os.environ), streams))
+
+
+def _run_worker(
+    target: Callable[..., None],
+    kwargs: Mapping[str, Any],
+    environment: Mapping[str, str],
+    streams: Sequence[_Stream],
+) -> None:
+    _take_over(environment, streams)
+    target(**kwargs)
+
+
+def _take_over(environment: Mapping[str, str], streams: Sequence[_Stream]) -> None:
+    """Work with these streams and this environment, of which some packages read when they are imported."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream.fd, number)
+        os.close(stream.fd)
+    os.environ.clear()
+    os.environ.update(environment)
+    values.ValueClass = values.get_value_class()
+    for name in ("openai", "anthropic"):
+        if name in sys.modules:
+            importlib.import_module(f"{name}._utils._logs").setup_logging()

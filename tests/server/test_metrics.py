@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bandit_router.server.metrics.folder import VARIABLE, clear_folder
 from tests.durability.service import alive_workers, all_ready
 from tests.providers.upstream import wait_until
+from tests.server import spawning
 from tests.services import Service, serving, write_settings
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -25,7 +26,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = write_settings(tmp_path_factory.mktemp("three"), learner={"interval_s": 0.5})
-    with serving(settings, "--workers", "3") as service:
+    with serving(settings, "--workers", "3", module=(spawning.MODULE,)) as service:
         all_ready(service, 3)
         yield service
 
