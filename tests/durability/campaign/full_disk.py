@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.services import run_module
+
 _MODULE = "tests.durability.campaign.full_disk"
 
 
@@ -46,8 +48,7 @@ def on_full_disk(limit: int) -> tuple[str, ...]:
 
 def run_on_full_disk(limit: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the command line on a full disk."""
-    command = [sys.executable, "-m", *on_full_disk(limit), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_module(*on_full_disk(limit), *map(str, arguments))
 
 
 def require_refusal(outcome: subprocess.CompletedProcess[str]) -> None:
