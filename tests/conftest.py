@@ -15,6 +15,8 @@ _MEMORY = Path("/dev/shm")
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4 << 30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))  # no test waits for a disk at every commit
 
+gc.disable()  # while tests are imported and collected: nothing of them is garbage
+
 import pytest
 from hypothesis import settings
 
@@ -66,5 +68,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exempt tests and modules from garbage collection, which would go through all of them each time."""
+    """Begin to collect garbage, but exempt tests and modules, which would be gone through each time."""
     gc.freeze()
+    gc.enable()

@@ -1,7 +1,10 @@
 """What processes of tests have imported when they begin: all that a service imports, sooner or later."""
 
-import encodings.idna  # noqa: F401
 import gc
+
+gc.disable()  # nothing that is imported is garbage
+
+import encodings.idna  # noqa: F401
 
 import alembic.command
 import alembic.config  # noqa: F401
@@ -17,4 +20,5 @@ import bandit_router.server.app
 import bandit_router.server.limited_http
 import bandit_router.server.supervisor  # noqa: F401
 
+gc.enable()
 gc.freeze()  # a process that collects garbage would copy all of it
