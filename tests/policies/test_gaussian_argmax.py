@@ -63,13 +63,17 @@ def by_mpmath(mean: FloatArray, std: FloatArray, above: float = -math.inf) -> Fl
         points = breakpoints(mean, std, above)
 
         @cache  # all arms share their nodes
-        def at(t: mp.mpf) -> list[mp.mpf]:
-            below = [mp.ncdf(t, mu, width) for mu, width in zip(m, s, strict=True)]
-            product = mp.fprod(below)
-            return [mp.npdf(t, *arm) * product / b for *arm, b in zip(m, s, below, strict=True)]
+        def at(t: mp.mpf) -> dict[int, mp.mpf]:
+            near = [i for i in range(len(m)) if t < m[i] + 12 * s[i]]  # the others are below t but for 1e-32
+            below = {i: mp.ncdf(t, m[i], s[i]) for i in near}
+            product = mp.fprod(below.values())
+            return {i: mp.npdf(t, m[i], s[i]) * product / below[i] for i in near}
 
         def integral(i: int) -> float:
-            value, error = mp.quad(lambda t: at(t)[i], points, method="gauss-legendre", error=True)
+            nothing = mp.mpf(0)
+            value, error = mp.quad(
+                lambda t: at(t).get(i, nothing), points, method="gauss-legendre", error=True
+            )
             assert error < 1e-15
             return float(value)
 
