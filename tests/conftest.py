@@ -20,6 +20,8 @@ gc.disable()  # while tests are imported and collected: nothing of them is garba
 import pytest
 from hypothesis import settings
 
+from tests.compiled_statements import share_compiled_statements
+
 pytest.register_assert_rewrite(
     "tests.contracts", "tests.gateway.comparison", "tests.store.truth", "tests.store.spending_log"
 )
@@ -60,6 +62,10 @@ def interruptible() -> Iterator[None]:
 def fixed_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """New routers have the same secret, and users and conversations the same branches of a rollout."""
     monkeypatch.setattr("bandit_router.store.store.make_user_secret", lambda: "5" * 64)
+
+
+def pytest_configure() -> None:
+    share_compiled_statements()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
