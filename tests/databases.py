@@ -19,6 +19,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.engine import make_url as parse_url
 
 from bandit_router.store.engine import make_engine
 from bandit_router.store.schema import migrate
@@ -27,9 +28,13 @@ _TEMPLATE = "migrated"
 
 
 class MakeUrl(Protocol):
-    """Makes a database, empty or at the package's schema, and says its URL."""
+    """Makes a database, empty, at the package's schema or as one that is kept, and says its URL."""
 
-    def __call__(self, *, migrated: bool = False) -> str: ...
+    def __call__(self, *, migrated: bool = False, like: str | None = None) -> str: ...
+
+
+Keep = Callable[[str], str]
+"""Copies a database that nobody uses to one that stays as it is, to be copied from; what it is called."""
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +92,9 @@ def make_postgresql_url(
     """Makes new databases; drops them afterwards, which also shows that nobody is connected any more."""
     made = []
 
-    def make(*, migrated: bool = False) -> str:
+    def make(*, migrated: bool = False, like: str | None = None) -> str:
         name = f"test_{uuid4().hex}"
-        template = postgresql_template if migrated else "template1"
+        template = like or (postgresql_template if migrated else "template1")
         administer_server(f"CREATE DATABASE {name} TEMPLATE {template}")
         made.append(name)
         return postgresql_server.format(name)
@@ -101,10 +106,10 @@ def make_postgresql_url(
 
 @pytest.fixture
 def make_sqlite_url(tmp_path: Path, sqlite_template: Path) -> MakeUrl:
-    def make(*, migrated: bool = False) -> str:
+    def make(*, migrated: bool = False, like: str | None = None) -> str:
         path = tmp_path / f"{uuid4().hex}.db"
-        if migrated:
-            shutil.copyfile(sqlite_template, path)
+        if migrated or like:
+            shutil.copyfile(like or sqlite_template, path)
         return f"sqlite:///{path}"
 
     return make
@@ -115,6 +120,20 @@ def make_url(request: pytest.FixtureRequest) -> MakeUrl:
     """Makes empty databases of one kind; a test that uses it runs once for each kind."""
     make: MakeUrl = request.getfixturevalue(f"make_{request.param}_url")
     return make
+
+
+@pytest.fixture(scope="session")
+def keep(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Keep:
+    def keep_copy(url: str) -> str:
+        parsed, name = parse_url(url), f"kept_{uuid4().hex}"
+        assert parsed.database is not None
+        if parsed.drivername == "sqlite":
+            assert not Path(f"{parsed.database}-wal").exists()
+            return shutil.copyfile(parsed.database, f"{tmp_path_factory.mktemp('kept')}/{name}.db")
+        request.getfixturevalue("administer_server")(f"CREATE DATABASE {name} TEMPLATE {parsed.database}")
+        return name
+
+    return keep_copy
 
 
 @pytest.fixture
