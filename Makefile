@@ -11,7 +11,7 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/bandit-router demo $(DEMO)
 
 test: $(VENV)/bytecode.stamp chromium
-	$(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 # a hung test ends the run, and says where
+	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 # a hung test ends the run, and says where
 
 bytecode: $(VENV)/bytecode.stamp
 
