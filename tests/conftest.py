@@ -20,6 +20,7 @@ gc.disable()  # while tests are imported and collected: nothing of them is garba
 import pytest
 from hypothesis import settings
 
+from tests.certificates import share_certificates
 from tests.compiled_statements import share_compiled_statements
 
 pytest.register_assert_rewrite(
@@ -65,6 +66,7 @@ def fixed_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_configure() -> None:
+    share_certificates()
     share_compiled_statements()
 
 

@@ -25,6 +25,7 @@ import bandit_router.server.app
 import bandit_router.server.limited_http
 import bandit_router.server.supervisor
 from bandit_router.settings import make_settings
+from tests.certificates import share_certificates
 from tests.compiled_statements import share_compiled_statements
 from tests.services import clean_environment
 
@@ -44,6 +45,7 @@ def _compile_statements() -> None:
 
 for setting in os.environ.keys() - clean_environment().keys():
     del os.environ[setting]
+share_certificates()
 share_compiled_statements()
 _compile_statements()
 gc.enable()
