@@ -192,7 +192,7 @@ async def _open_client(
     api = create_api(settings)
     api.state.router, api.state.gateway = router, gateway
     transport = AsgiTransport(assemble_app(api))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://gateway") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://gateway", timeout=None) as client:
         yield client
 
 
