@@ -37,6 +37,9 @@ WILL_BE_RATED = "will_be_rated"
 RATED_SHARE = "rated_share"
 """The signal that a decision has of its snapshot: the share of answers that are rated; absent if all are."""
 
+SAFETY_SHARE = "safety_share"
+"""The signal of a policy bound to a baseline: the share of traffic that it decides by itself."""
+
 TASKS_APART = 64
 """How many tasks a router learns apart, in the order they first appeared; their numbers begin with 0."""
 

@@ -13,13 +13,14 @@ from bandit_router.policies.registry import (
 )
 from bandit_router.policies.rollout import Rollout
 from bandit_router.policies.trial import Trial
-from bandit_router.policies.wrapping import explore_where_heard, reserve_trial_share
+from bandit_router.policies.wrapping import bind_to_baseline, explore_where_heard, reserve_trial_share
 
 __all__ = [
     "POLICIES",
     "Policy",
     "Rollout",
     "Trial",
+    "bind_to_baseline",
     "check_named_arms",
     "explore_where_heard",
     "list_computed_signals",

@@ -19,6 +19,7 @@ from bandit_router.types import (
     INCUMBENT,
     NO_SIGNALS,
     RATED_SHARE,
+    SAFETY_SHARE,
     TIER,
     WILL_BE_RATED,
     FloatArray,
@@ -27,7 +28,7 @@ from bandit_router.types import (
     Signals,
 )
 
-_NOT_OF_QUERIES = (TIER, WILL_BE_RATED, RATED_SHARE, INCUMBENT)
+_NOT_OF_QUERIES = (TIER, WILL_BE_RATED, RATED_SHARE, SAFETY_SHARE, INCUMBENT)
 """Signals that callers send or a snapshot has; a decision may lack any of them."""
 
 

@@ -12,6 +12,7 @@ from bandit_router.policies import registered
 from bandit_router.policies.base import Policy
 from bandit_router.policies.heard import Heard
 from bandit_router.policies.rollout import Rollout
+from bandit_router.policies.safe import Safe
 from bandit_router.policies.spec import parse_parameters, split_outside_brackets
 from bandit_router.policies.tier import Tiers
 from bandit_router.policies.trial import Trial
@@ -28,6 +29,7 @@ _TRIAL = re.compile(
     r"trial:share=(?P<share>[0-9.e+-]+),rewards=(?P<rewards>[0-9]+)(?:,beside=(?P<beside>[0-9]+))?"
 )
 _ROLLOUT = re.compile(r"rollout:share=(?P<share>[0-9.e+-]+),incumbent=\[(?P<incumbent>.*)\]")
+_SAFE = re.compile(r"safe:baseline=(?P<baseline>[^,=|]+)")
 _HEARD = re.compile(r"heard:epsilon=(?P<epsilon>[0-9.e+-]+)")
 
 
@@ -59,8 +61,9 @@ def parse_policy(spec: str) -> Policy:
 
     A policy inside another is written in brackets: ``tier:premium=large,else=[thompson:v=0.5]``. The prefix
     ``trial:share=0.25,rewards=10,beside=100|`` makes a :class:`Trial` of the policy behind it, and
-    ``heard:epsilon=0.001|`` a :class:`Heard`; ``rollout:share=0.05,incumbent=[fixed:large]|`` makes a
-    :class:`Rollout` whose candidate is the policy behind it.
+    ``heard:epsilon=0.001|`` a :class:`Heard`, and ``safe:baseline=large|`` a :class:`Safe`;
+    ``rollout:share=0.05,incumbent=[fixed:large]|`` makes a :class:`Rollout` whose candidate is the policy
+    behind it.
     """
     name, _, rest = spec.partition(":")
     if name == "rollout":
@@ -69,6 +72,8 @@ def parse_policy(spec: str) -> Policy:
         return _parse_trial(spec)
     if name == "heard":
         return _parse_heard(spec)
+    if name == "safe":
+        return _parse_safe(spec)
     if name == "tier":
         return make_policy(name, {"tiers": rest})
     return make_policy(name, parse_parameters(spec, rest, unnamed="arm" if name == "fixed" else ""))
@@ -107,6 +112,14 @@ def _parse_heard(spec: str) -> Heard:
         return Heard(parse_policy(inner), float(match["epsilon"]))
     except ValueError as error:
         raise ConfigError(f"policy {spec!r}: {error}") from error
+
+
+def _parse_safe(spec: str) -> Safe:
+    own, bar, inner = spec.partition("|")
+    match = _SAFE.fullmatch(own)
+    if match is None or not bar:
+        raise ConfigError(f"policy {spec!r}: write safe:baseline=large|POLICY")
+    return Safe(parse_policy(inner), match["baseline"])
 
 
 def check_named_arms(policies: Mapping[str, Policy], arms: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The policies around the one of the settings: what a trial sets aside, and where exploring will be heard."""
+"""The policies around the one of the settings: a share for trials, where exploring is heard, a baseline."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bandit_router.policies.base import Policy
 from bandit_router.policies.heard import Heard
+from bandit_router.policies.safe import Safe
 from bandit_router.policies.tier import Tier
 from bandit_router.policies.trial import Trial
 
@@ -20,6 +21,11 @@ def reserve_trial_share(policy: Policy, share: float, rewards: int, beside: int 
 def explore_where_heard(policy: Policy, epsilon: float) -> Policy:
     """Wrap the policy into a :class:`Heard`; one that never learns is returned as it is."""
     return _wrap_learners(policy, lambda p: Heard(p, epsilon))
+
+
+def bind_to_baseline(policy: Policy, baseline: str) -> Policy:
+    """Wrap the policy into a :class:`Safe`; one that never learns is returned as it is."""
+    return Safe(policy, baseline) if policy.learns else policy
 
 
 def _wrap_learners(policy: Policy, wrap: Callable[[Policy], Policy]) -> Policy:

@@ -39,6 +39,14 @@ class Posterior(ABC):
     def predict_many(self, x: FloatArray, tasks: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
         """The same at contexts x (n, d) on tasks (n,): two (n, K) arrays."""
 
+    @abstractmethod
+    def predict_sum(self, x: FloatArray, by_task: FloatArray) -> tuple[FloatArray, float]:
+        """The sum of each arm's outcomes over many queries (K,), and the standard deviation of all of them.
+
+        x (K, d) are the sums of an arm's contexts, ``by_task`` (K, T) its queries by number of task; queries
+        may have any weights, below 0 where an outcome is missed.
+        """
+
     def index(self, arm: str) -> int:
         """The row of ``arm``. Raises KeyError for an unknown arm."""
         return self._index[arm]

@@ -24,6 +24,7 @@ to be worse.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -85,9 +86,13 @@ class Solution(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class HierarchicalPosterior(Posterior):
-    """The solved hierarchy as a posterior; the width is that of an arm's level, the same at every x."""
+    """The solved hierarchy as a posterior; the width is that of an arm's level, the same at every x.
+
+    ``arm_std`` is the width before any outcome.
+    """
 
     solution: Solution
+    arm_std: float
 
     def predict(self, x: FloatArray, task: int = NO_TASK) -> tuple[FloatArray, FloatArray]:
         return self.solution.mean(x, task), self.solution.width
@@ -99,6 +104,21 @@ class HierarchicalPosterior(Posterior):
             known = (tasks >= 0) & (tasks < solution.task.shape[1])
             mean[known] += solution.task.T[tasks[known]]
         return mean, np.broadcast_to(solution.width, mean.shape)
+
+    def predict_sum(self, x: FloatArray, by_task: FloatArray) -> tuple[FloatArray, float]:
+        """The standard deviation is that of the levels, with n_a the queries of arm a::
+
+            variance = Σ (n_a width_a)² + (Σ n_a width_a²)² / arm_std²
+
+        θ_0 moves an arm by the share width_a² / arm_std² of what it moves itself, and is known as well at
+        least as an arm without outcomes is, given another one.
+        """
+        solution = self.solution
+        projected, tasks = x @ solution.transform.T, solution.task.shape[1]
+        total = (projected * solution.theta).sum(axis=1) + (by_task[:, :tasks] * solution.task).sum(axis=1)
+        own = projected[:, 0] * solution.width
+        common = (own * solution.width).sum() / self.arm_std
+        return total, math.hypot(float(np.linalg.norm(own)), float(common))
 
 
 def solve_hierarchy(

@@ -39,6 +39,11 @@ class IndependentPosterior(Posterior):
         variance = np.stack([np.einsum("nd,nd->n", x @ c, x) for c in self.covariance], axis=1)
         return x @ self.theta.T, np.sqrt(np.maximum(variance, 0.0))
 
+    def predict_sum(self, x: FloatArray, by_task: FloatArray) -> tuple[FloatArray, float]:
+        del by_task
+        variance = np.einsum("kd,kde,ke->", x, self.covariance, x)
+        return (self.theta * x).sum(axis=1), math.sqrt(max(float(variance), 0.0))
+
 
 def solve_arms(
     second: FloatArray,

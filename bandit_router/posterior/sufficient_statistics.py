@@ -347,6 +347,7 @@ class SufficientStatistics:
             residual_variance=solution.noise,
             warm_start_verdict=solution.verdict,
             solution=solution,
+            arm_std=hyperprior.arm_std,
         )
 
     def _log_quarantine(self, unusable: BoolArray) -> None:

@@ -14,6 +14,7 @@ from bandit_router.evaluation.simulation.drift_monitor import DriftMonitor
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.learning.quantities import empty_state
 from bandit_router.learning.rated_share import estimate_rated_share
+from bandit_router.learning.safety import SafetyBook, SafetyGoal, add_decisions, find_share
 from bandit_router.objective.pacing import (
     PacingState,
     advance_pacing,
@@ -21,7 +22,13 @@ from bandit_router.objective.pacing import (
     clip_expected_reward,
     compute_cost_weight,
 )
-from bandit_router.policies import Policy, explore_where_heard, parse_policy, reserve_trial_share
+from bandit_router.policies import (
+    Policy,
+    bind_to_baseline,
+    explore_where_heard,
+    parse_policy,
+    reserve_trial_share,
+)
 from bandit_router.posterior.arm_priors import expected_reward_at_price, make_hyperprior, make_level_prior
 from bandit_router.posterior.cost import compute_cost_root, compute_cost_roots
 from bandit_router.posterior.online import next_solve
@@ -37,7 +44,16 @@ from bandit_router.settings.policy import TrialSection
 from bandit_router.settings.routing import RouterSection
 from bandit_router.store.rated_decisions import NEWEST
 from bandit_router.store.rollups.measures import USUAL
-from bandit_router.types import Arm, BoolArray, Decision, FloatArray, Goal, Reason, Signals
+from bandit_router.types import (
+    SAFETY_SHARE,
+    Arm,
+    BoolArray,
+    Decision,
+    FloatArray,
+    Goal,
+    Reason,
+    Signals,
+)
 
 _SCHEMA = "simulation"
 
@@ -74,7 +90,8 @@ class RouterAgent:
     second; this one publishes when it knows a twentieth more than in the last. With a ``goal`` the cost
     weight is paced and too dear arms are excluded; a query takes a second. With a ``monitor`` drifted arms
     are reset. With a ``deadline``, which then applies to every query, late arms are excluded; NoEligibleArm
-    if that excludes all.
+    if that excludes all. With ``safety``, which its policy is bound by, the share is found anew with every
+    hundredth more decisions.
     """
 
     state: ModelState
@@ -85,6 +102,7 @@ class RouterAgent:
     pacing: PacingState = field(default_factory=PacingState)
     monitor: DriftMonitor | None = None
     deadline: Deadline | None = None
+    safety: SafetyGoal | None = None
     decisions: list[Decision] = field(default_factory=list)
     counted: set[int] = field(default_factory=set)
     outcomes: list[CountedOutcome] = field(default_factory=list)
@@ -92,10 +110,13 @@ class RouterAgent:
     delays: list[int] = field(default_factory=list)
     version: int = 0
     model: PublishedModel = field(init=False)
+    book: SafetyBook = field(init=False)
+    drawn: Signals = field(init=False, default_factory=dict)
     _listed: tuple[bytes, bytes] | None = field(init=False, default=None)
     _next: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
+        self.book = SafetyBook.empty(self.state.rewards.arms, self.state.rewards.dim)
         self._publish()
 
     def choose(
@@ -112,13 +133,14 @@ class RouterAgent:
             self.model,
             self.policy,
             _SCHEMA,
-            Request(x=x, cost_weight=weight, limits=limits, signals=signals, task=task),
+            Request(x=x, cost_weight=weight, limits=limits, signals=signals, task=task, drawn=self.drawn),
             id=str(number),
             now=float(number),
             rng=self.rng,
         )
         self.decisions.append(decision)
         self._book(1, decision.expected_cost_usd, clip_expected_reward(decision.expected_quality))
+        self._book_loss(decision)
         return self.state.rewards.arms.index(decision.arm)
 
     def learn(
@@ -211,6 +233,18 @@ class RouterAgent:
                 now=float(len(self.decisions)),
             )
 
+    def _book_loss(self, decision: Decision) -> None:
+        if self.safety is None:
+            return
+        self.book = add_decisions(self.book, [decision], self.model.state.rewards, self.safety)
+        if len(self.decisions) % max(1, len(self.decisions) // 100) == 0:
+            self._find_share()
+
+    def _find_share(self) -> None:
+        if self.safety is not None:
+            share = find_share(self.book, self.model.state.rewards, self.safety)
+            self.drawn = {SAFETY_SHARE: share}
+
     def _measure_rated_share(self) -> float:
         """Of the newest decisions that are as old as outcomes usually are when they come."""
         if not self.delays:
@@ -230,6 +264,7 @@ class RouterAgent:
             arms=self.model.arms if self._listed else (),
         )
         self._next = next_solve(len(self.counted))
+        self._find_share()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +272,8 @@ class RouterMaker:
     """Makes a :class:`RouterAgent` with this policy; ``half_life_s`` counts queries here.
 
     Labelled queries are a warm start that counts for ``trust`` queries. ``heard`` explores only on queries
-    with the signal that they will be rated.
+    with the signal that they will be rated. With ``at_most``, that share of what ``baseline`` earns may be
+    lost, which is the dearest arm by default.
     """
 
     spec: str
@@ -247,6 +283,8 @@ class RouterMaker:
     trial: TrialSection = field(default_factory=TrialSection)
     heard: bool = False
     deadline: Deadline | None = None
+    at_most: float | None = None
+    baseline: str | None = None
 
     def __call__(self, setting: Setting) -> RouterAgent:
         section = self.posterior
@@ -261,15 +299,27 @@ class RouterMaker:
         if setting.labelled is not None:
             state = apply_warm_start(state, _evidence_of(setting.labelled), self.trust, since=0.0)
         policy = reserve_trial_share(parse_policy(self.spec), **self.trial.model_dump())
+        if self.heard:
+            policy = explore_where_heard(policy, RouterSection().unrated_epsilon)
+        safety = self._make_safety_goal(setting)
+        if safety is not None:
+            policy = bind_to_baseline(policy, safety.baseline)
         return RouterAgent(
             state=state,
-            policy=explore_where_heard(policy, RouterSection().unrated_epsilon) if self.heard else policy,
+            policy=policy,
             cost_weight=setting.cost_weight,
             rng=setting.rng,
             goal=self.goal,
             monitor=DriftMonitor() if section.on_drift == "reset" else None,
             deadline=self.deadline,
+            safety=safety,
         )
+
+    def _make_safety_goal(self, setting: Setting) -> SafetyGoal | None:
+        if self.at_most is None:
+            return None
+        dearest = setting.arms[int(np.argmax(setting.list_usd))]
+        return SafetyGoal(baseline=self.baseline or dearest, at_most=self.at_most)
 
 
 def _make_priors(section: PosteriorSection, setting: Setting) -> dict[str, Prior]:
