@@ -55,6 +55,11 @@ class SafetyGoal:
         """The share that the policy has whatever it lost."""
         return self.at_most / LEAST
 
+    def count_deviations(self, decisions: int) -> float:
+        """z_k: the standard deviations that a loss may be above its mean."""
+        k = 1 + math.floor(math.log2(1 + decisions))
+        return -float(ndtri((1.0 - self.probability) / (k * (k + 1))))
+
 
 class Exposure(NamedTuple):
     """Sums over decisions of the baseline's probability less another PMF's, for K arms.
@@ -200,9 +205,7 @@ def _predict_loss(exposure: Exposure, settled: float, posterior: Posterior) -> L
 
 def bound_loss(loss: Loss, decisions: int, goal: SafetyGoal) -> float:
     """What the loss exceeds at no time, with the goal's probability."""
-    k = 1 + math.floor(math.log2(1 + decisions))
-    z = -float(ndtri((1.0 - goal.probability) / (k * (k + 1))))
-    return loss.mean + z * loss.std
+    return loss.mean + goal.count_deviations(decisions) * loss.std
 
 
 def find_share(book: SafetyBook, posterior: Posterior, goal: SafetyGoal, ahead: float = 0.0) -> float:

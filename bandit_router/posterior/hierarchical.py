@@ -106,19 +106,20 @@ class HierarchicalPosterior(Posterior):
         return mean, np.broadcast_to(solution.width, mean.shape)
 
     def predict_sum(self, x: FloatArray, by_task: FloatArray) -> tuple[FloatArray, float]:
-        """The standard deviation is that of the levels, with n_a the queries of arm a::
+        """The standard deviation is that of the levels, with n_a the queries of arm a, which sum to 0::
 
-            variance = Σ (n_a width_a)² + (Σ n_a width_a²)² / arm_std²
+            variance = Σ (n_a width_a)² + (Σ n_a s_a)² arm_std² / max(1, Σ (1 − s_a))
+            s_a = width_a² / arm_std²
 
-        θ_0 moves an arm by the share width_a² / arm_std² of what it moves itself, and is known as well at
-        least as an arm without outcomes is, given another one.
+        s_a is the share of a move of θ_0 by which arm a follows, and 1 − s_a what its outcomes say of θ_0.
+        Before any do, θ_0 moves all arms alike, which changes no difference of them.
         """
         solution = self.solution
         projected, tasks = x @ solution.transform.T, solution.task.shape[1]
         total = (projected * solution.theta).sum(axis=1) + (by_task[:, :tasks] * solution.task).sum(axis=1)
-        own = projected[:, 0] * solution.width
-        common = (own * solution.width).sum() / self.arm_std
-        return total, math.hypot(float(np.linalg.norm(own)), float(common))
+        count, follows = projected[:, 0], (solution.width / self.arm_std) ** 2
+        common = self.arm_std * float(count @ follows) / math.sqrt(max(1.0, float((1.0 - follows).sum())))
+        return total, math.hypot(float(np.linalg.norm(count * solution.width)), common)
 
 
 def solve_hierarchy(

@@ -50,6 +50,7 @@ SIGNALS: dict[str, st.SearchStrategy[float | str]] = {
     "complexity": st.floats(0.0, 1.0),
     "p_complex": st.floats(0.0, 1.0),
     "rated_share": st.floats(0.001, 1.0),
+    "safety_share": st.sampled_from([0.0, 0.001, 0.3, 1.0]),
     "will_be_rated": st.sampled_from([0.0, 1.0]),
     "incumbent": st.sampled_from(["a0", "a2"]),
 }

@@ -17,6 +17,7 @@ from bandit_router.policies import POLICIES, Policy, Trial, make_policy
 from bandit_router.policies.bandit import EpsilonGreedy, Fixed, Tempered
 from bandit_router.policies.heard import Heard
 from bandit_router.policies.rollout import Rollout
+from bandit_router.policies.safe import Safe
 from bandit_router.policies.tier import Tier
 from bandit_router.types import Scores
 from tests.contracts import policy as contract
@@ -42,7 +43,8 @@ def every_policy() -> list[Policy]:
     trials: list[Policy] = [Trial(policy, 0.25, 10) for policy in made]
     heard = [Heard(policy, 0.001) for policy in (Tempered(), Trial(Tempered(), 0.25, 10))]
     rollouts = [Rollout(Fixed("a1"), Tempered(), share) for share in (0.0, 0.05, 1.0)]
-    return [*made, *trials, *heard, *rollouts, Rollout(Tier({"else": Tempered()}), heard[1], 0.5)]
+    safe = [Safe(policy, "a1") for policy in (Tempered(), heard[1])]
+    return [*made, *trials, *heard, *safe, *rollouts, Rollout(Fixed("a0"), safe[0], 0.5), Rollout(Tier({"else": Tempered()}), heard[1], 0.5)]
 
 
 def spec_of(policy: Policy) -> str:
@@ -69,7 +71,7 @@ def scores_in_any_order() -> list[tuple[Scores, Sequence[int], Sequence[int]]]:
 
 def test_every_policy_of_the_package_is_registered_but_those_around_another() -> None:
     written = {value for value in values_in(package) if isinstance(value, type) and issubclass(value, Policy)}
-    assert written - {Policy, Trial, Heard, Rollout} == set(POLICIES.values())
+    assert written - {Policy, Trial, Heard, Safe, Rollout} == set(POLICIES.values())
 
 
 # -- the contract ----------------------------------------------------------------------------------

@@ -272,8 +272,7 @@ class RouterMaker:
     """Makes a :class:`RouterAgent` with this policy; ``half_life_s`` counts queries here.
 
     Labelled queries are a warm start that counts for ``trust`` queries. ``heard`` explores only on queries
-    with the signal that they will be rated. With ``at_most``, that share of what ``baseline`` earns may be
-    lost, which is the dearest arm by default.
+    with the signal that they will be rated. ``safety`` bounds what may be lost to a baseline.
     """
 
     spec: str
@@ -283,8 +282,7 @@ class RouterMaker:
     trial: TrialSection = field(default_factory=TrialSection)
     heard: bool = False
     deadline: Deadline | None = None
-    at_most: float | None = None
-    baseline: str | None = None
+    safety: SafetyGoal | None = None
 
     def __call__(self, setting: Setting) -> RouterAgent:
         section = self.posterior
@@ -301,9 +299,8 @@ class RouterMaker:
         policy = reserve_trial_share(parse_policy(self.spec), **self.trial.model_dump())
         if self.heard:
             policy = explore_where_heard(policy, RouterSection().unrated_epsilon)
-        safety = self._make_safety_goal(setting)
-        if safety is not None:
-            policy = bind_to_baseline(policy, safety.baseline)
+        if self.safety is not None:
+            policy = bind_to_baseline(policy, self.safety.baseline)
         return RouterAgent(
             state=state,
             policy=policy,
@@ -312,14 +309,8 @@ class RouterMaker:
             goal=self.goal,
             monitor=DriftMonitor() if section.on_drift == "reset" else None,
             deadline=self.deadline,
-            safety=safety,
+            safety=self.safety,
         )
-
-    def _make_safety_goal(self, setting: Setting) -> SafetyGoal | None:
-        if self.at_most is None:
-            return None
-        dearest = setting.arms[int(np.argmax(setting.list_usd))]
-        return SafetyGoal(baseline=self.baseline or dearest, at_most=self.at_most)
 
 
 def _make_priors(section: PosteriorSection, setting: Setting) -> dict[str, Prior]:
