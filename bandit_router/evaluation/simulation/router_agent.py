@@ -14,7 +14,15 @@ from bandit_router.evaluation.simulation.drift_monitor import DriftMonitor
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.learning.quantities import empty_state
 from bandit_router.learning.rated_share import estimate_rated_share
-from bandit_router.learning.safety import SafetyBook, SafetyGoal, add_decisions, find_share
+from bandit_router.learning.safety import (
+    SafetyBook,
+    SafetyGoal,
+    add_decisions,
+    bound_loss,
+    find_share,
+    predict_loss,
+    settle_loss,
+)
 from bandit_router.objective.pacing import (
     PacingState,
     advance_pacing,
@@ -213,6 +221,9 @@ class RouterAgent:
         if drifted is None:
             return
         arm, gap = drifted
+        if self.safety is not None:
+            lost = predict_loss(self.book, self.model.state.rewards)
+            self.book = settle_loss(self.book, bound_loss(lost, self.book.decisions, self.safety))
         for component in self.state.components.values():
             component.forget(arm)
         self.outcomes = [o for o in self.outcomes if o.arm != arm or o.decision >= gap.late_since]
