@@ -44,7 +44,8 @@ def every_policy() -> list[Policy]:
     heard = [Heard(policy, 0.001) for policy in (Tempered(), Trial(Tempered(), 0.25, 10))]
     rollouts = [Rollout(Fixed("a1"), Tempered(), share) for share in (0.0, 0.05, 1.0)]
     safe = [Safe(policy, "a1") for policy in (Tempered(), heard[1])]
-    return [*made, *trials, *heard, *safe, *rollouts, Rollout(Fixed("a0"), safe[0], 0.5), Rollout(Tier({"else": Tempered()}), heard[1], 0.5)]
+    rollouts += [Rollout(Fixed("a0"), safe[0], 0.5), Rollout(Tier({"else": Tempered()}), heard[1], 0.5)]
+    return [*made, *trials, *heard, *safe, *rollouts]
 
 
 def spec_of(policy: Policy) -> str:
