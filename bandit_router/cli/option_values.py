@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import typer
 
 from bandit_router.cli.output import print_warning
 from bandit_router.errors import InvalidInput
+from bandit_router.learning.safety import LEAST_AT_MOST, SafetyGoal
 from bandit_router.policies import Policy, parse_policy
 from bandit_router.signals.classifier import Classifier, load_classifier
 
@@ -89,6 +91,19 @@ def parse_policies(specs: list[str]) -> dict[str, Policy]:
             raise InvalidInput("policy", f"{spec} is given twice", "give it once")
         policies[spec] = parse_policy(spec)
     return policies
+
+
+def parse_safety(text: str) -> SafetyGoal:
+    """``large=0.02``: the baseline, and the share of what it earns that may be lost. Raises InvalidInput."""
+    baseline, _, share = text.rpartition("=")
+    try:
+        at_most = float(share)
+    except ValueError:
+        at_most = math.nan
+    if not baseline or not LEAST_AT_MOST <= at_most <= 1.0:
+        problem = f"{text!r} is not ARM=SHARE, with a share in [{LEAST_AT_MOST:g}, 1]"
+        raise InvalidInput("safety", problem, "write large=0.02")
+    return SafetyGoal(baseline=baseline, at_most=at_most)
 
 
 def read_classifier(path: Path) -> Classifier:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from bandit_router.cli.option_values import (
     LARGEST_WEIGHT,
     check_weight,
     parse_policies,
+    parse_safety,
     read_classifier,
 )
 from bandit_router.cli.options import (
@@ -32,6 +35,7 @@ from bandit_router.types import Budget, Floor, Goal
 if TYPE_CHECKING:
     from bandit_router.evaluation.datasets import Dataset
     from bandit_router.evaluation.simulation.stream import Stream
+    from bandit_router.learning.safety import SafetyGoal
 
 
 @with_data_options
@@ -69,6 +73,13 @@ def simulate(
     delay: Annotated[float, typer.Option(help="Mean number of queries until feedback comes.")] = 0.0,
     missing: Annotated[float, typer.Option(help="Share of feedback that never comes.")] = 0.0,
     duplicated: Annotated[float, typer.Option(help="Share of feedback that comes twice.")] = 0.0,
+    safety: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ARM=SHARE",
+            help="Play policies that learn with a bound on their loss, too: large=0.02; repeatable.",
+        ),
+    ] = None,
     loading: DataOptions = NO_DATA_OPTIONS,
     report: ReportOption = None,
     jobs: JobsOption = -1,
@@ -86,7 +97,7 @@ def simulate(
     from bandit_router.evaluation.simulation.events import parse_event
     from bandit_router.evaluation.simulation.router_agent import RouterMaker
 
-    goal = _make_goal(usd_per_request, mean_quality)
+    goal, bounds = _make_goal(usd_per_request, mean_quality), [parse_safety(text) for text in safety or []]
     events = tuple(parse_event(text) for text in event or [])
     channel = Channel(delay=delay, missing=missing, duplicated=duplicated)
     policies = parse_policies(policy or ["tempered"])
@@ -96,6 +107,7 @@ def simulate(
     with workers(jobs, cluster):
         dataset = loading.load(data, need_costs=not (cost_weight == 0.0 and goal is None))
         check_named_arms(policies, dataset.models)
+        _check_baselines(bounds, dataset.models)
         plan = simulation.Plan(
             stream=_make_stream(dataset.with_unknown_costs_free(), classifier, quiet=as_json),
             cost_weight=_cost_weight_of_trade(dataset, trade) if cost_weight is None else cost_weight,
@@ -104,10 +116,15 @@ def simulate(
             events=events,
             channel=channel,
         )
-        with progress_bar("playing", seeds * (1 + len(policies)), quiet=as_json) as step:
-            result = simulation.simulate(
-                plan, {spec: RouterMaker(spec, goal=goal) for spec in policies}, step
-            )
+        agents = {spec: RouterMaker(spec, goal=goal) for spec in policies}
+        learners = [spec for spec, target in policies.items() if target.learns]
+        agents |= {
+            f"{spec}, at most {bound.at_most:.1%} below {bound.baseline}": replace(agents[spec], safety=bound)
+            for bound in bounds
+            for spec in learners
+        }
+        with progress_bar("playing", seeds * (1 + len(agents)), quiet=as_json) as step:
+            result = simulation.simulate(plan, agents, step)
     if as_json:
         print_json(simulation_json(result))
     else:
@@ -134,6 +151,12 @@ def _make_stream(dataset: Dataset, classifier: Path | None, *, quiet: bool) -> S
         signals.append(rules(query))
     stream = make_stream(dataset, contexts, signals)
     return stream if judge is None else classify_stream(stream, judge)
+
+
+def _check_baselines(bounds: Sequence[SafetyGoal], arms: Sequence[str]) -> None:
+    for bound in bounds:
+        if bound.baseline not in arms:
+            raise InvalidInput("safety", f"{bound.baseline!r} is not an arm", f"use one of {', '.join(arms)}")
 
 
 def _make_goal(usd_per_request: float | None, mean_quality: float | None) -> Goal | None:

@@ -116,9 +116,25 @@ def test_events_and_late_feedback_are_played(call: Run, data: str) -> None:
     assert np.mean(cost(rough)) == pytest.approx(0.55 * np.mean(cost(calm)))
 
 
+def test_policies_that_learn_are_played_with_a_bound_beside_without(call: Run, data: str) -> None:
+    asked = "-p", "tempered", "-p", "fixed:large", "--safety", "large=0.02", "--safety", "large=0.5"
+    found = as_json(call, "simulate", "--data", data, "--seeds", "2", *asked)
+    earned = {one["name"]: np.mean(one["by_seed"]["utility"]) for one in found["policies"]}
+    free, tight, loose = (
+        earned[name]
+        for name in ("tempered", *(f"tempered, at most {x}% below large" for x in ("2.0", "50.0")))
+    )
+    assert "fixed:large, at most 2.0% below large" not in earned
+    assert abs(tight - earned["fixed:large"]) < abs(loose - earned["fixed:large"])
+    assert tight != free
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("simulate", "--data", "{data}", "--safety", "large"), "is not ARM=SHARE"),
+        (("simulate", "--data", "{data}", "--safety", "large=0"), "write large=0.02"),
+        (("simulate", "--data", "{data}", "--safety", "nope=0.02"), "safety: 'nope' is not an arm; use one"),
         (("evaluate", "--log", "{log}", "--policy", "fixed:enormous"), "'enormous' is not an arm"),
         (("evaluate", "--log", "{log}", "--policy", "magic"), "no policy 'magic'"),
         (("evaluate", "--log", "{log}", "--estimator", "magic"), "use one of ips, "),
