@@ -17,6 +17,7 @@ They form one tree::
     ├── UnknownKey            no API key of this router has that id
     ├── UnknownConversation   no conversation with that id keeps an arm, or not any more
     ├── NoBudget              no worker of this router has a goal under [budget]
+    ├── NoSafety              this router has no baseline under [safety]
     ├── IdempotencyConflict   the key was used before with a different request
     ├── AuthenticationError   the service was sent no API key, or one that is not valid
     ├── PermissionDenied      the API key lacks the scope, or the service answers local programs alone
@@ -175,6 +176,16 @@ class NoBudget(RouterError, LookupError):
         super().__init__(
             f"no worker of router {router!r} has a goal; "
             "set usd_per_request, usd_per_day or mean_quality under [budget] and start one"
+        )
+
+
+class NoSafety(RouterError, LookupError):
+    """The router has no baseline."""
+
+    def __init__(self, router: str) -> None:
+        super().__init__(
+            f"no policy of router {router!r} is bound; "
+            "name the arm to compare with as baseline under [safety] and start a worker"
         )
 
 

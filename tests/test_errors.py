@@ -32,6 +32,7 @@ EXAMPLES: dict[str, RouterError] = {
         errors.UnknownAnswer("chatcmpl-1"),
         errors.AmbiguousAnswer("chatcmpl-1"),
         errors.NoBudget("default"),
+        errors.NoSafety("default"),
         errors.IdempotencyConflict("some-key"),
         errors.ServiceError(502, "a proxy's page"),
         errors.ServiceUnreachable("http://host:8080", "ConnectError", "some-key"),

@@ -41,6 +41,7 @@ _PLACES = {
     "pin": "pin:pin",
     "unpin": "pin:unpin",
     "rollout": "rollout:app",
+    "safety": "safety:safety",
     "label": "label:label",
     "train-classifier": "train_classifier:train_classifier",
     "arms": "arms:app",

@@ -25,7 +25,7 @@ def explore_where_heard(policy: Policy, epsilon: float) -> Policy:
 
 def bind_to_baseline(policy: Policy, baseline: str) -> Policy:
     """Wrap the policy into a :class:`Safe`; one that never learns is returned as it is."""
-    return Safe(policy, baseline) if policy.learns else policy
+    return _wrap_learners(policy, lambda p: Safe(p, baseline))
 
 
 def _wrap_learners(policy: Policy, wrap: Callable[[Policy], Policy]) -> Policy:

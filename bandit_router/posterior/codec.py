@@ -38,7 +38,8 @@ _LATENCIES_FORMAT = 1
 _PREFIX = struct.Struct("<4sHI")
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
-_Header = dict[str, Any]
+Header = dict[str, Any]
+"""The header of a blob, as JSON can have it."""
 _T = TypeVar("_T")
 
 
@@ -68,16 +69,16 @@ def encode_statistics(statistics: SufficientStatistics) -> bytes:
     if statistics.warm is not None:
         second, cross, square, *others = statistics.warm.sums
         arrays += [cross, _pack_triangles(second), square, *others]
-    return _write_blob(MAGIC, FORMAT, header, arrays)
+    return write_blob(MAGIC, FORMAT, header, arrays)
 
 
-def _describe_warm_start(warm: WarmStart) -> _Header:
+def _describe_warm_start(warm: WarmStart) -> Header:
     return {"weight": warm.weight, "since": warm.since, "tasks": warm.sums.task_cross.shape[1]}
 
 
 def decode_statistics(blob: bytes | memoryview) -> SufficientStatistics:
     """The statistics that :func:`encode_statistics` was given. Raises SnapshotCorrupt."""
-    return _read_blob(blob, MAGIC, _READABLE, _assemble_statistics)
+    return read_blob(blob, MAGIC, _READABLE, _assemble_statistics)
 
 
 def encode_latencies(latencies: Latencies) -> bytes:
@@ -88,12 +89,12 @@ def encode_latencies(latencies: Latencies) -> bytes:
         "count": latencies.count.tolist(),
         "half_life_s": latencies.half_life_s,
     }
-    return _write_blob(_LATENCIES, _LATENCIES_FORMAT, header, [latencies.bins])
+    return write_blob(_LATENCIES, _LATENCIES_FORMAT, header, [latencies.bins])
 
 
 def decode_latencies(blob: bytes | memoryview) -> Latencies:
     """The latencies that :func:`encode_latencies` was given. Raises SnapshotCorrupt."""
-    return _read_blob(blob, _LATENCIES, (_LATENCIES_FORMAT,), _assemble_latencies)
+    return read_blob(blob, _LATENCIES, (_LATENCIES_FORMAT,), _assemble_latencies)
 
 
 def encode_component(component: SufficientStatistics | Latencies) -> bytes:
@@ -106,7 +107,8 @@ def decode_component(blob: bytes | memoryview) -> SufficientStatistics | Latenci
     return decode_latencies(blob) if blob[: len(_LATENCIES)] == _LATENCIES else decode_statistics(blob)
 
 
-def _write_blob(magic: bytes, version: int, header: _Header, arrays: Sequence[FloatArray]) -> bytes:
+def write_blob(magic: bytes, version: int, header: Header, arrays: Sequence[FloatArray]) -> bytes:
+    """A blob with this header and these arrays, and its checksum."""
     text = json.dumps(header, sort_keys=True).encode()
     digest = hashlib.sha256()
     parts: list[bytes | memoryview] = [_PREFIX.pack(magic, version, len(text)), text]
@@ -116,12 +118,13 @@ def _write_blob(magic: bytes, version: int, header: _Header, arrays: Sequence[Fl
     return b"".join([*parts, digest.digest()])
 
 
-def _read_blob(
+def read_blob(
     blob: bytes | memoryview,
     expected: bytes,
     readable: tuple[int, ...],
-    assemble: Callable[[int, _Header, FloatArray], _T],
+    assemble: Callable[[int, Header, FloatArray], _T],
 ) -> _T:
+    """What ``assemble`` makes of a blob's format, header and numbers. Raises SnapshotCorrupt."""
     view = memoryview(blob)  # copies nothing: there may be hundreds of megabytes
     content, digest = view[:-_DIGEST_BYTES], view[-_DIGEST_BYTES:]
     if len(content) < _PREFIX.size or hashlib.sha256(content).digest() != digest:
@@ -133,7 +136,7 @@ def _read_blob(
             "run `bandit-router rebuild`"
         )
     try:
-        header: _Header = json.loads(bytes(content[_PREFIX.size : _PREFIX.size + header_length]))
+        header: Header = json.loads(bytes(content[_PREFIX.size : _PREFIX.size + header_length]))
         numbers = np.frombuffer(content, "<f8", offset=_PREFIX.size + header_length)
         return assemble(version, header, numbers)
     except (KeyError, TypeError, ValueError) as error:  # a faulty writer; chance cannot get past the digest
@@ -182,7 +185,7 @@ class _Stored:
         return _unpack_triangles(numbers.reshape(k, d * (d + 1) // 2), d)
 
 
-def _assemble_statistics(version: int, header: _Header, numbers: FloatArray) -> SufficientStatistics:
+def _assemble_statistics(version: int, header: Header, numbers: FloatArray) -> SufficientStatistics:
     k, d, tasks = len(header["arms"]), header["dim"], header.get("tasks", 0)
     vectors, matrices, scalars = _Stored((k, d)), _Stored((k, d, d), triangles=True), _Stored((k,))
     stored = [vectors, vectors, vectors, matrices]
@@ -227,7 +230,7 @@ def _assemble_warm_start(parts: list[FloatArray], weight: float, since: float) -
     return WarmStart(RegressionSums(second, cross, *others), weight, since)
 
 
-def _assemble_latencies(_version: int, header: _Header, numbers: FloatArray) -> Latencies:
+def _assemble_latencies(_version: int, header: Header, numbers: FloatArray) -> Latencies:
     k = len(header["arms"])
     return Latencies(
         arms=tuple(header["arms"]),
@@ -238,5 +241,5 @@ def _assemble_latencies(_version: int, header: _Header, numbers: FloatArray) -> 
     )
 
 
-def _read_as_of(header: _Header) -> float:
+def _read_as_of(header: Header) -> float:
     return -math.inf if header["as_of"] is None else header["as_of"]

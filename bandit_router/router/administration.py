@@ -57,8 +57,14 @@ class AdministeredRouter(RouterCore):
         check_arm(replace(arm, name=new))
         if new == old:
             raise InvalidInput("new", f"is {new!r} already", "give another name")
+        if self._is_baseline(old):
+            fix = "name another one under [safety] first"
+            raise InvalidInput("arm", f"{old!r} is the baseline of a policy", fix)
         self._learner.rename(old, new)
         self.refresh()
+
+    def _is_baseline(self, arm: str) -> bool:
+        return self._store.books_safety and self._store.safety_status().baseline == arm
 
     def reset_arm(self, name: str) -> None:
         """Forget what was learned of an arm whose model changed under its name. Others follow in a second.

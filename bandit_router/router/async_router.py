@@ -201,6 +201,11 @@ class AsyncRouter:
         return self._router.rollout_stage
 
     @property
+    def safety_share(self) -> float | None:
+        """As :attr:`Router.safety_share`."""
+        return self._router.safety_share
+
+    @property
     def rule(self) -> EscalationRule | None:
         """The rule of the cascade; None when cascades are off."""
         return self._router.rule
@@ -241,6 +246,7 @@ class AsyncRouter:
     metrics = _in_thread(Router.metrics)
     calibration = _in_thread(Router.calibration)
     budget = _in_thread(Router.budget)
+    safety = _in_thread(Router.safety)
     rollups = _in_thread(Router.rollups)
     estimate = _in_thread(Router.estimate)
     take_lease = _in_thread(Router.take_lease)

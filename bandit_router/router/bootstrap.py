@@ -11,8 +11,10 @@ from bandit_router.cascade.escalation_rule import EscalationRule, make_escalatio
 from bandit_router.errors import ConfigError, InvalidInput, SchemaMismatch
 from bandit_router.features import Pipeline, build_pipeline
 from bandit_router.learning.learner import Learner, SupersededSettings, make_learner
+from bandit_router.learning.safety import SafetyGoal
 from bandit_router.policies import (
     Policy,
+    bind_to_baseline,
     check_named_arms,
     explore_where_heard,
     list_computed_signals,
@@ -24,10 +26,12 @@ from bandit_router.router.applied_settings import Apply, SettledSettings, settle
 from bandit_router.router.rollout import RolloutPlan, make_rollout_plan, read_incumbent
 from bandit_router.routing.precedence import check_workflows
 from bandit_router.settings import Settings
+from bandit_router.settings.safety import SafetySection
 from bandit_router.signals import Signaller, make_signallers
 from bandit_router.store.clock import Clock
 from bandit_router.store.goal_tracker import GoalTracker
-from bandit_router.store.learner_transaction import StaleRead
+from bandit_router.store.learner_transaction import LearnerTransaction, StaleRead
+from bandit_router.store.safety import SafetyTerms, declare_safety
 from bandit_router.store.store import Store
 from bandit_router.store.timeouts import Timeouts
 from bandit_router.types import Arm
@@ -113,17 +117,31 @@ def _build(settled: SettledSettings, store: Store) -> Components:
 
 
 def _wrap_policy(policy: Policy, settings: Settings) -> Policy:
-    """The policy with trials of new arms, and exploring where the settings say."""
+    """The policy with trials of new arms, exploring where the settings say, and bound to a baseline.
+
+    Raises ConfigError.
+    """
     policy = reserve_trial_share(policy, **settings.trial.model_dump())
     if settings.router.explore == "heard":
-        return explore_where_heard(policy, settings.router.unrated_epsilon)
-    return policy
+        policy = explore_where_heard(policy, settings.router.unrated_epsilon)
+    baseline = settings.safety.baseline
+    if baseline is None:
+        return policy
+    if not policy.learns:
+        raise ConfigError(
+            f"safety.baseline: the policy {policy.spec!r} never learns, so that there is nothing to bind; "
+            "leave out [safety], or choose a policy that learns"
+        )
+    return bind_to_baseline(policy, baseline)
 
 
 def _declare_settings(
     store: Store, learner: Learner, settled: SettledSettings, rollout: RolloutPlan | None
 ) -> None:
-    """Create the router if missing, put its settings in force, declare its arms and its rollout."""
+    """Create the router if missing, put its settings in force, declare its arms, rollout and baseline.
+
+    Raises ConfigError, SchemaMismatch or StaleRead.
+    """
     schema_id = learner.prior.schema_id
     store.create_router(schema_id, encode_state(learner.prior.empty_state(())), learner.weights)
     in_force = settled.in_force
@@ -143,6 +161,22 @@ def _declare_settings(
         transaction.declare_arms(declared)
         contest = None if rollout is None else rollout.policy.contest
         transaction.declare_rollout(contest, settled.settings.rollout.share)
+        _declare_safety(transaction, settled.settings.safety)
+
+
+def _declare_safety(transaction: LearnerTransaction, section: SafetySection) -> None:
+    """Keep the book of the settings' baseline, if they name one. Raises ConfigError if that is no arm."""
+    if section.baseline is None:
+        declare_safety(transaction, None)
+        return
+    arms = {arm.name: arm for arm in transaction.read_arms()}
+    if section.baseline not in arms:
+        names = ", ".join(arms)
+        raise ConfigError(f"safety.baseline: {section.baseline!r} is not an arm; use one of {names}")
+    if not arms[section.baseline].enabled:
+        log.warning("safety.baseline: %r is off, so that nothing is bound until it is on", section.baseline)
+    terms = SafetyTerms(**section.model_dump())
+    declare_safety(transaction, terms, SafetyGoal(**section.model_dump()).least_share)
 
 
 def _suggest_renames(known: Sequence[Arm], declared: Sequence[Arm]) -> None:

@@ -18,6 +18,7 @@ from bandit_router.features import PromptSource
 from bandit_router.learning.clock_repair import repair_stamps_ahead
 from bandit_router.learning.drift import NEWEST, CalibrationReport, calibrate
 from bandit_router.learning.drift_watch import DriftWatch
+from bandit_router.learning.safety_fold import fold_safety
 from bandit_router.policies import Policy
 from bandit_router.router.applied_settings import Apply, follow_settings
 from bandit_router.router.background import BackgroundLoop
@@ -40,7 +41,15 @@ from bandit_router.store.rollups.reader import RollupFilter, RollupRow
 from bandit_router.store.snapshots import Head
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.store.writer import Done, Writer
-from bandit_router.types import Arm, DecisionId, Number, Reason, RolloutStage, TrafficPin
+from bandit_router.types import (
+    SAFETY_SHARE,
+    Arm,
+    DecisionId,
+    Number,
+    Reason,
+    RolloutStage,
+    TrafficPin,
+)
 from bandit_router.validation import check_last
 
 
@@ -68,9 +77,12 @@ class RouterCore:
         self._plan = components.rollout
         self._rollout: ActiveRollout | None = None
         self._follow_rollout(head)
+        self._safety_share: float | None = None
+        self._follow_safety(head)
         self._user_secret = self._store.user_secret()
         if not components.only_looks:
             self._repair_stamps_ahead()
+            self._fold_safety()
         section = self.settings.store
         self._writer = Writer(self._store, section.queue_size, section.commit_timeout_s)
         self._drift_watch = DriftWatch(self._learner, resets=self.settings.posterior.on_drift == "reset")
@@ -180,7 +192,12 @@ class RouterCore:
         number = None if request.task_source is None else self._tasks.find(request.task_source)
         if number is not None:
             request = replace(request, task=number, task_source=None)
-        return self._join_rollout(request, now), digest
+        return self._bind(self._join_rollout(request, now)), digest
+
+    def _bind(self, request: Request) -> Request:
+        """The request with the share of traffic that the policy decides by itself, if it is bound."""
+        share = self.safety_share
+        return request if share is None else replace(request, drawn={**request.drawn, SAFETY_SHARE: share})
 
     def _join_rollout(self, request: Request, now: float) -> Request:
         """The request as one of the stage of the rollout under way, if there is one."""
@@ -310,6 +327,11 @@ class RouterCore:
         return None if self._rollout is None else self._rollout.stage
 
     @property
+    def safety_share(self) -> float | None:
+        """The share of traffic that the policy decides by itself, as of the last refresh; None if unbound."""
+        return None if self.settings.safety.baseline is None else self._safety_share
+
+    @property
     def policy(self) -> Policy:
         """The policy that decides now: the one of the settings, or its rollout at the stage under way."""
         return self._policy if self._rollout is None else self._rollout.policy
@@ -377,6 +399,7 @@ class RouterCore:
             self._traffic_pin = _read_traffic_pin(head)
             self._tasks.follow(head.tasks_revision)
             self._follow_rollout(head)
+            self._follow_safety(head)
             self._published = refresh_published_model(
                 self._store, self._published, head, cascades=self.settings.cascade.enabled
             )
@@ -389,6 +412,18 @@ class RouterCore:
         record = self._store.rollout()
         if record is not None and record.contest == plan.policy.contest:
             self._rollout = plan.at(record.stage)
+
+    def _follow_safety(self, head: Head | None) -> None:
+        """Give the policy the share that was found last; if other settings bind none, the last one stays."""
+        if head is not None and head.safety_share is not None:
+            self._safety_share = head.safety_share
+
+    def _fold_safety(self, *, wait: bool = False) -> None:
+        if not self._store.books_safety:  # skip the query when nothing is bound
+            return
+        interval_s = self.settings.learner.interval_s
+        share = fold_safety(self._learner, self._published, interval_s=interval_s, wait=wait)
+        self._safety_share = self._safety_share if share is None else share
 
     def _follow_settings(self, head: Head | None) -> None:
         """Learn by the settings in force, if another worker has changed them."""
@@ -408,6 +443,7 @@ class RouterCore:
         folded = self._learner.fold_all(wait=wait)
         self.refresh()
         self._repair_stamps_ahead()
+        self._fold_safety(wait=wait)
         return folded
 
     def _repair_stamps_ahead(self) -> None:

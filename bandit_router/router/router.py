@@ -22,6 +22,7 @@ from bandit_router.router.knowledge import Knowledge, describe_knowledge, score_
 from bandit_router.router.options import RouteOptions
 from bandit_router.store.acts import Act
 from bandit_router.store.decision_search import DecisionFilter, DecisionPage
+from bandit_router.store.safety import SafetyStatus
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.telemetry import describe_decision, trace_route
 from bandit_router.types import Decision, DecisionId, Escalation, Number, Outcome, Scores
@@ -264,6 +265,13 @@ class Router(AdministeredRouter):
     def acts(self, last: int) -> list[Act]:
         """The newest ``last`` administrative acts, oldest first."""
         return self._store.acts(last)
+
+    def safety(self) -> SafetyStatus:
+        """How the policy stands towards the baseline under [safety], for all workers together.
+
+        Raises NoSafety or StoreError.
+        """
+        return self._store.safety_status()
 
     def budget(self) -> GoalStatus:
         """How the goal under [budget] stands now, for all workers together. Raises NoBudget or StoreError."""

@@ -40,8 +40,8 @@ class Request:
     ``parent`` failed, so that the choice is between fewer arms than the policy would have. ``pinned_arm`` is
     the one that the owner has all traffic go to. ``key_id`` is the caller's API key,
     ``task`` the number of its task, ``task_source`` what names it as long as it has none.
-    ``policy`` is that of the stage of a rollout, None without one; ``drawn`` are the signals that its
-    decisions have of the stage.
+    ``policy`` is that of the stage of a rollout, None without one; ``drawn`` are the signals that a decision
+    of the policy has of the stage, and of what the policy may decide.
     """
 
     x: FloatArray

@@ -1,4 +1,4 @@
-"""The endpoints of the HTTP API: route, feedback, decisions, escalation, arms, calibration, budget."""
+"""The endpoints of the HTTP API: route, feedback, decisions, escalation, and how the router stands."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ from bandit_router.server.schemas import (
     RouteBody,
 )
 from bandit_router.server.stats import STATS_RESPONSES, StatsAnswer, stats
+from bandit_router.store.safety import SafetyStatus
 
 
 def add_endpoints(app: FastAPI) -> None:
@@ -108,6 +109,12 @@ def add_endpoints(app: FastAPI) -> None:
         },
         summary="The state of the budget, or of the mean quality to keep",
     )(budget)
+    get(
+        "/v1/safety",
+        responses=GUARDED
+        | {404: {"description": "The router has no baseline under [safety]", **PROBLEM}, 503: PROBLEMS[503]},
+        summary="What the policy may decide, and what it has lost to its baseline",
+    )(safety)
     get(
         "/v1/stats",
         response_model=StatsAnswer,
@@ -246,6 +253,11 @@ async def calibration(request: Request, last: int = 2000) -> CalibrationReport:
 async def budget(request: Request) -> GoalStatus:
     router: AsyncRouter = request.app.state.router
     return await router.budget()
+
+
+async def safety(request: Request) -> SafetyStatus:
+    router: AsyncRouter = request.app.state.router
+    return await router.safety()
 
 
 async def healthz() -> dict[str, str]:

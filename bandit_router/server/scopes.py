@@ -43,6 +43,7 @@ SCOPES: Mapping[Endpoint, Scope] = {
     ("GET", "/v1/advice"): Scope.READ,
     ("GET", "/v1/savings"): Scope.READ,
     ("GET", "/v1/rollout"): Scope.READ,
+    ("GET", "/v1/safety"): Scope.READ,
     ("POST", "/v1/rollout/advance"): Scope.ADMIN,
     ("POST", "/v1/rollout/abort"): Scope.ADMIN,
     ("GET", "/metrics"): Scope.READ,

@@ -21,6 +21,7 @@ from bandit_router.settings.policy import CascadeSection, ClassifierSection, Pol
 from bandit_router.settings.rollout import RolloutSection
 from bandit_router.settings.routing import ConversationsSection, RouterSection, WorkflowSection
 from bandit_router.settings.rules import MOST_RULES, RuleSection
+from bandit_router.settings.safety import SafetySection
 from bandit_router.settings.serving import ServerSection, StoreSection
 from bandit_router.types import Goal, Scale
 
@@ -107,6 +108,11 @@ class Settings(BaseSettings):
         RolloutSection(),
         description="How the policy takes over from the one that decides today.",
         examples=[{"incumbent": "large", "share": 0.01}],
+    )
+    safety: SafetySection = Field(
+        SafetySection(),
+        description="How much learning may cost against an arm that works today.",
+        examples=[{"baseline": "large", "at_most": 0.02}],
     )
     rules: tuple[RuleSection, ...] = Field(
         (),

@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 class Database:
     """A database, open for one router in the process that opened it.
 
-    ``pacing`` tracks the goal for this worker, ``clock`` says the time. Every method raises StoreError when
-    the database fails, and RouterClosed after close() or in a forked process.
+    ``pacing`` tracks the goal for this worker, ``clock`` says the time, ``books_safety`` whether decisions
+    are compared with a baseline. Every method raises StoreError when the database fails, and RouterClosed
+    after close() or in a forked process.
     """
 
     def __init__(self, engine: Engine, router: str, goal: Goal | None, clock: Clock) -> None:
@@ -42,6 +43,7 @@ class Database:
         self.router = router
         self.clock = clock
         self.pacing = GoalTracker(goal)
+        self.books_safety = False
         self._failing_reads = OutageLog(log, "reads of the database")
         self._failing_writes = OutageLog(log, "writes to the database")
 

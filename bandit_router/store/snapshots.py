@@ -19,8 +19,9 @@ class Head(NamedTuple):
     and the rebuild under way, if any. ``arms_revision`` counts changes of arms, resets and warm starts.
     ``corrected_at`` is set while a rebuild is due, because the log was changed. ``settings_id`` names the
     settings in force, ``rollout_stage`` the stage of the rollout, ``schema_id`` the contexts that the
-    router learned from. ``tasks_revision`` counts changes of names of tasks. ``database_time`` is Unix
-    time, None where the database has none."""
+    router learned from. ``tasks_revision`` counts changes of names of tasks. ``safety_share`` is the share
+    of traffic of a policy that is bound to a baseline, None if none is. ``database_time`` is Unix time, None
+    where the database has none."""
 
     version: int
     reward_weights: dict[str, float]
@@ -35,6 +36,7 @@ class Head(NamedTuple):
     pinned_until: float | None
     tasks_revision: int
     rollout_stage: int | None
+    safety_share: float | None
     database_time: float | None
 
     @property

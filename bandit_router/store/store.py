@@ -12,7 +12,7 @@ from sqlalchemy import delete, false, insert, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bandit_router.errors import NoBudget, StoreError, UnknownDecision
+from bandit_router.errors import NoBudget, NoSafety, StoreError, UnknownDecision
 from bandit_router.objective.pacing import GoalStatus, make_goal_status
 from bandit_router.security.users import make_user_secret
 from bandit_router.store import arms
@@ -56,6 +56,13 @@ from bandit_router.store.revisions import Revision, read_revisions
 from bandit_router.store.rollups.cubes import RollupState, read_state
 from bandit_router.store.rollups.reader import RollupFilter, RollupRow, read_rollups
 from bandit_router.store.rollups.tally import Cube
+from bandit_router.store.safety import (
+    SafetyBatch,
+    SafetyStatus,
+    insert_marks,
+    read_record,
+    read_safety_batch,
+)
 from bandit_router.store.snapshots import Head, read_head, read_snapshot, read_versions
 from bandit_router.store.stamps_ahead import count_clamped_stamps, find_marks_ahead
 from bandit_router.store.tables import decisions, routers, snapshots
@@ -105,12 +112,13 @@ class Store(Administration):
                 self.pacing.update_book(read_book(connection, self.router))
 
     def head(self) -> Head | None:
-        """The router's head, None without one; also brings the goal's book and the clock up to date."""
+        """The router's head, None without one; also brings up to date what the store knows of it."""
         with self._reading() as connection:
             self.pacing.update_book(read_book(connection, self.router))
             head = read_head(connection, self.router)
         if head is not None:
             self.clock.set_reference(head.database_time)
+            self.books_safety = head.safety_share is not None
         return head
 
     def user_secret(self) -> str:
@@ -156,6 +164,14 @@ class Store(Administration):
         if book is None:
             raise NoBudget(self.router)
         return make_goal_status(book.pacing_state, book.goal, self.clock.now())
+
+    def safety_status(self) -> SafetyStatus:
+        """How the router stands towards its baseline. Raises NoSafety when nothing is bound."""
+        with self._reading() as connection:
+            record = read_record(connection, self.router)
+        if record is None:
+            raise NoSafety(self.router)
+        return record.status
 
     # -- arms -------------------------------------------------------------------------------------
 
@@ -207,7 +223,10 @@ class Store(Administration):
     def _write_once(self, batch: Sequence[WriteRequest]) -> list[WriteResult]:
         ledger, book = PacingLedger(), None
         with write_transaction(self._engine) as connection:
-            results = WriteBatch(connection, self.router, batch, ledger).apply()
+            writes = WriteBatch(connection, self.router, batch, ledger)
+            results = writes.apply()
+            if self.books_safety:
+                insert_marks(connection, self.router, writes.new_decisions)
             if self.pacing.book is not None:  # skip the extra statement when no goal is booked
                 book = ledger.close(connection, self.router, self.clock.now())
         self.pacing.update_book(book)
@@ -317,6 +336,14 @@ class Store(Administration):
         """Up to ``limit`` pending marks with all that a fold of them needs; None when nothing is pending."""
         with self._reading() as connection:
             return read_pending_batch(connection, self.router, quantities, limit)
+
+    def safety_batch(self, version: int, limit: int) -> SafetyBatch | None:
+        """Up to ``limit`` marked decisions of snapshots up to ``version``, and the book that lacks them.
+
+        None when nothing is bound.
+        """
+        with self._reading() as connection:
+            return read_safety_batch(connection, self.router, version, limit)
 
     def rated_decisions(self, metrics: Collection[str]) -> RatedDecisions:
         """The newest decisions that are old enough to be rated by one of the metrics, and those that are."""

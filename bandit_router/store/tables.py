@@ -30,7 +30,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "0026_rollouts"
+SCHEMA_VERSION = "0027_safety"
 """The newest revision under migrations/versions; a database must be at it."""
 
 metadata = MetaData(
@@ -113,6 +113,7 @@ routers = Table(
         comment="Grows when a task gets another name",
     ),
     Column("rollout_stage", BigInteger, comment="Stage of the rollout under way; null: there is none"),
+    Column("safety_share", Double, comment="Share of traffic that a bound policy has; null: none is bound"),
     comment="One row per router: what is published, and the lock that serialises learners",
 )
 
@@ -286,6 +287,37 @@ pending = Table(
         ["feedback.router", "feedback.decision_id", "feedback.metric", "feedback.revision"],
     ),
     comment="One mark per feedback row no learner has looked at; a fold takes it away",
+)
+
+safety_marks = Table(
+    "safety_marks",
+    metadata,
+    _router(),
+    Column("decision_id", _ID, primary_key=True, comment="Decision that its safety_books lacks"),
+    ForeignKeyConstraint(["router", "decision_id"], ["decisions.router", "decisions.id"]),
+    comment="One mark per decision not yet compared with the baseline; a fold takes it away",
+)
+
+safety_books = Table(
+    "safety_books",
+    metadata,
+    _router(),
+    Column("baseline", _NAME, nullable=False, comment="Arm that decisions are compared with"),
+    Column("at_most", Double, nullable=False, comment="Share of what it earns that may be lost"),
+    Column("probability", Double, nullable=False, comment="Probability with which that holds"),
+    Column("since", Double, nullable=False, comment="Unix time at which the book was begun, seconds"),
+    Column("decisions", BigInteger, nullable=False, comment="Decisions compared so far"),
+    Column("earned", Double, nullable=False, comment="Utility that the baseline would have earned on them"),
+    Column("lost_mean", Double, nullable=False, comment="Utility lost to the baseline, as expected"),
+    Column("lost_high", Double, nullable=False, comment="The most that was lost, with the probability"),
+    Column("book", LargeBinary, comment="Sums that both are predicted from; null: nothing is booked yet"),
+    Column("revision", BigInteger, nullable=False, comment="Grows with every change"),
+    Column("snapshot", BigInteger, nullable=False, comment="Newest snapshot that it was predicted from"),
+    Column("reset_snapshot", BigInteger, nullable=False, comment="Newest reset of an arm that is settled"),
+    Column("folded_at", Double, nullable=False, comment="Unix time of the newest fold, seconds"),
+    Column("ahead", Double, nullable=False, comment="Decisions that the share was found for"),
+    ForeignKeyConstraint(["router"], ["routers.name"]),
+    comment="What a bound policy may have lost to its baseline; one book per router",
 )
 
 folded = Table(

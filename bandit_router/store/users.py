@@ -26,11 +26,13 @@ from bandit_router.store.tables import (
     own_calls,
     pending,
     routers,
+    safety_marks,
 )
 
 DELETED: tuple[tuple[Table, str], ...] = (
     (pending, "decision_id"),
     (folded, "decision_id"),
+    (safety_marks, "decision_id"),
     (feedback, "decision_id"),
     (calls, "decision_id"),
     (escalations, "parent"),

@@ -94,7 +94,8 @@ class _Write:
 class WriteBatch:
     """A batch of write requests, applied in the connection's transaction.
 
-    ``ledger`` collects every decision inserted and every change of a decision's metrics.
+    ``ledger`` collects every decision inserted and every change of a decision's metrics; ``new_decisions``
+    are those inserted.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class WriteBatch:
         self._writes = [_Write(request) for request in requests]
         self._fresh: list[_Write] = []
         self._new_escalations: list[Escalation] = []
-        self._new_decisions: list[Decision] = []
+        self.new_decisions: list[Decision] = []
         self._call_feedback: list[Feedback] = []
         self._settlements: list[Settlement] = []
 
@@ -256,9 +257,9 @@ class WriteBatch:
             unique.setdefault(decision.id, decision)
         if unique:
             inserted = insert_decisions(self._connection, self._router, list(unique.values()))
-            self._new_decisions = [decision for decision in unique.values() if decision.id in inserted]
-            self._ledger.book(self._new_decisions)
-            for decision in self._new_decisions:
+            self.new_decisions = [decision for decision in unique.values() if decision.id in inserted]
+            self._ledger.book(self.new_decisions)
+            for decision in self.new_decisions:
                 self._tally.add_decision(decision)
 
     def _begin_calls(self) -> None:
@@ -266,7 +267,7 @@ class WriteBatch:
         answers = (write.answer for write in self._fresh if write.request.begins_call)
         decided = (answer.decision if isinstance(answer, Escalation) else answer for answer in answers)
         calling = {decision.id for decision in decided if isinstance(decision, Decision)}
-        begun = [decision for decision in self._new_decisions if decision.id in calling]
+        begun = [decision for decision in self.new_decisions if decision.id in calling]
         if begun:
             insert_calls(self._connection, self._router, begun, self._key_ledger.reservations)
         self._key_ledger.close([decision.id for decision in begun])
@@ -276,7 +277,7 @@ class WriteBatch:
         reports = self._select_fresh(Feedback)
         own = [*self._call_feedback]
         own += [said for new in self._new_escalations for said in confidence_feedback(new)]
-        own += [_override_feedback(new) for new in self._new_decisions if _is_replacement(new)]
+        own += [_override_feedback(new) for new in self.new_decisions if _is_replacement(new)]
         calls = [GivenFeedback(said, write.request.feedback_key) for write, said in reports]
         calls += map(GivenFeedback, own)
         if calls:

@@ -12,7 +12,7 @@ from bandit_router.router.options import describe_options
 
 METHODS = (
     *("open", "close", "route", "escalate", "chain", "feedback", "learn", "rebuild", "warm_start", "verify"),
-    *("decision", "scores", "explain", "metrics", "counts", "calibration", "budget", "latency_s"),
+    *("decision", "scores", "explain", "metrics", "counts", "calibration", "budget", "safety", "latency_s"),
     *("arm", "put_arm", "enable_arm", "reset_arm", "refresh"),
 )
 PROPERTIES = ("arms", "snapshot")

@@ -18,6 +18,7 @@ from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import decode_state, encode_state
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.observations import CountedValues, read_observations
+from bandit_router.store.safety import SafetyTerms, declare_safety
 from bandit_router.store.snapshots import SnapshotRetention
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import Committed, WriteRequest
@@ -64,6 +65,13 @@ def set_up(store: Store) -> Store:
         transaction.declare_arms(ARMS)
     learner.align_with_settings()
     return store
+
+
+def bind(store: Store, baseline: str = "dear", at_most: float = 0.02) -> None:
+    """Keep a book of what is lost to an arm, as opening a Router with [safety] does."""
+    with store.learner_transaction() as transaction:
+        declare_safety(transaction, SafetyTerms(baseline, at_most, 0.95), at_most / 20.0)
+    store.head()
 
 
 def decision(**changes: Any) -> Decision:

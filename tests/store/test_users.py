@@ -17,7 +17,7 @@ from bandit_router.store.tables import audit, decisions, metadata, own_calls
 from bandit_router.store.timeouts import Timeouts
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.types import Decision
-from tests.store.examples import OpenStore, decision, learner_of, logged, set_up
+from tests.store.examples import OpenStore, bind, decision, learner_of, logged, set_up
 from tests.store.examples import feedback as about
 from tests.store.forced import after_statement, uncommitted, wait_until_one_waits
 from tests.store.user_log import dump, find_traces, make_deeds, write_deeds
@@ -47,6 +47,7 @@ def test_a_forget_that_leaves_out_a_table_is_caught(
     left_out: str, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deeds, store = make_deeds([ALICE, BOB], rounds=4), open_store()
+    bind(store)
     half = len(deeds) // 2
     write_deeds(store, deeds[:half])
     learner_of(store).fold_all()

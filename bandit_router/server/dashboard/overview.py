@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fastapi import Request, Response
 
-from bandit_router.errors import NoBudget
+from bandit_router.errors import NoBudget, NoSafety
 from bandit_router.insight.advice import find_advice
 from bandit_router.insight.advice.base import ADVICE_DAYS
 from bandit_router.insight.rollout import find_rollout
@@ -32,6 +32,7 @@ from bandit_router.server.dashboard.panels.steering import (
     make_goal_panel,
     make_health_panel,
     make_override_panel,
+    make_safety_panel,
 )
 from bandit_router.server.dashboard.panels.summary import make_tiles
 from bandit_router.server.dashboard.panels.tasks import make_task_panel
@@ -41,6 +42,7 @@ from bandit_router.server.dashboard.rendering import render_page
 from bandit_router.server.dashboard.window import Step, Window, WindowSpan, read_window
 from bandit_router.store.rollups.reader import UNDIVIDED, RollupFilter
 from bandit_router.store.rollups.tally import DAY_H, Cube
+from bandit_router.store.safety import SafetyStatus
 from bandit_router.store.tasks import OTHER_NAME
 from bandit_router.types import Reason
 
@@ -126,6 +128,7 @@ def _make_sections(router: Router, figures: Figures, cooling: Mapping[str, str])
             "How it is steered",
             [
                 make_goal_panel(figures, _find_goal(router)),
+                make_safety_panel(_find_safety(router)),
                 make_override_panel(figures),
                 make_cascade_panel(figures),
                 make_calibration_panel(calibration),
@@ -146,4 +149,11 @@ def _find_goal(router: Router) -> GoalStatus | None:
     try:
         return router.budget()
     except NoBudget:
+        return None
+
+
+def _find_safety(router: Router) -> SafetyStatus | None:
+    try:
+        return router.safety()
+    except NoSafety:
         return None

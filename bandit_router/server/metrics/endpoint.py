@@ -29,7 +29,8 @@ def add_metrics(app: FastAPI, figures: ProcessFigures) -> None:
         except RouterError as error:
             log.warning("/metrics goes without the figures of the log: %s", error)
             rows = None
-        text = await asyncio.to_thread(lambda: figures.render() + render_log(rows))
+        share = app.state.router.safety_share
+        text = await asyncio.to_thread(lambda: figures.render() + render_log(rows, share))
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     app.add_api_route("/metrics", metrics, methods=["GET", "HEAD"], include_in_schema=False)

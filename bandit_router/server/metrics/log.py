@@ -22,22 +22,32 @@ ALL_TIME = RollupFilter(since=0, until=UNDIVIDED, step=UNDIVIDED, binned=False)
 _OUTCOMES = {name_call_measure(outcome): outcome.value for outcome in CallOutcome}
 
 
-def render_log(rows: Sequence[RollupRow] | None) -> bytes:
-    """The figures as Prometheus reads them; of None, that the database cannot be read now."""
+def render_log(rows: Sequence[RollupRow] | None, safety_share: float | None = None) -> bytes:
+    """The figures as Prometheus reads them; of None, that the database cannot be read now.
+
+    ``safety_share`` is the part of traffic that a bound policy has.
+    """
     registry = CollectorRegistry()
-    registry.register(_LogCollector(rows))
+    registry.register(_LogCollector(rows, safety_share))
     return generate_latest(registry)
 
 
 class _LogCollector(Collector):
-    def __init__(self, rows: Sequence[RollupRow] | None) -> None:
+    def __init__(self, rows: Sequence[RollupRow] | None, safety_share: float | None) -> None:
         self._rows = rows
+        self._safety_share = safety_share
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = float(self._rows is not None)
         yield GaugeMetricFamily(
             "bandit_router_log_readable", "1 when the figures of the log could be read, else 0.", up
         )
+        if self._safety_share is not None:
+            yield GaugeMetricFamily(
+                "bandit_router_safety_share",
+                "Share of traffic that the policy decides, else its baseline.",
+                self._safety_share,
+            )
         if self._rows is not None:
             yield from _count_decisions(self._rows)
             yield from _count_calls(self._rows)

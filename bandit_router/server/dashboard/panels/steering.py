@@ -1,4 +1,4 @@
-"""Panels of what steers: the goal, overrides, cascades and the health of arms."""
+"""Panels of what steers: the goal, the bound, overrides, cascades and the health of arms."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bandit_router.server.dashboard.formats import (
 from bandit_router.server.dashboard.panels.over_time import Series, chart_series, show_estimate
 from bandit_router.server.dashboard.panels.panel import Cell, Hint, Panel, Table, count, show
 from bandit_router.store.rollups.measures import DECISIONS, name_call_measure
+from bandit_router.store.safety import SafetyStatus
 from bandit_router.types import CallOutcome, Reason
 
 
@@ -58,6 +59,20 @@ def _describe_goal(status: GoalStatus) -> list[tuple[Cell, ...]]:
     if status.mean_reward is not None:
         rows.append(("mean reward so far", show(status.mean_reward, format_score)))
     return rows
+
+
+def make_safety_panel(status: SafetyStatus | None) -> Panel:
+    """What the policy may decide, and what it has lost to its baseline, whatever the filters of the page."""
+    title = "Safety: what learning may cost"
+    if status is None:
+        text = "Nothing is bound. Name the arm that works today, and learning costs little against it:"
+        return Panel(id="safety", title=title, hint=Hint(text, '[safety]\nbaseline = "large"'))
+    note = (
+        f"The policy decides {format_share(status.share)} of the traffic, and {status.baseline} the rest. "
+        f"Lost in {format_count(status.decisions)} decisions: {format_number(status.lost)} utility expected, "
+        f"{format_number(status.lost_at_most)} at most; {format_number(status.allowed)} are allowed."
+    )
+    return Panel(id="safety", title=title, note=note)
 
 
 def make_cascade_panel(figures: Figures) -> Panel:

@@ -1,0 +1,237 @@
+"""Safety: a router's book of what it lost to a baseline, and a mark for each decision that the book lacks.
+
+A decision is booked in two transactions, as a reward is counted: the first inserts it and its mark; a fold
+computes the next book without a lock, and the second, short transaction takes exactly its marks away and
+writes that book, unless another one was written meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from bandit_router.store.acts import ActKind
+from bandit_router.store.arms import read_renamed_arms
+from bandit_router.store.learner_transaction import LearnerTransaction, StaleRead, chunks
+from bandit_router.store.records import decision_from
+from bandit_router.store.tables import arms, decisions, routers, safety_books, safety_marks
+from bandit_router.types import Decision, Reason
+
+log = logging.getLogger(__name__)
+
+_OF_OTHERS = {Reason.OVERRIDE, Reason.WORKFLOW, Reason.TIER, Reason.PINNED}
+
+
+class SafetyTerms(NamedTuple):
+    """What may be lost: the share ``at_most`` of what the arm ``baseline`` earns, with this probability."""
+
+    baseline: str
+    at_most: float
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SafetyStatus:
+    """How a router stands towards its baseline, for all workers together.
+
+    ``share`` is the part of traffic that the policy decides by itself, ``since`` a Unix time, seconds.
+    Utility: ``lost`` as expected, ``lost_at_most`` with the probability, and ``allowed``.
+    """
+
+    baseline: str
+    at_most: float
+    probability: float
+    since: float
+    share: float
+    decisions: int
+    lost: float
+    lost_at_most: float
+    allowed: float
+
+
+class SafetyRecord(NamedTuple):
+    """The book of a router as it is stored; ``book`` is None before the first fold.
+
+    ``snapshot`` is the newest that its predictions are from, ``reset_snapshot`` the newest reset of an arm
+    that is settled in it, and ``newest_reset`` the newest on record, 0 without one.
+    """
+
+    terms: SafetyTerms
+    since: float
+    share: float
+    decisions: int
+    earned: float
+    lost_mean: float
+    lost_high: float
+    book: bytes | None
+    revision: int
+    snapshot: int
+    reset_snapshot: int
+    folded_at: float
+    ahead: float
+    newest_reset: int
+
+    @property
+    def status(self) -> SafetyStatus:
+        """What is shown of it."""
+        return SafetyStatus(
+            **self.terms._asdict(),
+            since=self.since,
+            share=self.share,
+            decisions=self.decisions,
+            lost=self.lost_mean,
+            lost_at_most=self.lost_high,
+            allowed=self.terms.at_most * max(0.0, self.earned),
+        )
+
+
+class SafetyBatch(NamedTuple):
+    """Marks, their decisions in id order, the book that lacks them, and the name now of each renamed arm."""
+
+    record: SafetyRecord
+    marks: list[str]
+    decisions: list[Decision]
+    renamed: dict[str, str]
+
+
+def insert_marks(connection: Connection, router: str, new: Sequence[Decision]) -> None:
+    """Mark decisions that were inserted, but for those that somebody else chose and second answers."""
+    rows = [{"router": router, "decision_id": decision.id} for decision in new if _is_compared(decision)]
+    if rows:
+        connection.execute(insert(safety_marks), rows)
+
+
+def _is_compared(decision: Decision) -> bool:
+    """Whether the baseline would have decided it, and its query is compared by no earlier decision.
+
+    What callers and owners name, learning did not cost. A retry or the fallback of a call is the second
+    decision of one query.
+    """
+    if decision.reason is Reason.FALLBACK:
+        return decision.parent is None
+    return decision.reason is not Reason.ESCALATION and decision.reason not in _OF_OTHERS
+
+
+def read_record(connection: Connection, router: str) -> SafetyRecord | None:
+    """The book of a router; None when nothing is bound."""
+    newest_reset = (
+        select(func.coalesce(func.max(arms.c.reset_snapshot), 0))
+        .where(arms.c.router == router)
+        .scalar_subquery()
+    )
+    statement = select(
+        safety_books, routers.c.safety_share.label("share"), newest_reset.label("newest_reset")
+    ).join(routers, routers.c.name == safety_books.c.router)
+    row = connection.execute(statement.where(safety_books.c.router == router)).one_or_none()
+    if row is None:
+        return None
+    terms = SafetyTerms(row.baseline, row.at_most, row.probability)
+    return SafetyRecord(terms, *(getattr(row, name) for name in SafetyRecord._fields[1:]))
+
+
+def read_safety_batch(connection: Connection, router: str, version: int, limit: int) -> SafetyBatch | None:
+    """The oldest ``limit`` marks of decisions that snapshots up to ``version`` made; None without a book.
+
+    That snapshot knows all their arms.
+    """
+    record = read_record(connection, router)
+    if record is None:
+        return None
+    marked = decisions.join(
+        safety_marks,
+        (safety_marks.c.router == decisions.c.router) & (safety_marks.c.decision_id == decisions.c.id),
+    )
+    wanted = decisions.c.router == router, decisions.c.snapshot <= version
+    oldest = select(decisions).select_from(marked).where(*wanted).order_by(decisions.c.id).limit(limit)
+    rows = connection.execute(oldest).all()
+    readable = [decision for row in rows if (decision := _read_decision(row)) is not None]
+    return SafetyBatch(record, [row.id for row in rows], readable, read_renamed_arms(connection, router))
+
+
+def _read_decision(row: Any) -> Decision | None:
+    try:
+        return decision_from(row)
+    except (TypeError, ValueError) as error:  # it must not keep all others from being booked
+        log.error("decision %s is damaged, and not compared with the baseline: %r", row.id, error)
+        return None
+
+
+def write_fold(
+    transaction: LearnerTransaction, batch: SafetyBatch, share: float, values: Mapping[str, Any]
+) -> None:
+    """Write the next book, take the marks of its decisions away, and give the policy this share of traffic.
+
+    Raises StaleRead if the book, its marks or the arms are not what the batch was read with.
+    """
+    connection, router = transaction.connection, transaction.router
+    record, newest = batch.record, read_record(connection, router)
+    if newest is None or (newest.revision, newest.newest_reset) != (record.revision, record.newest_reset):
+        raise StaleRead
+    if _take_marks(connection, router, batch.marks) != len(batch.marks):
+        raise StaleRead
+    settled = {"revision": record.revision + 1, "reset_snapshot": record.newest_reset}
+    _update_book(connection, router, **settled, **values)
+    _write_share(connection, router, share)
+
+
+def declare_safety(
+    transaction: LearnerTransaction, terms: SafetyTerms | None, least_share: float = 0.0
+) -> None:
+    """Keep a book towards a baseline, begun anew with another one; None ends it.
+
+    A new book begins with the least share. Other terms of the same baseline go on with the book.
+    """
+    connection, router = transaction.connection, transaction.router
+    record = read_record(connection, router)
+    before = None if record is None else record.terms
+    if terms == before:
+        return
+    if terms is None or before is None or terms.baseline != before.baseline:
+        connection.execute(delete(safety_marks).where(safety_marks.c.router == router))
+        connection.execute(delete(safety_books).where(safety_books.c.router == router))
+        _write_share(connection, router, None)
+    if terms is None:
+        transaction.record_act(ActKind.SAFETY_ENDED)
+    elif before is not None and before.baseline == terms.baseline:
+        again = {"snapshot": 0, "revision": safety_books.c.revision + 1}  # the share is found anew
+        _update_book(connection, router, at_most=terms.at_most, probability=terms.probability, **again)
+        transaction.record_act(ActKind.SAFETY_CHANGED, **terms._asdict())
+    else:
+        _insert_book(transaction, terms)
+        _write_share(connection, router, least_share)
+        transaction.record_act(ActKind.SAFETY_BEGUN, **terms._asdict())
+
+
+def _insert_book(transaction: LearnerTransaction, terms: SafetyTerms) -> None:
+    now = transaction.clock.reference()
+    nothing = dict.fromkeys(("decisions", "earned", "lost_mean", "lost_high", "revision", "ahead"), 0)
+    row = {
+        **terms._asdict(),
+        **nothing,
+        "router": transaction.router,
+        "since": now,
+        "folded_at": now,
+        "snapshot": 0,
+        "reset_snapshot": transaction.version,  # older resets are no loss of this book
+    }
+    transaction.connection.execute(insert(safety_books), row)
+
+
+def _take_marks(connection: Connection, router: str, marks: Sequence[str]) -> int:
+    taken = 0
+    for chunk in chunks(marks):
+        mine = safety_marks.c.router == router, safety_marks.c.decision_id.in_(chunk)
+        taken += connection.execute(delete(safety_marks).where(*mine)).rowcount
+    return taken
+
+
+def _update_book(connection: Connection, router: str, **values: Any) -> None:
+    connection.execute(update(safety_books).where(safety_books.c.router == router).values(**values))
+
+
+def _write_share(connection: Connection, router: str, share: float | None) -> None:
+    connection.execute(update(routers).where(routers.c.name == router).values(safety_share=share))
