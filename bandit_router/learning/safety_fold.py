@@ -118,8 +118,8 @@ def _read_book(record: SafetyRecord, posterior: Posterior, dim: int) -> SafetyBo
         return blank
     try:
         return decode_book(record.book)
-    except SnapshotCorrupt as error:
-        log.error("the book of safety is damaged, and goes on from what it had at most lost: %s", error)
+    except SnapshotCorrupt:
+        log.error("the book of safety is damaged: it goes on from the most that was lost so far")
         return replace(blank, decisions=record.decisions, earned=record.earned, settled=record.lost_high)
 
 

@@ -167,15 +167,19 @@ def write_fold(
 
     Raises StaleRead if the book, its marks or the arms are not what the batch was read with.
     """
-    connection, router = transaction.connection, transaction.router
-    record, newest = batch.record, read_record(connection, router)
-    if newest is None or (newest.revision, newest.newest_reset) != (record.revision, record.newest_reset):
-        raise StaleRead
+    connection, router, record = transaction.connection, transaction.router, batch.record
+    _require_same(record, read_record(connection, router))
     if _take_marks(connection, router, batch.marks) != len(batch.marks):
         raise StaleRead
     settled = {"revision": record.revision + 1, "reset_snapshot": record.newest_reset}
     _update_book(connection, router, **settled, **values)
     _write_share(connection, router, share)
+
+
+def _require_same(record: SafetyRecord, newest: SafetyRecord | None) -> None:
+    """Raise StaleRead if the book or the arms have changed since the record was read."""
+    if newest is None or (newest.revision, newest.newest_reset) != (record.revision, record.newest_reset):
+        raise StaleRead
 
 
 def declare_safety(

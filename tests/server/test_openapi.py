@@ -23,6 +23,7 @@ ENDPOINTS = {
     ("/v1/stats", "get"),
     ("/v1/savings", "get"),
     ("/v1/rollout", "get"),
+    ("/v1/safety", "get"),
     ("/v1/rollout/advance", "post"),
     ("/v1/rollout/abort", "post"),
     ("/v1/advice", "get"),
