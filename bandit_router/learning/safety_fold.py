@@ -30,11 +30,13 @@ from bandit_router.learning.safety import (
     settle_loss,
 )
 from bandit_router.learning.safety_codec import decode_book, encode_book
+from bandit_router.policies import Rollout, parse_policy
+from bandit_router.policies.bandit import Fixed
 from bandit_router.posterior.base import Posterior
 from bandit_router.routing.decide import PublishedModel
 from bandit_router.store.learner_transaction import StaleRead
 from bandit_router.store.safety import SafetyBatch, SafetyRecord, write_fold
-from bandit_router.types import Decision, FloatArray
+from bandit_router.types import SAFETY_SHARE, Decision, FloatArray
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def fold_safety(
         intervals = max(0.0, store.clock.reference() - begun_at) / interval_s
         ahead = _count_ahead(batch.record, folded + len(batch.marks), intervals)
         try:
-            share = publish_fold(learner, batch, model, ahead)
+            share = book_batch(learner, batch, model, ahead)
         except StaleRead:
             if not wait:
                 break
@@ -81,7 +83,7 @@ def _count_ahead(record: SafetyRecord, folded: int, intervals: float) -> float:
     return max(2.0 * folded * folds, kept)
 
 
-def publish_fold(learner: Learner, batch: SafetyBatch, model: PublishedModel, ahead: float) -> float:
+def book_batch(learner: Learner, batch: SafetyBatch, model: PublishedModel, ahead: float) -> float:
     """Write the book with the batch in it, and the share that follows; the share. Raises StaleRead."""
     record, posterior = batch.record, model.state.rewards
 
@@ -92,7 +94,8 @@ def publish_fold(learner: Learner, batch: SafetyBatch, model: PublishedModel, ah
     book = _align(_read_book(record, posterior, learner.prior.dim), posterior, find_name)
     if record.newest_reset > record.reset_snapshot:  # the posterior has forgotten what the past was worth
         book = settle_loss(book, record.lost_high)
-    book = add_decisions(book, [_rename_arms(d, find_name) for d in batch.decisions], posterior, goal)
+    decisions = [_hide_share(_rename_arms(d, find_name), goal.baseline) for d in batch.decisions]
+    book = add_decisions(book, decisions, posterior, goal)
     loss = predict_loss(book, posterior)
     share = find_share(book, posterior, goal, ahead)
     values = {
@@ -152,6 +155,20 @@ def _rename_arms(decision: Decision, find_name: Callable[[str], str]) -> Decisio
         pmf=tuple(pmf.values()),
         expected_costs_usd=tuple(costs[name] for name in pmf),
     )
+
+
+def _hide_share(decision: Decision, baseline: str) -> Decision:
+    """The decision without the policy's share, where its PMF does not tell what the policy would have done.
+
+    That is so while the incumbent of a rollout, which decides most, is another than the baseline.
+    """
+    if not decision.policy.startswith(f"{Rollout.name}:"):
+        return decision
+    policy = parse_policy(decision.policy)
+    if not isinstance(policy, Rollout) or policy.share == 1.0 or policy.incumbent == Fixed(baseline):
+        return decision
+    rest = {name: value for name, value in decision.signals.items() if name != SAFETY_SHARE}
+    return replace(decision, signals=rest)
 
 
 def _log_turn(goal: SafetyGoal, before: float, share: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,23 @@ def test_it_ends_with_the_settings_and_other_terms_go_on(open_router: OpenRouter
     with pytest.raises(NoSafety, match=r"under \[safety\]"):
         open_router().safety()
     assert router.safety_share is not None, "a worker with the settings before goes on as it was"
+
+
+def test_it_says_once_when_it_begins_to_bind_and_when_it_ends(
+    open_router: OpenRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    said = []
+    for at_most in (1.0, 0.001):
+        router = open_router(safety={**SAFE, "at_most": at_most})
+        for _ in range(3):
+            ask(router, 5)
+            router.learn()
+        said.append([r.message for r in caplog.records if r.name.endswith("safety_fold")])
+        caplog.clear()
+    (free,), (bound,) = said
+    assert "the policy is free" in free
+    assert "the policy is bound to baseline 'large'" in bound
 
 
 def test_wrong_settings_are_an_error(open_router: OpenRouter, caplog: pytest.LogCaptureFixture) -> None:

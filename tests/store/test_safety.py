@@ -12,7 +12,7 @@ import pytest
 
 from bandit_router.learning.safety import SafetyBook, SafetyGoal, add_decisions, bound_loss, predict_loss
 from bandit_router.learning.safety_codec import decode_book, encode_book
-from bandit_router.learning.safety_fold import fold_safety, publish_fold
+from bandit_router.learning.safety_fold import book_batch, fold_safety
 from bandit_router.router.published_model import load_published_model
 from bandit_router.store import safety
 from bandit_router.store.learner_transaction import StaleRead
@@ -106,7 +106,7 @@ def test_a_fold_that_was_overtaken_writes_nothing(bound: Store, open_store: Open
     assert batch is not None
     fold(open_store())
     with pytest.raises(StaleRead):
-        publish_fold(learner_of(bound), batch, model, 0.0)
+        book_batch(learner_of(bound), batch, model, 0.0)
     assert fold(bound) is None, "there is nothing left to do"
     assert_booked_once(bound, made)
 
@@ -120,7 +120,7 @@ def test_a_fold_that_leaves_marks_to_another_transaction_is_noticed(
     model = load_published_model(bound, cascades=False)
     batch = bound.safety_batch(model.version, 10)
     assert batch is not None
-    publish_fold(learner_of(bound), batch, model, 0.0)
+    book_batch(learner_of(bound), batch, model, 0.0)
     monkeypatch.undo()
     fold(bound)
     with pytest.raises(AssertionError):
@@ -137,7 +137,7 @@ def test_a_fold_that_does_not_look_for_others_is_noticed(
     made = decide(bound, 4)
     fold(open_store())
     monkeypatch.setattr(safety, "_require_same", lambda *_: None)
-    publish_fold(learner_of(bound), batch, model, 0.0)
+    book_batch(learner_of(bound), batch, model, 0.0)
     with pytest.raises(AssertionError):
         assert_booked_once(bound, made)
 
@@ -227,6 +227,19 @@ def test_a_reset_puts_down_what_was_lost(bound: Store) -> None:
     decide(bound, 1)
     fold(bound)
     assert book_of(bound).settled == before.lost_high, "it is settled once"
+
+
+@pytest.mark.parametrize(
+    ("incumbent", "share", "tells"),
+    [("fixed:dear", 0.5, True), ("fixed:cheap", 0.5, False), ("fixed:cheap", 1.0, True)],
+)
+def test_another_incumbent_does_not_stand_for_the_policy(
+    bound: Store, incumbent: str, share: float, tells: bool
+) -> None:
+    decide(bound, 2, policy=f"rollout:share={share},incumbent=[{incumbent}]|safe:baseline=dear|tempered")
+    fold(bound)
+    book = book_of(bound)
+    assert (book.decisions, book.recent_weight > 0.0) == (2, tells)
 
 
 def test_decisions_of_a_renamed_arm_count_for_the_new_name(bound: Store) -> None:
