@@ -26,6 +26,9 @@ from tests.store.forced import after_statement
 GOAL = SafetyGoal(baseline="dear", at_most=0.02)
 RNG = np.random.default_rng(4)
 
+on_sqlite = pytest.mark.parametrize("make_url", ["sqlite"], indirect=True)
+"""For tests whose SQL is that of others here."""
+
 
 class Crash(Exception):
     """A learner's process ends here."""
@@ -85,11 +88,11 @@ def test_workers_at_once_book_every_decision_once(bound: Store, open_store: Open
     made: list[Decision] = []
 
     def write() -> None:
-        for _ in range(10):
+        for _ in range(6):
             made.extend(decide(writer, 3))
 
     def fold_often(store: Store) -> None:
-        for _ in range(10):
+        for _ in range(6):
             fold(store)
 
     together(write, lambda: fold_often(bound), lambda: fold_often(other))
@@ -111,6 +114,7 @@ def test_a_fold_that_was_overtaken_writes_nothing(bound: Store, open_store: Open
     assert_booked_once(bound, made)
 
 
+@on_sqlite
 def test_a_fold_that_leaves_marks_to_another_transaction_is_noticed(
     bound: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +131,7 @@ def test_a_fold_that_leaves_marks_to_another_transaction_is_noticed(
         assert_booked_once(bound, made)
 
 
+@on_sqlite
 def test_a_fold_that_does_not_look_for_others_is_noticed(
     bound: Store, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +168,7 @@ def test_a_learner_that_dies_after_any_statement_loses_nothing(bound: Store, ope
     assert n > 6, "the learner has more statements than that"
 
 
+@on_sqlite
 def test_what_others_choose_and_second_answers_are_not_compared(bound: Store) -> None:
     first = (Reason.POLICY, Reason.GREEDY, Reason.INCUMBENT, Reason.STICKY, Reason.DEGRADED)
     named = (Reason.OVERRIDE, Reason.WORKFLOW, Reason.TIER, Reason.PINNED)
@@ -181,12 +187,14 @@ def test_what_others_choose_and_second_answers_are_not_compared(bound: Store) ->
         assert rows(bound, safety_marks) - before == marked, reason
 
 
+@on_sqlite
 def test_nothing_is_marked_where_nothing_is_bound(store: Store) -> None:
     logged(store)
     assert rows(store, safety_marks) == 0
     assert fold(store) is None
 
 
+@on_sqlite
 def test_it_is_predicted_anew_when_a_snapshot_is_published_and_only_then(bound: Store) -> None:
     (first, *_) = decide(bound, 20)
     assert fold(bound) is not None
@@ -203,6 +211,7 @@ def test_it_is_predicted_anew_when_a_snapshot_is_published_and_only_then(bound: 
     assert record.lost_high == pytest.approx(bound_loss(loss, 20, GOAL))
 
 
+@on_sqlite
 def test_decisions_of_a_newer_snapshot_wait_for_a_model_that_knows_their_arms(bound: Store) -> None:
     model = load_published_model(bound, cascades=False)
     decide(bound, 2, snapshot=model.version + 1)
@@ -211,6 +220,7 @@ def test_decisions_of_a_newer_snapshot_wait_for_a_model_that_knows_their_arms(bo
     assert rows(bound, safety_marks) == 2
 
 
+@on_sqlite
 def test_a_reset_puts_down_what_was_lost(bound: Store) -> None:
     made = decide(bound, 10)
     fold(bound)
@@ -229,6 +239,7 @@ def test_a_reset_puts_down_what_was_lost(bound: Store) -> None:
     assert book_of(bound).settled == before.lost_high, "it is settled once"
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("incumbent", "share", "tells"),
     [("fixed:dear", 0.5, True), ("fixed:cheap", 0.5, False), ("fixed:cheap", 1.0, True)],
@@ -242,6 +253,7 @@ def test_another_incumbent_does_not_stand_for_the_policy(
     assert (book.decisions, book.recent_weight > 0.0) == (2, tells)
 
 
+@on_sqlite
 def test_decisions_of_a_renamed_arm_count_for_the_new_name(bound: Store) -> None:
     decide(bound, 6)
     fold(bound)
@@ -254,6 +266,7 @@ def test_decisions_of_a_renamed_arm_count_for_the_new_name(bound: Store) -> None
     assert np.abs(book.past.x).max() > 0.0
 
 
+@on_sqlite
 def test_a_new_arm_has_a_row(bound: Store) -> None:
     decide(bound, 3)
     fold(bound)
@@ -269,6 +282,7 @@ def test_a_new_arm_has_a_row(bound: Store) -> None:
     assert book.past.x[book.row["cheap"]].tolist() == kept.x[0].tolist()
 
 
+@on_sqlite
 def test_a_damaged_book_goes_on_from_the_most_that_was_lost(
     bound: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -287,6 +301,7 @@ def test_a_damaged_book_goes_on_from_the_most_that_was_lost(
     assert book.earned == pytest.approx(before.earned + later.earned)
 
 
+@on_sqlite
 def test_a_book_reads_back_as_it_was(bound: Store) -> None:
     decide(bound, 5)
     fold(bound)
