@@ -94,12 +94,6 @@ class Exposure(NamedTuple):
         """The sums times ``factor``."""
         return Exposure(factor * self.x, factor * self.by_task, factor * self.squares, factor * self.cost)
 
-    def spread(self, arms: int, rows: list[int]) -> Exposure:
-        """The same for more arms, of which those so far have these rows."""
-        wider = Exposure.zeros(arms, self.x.shape[1])
-        wider.x[rows], wider.by_task[rows], wider.squares[rows] = self.x, self.by_task, self.squares
-        return wider._replace(cost=self.cost)
-
 
 class Loss(NamedTuple):
     """What is believed of a loss of utility: its mean and standard deviation."""
@@ -136,13 +130,6 @@ class SafetyBook:
     def row(self) -> dict[str, int]:
         """The row of each arm."""
         return {arm: k for k, arm in enumerate(self.arms)}
-
-    def align(self, arms: tuple[str, ...]) -> SafetyBook:
-        """The same with the rows of these arms, among which are all of the book's."""
-        if arms == self.arms:
-            return self
-        rows, k = [arms.index(arm) for arm in self.arms], len(arms)
-        return replace(self, arms=arms, past=self.past.spread(k, rows), recent=self.recent.spread(k, rows))
 
 
 def add_decisions(

@@ -235,17 +235,6 @@ def test_what_was_settled_stays_lost() -> None:
     assert find_share(settled, posterior, GOAL) <= find_share(book, posterior, GOAL)
 
 
-def test_an_arm_that_joins_has_been_given_nothing() -> None:
-    posterior = solve(0, 50)
-    book = book_of(some_decisions(30), posterior)
-    wider = book.align(("new", *ARMS))
-    assert not wider.past.x[0].any()
-    for name in ("x", "by_task", "squares"):
-        np.testing.assert_array_equal(getattr(wider.past, name)[1:], getattr(book.past, name))
-    assert wider.past.cost == book.past.cost
-    assert book.align(ARMS) is book
-
-
 def test_a_task_counts_by_itself() -> None:
     decisions = [replace(decision, task=1) for decision in some_decisions(5)]
     posterior = solve(0, 200, HIERARCHY)
