@@ -17,7 +17,7 @@ def safety(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
         print_json(asdict(status))
         return
     print_line(f"baseline {status.baseline}, since {format_time(status.since)}")
-    print_line(f"the policy decides {status.share:.4g} of the traffic by itself")
+    print_line(f"the policy decides {status.share:.2%} of the traffic by itself")
     print_line(
         f"lost in {status.decisions} decisions: {status.lost:.4f} expected, "
         f"{status.lost_at_most:.4f} at most with probability {status.probability:g}; "

@@ -35,9 +35,6 @@ from scipy.special import ndtri
 from bandit_router.posterior.base import Posterior
 from bandit_router.types import NO_TASK, OTHER_TASKS, SAFETY_SHARE, Decision, FloatArray
 
-LEAST_AT_MOST = 0.001
-"""The smallest ``at_most``; less could not be told from the noise of answers."""
-
 LEAST = 20.0
 _RECENT = 100.0  # decisions that the policy of the next ones is told from
 _LEAST_AHEAD, _SHARE_AHEAD = 16.0, 0.01  # decisions that a share is for: at least, and of those so far

@@ -174,6 +174,10 @@ def _hide_share(decision: Decision, baseline: str) -> Decision:
 def _log_turn(goal: SafetyGoal, before: float, share: float) -> None:
     """Say when the bound begins to bind, and when it does not any more."""
     if before == 1.0 > share:
-        log.info("the policy is bound to baseline %r: it decides %.4g of the traffic", goal.baseline, share)
+        log.info(
+            "the policy is bound to baseline %r: it decides %.2f%% of the traffic",
+            goal.baseline,
+            100.0 * share,
+        )
     elif before < 1.0 == share:
         log.info("the policy is free: %r was not lost to by more than is allowed", goal.baseline)

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from bandit_router.settings.section import Name, Section
 
+LEAST_AT_MOST = 0.001
+"""The smallest ``at_most``; less could not be told from the noise of answers."""
+
 
 class SafetySection(Section):
     """What a policy that learns may lose to a baseline while it learns.
@@ -22,7 +25,7 @@ class SafetySection(Section):
         "today. If left out, nothing is bound.",
         examples=["large"],
     )
-    at_most: Annotated[float, Field(ge=0.001, le=1)] = Field(
+    at_most: Annotated[float, Field(ge=LEAST_AT_MOST, le=1)] = Field(
         0.02, description="Share of the utility that the baseline would have earned that may be lost."
     )
     probability: Annotated[float, Field(ge=0.5, le=0.9999)] = Field(

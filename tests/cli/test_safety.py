@@ -18,7 +18,7 @@ def test_it_says_what_is_allowed_and_what_was_lost(call: Run, tmp_path: Path) ->
         status = router.safety()
     shown = call("safety").out
     assert "baseline large, since " in shown
-    assert f"the policy decides {status.share:.4g} of the traffic by itself" in shown
+    assert f"the policy decides {status.share:.2%} of the traffic by itself" in shown
     assert f"lost in 1 decisions: {status.lost:.4f} expected, {status.lost_at_most:.4f} at most" in shown
     found = json.loads(call("safety", "--json").out)
     assert (found["baseline"], found["decisions"], found["share"]) == ("large", 1, status.share)
