@@ -71,6 +71,7 @@ simulations: $(VENV)/simulations.stamp
 	$(BIN)/python -m simulations.budgets
 	$(BIN)/python -m simulations.floors
 	$(BIN)/python -m simulations.poisoning
+	$(BIN)/python -m simulations.safety
 
 chromium: # the browser that the tests open pages in
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \

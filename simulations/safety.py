@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--bound-only", action="store_true", help="leave out what has no bound")
     parser.add_argument("--world", action="store_true", help="made-up models, whose means are known")
     options = parser.parse_args()
-    console, free = Console(), () if options.bound_only else (None,)
+    console, free = Console(width=140), () if options.bound_only else (None,)
     if options.world:
         kinds = [*((_WORLD_BOUND, trusts) for trusts in (False, True)), *((bound, False) for bound in free)]
         cases = [Case(rated, *kind) for rated in options.rated for kind in kinds]
