@@ -1,17 +1,24 @@
-"""Inverses of symmetric matrices that are diagonal but for a border, by the Schur complement.
+"""Inverses of symmetric matrices that are diagonal but for a border, for all candidates of a prior at once.
 
-A precision of features and tasks has, with R (T, D), a diagonal n (T,) and priors Λ (D,) and λ::
+A precision of features and tasks has a border R (T, D), a diagonal n (T,), and priors ρ of the bias, 1/v of
+the other features and λ of tasks::
 
-    A = | M + Λ   Rᵀ    |      C = A⁻¹ = |  B      −B Gᵀ            |      H = (n + λ)⁻¹,  G = H R
-        | R       n + λ |                | −G B    diag(H) + G B Gᵀ |      B = (M + Λ − Rᵀ G)⁻¹
+    A = | M + Λ   Rᵀ    |      C = A⁻¹ = W Δ Wᵀ + | 0   0       |      H = (n + λ)⁻¹
+        | R       n + λ |                         | 0   diag(H) |      W = [N, −H R N]
 
-so that T tasks cost O(T D²), not O((D + T)³) (Golub & Van Loan, Matrix Computations, 3.2.11).
+N Δ Nᵀ is the inverse of M + Λ − Rᵀ H R. Its bias is eliminated, and the eigenvectors Q of what is left serve
+for every v, because Λ is a multiple of the identity there. With s = (s₀₀, h s₀₀) its first row::
+
+    N = | 1/√s₀₀   −hᵀQ |      Δ = (1, 1/(e + 1/v)),    e the eigenvalues
+        | 0         Q   |
+
+So T tasks and V candidates cost O(T D² + D³ + V D), not O(V (D + T)³) (Golub & Van Loan, Matrix Computations,
+3.2.11).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -20,83 +27,66 @@ from bandit_router.types import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class BorderedInverse:
-    """C of K arms, for V candidates of Λ and U of λ; vectors have E = D + T entries, tasks behind features.
+    """C of K arms, for U candidates of λ and V of v; vectors have E = D + T entries, tasks behind features.
 
-    ``inner`` is B (V, U, K, D, D), ``gain`` is G (U, K, T, D), ``diagonal`` is H (U, K, T) and ``log_det`` is
-    log |C| (V, U, K).
+    ``basis`` is W (U, K, E, D), ``scale`` is Δ (U, K, V, D), ``diagonal`` is H (U, K, T) and ``log_det`` is
+    log |C| (U, K, V).
     """
 
-    inner: FloatArray
-    gain: FloatArray
+    basis: FloatArray
+    scale: FloatArray
     diagonal: FloatArray
     log_det: FloatArray
 
-    @cached_property
-    def crossed(self) -> FloatArray:
-        """G B (V, U, K, T, D)."""
-        return np.asarray(self.gain @ self.inner)
+    def multiply(self, vectors: FloatArray) -> FloatArray:
+        """C b for vectors b that broadcast to (U, K, V, E)."""
+        product = (self.scale * (vectors @ self.basis)) @ self.basis.swapaxes(-1, -2)
+        product[..., self._tasks] += self.diagonal[:, :, None] * vectors[..., self._tasks]
+        return np.asarray(product)
 
-    def multiply(self, vector: FloatArray) -> FloatArray:
-        """C b for vectors b (..., K, E) that broadcast to (V, U, K, E)."""
-        first, last = self._split(vector)
-        solved = _apply(self.inner, first - _apply(self.gain.swapaxes(-1, -2), last))
-        rest = self.diagonal * last - _apply(self.gain, solved)
-        return np.concatenate([solved, rest], axis=-1)
-
-    def quadratic(self, vector: FloatArray) -> FloatArray:
-        """bᵀ C b for vectors b (K, E) or (E,), (V, U, K)."""
-        first, last = self._split(vector)
-        first = first - _apply(self.gain.swapaxes(-1, -2), last)
-        forms = (first * _apply(self.inner, first)).sum(axis=-1)
-        return np.asarray(forms + (self.diagonal * last**2).sum(axis=-1))
+    def quadratic(self, vectors: FloatArray) -> FloatArray:
+        """bᵀ C b (U, K, V) for vectors b that broadcast to (U, K, V, E)."""
+        of_tasks = (self.diagonal[:, :, None] * vectors[..., self._tasks] ** 2).sum(axis=-1)
+        return np.asarray((self.scale * (vectors @ self.basis) ** 2).sum(axis=-1) + of_tasks)
 
     def find_diagonal(self) -> FloatArray:
-        """The diagonal of C, (V, U, K, E)."""
-        of_x = np.einsum("vukii->vuki", self.inner)
-        of_tasks = self.diagonal + (self.crossed * self.gain).sum(axis=-1)
-        return np.concatenate([of_x, of_tasks], axis=-1)
+        """The diagonal of C, (U, K, V, E)."""
+        diagonal = self.scale @ (self.basis**2).swapaxes(-1, -2)
+        diagonal[..., self._tasks] += self.diagonal[:, :, None]
+        return np.asarray(diagonal)
 
-    def eliminate(self, own: FloatArray) -> FloatArray:
-        """Σ_k (L − L C L) for the diagonals of L (V, U, E), (V, U, E, E)."""
-        *lead, k, d, _ = self.inner.shape
-        t = self.diagonal.shape[-1]
-        of_k = np.empty((*lead, d + t, d + t))
-        of_k[..., :d, :d] = self.inner.sum(axis=2)
-        of_k[..., d:, :d] = -self.crossed.sum(axis=2)
-        of_k[..., :d, d:] = of_k[..., d:, :d].swapaxes(-1, -2)
-        wide, gains = (_lay_side_by_side(blocks) for blocks in (self.crossed, self.gain))
-        of_k[..., d:, d:] = wide @ gains.swapaxes(-1, -2)
-        diagonal = np.arange(d + t)
-        of_k[..., diagonal[d:], diagonal[d:]] += self.diagonal.sum(axis=1)
-        total = -own[..., :, None] * of_k * own[..., None, :]
-        total[..., diagonal, diagonal] += k * own
-        return np.asarray(total)
+    def take(self, u: int) -> BorderedInverse:
+        """C for one candidate of λ alone (U = 1)."""
+        parts = self.basis, self.scale, self.diagonal, self.log_det
+        return BorderedInverse(*(part[u : u + 1] for part in parts))
 
-    def _split(self, vector: FloatArray) -> tuple[FloatArray, FloatArray]:
-        d = self.inner.shape[-1]
-        return vector[..., :d], vector[..., d:]
+    @property
+    def _tasks(self) -> slice:
+        return slice(self.scale.shape[-1], None)
 
 
 def invert_bordered(
-    matrix: FloatArray, border: FloatArray, weight: FloatArray, own_x: FloatArray, own_t: FloatArray
+    matrix: FloatArray,
+    border: FloatArray,
+    weight: FloatArray,
+    *,
+    of_bias: float,
+    of_features: FloatArray,
+    of_tasks: FloatArray,
 ) -> BorderedInverse:
-    """C of M (K, D, D), R (K, T, D) and n (K, T), for candidates of Λ (V, D) and of λ (U,)."""
-    d = matrix.shape[-1]
-    diagonal = 1.0 / (weight + own_t[:, None, None])
+    """C of M (K, D, D), R (K, T, D) and n (K, T), for a ρ and candidates of 1/v (V,) and of λ (U,)."""
+    diagonal = 1.0 / (weight + of_tasks[:, None, None])
     gain = diagonal[..., None] * border
-    complement = matrix - border.swapaxes(-1, -2) @ gain + own_x[:, None, None, :, None] * np.eye(d)
-    inner = np.asarray(np.linalg.inv(complement), dtype=np.float64)
-    log_det = np.linalg.slogdet(inner)[1] + np.log(diagonal).sum(axis=-1)
-    return BorderedInverse(inner, gain, diagonal, log_det)
-
-
-def _apply(matrix: FloatArray, vector: FloatArray) -> FloatArray:
-    """The product of matrices (..., m, n) and vectors (..., n)."""
-    product: FloatArray = (matrix @ vector[..., None])[..., 0]
-    return product
-
-
-def _lay_side_by_side(blocks: FloatArray) -> FloatArray:
-    """Blocks (..., K, T, D) of all arms as one matrix (..., T, K D)."""
-    *lead, k, t, d = blocks.shape
-    return blocks.swapaxes(-2, -3).reshape(*lead, t, k * d)
+    complement = matrix - border.swapaxes(-1, -2) @ gain
+    level = complement[..., 0, 0] + of_bias
+    slope = complement[..., 0, 1:] / level[..., None]
+    rest = complement[..., 1:, 1:] - level[..., None, None] * slope[..., :, None] * slope[..., None, :]
+    values, vectors = np.linalg.eigh(rest)
+    inner = np.zeros_like(complement)
+    inner[..., 0, 0] = 1.0 / np.sqrt(level)
+    inner[..., 0, 1:] = -(slope[..., None, :] @ vectors)[..., 0, :]
+    inner[..., 1:, 1:] = vectors
+    scale = np.ones((*level.shape, len(of_features), matrix.shape[-1]))
+    scale[..., 1:] = 1.0 / (np.maximum(values, 0.0)[..., None, :] + of_features[:, None])  # less is rounding
+    log_det = np.log(scale).sum(axis=-1) + (np.log(diagonal).sum(axis=-1) - np.log(level))[..., None]
+    return BorderedInverse(np.concatenate([inner, -gain @ inner], axis=-2), scale, diagonal, log_det)

@@ -15,7 +15,7 @@ averaging; Hoeting et al., Statistical Science 1999), around a θ_0 that is the 
 together.
 
 **Noise** is each arm's residual variance, shrunk towards that of all arms (Morris, Parametric empirical Bayes
-inference, JASA 1983), in two rounds.
+inference, JASA 1983), in two rounds: one from x alone, one with tasks.
 
 **Width**, for exploration, is the uncertainty of an arm's level on the mean query, given θ_0: ``arm_std``
 before any outcome, and the same for every query. √(φᵀC_aφ) would send unusual queries to arms that are known
@@ -34,9 +34,11 @@ from scipy.special import softmax
 from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.directions import find_directions
 from bandit_router.posterior.hierarchical_system import (
+    TASK_FACTORS,
     ArmSystem,
     CommonSystem,
     Hyperprior,
+    combine_arms,
     eliminate_arms,
     join_cross,
     log_evidence_by_arm,
@@ -47,6 +49,7 @@ from bandit_router.posterior.regression_sums import (
     RegressionSums,
     add_sums,
     centre_sums,
+    drop_tasks,
     multiply_second,
     project_sums,
 )
@@ -61,7 +64,6 @@ _PRIOR_NOISE_WEIGHT = (
     10.0  # in observations: of the prior in the noise of all arms, and of that in each arm's
 )
 _SMALLEST_NOISE = 1e-4
-_ROUNDS = 2
 
 
 class Solution(NamedTuple):
@@ -149,11 +151,12 @@ def _solve_arms(
 ) -> Solution:
     """Solve for the arms whose level has an ``offset`` (K,); any further arms in the sums are strangers."""
     noise = np.full(len(sums.weight), hyper.noise_std**2)
-    for _ in range(_ROUNDS if sums.weight.any() else 0):
-        noise = _estimate_noise(sums, noise, mu, hyper)
-    system = solve_common(sums, noise, mu, hyper)
-    by_task = sums.task_cross.size > 0 and not hyper.arm_variance_known
-    arms = eliminate_arms(sums, noise, hyper) if by_task else system.arms
+    if sums.weight.any():
+        for regressed in (drop_tasks(sums), sums):  # the first round finds the scale, for which x is enough
+            noise = _estimate_noise(regressed, noise, mu, hyper)
+    arms = eliminate_arms(sums, noise, hyper)
+    expected = TASK_FACTORS.index(1.0) if len(arms.own) > 1 else 0
+    system = combine_arms(arms.take(expected), mu, hyper)
     fit = _average_arms(arms, sums, noise, _average_common(system, sums, noise, mu))
     k, d = len(offset), len(transform)
     width = _measure_width(fit, arms, _mean_query(sums), hyper)[:k]
@@ -163,7 +166,7 @@ def _solve_arms(
 
 
 class _Fit(NamedTuple):
-    """The average θ (K, E) of ``candidates`` (V, U, K, E) by their ``probability`` (V, U, K)."""
+    """The average θ (K, E) of ``candidates`` (U, K, V, E) by their ``probability`` (U, K, V)."""
 
     theta: FloatArray
     candidates: FloatArray
@@ -177,21 +180,21 @@ def _average_common(system: CommonSystem, sums: RegressionSums, noise: FloatArra
 
 
 def _average_arms(arms: ArmSystem, sums: RegressionSums, noise: FloatArray, common: FloatArray) -> _Fit:
-    """Average each arm by itself: θ_a = Σ p_vua θ_vua, with p_vua ∝ p(outcomes of a | θ_0, v, u)."""
-    p = softmax(log_evidence_by_arm(arms, sums, noise, common), axis=(0, 1))
-    candidates = arms.separate + arms.covariance.multiply((arms.own * common)[:, :, None, :])
-    return _Fit((p[..., None] * candidates).sum(axis=(0, 1)), candidates, p)
+    """Average each arm by itself: θ_a = Σ p_uav θ_uav, with p_uav ∝ p(outcomes of a | θ_0, u, v)."""
+    p = softmax(log_evidence_by_arm(arms, sums, noise, common), axis=(0, 2))
+    candidates = arms.separate + arms.covariance.multiply((arms.own * common)[:, None])
+    return _Fit((p[..., None] * candidates).sum(axis=(0, 2)), candidates, p)
 
 
 def _measure_width(fit: _Fit, arms: ArmSystem, query: FloatArray, hyper: Hyperprior) -> FloatArray:
     """The standard deviation of every arm's outcome at φ (E,), given θ_0, (K,)::
 
-        variance_a = Σ p_vua (φᵀC_vua φ + (θ_vua·φ − θ_a·φ)²)
+        variance_a = Σ p_uav (φᵀC_uav φ + (θ_uav·φ − θ_a·φ)²)
 
     in units of that before any outcome, times ``arm_std``: tasks widen no exploration.
     """
-    between = ((fit.candidates - fit.theta) @ query) ** 2
-    variance = (fit.probability * (arms.covariance.quadratic(query) + between)).sum(axis=(0, 1))
+    between = ((fit.candidates - fit.theta[:, None]) @ query) ** 2
+    variance = (fit.probability * (arms.covariance.quadratic(query[None]) + between)).sum(axis=(0, 2))
     before = float((query**2 / arms.own).sum(axis=-1).mean())
     width: FloatArray = hyper.arm_std * np.sqrt(variance / before)
     return width
@@ -211,11 +214,11 @@ def _estimate_noise(sums: RegressionSums, noise: FloatArray, mu: float, hyper: H
     """Residual variances (K,): that of each arm shrunk towards that of all, and this towards the prior's."""
     system = solve_common(sums, noise, mu, hyper)
     fit = _average_arms(system.arms, sums, noise, _average_common(system, sums, noise, mu))
-    theta, own = fit.theta, system.arms.own[:, :, None]
+    theta, own = fit.theta, system.arms.own[:, None]
     fitted = (theta * (multiply_second(sums, theta) - 2.0 * join_cross(sums))).sum(axis=1)
     residual = np.maximum(sums.square + fitted, 0.0)
     used = theta.shape[1] - (own * system.arms.covariance.find_diagonal()).sum(axis=-1)  # tr(C S)/σ²
-    free = np.maximum(sums.weight - (fit.probability * used).sum(axis=(0, 1)), 0.0)
+    free = np.maximum(sums.weight - (fit.probability * used).sum(axis=(0, 2)), 0.0)
     prior = hyper.noise_std**2
     pooled = (_PRIOR_NOISE_WEIGHT * prior + residual.sum()) / (_PRIOR_NOISE_WEIGHT + free.sum())
     shrunk = (_PRIOR_NOISE_WEIGHT * pooled + residual) / (_PRIOR_NOISE_WEIGHT + free)

@@ -13,11 +13,12 @@ of the tasks is diagonal.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import lapack
 from scipy.special import logsumexp
 
 from bandit_router.posterior.bordered import BorderedInverse, invert_bordered
@@ -55,10 +56,10 @@ class Hyperprior:
 
 
 class ArmSystem(NamedTuple):
-    """The arms given θ_0, for V candidates of the variance along x and U of that on tasks; E = D + T.
+    """The arms given θ_0, for U candidates of the variance on tasks and V of that along x; E = D + T.
 
-    ``own`` (V, U, E) is the diagonal of L_1. ``covariance`` is C; ``separate`` is C m/σ² (V, U, K, E) and
-    ``volume`` log |L_1 C| (V, U, K).
+    ``own`` (U, V, E) is the diagonal of L_1. ``covariance`` is C; ``separate`` is C m/σ² (U, K, V, E) and
+    ``volume`` log |L_1 C| (U, K, V).
     """
 
     own: FloatArray
@@ -66,32 +67,64 @@ class ArmSystem(NamedTuple):
     separate: FloatArray
     volume: FloatArray
 
+    def take(self, u: int) -> ArmSystem:
+        """The arms with one candidate of the variance on tasks (U = 1)."""
+        return ArmSystem(
+            self.own[u : u + 1],
+            self.covariance.take(u),
+            self.separate[u : u + 1],
+            self.volume[u : u + 1],
+        )
+
 
 class CommonSystem(NamedTuple):
     """θ_0 for each candidate of the variance along x, and ``arms`` with one variance on tasks (U = 1).
 
-    ``shared`` (E,) is the diagonal of L_0, ``log_det`` (V,) that of the precision, ``target`` (V, E) the
-    right-hand side, and ``common`` (V, E) θ_0 itself.
+    ``shared`` (E,) is the diagonal of L_0, ``log_det`` (V,) that of the precision, ``common`` (V, E) is
+    θ_0 itself and ``target`` (V, E) the right-hand side.
     """
 
     arms: ArmSystem
     shared: FloatArray
     log_det: FloatArray
-    target: FloatArray
     common: FloatArray
+    target: FloatArray
 
 
 def solve_common(sums: RegressionSums, noise: FloatArray, mu: float, hyper: Hyperprior) -> CommonSystem:
     """Solve for θ_0 from the sums of φ; ``noise`` are variances (K,), ``mu`` the common level."""
-    d, t = sums.cross.shape[1], sums.task_cross.shape[1]
+    return combine_arms(eliminate_arms(sums, noise, hyper, (1.0,)), mu, hyper)
+
+
+def combine_arms(arms: ArmSystem, mu: float, hyper: Hyperprior) -> CommonSystem:
+    """Solve for θ_0 from arms with one variance on tasks (U = 1)."""
+    t = arms.covariance.diagonal.shape[-1]
+    d = arms.own.shape[-1] - t
     shared = np.repeat([1.0 / hyper.common_variance, 1.0 / hyper.common_task_variance], [d, t])
     shared[0] = hyper.level_std**-2.0
-    arms = eliminate_arms(sums, noise, hyper, (1.0,))
-    precision = arms.covariance.eliminate(arms.own)[:, 0] + np.diag(shared)
-    target = (arms.own[:, 0, None] * arms.separate[:, 0]).sum(axis=1)
+    target = arms.own[0] * arms.separate[0].sum(axis=0)
     target[:, 0] += shared[0] * mu
-    common = np.linalg.solve(precision, target[..., None])[..., 0]
-    return CommonSystem(arms, shared, np.linalg.slogdet(precision)[1], target, common)
+    log_det, common = np.empty(len(target)), np.empty_like(target)
+    for v, precision in enumerate(_find_precisions(arms, shared)):
+        factor, common[v], _ = lapack.dposv(precision.T, target[v], overwrite_a=1)
+        log_det[v] = 2.0 * np.log(factor.diagonal()).sum()
+    return CommonSystem(arms, shared, log_det, common, target)
+
+
+def _find_precisions(arms: ArmSystem, shared: FloatArray) -> Iterator[FloatArray]:
+    """L_0 + Σ_a (L_1 − L_1 C_a L_1) (E, E) for each candidate of the variance along x; U = 1."""
+    basis, scale, of_tasks = arms.covariance.basis[0], arms.covariance.scale[0], arms.covariance.diagonal[0]
+    k, e, d = basis.shape
+    roots = np.sqrt(scale).swapaxes(0, 1).reshape(scale.shape[1], k * d)
+    side_by_side = basis.swapaxes(0, 1).reshape(e, k * d)
+    for own, root in zip(arms.own[0], roots, strict=True):
+        factor = side_by_side * root
+        factor *= own[:, None]
+        precision = -(factor @ factor.T)
+        diagonal = precision.reshape(-1)[:: e + 1]  # a view
+        diagonal += shared + k * own
+        diagonal[d:] -= own[d:] ** 2 * of_tasks.sum(axis=0)
+        yield precision
 
 
 def eliminate_arms(
@@ -100,23 +133,24 @@ def eliminate_arms(
     """The arms given θ_0, for every candidate of the variance along x and those of ``task_factors``."""
     d, t = sums.cross.shape[1], sums.task_cross.shape[1]
     known = hyper.arm_variance_known
-    own_x = np.repeat(
-        1.0 / (hyper.arm_variance * np.array([1.0] if known else VARIANCE_FACTORS))[:, None], d, 1
-    )
-    own_x[:, 0] = hyper.arm_std**-2.0
-    own_t = 1.0 / (hyper.task_variance * np.array([1.0] if known or not t else task_factors))
-    own = np.empty((len(own_x), len(own_t), d + t))
-    own[..., :d], own[..., d:] = own_x[:, None], own_t[:, None]
+    of_bias = hyper.arm_std**-2.0
+    of_features = 1.0 / (hyper.arm_variance * np.array([1.0] if known else VARIANCE_FACTORS))
+    of_tasks = 1.0 / (hyper.task_variance * np.array([1.0] if known or not t else task_factors))
+    own = np.empty((len(of_tasks), len(of_features), d + t))
+    own[..., :d], own[..., d:] = of_features[:, None], of_tasks[:, None, None]
+    own[..., 0] = of_bias
     scale = noise[:, None]
     covariance = invert_bordered(
         sums.second / scale[..., None],
         sums.task_context / scale[..., None],
         sums.task_weight / scale,
-        own_x,
-        own_t,
+        of_bias=of_bias,
+        of_features=of_features,
+        of_tasks=of_tasks,
     )
-    volume = np.log(own).sum(axis=-1)[..., None] + covariance.log_det
-    return ArmSystem(own, covariance, covariance.multiply(join_cross(sums) / scale), volume)
+    separate = covariance.multiply((join_cross(sums) / scale)[:, None])
+    volume = np.log(own).sum(axis=-1)[:, None] + covariance.log_det
+    return ArmSystem(own, covariance, separate, volume)
 
 
 def join_cross(sums: RegressionSums) -> FloatArray:
@@ -137,10 +171,10 @@ def log_evidence_by_variance(
     system: CommonSystem, sums: RegressionSums, noise: FloatArray, mu: float
 ) -> FloatArray:
     """log p(outcomes | v) for each candidate v of the variance between arms along x, (V,)."""
-    arms, shared, log_det, target, common = system
+    arms, shared, log_det, common, target = system
     common_terms = np.log(shared).sum() - log_det - shared[0] * mu * mu
-    common_terms += (target * common).sum(axis=1) + arms.volume[:, 0].sum(axis=1)
-    explained = (join_cross(sums) * arms.separate[:, 0]).sum(axis=2)
+    common_terms += (target * common).sum(axis=1) + arms.volume[0].sum(axis=0)
+    explained = (join_cross(sums)[:, None] * arms.separate[0]).sum(axis=2).T
     residuals = (sums.square - explained) / noise + sums.weight * np.log(noise)
     return np.asarray(0.5 * (common_terms - residuals.sum(axis=1)), dtype=np.float64)
 
@@ -148,6 +182,6 @@ def log_evidence_by_variance(
 def log_evidence_by_arm(
     arms: ArmSystem, sums: RegressionSums, noise: FloatArray, common: FloatArray
 ) -> FloatArray:
-    """log p(outcomes of a | θ_0, v, u) for each candidate, (V, U, K), up to terms that depend on neither."""
+    """log p(outcomes of a | θ_0, v, u) for each candidate, (U, K, V), up to terms that depend on neither."""
     surprise = (join_cross(sums) - multiply_second(sums, common)) / noise[:, None]
-    return np.asarray(0.5 * (arms.volume + arms.covariance.quadratic(surprise)), dtype=np.float64)
+    return np.asarray(0.5 * (arms.volume + arms.covariance.quadratic(surprise[:, None])), dtype=np.float64)

@@ -57,6 +57,11 @@ def widen_tasks(sums: RegressionSums, tasks: int) -> RegressionSums:
     return sums._replace(task_cross=cross, task_context=context)
 
 
+def drop_tasks(sums: RegressionSums) -> RegressionSums:
+    """The sums without those of tasks."""
+    return sums._replace(task_cross=sums.task_cross[:, :0], task_context=sums.task_context[:, :0])
+
+
 def append_tasks(array: FloatArray, tasks: int) -> FloatArray:
     """The array (K, T, …) with zeros behind it, so that T is ``tasks`` at least."""
     if array.shape[1] >= tasks:
@@ -79,8 +84,7 @@ def move_tasks(sums: RegressionSums, numbers: Sequence[int], rest: int) -> Regre
     """The sums with those of the first tasks at these ``numbers``, and of further ones at ``rest``."""
     given = sums.task_cross.shape[1]
     places = np.array([*numbers, *[rest] * given], dtype=np.int64)[:given]
-    empty = sums._replace(task_cross=sums.task_cross[:, :0], task_context=sums.task_context[:, :0])
-    moved = widen_tasks(empty, int(places.max(initial=-1)) + 1)
+    moved = widen_tasks(drop_tasks(sums), int(places.max(initial=-1)) + 1)
     for task, place in enumerate(places):
         moved.task_cross[:, place] += sums.task_cross[:, task]
         moved.task_context[:, place] += sums.task_context[:, task]
