@@ -82,11 +82,13 @@ def invert_bordered(
     slope = complement[..., 0, 1:] / level[..., None]
     rest = complement[..., 1:, 1:] - level[..., None, None] * slope[..., :, None] * slope[..., None, :]
     values, vectors = np.linalg.eigh(rest)
-    inner = np.zeros_like(complement)
-    inner[..., 0, 0] = 1.0 / np.sqrt(level)
-    inner[..., 0, 1:] = -(slope[..., None, :] @ vectors)[..., 0, :]
-    inner[..., 1:, 1:] = vectors
-    scale = np.ones((*level.shape, len(of_features), matrix.shape[-1]))
+    d, t = matrix.shape[-1], weight.shape[-1]
+    basis = np.zeros((*level.shape, d + t, d))
+    basis[..., 0, 0] = 1.0 / np.sqrt(level)
+    basis[..., 0, 1:] = -(slope[..., None, :] @ vectors)[..., 0, :]
+    basis[..., 1:d, 1:] = vectors
+    np.matmul(gain, -basis[..., :d, :], out=basis[..., d:, :])
+    scale = np.ones((*level.shape, len(of_features), d))
     scale[..., 1:] = 1.0 / (np.maximum(values, 0.0)[..., None, :] + of_features[:, None])  # less is rounding
     log_det = np.log(scale).sum(axis=-1) + (np.log(diagonal).sum(axis=-1) - np.log(level))[..., None]
-    return BorderedInverse(np.concatenate([inner, -gain @ inner], axis=-2), scale, diagonal, log_det)
+    return BorderedInverse(basis, scale, diagonal, log_det)

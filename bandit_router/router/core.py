@@ -185,13 +185,11 @@ class RouterCore:
             pacing_state=self._store.pacing.state_at(now),
             now=now,
             user_secret=self._user_secret,
+            find_task=self._tasks.find,
             granted=granted,
             key_id=key_id,
             is_call=is_call,
         )
-        number = None if request.task_source is None else self._tasks.find(request.task_source)
-        if number is not None:
-            request = replace(request, task=number, task_source=None)
         return self._bind(self._join_rollout(request, now)), digest
 
     def _bind(self, request: Request) -> Request:

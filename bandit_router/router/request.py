@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from bandit_router.cascade.retry import make_retry_signals
@@ -39,6 +39,7 @@ from bandit_router.types import (
     INCUMBENT,
     NEEDS,
     NO_SIGNALS,
+    NO_TASK,
     TIER,
     WILL_BE_RATED,
     FloatArray,
@@ -73,6 +74,7 @@ def make_request(
     pacing_state: PacingState,
     now: float,
     user_secret: str,
+    find_task: Callable[[TaskSource], int | None],
     granted: Collection[str] | None = None,
     key_id: str | None = None,
     is_call: bool = False,
@@ -82,6 +84,7 @@ def make_request(
     ``pacing_state`` is the state of ``goal`` at ``now``, Unix time. Users are hashed with ``user_secret``.
     With ``granted``, the caller may have only these arms called; ``key_id`` is logged with the decision.
     A call of the gateway goes by its system prompt where it names no task, unless the settings say otherwise.
+    The request keeps the ``task_source`` of a task whose number ``find_task`` does not know.
     Raises InvalidInput, or ArmForbidden for an override.
     """
     options = _check_options(options)
@@ -97,6 +100,8 @@ def make_request(
     tokens, window_tokens = _count_tokens(prompt, options.get("input_tokens"))
     if settings.cascade.enabled:
         signals = {**signals, **make_retry_signals(tokens, deadline)}
+    task_source = _find_task_source(options, prompt, _goes_by_prompt(settings.features.task, is_call))
+    task = None if task_source is None else find_task(task_source)
     request = Request(
         x=x,
         cost_weight=_resolve_cost_weight(options, settings.router, goal, pacing_state),
@@ -125,7 +130,8 @@ def make_request(
         parent=options.get("instead_of"),
         since=None if conversation is None or pin else expiry_cutoff(settings.conversations, now),
         key_id=key_id,
-        task_source=_find_task_source(options, prompt, _goes_by_prompt(settings.features.task, is_call)),
+        task=NO_TASK if task is None else task,
+        task_source=task_source if task is None else None,
     )
     # Another caller's decision may be of an arm that this one may not have.
     bound = () if granted is None else (sorted(granted),)
