@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -14,10 +15,20 @@ from bandit_router.router import Router
 from tests.router.conftest import OpenRouter
 
 
-def play(router: Router, rounds: int, quality: float, arm: str = "large", learn_every: int = 1) -> None:
-    """So many decisions for an arm with this reward on average, in thumbs, learned so many at a time."""
+def play(
+    router: Router,
+    rounds: int,
+    quality: float,
+    arm: str = "large",
+    learn_every: int = 1,
+    tasks: Sequence[str | None] = (None,),
+) -> None:
+    """So many decisions for an arm with this reward on average, in thumbs, learned so many at a time.
+
+    The tasks take turns.
+    """
     for i in range(rounds):
-        made = router.route(f"query {i % 7}", arms=[arm])
+        made = router.route(f"query {i % 7}", arms=[arm], task=tasks[i % len(tasks)])
         up = math.floor((i + 1) * quality) > math.floor(i * quality)
         router.feedback(made.id, quality=float(up), cost_usd=made.expected_costs_usd[0] * 1.5)
         if (i + 1) % learn_every == 0:

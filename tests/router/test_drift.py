@@ -17,8 +17,11 @@ from bandit_router.router import Router
 from tests.databases import Keep, MakeUrl
 from tests.router.conftest import settings_of
 from tests.router.test_calibration import play
+from tests.router.test_learned_tasks import sums_of
 from tests.router.test_warm_start import labels
 from tests.store.forced import wait_until_one_waits
+
+TASKS = ("invoices", None, "support")
 
 MakeDriftedUrl = Callable[..., str]
 """Makes a database of a router one of whose arms drifted; ``warm``: that had a warm start before."""
@@ -32,8 +35,8 @@ def look(router: Router) -> None:
 
 def drift(router: Router) -> None:
     """One of the arms is good for 300 decisions, and bad for the last 60."""
-    play(router, 300, 0.9, learn_every=5)
-    play(router, 60, 0.1, learn_every=5)
+    play(router, 300, 0.9, learn_every=5, tasks=TASKS)
+    play(router, 60, 0.1, learn_every=5, tasks=TASKS)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -82,8 +85,13 @@ def test_an_arm_that_drifted_is_learned_anew_from_the_newest_of_its_rewards(
         assert 12 <= kept <= 25  # a quarter of the newest 50 or 100
         quality = router.route("query 1", arms=["large"]).expected_quality
         assert quality < 0.4
+        newest, live = [TASKS[i % 3] for i in range(60 - kept, 60)], sums_of(router)
+        large = [arm.name for arm in router.arms].index("large")
+        assert live[4][large, :, 0].tolist() == [newest.count("invoices"), newest.count("support")]  # Σ w
         assert router.verify().ok
         assert router.rebuild() == kept
+        for rebuilt, summed in zip(sums_of(router), live, strict=True):
+            np.testing.assert_allclose(rebuilt, summed, atol=1e-9)
         assert router.route("query 1", arms=["large"]).expected_quality == pytest.approx(quality)
         look(router)  # the predictions of before say nothing of the arm as it is
         assert router.counts()["large"] == kept
