@@ -17,6 +17,7 @@ from bandit_router.evaluation.logs.schema import pa, parquet
 from bandit_router.evaluation.logs.screen import LeftOut
 from bandit_router.evaluation.logs.tables import make_ids, tabulate_block
 from bandit_router.evaluation.logs.write import write_log
+from bandit_router.types import NO_TASK
 from tests.evaluation.blocks import a_block
 from tests.evaluation.logs import assert_equal, damage, export_of, play, read_all, row_by_row
 
@@ -38,6 +39,7 @@ UNREADABLE = [
     ("pmf", '["a", "b", "c"]', "pmf: "),
     ("pmf", "no JSON", "pmf: "),
     ("eligible", "[1, 2, 3]", "eligible: "),
+    ("task", "nine", "task: "),
 ]
 
 
@@ -166,6 +168,8 @@ ANYTHING = [
     (put("reward", INF), "damaged: reward is infinite"),
     (put("reward_weight", 1.5), "damaged: reward_weight is not in [0, 1]"),
     (put("reward_weight", NAN), "damaged: reward_weight is not in [0, 1]"),
+    (put("task", 65), "damaged: task is no number of a task"),
+    (put("task", -2), "damaged: task is no number of a task"),
     (put("cost_usd", -INF), "damaged: cost_usd is infinite"),
 ]
 
@@ -194,6 +198,28 @@ def test_whatever_a_writer_got_wrong_costs_one_row(
     np.testing.assert_array_equal(kept.x, np.delete(whole.x, 3, axis=0))
     np.testing.assert_array_equal(kept.logged, np.delete(whole.logged, 3, axis=0))
     np.testing.assert_array_equal(kept.action, np.delete(whole.action, 3))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "read", "left_out"),
+    [
+        (pa.array([0.0, 2.5, None, NAN, 64.0, INF]), [0, NO_TASK, 64], 3),
+        (pa.array([0, 1, None, 200, 64, 3], pa.uint8()), [0, 1, NO_TASK, 64, 3], 1),
+        (pa.nulls(6), [NO_TASK] * 6, 0),
+    ],
+)
+def test_tasks_are_read_from_any_column_of_numbers(
+    tmp_path: Path, tasks: Any, read: list[int], left_out: int
+) -> None:
+    block = a_block(n=6)
+    write_log(tmp_path / "log", [block])
+    (path,) = (tmp_path / "log").rglob("*.parquet")
+    table = parquet.read_table(path)
+    columns = table.set_column(table.column_names.index("task"), "task", tasks)
+    parquet.write_table(columns, path)
+    with open_log(tmp_path / "log") as log:
+        assert sum(rows.count for rows in log.left_out.values()) == left_out
+        assert read_all(log).tasks().tolist() == read
 
 
 def test_a_row_counts_for_the_first_thing_that_is_wrong_with_it(tmp_path: Path) -> None:

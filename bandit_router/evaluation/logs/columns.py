@@ -74,14 +74,18 @@ def decode_reward_weights(table: Any) -> FloatArray | tuple[()]:
     """The weight of every reward (n,), 1 where there is none; empty without such a column."""
     if "reward_weight" not in table.column_names:
         return ()
-    return decode_numbers(compute.fill_null(table["reward_weight"], 1.0))
+    return _fill_nulls(table["reward_weight"], 1.0)
+
+
+def decode_task_numbers(table: Any) -> FloatArray | tuple[()]:
+    """What every row gives as its task (n,), NO_TASK where null; empty without such a column."""
+    return _fill_nulls(table["task"], NO_TASK) if "task" in table.column_names else ()
 
 
 def decode_tasks(table: Any) -> IntArray | tuple[()]:
-    """The number of every row's task (n,), NO_TASK where null; empty without such a column."""
-    if "task" not in table.column_names:
-        return ()
-    return np.asarray(table["task"].fill_null(NO_TASK).to_numpy(), dtype=np.int64)
+    """The number of every row's task (n,), of rows that all give one; empty without such a column."""
+    numbers = decode_task_numbers(table)
+    return numbers if isinstance(numbers, tuple) else numbers.astype(np.int64)
 
 
 def decode_signals(table: Any) -> tuple[Signals, ...]:
@@ -108,6 +112,11 @@ def list_values(column: Any) -> Any:
 
 def _list_numbers(column: Any) -> FloatArray:
     return np.asarray(list_values(column).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _fill_nulls(column: Any, value: float) -> FloatArray:
+    """(n,) float64, of a column of any numbers, or of nulls alone."""
+    return np.where(column.is_null(), value, decode_numbers(column))
 
 
 def _as_single_array(column: Any) -> Any:

@@ -16,9 +16,10 @@ from bandit_router.evaluation.logs.columns import (
     decode_names,
     decode_numbers,
     decode_reward_weights,
+    decode_task_numbers,
     decode_vectors,
 )
-from bandit_router.types import BoolArray, FloatArray, Reason
+from bandit_router.types import NO_TASK, OTHER_TASKS, BoolArray, FloatArray, Reason
 
 NAMED = 5
 """How many of the decisions left out for one reason are named by id."""
@@ -111,6 +112,10 @@ def _damages(table: Any, _schema_id: str, dim: int) -> Iterator[Fault]:
     weight = np.asarray(decode_reward_weights(table))
     if weight.size:
         yield "damaged: reward_weight is not in [0, 1]", ~((weight >= 0) & (weight <= 1))
+    task = np.asarray(decode_task_numbers(table))
+    if task.size:
+        is_number = (task >= NO_TASK) & (task <= OTHER_TASKS) & (task == np.floor(task))
+        yield "damaged: task is no number of a task", ~is_number
 
 
 def _has_wild_feature(x: FloatArray) -> BoolArray:
