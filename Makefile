@@ -47,6 +47,7 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks.fold
 	$(BIN)/python -m benchmarks.rollups
 	$(BIN)/python -m benchmarks.keys
+	$(BIN)/python -m benchmarks.tasks
 	$(BIN)/python -m benchmarks.gateway
 
 bench-dashboard: $(VENV)/bench.stamp # a million decisions on each database: 6 GiB of disk for some twenty minutes
