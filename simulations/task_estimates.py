@@ -4,7 +4,8 @@
 
 A router that starts from labelled queries takes the arm of the highest expected utility for each further
 query; it explores nothing and learns nothing more. What it expects of rewards, of costs or of both knows the
-task of each query. The gain is the utility per query over that of the best fixed model in hindsight.
+task of each query. The gain is the utility per query over that of the best fixed model in hindsight. What
+there is to gain is that of the best model of each task, in hindsight too.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.router_agent import RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.evaluation.simulation.stream import Stream
-from bandit_router.types import FloatArray
+from bandit_router.posterior.regression_sums import mark_tasks
+from bandit_router.types import NO_TASK, FloatArray
 from simulations import show
 from simulations.sparse import standard_error
 from simulations.streams import FIVE, HELD_BACK, cost_weight, load_stream
@@ -30,6 +32,8 @@ from simulations.streams import FIVE, HELD_BACK, cost_weight, load_stream
 NOTHING = "nothing"
 KNOWING = {NOTHING: (False, False), "rewards": (True, False), "costs": (False, True), "both": (True, True)}
 """Whether rewards and costs know the task, by what tables call it."""
+
+IN_HINDSIGHT = "the best model of each task"
 
 
 class EstimateCase(NamedTuple):
@@ -51,13 +55,14 @@ def choose_from_labels(
     assert labelled is not None, "estimates come from labels"
     reward, cost = {}, {}
     for told in (False, True):
-        known = labelled if told else replace(labelled, task=None)
-        state = RouterMaker("tempered")(Setting.of(stream, 0.0, rng, known)).state.solve()
-        tasks = played.task if told else None
-        reward[told] = state.rewards.predict_many(played.x, tasks)[0]
-        root = np.maximum(state.costs.predict_many(played.x, tasks)[0], 0.0)
+        labels = labelled if told else replace(labelled, task=None)
+        state = RouterMaker("tempered")(Setting.of(stream, 0.0, rng, labels)).state.solve()
+        known = played.task if told else None
+        reward[told] = state.rewards.predict_many(played.x, known)[0]
+        root = np.maximum(state.costs.predict_many(played.x, known)[0], 0.0)
         cost[told] = played.expected_cost_usd * (root**2 + state.costs.residual_variance)
-    gains = {}
+    gains, tasks = {}, np.full(len(played), NO_TASK) if played.task is None else played.task
+    marks = mark_tasks(tasks - NO_TASK)  # queries without a task are one more
     for trade in trades:
         weight = cost_weight(stream, trade)
         utility = played.quality - weight * played.cost_usd
@@ -65,7 +70,13 @@ def choose_from_labels(
             action = (reward[of_reward] - weight * cost[of_cost]).argmax(axis=1)
             chosen = utility[np.arange(len(played)), action]
             gains[EstimateCase(trade, knowing)] = float(chosen.mean() - utility.mean(axis=0).max())
+        gains[EstimateCase(trade, IN_HINDSIGHT)] = gain_by_task(utility, marks)
     return gains
+
+
+def gain_by_task(utility: FloatArray, marks: FloatArray) -> float:
+    """What the best arm of each task gains per query over the best arm of all, from utilities (n, K)."""
+    return float(((marks.T @ utility).max(axis=1).sum() - utility.sum(axis=0).max()) / len(utility))
 
 
 def estimate_grid(gains: Gains, trade: float, labelled: int) -> Grid:
@@ -80,6 +91,8 @@ def estimate_grid(gains: Gains, trade: float, labelled: int) -> Grid:
             more = [run - least for run, least in zip(runs, before, strict=True)]
             cells = (f"{each.mean():+.4f} ± {standard_error(each):.4f}" for each in more)
             rows.append(Row(cells=("more than to nothing", *cells), indent=True))
+    there = [float(by_case[EstimateCase(trade, IN_HINDSIGHT)].mean()) for by_case in gains.values()]
+    rows.append(Row(cells=(IN_HINDSIGHT, *(f"{gain:+.4f}" for gain in there))))
     return Grid(
         title=f"cost weighs {trade:g}, choices from {labelled} labels: {orders} orders",
         headings=("gain per query", *gains),

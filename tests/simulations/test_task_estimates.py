@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bandit_router.evaluation.simulation.simulate import Plan
-from simulations.task_estimates import EstimateCase, choose_from_labels, estimate_grid
+from simulations.task_estimates import IN_HINDSIGHT, EstimateCase, choose_from_labels, estimate_grid
 from tests.simulations.test_tasks import a_stream_of_two_tasks
 
 TRADE = 0.5
@@ -22,8 +22,10 @@ def test_rewards_or_costs_that_know_the_task_gain_what_there_is() -> None:
         plan = Plan(stream=stream, cost_weight=0.0, labelled=100)
         gains = choose_from_labels(stream, plan, (TRADE,), 0)
         other = {"rewards": "costs", "costs": "rewards"}[knowing]
+        there = gains[EstimateCase(TRADE, IN_HINDSIGHT)]
+        assert there == pytest.approx(gain, rel=0.15)
         for knows in (knowing, "both"):
-            assert gains[EstimateCase(TRADE, knows)] == pytest.approx(gain, rel=0.15)
+            assert gains[EstimateCase(TRADE, knows)] == pytest.approx(there, rel=0.01)
         for ignores in ("nothing", other):
             assert abs(gains[EstimateCase(TRADE, ignores)]) < 0.1 * gain
         grid = estimate_grid({"two": {case: np.array([g]) for case, g in gains.items()}}, TRADE, 100)
