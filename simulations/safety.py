@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from rich.console import Console
 from bandit_router.evaluation.report.grid import Grid, Row, draw_grid
 from bandit_router.evaluation.simulation.agents import Setting
 from bandit_router.evaluation.simulation.channel import RatedOnly
+from bandit_router.evaluation.simulation.events import Event, parse_event
 from bandit_router.evaluation.simulation.play import play_stream
 from bandit_router.evaluation.simulation.router_agent import RouterAgent, RouterMaker
 from bandit_router.evaluation.simulation.simulate import Plan
@@ -180,6 +181,9 @@ def main() -> None:
     parser.add_argument("--rated", nargs="+", type=float, default=[1.0, 0.05], help="shares of answers rated")
     parser.add_argument("--bounds", nargs="+", type=float, default=list(BOUNDS), help="what may be lost")
     parser.add_argument("--bound-only", action="store_true", help="leave out what has no bound")
+    parser.add_argument(
+        "--worse-from", type=int, help="from this query on the best other model answers like the worst"
+    )
     parser.add_argument("--world", action="store_true", help="made-up models, whose means are known")
     options = parser.parse_args()
     console, free = Console(width=140), () if options.bound_only else (None,)
@@ -201,9 +205,20 @@ def main() -> None:
 
 def _play_stream(name: str, bounds: Sequence[float | None], options: argparse.Namespace) -> Outcomes:
     plan = show.plan_of(load_stream(name, options.data), options)
+    if options.worse_from is not None:
+        plan = replace(plan, events=(_make_worse(plan, options.worse_from),))
     cases = [Case(rated, bound) for rated in options.rated for bound in bounds]
     tasks = {case: partial(play_case, plan, case) for case in cases}
     return show.on_every_seed(tasks, plan.seeds, options.jobs, name)
+
+
+def _make_worse(plan: Plan, query: int) -> Event:
+    """The best model but the baseline answers like the worst, from this query on."""
+    stream = plan.stream
+    earned = (stream.quality - plan.cost_weight * stream.cost_usd).mean(axis=0)
+    worst, by_utility = int(np.argmin(stream.quality.mean(axis=0))), np.argsort(-earned).tolist()
+    best = next(k for k in by_utility if k != int(np.argmax(stream.expected_cost_usd[0])))
+    return parse_event(f"quality:{stream.arms[best]}@{query}={stream.arms[worst]}")
 
 
 def _collect_facts(found: Mapping[str, Outcomes]) -> dict[str, list[dict[str, object]]]:

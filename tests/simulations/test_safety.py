@@ -21,7 +21,9 @@ def test_the_bound_holds_and_one_that_trusts_what_it_believes_does_not() -> None
 
 
 def test_bounds_are_shown_beside_none(figures: Figures) -> None:
-    shown, found = figures("safety", "--streams", "mixed", "--bounds", "0.02", "--rated", "1.0")
+    shown, found = figures(
+        "safety", "--streams", "mixed", "--bounds", "0.02", "--rated", "1.0", "--worse-from", "30"
+    )
     assert [case["at_most"] for case in found["mixed"]] == [0.02, None]
     assert {"broken", "lost", "regret"} == set(found["mixed"][0]["orders"][0])
     assert "100% of answers rated" in " ".join(shown.split())
