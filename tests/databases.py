@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url as parse_url
 
 from bandit_router.store.engine import make_engine
-from bandit_router.store.schema import migrate
+from tests.migrated import migrate_url, migrated_sqlite
 
 _TEMPLATE = "migrated"
 
@@ -78,10 +78,9 @@ def postgresql_template(postgresql_server: str, administer_server: Callable[[str
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file that nobody uses but to copy it; all of it is in the one file."""
+    """A migrated SQLite file that nobody uses but to copy it."""
     path = tmp_path_factory.mktemp("sqlite") / f"{_TEMPLATE}.db"
-    migrate_url(f"sqlite:///{path}")
-    assert not path.with_name(f"{path.name}-wal").exists()
+    path.write_bytes(migrated_sqlite())
     return path
 
 
@@ -152,14 +151,6 @@ def postgresql_url(make_postgresql_url: MakeUrl) -> str:
 def url(make_url: MakeUrl) -> str:
     """A migrated database, of each kind in turn."""
     return make_url(migrated=True)
-
-
-def migrate_url(url: str) -> str:
-    """Bring the database to the package's schema; the same URL."""
-    engine = make_engine(url)
-    migrate(engine)
-    engine.dispose()
-    return url
 
 
 @contextmanager

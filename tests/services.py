@@ -20,6 +20,7 @@ from subprocess import CompletedProcess
 from tempfile import TemporaryFile
 from typing import Any
 
+from tests.migrated import migrated_sqlite
 from tests.processes import end, start_module
 
 SMALL = {"name": "small", "input_usd_per_mtok": 0.15, "output_usd_per_mtok": 0.6, "capabilities": ["tools"]}
@@ -115,10 +116,13 @@ def run_module(
 def serving(config: Path, *options: str, module: Sequence[str] = (_CLI,)) -> Iterator[Service]:
     """`bandit-router serve` on a free port, ready when the block starts and gone after it.
 
+    Where ``config`` names a router.db beside it that is not there, there will be a migrated one.
     ``module`` runs the command line; its first item is the module's name, the others are its arguments.
     """
     command = [*module, "serve", "--config", str(config), "--port", "0", *options]
-    log_path = config.with_name("service.log")
+    log_path, database = config.with_name("service.log"), config.with_name("router.db")
+    if not database.exists() and f"sqlite:///{database}" in config.read_text(encoding="utf-8"):
+        database.write_bytes(migrated_sqlite())
     with open(os.devnull) as nothing, log_path.open("wb") as log:
         streams = (nothing.fileno(), log.fileno(), log.fileno())
         process = start_module(command, clean_environment(), Path(), streams)

@@ -16,7 +16,7 @@ import pytest
 
 from bandit_router.router import Router
 from bandit_router.settings import load_settings
-from tests.databases import MakeUrl, migrate_url, sql
+from tests.databases import MakeUrl, sql
 from tests.durability.checks import Ledger, check_counted_once
 from tests.durability.helpers import ARMS, context, eventually, quality, write_config
 from tests.durability.service import all_ready, client_of, workers
@@ -30,6 +30,7 @@ from tests.durability.workers import (
     library_that_reads_first,
     process,
 )
+from tests.migrated import migrate_url
 from tests.services import Service, serving
 
 DECISIONS, ROUNDS = 3_000, 5

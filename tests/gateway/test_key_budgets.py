@@ -29,9 +29,9 @@ from bandit_router.store.store import Store
 from bandit_router.store.tables import calls
 from bandit_router.types import CallOutcome, Usage
 from tests import overspending
-from tests.databases import migrate_url
 from tests.durability.service import alive_workers, all_ready
 from tests.gateway.conftest import ALL_DIALECTS
+from tests.migrated import migrate_url
 from tests.providers.upstream import Upstream, wait_until
 from tests.providers.upstream import serving as serving_upstream
 from tests.services import Service, serving, write_settings

@@ -19,7 +19,8 @@ from bandit_router.posterior.state import decode_state
 from bandit_router.store.store import Store
 from bandit_router.store.tables import folded, pending
 from bandit_router.types import Decision
-from tests.databases import migrate_url, sql
+from tests.databases import sql
+from tests.migrated import migrate_url
 from tests.store.examples import (
     OpenStore,
     counted_of,

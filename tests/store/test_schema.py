@@ -20,7 +20,8 @@ from bandit_router.store.schema import migrate
 from bandit_router.store.store import Store
 from bandit_router.store.tables import SCHEMA_VERSION, metadata, routers
 from bandit_router.types import Budget, Floor, Goal
-from tests.databases import MakeUrl, migrate_url, sql
+from tests.databases import MakeUrl, sql
+from tests.migrated import migrate_url
 from tests.processes import PROCESSES
 from tests.store.examples import OpenStore, commit, decision, logged, set_up
 

@@ -8,7 +8,7 @@ import pytest
 
 from bandit_router.router import Router
 from bandit_router.settings import Settings, make_settings
-from tests.databases import migrate_url
+from tests.migrated import migrate_url
 from tests.store.old_database import write_old_database
 
 

@@ -14,7 +14,6 @@ import httpx
 from bandit_router.learning.audit import audit_store
 from bandit_router.settings import load_settings
 from bandit_router.store.store import Store
-from tests.databases import migrate_url
 from tests.durability.campaign.controls import CONTROLS
 from tests.durability.campaign.full_disk import (
     disk_full,
@@ -38,6 +37,7 @@ from tests.durability.checks import read_log
 from tests.durability.helpers import PATIENCE_S, eventually, write_config
 from tests.durability.service import all_ready, workers
 from tests.durability.sessions import cut_sessions
+from tests.migrated import migrate_url
 from tests.store.old_database import write_old_database
 
 _KIB = 1024

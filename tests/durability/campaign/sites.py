@@ -8,8 +8,9 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
-from tests.databases import administer, migrate_url, run_postgresql
+from tests.databases import administer, run_postgresql
 from tests.durability.campaign.nouns import SQLITE, MakeSite, Site
+from tests.migrated import migrate_url
 
 _MOST_ANSWERS = 5_000
 """Every round verifies the whole log of its site, which takes longer and longer."""
