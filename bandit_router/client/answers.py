@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from bandit_router.objective.pacing import GoalStatus
+from bandit_router.objective.safety import SafetyStatus
 from bandit_router.router.explain import Alternative, ChainLink
 from bandit_router.types import Arm, Conversation, Outcome, Reason
 
@@ -109,6 +110,11 @@ def read_judged_answer(content: Mapping[str, Any]) -> JudgedAnswer:
 def read_goal_status(content: Mapping[str, Any]) -> GoalStatus:
     """The state of a goal."""
     return GoalStatus(**{name: content[name] for name in _same_names(GoalStatus, content)})
+
+
+def read_safety_status(content: Mapping[str, Any]) -> SafetyStatus:
+    """How the policy stands towards its baseline."""
+    return SafetyStatus(**{name: content[name] for name in _same_names(SafetyStatus, content)})
 
 
 def read_explanation(content: Mapping[str, Any]) -> ExplainedDecision:

@@ -21,10 +21,12 @@ from bandit_router.client.calls import (
     make_explain_call,
     make_feedback_call,
     make_route_call,
+    make_safety_call,
 )
 from bandit_router.client.connection import check_usable, make_http_options, make_patience
 from bandit_router.features import PromptSource
 from bandit_router.objective.pacing import GoalStatus
+from bandit_router.objective.safety import SafetyStatus
 from bandit_router.router.options import RouteOptions
 from bandit_router.types import Arm, Decision, DecisionId, Number, Outcome
 
@@ -92,6 +94,10 @@ class AsyncClient:
     async def budget(self) -> GoalStatus:
         """As :meth:`Router.budget`."""
         return await self._send(make_budget_call())
+
+    async def safety(self) -> SafetyStatus:
+        """As :meth:`Router.safety`."""
+        return await self._send(make_safety_call())
 
     async def close(self) -> None:
         """Close the connections. Idempotent."""

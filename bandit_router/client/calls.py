@@ -24,10 +24,12 @@ from bandit_router.client.answers import (
     read_goal_status,
     read_judged_answer,
     read_outcomes,
+    read_safety_status,
 )
 from bandit_router.errors import InvalidInput, UnknownDecision
 from bandit_router.features import Prompt, PromptSource
 from bandit_router.objective.pacing import GoalStatus
+from bandit_router.objective.safety import SafetyStatus
 from bandit_router.router.options import RouteOptions, check_one_source, check_option_names, given_options
 from bandit_router.types import Arm, Decision, DecisionId, Number, Outcome
 from bandit_router.validation import KEY_CHARS, check_text, read_id, to_json_type
@@ -96,6 +98,11 @@ def make_escalate_call(
 def make_budget_call() -> Call[GoalStatus]:
     """The call of :meth:`Router.budget`."""
     return Call(method="GET", path="v1/budget", read=read_goal_status)
+
+
+def make_safety_call() -> Call[SafetyStatus]:
+    """The call of :meth:`Router.safety`."""
+    return Call(method="GET", path="v1/safety", read=read_safety_status)
 
 
 def make_explain_call(decision_id: DecisionId) -> Call[ExplainedDecision]:

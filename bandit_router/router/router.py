@@ -12,6 +12,7 @@ from bandit_router.errors import InvalidInput
 from bandit_router.features import PromptSource
 from bandit_router.learning.audit import AuditReport, audit_store
 from bandit_router.objective.pacing import GoalStatus
+from bandit_router.objective.safety import SafetyStatus
 from bandit_router.posterior.warm_start import WarmStartEvidence, check_evidence, renumber_tasks
 from bandit_router.router.administration import AdministeredRouter
 from bandit_router.router.answers import find_answered_arm
@@ -22,7 +23,6 @@ from bandit_router.router.knowledge import Knowledge, describe_knowledge, score_
 from bandit_router.router.options import RouteOptions
 from bandit_router.store.acts import Act
 from bandit_router.store.decision_search import DecisionFilter, DecisionPage
-from bandit_router.store.safety import SafetyStatus
 from bandit_router.store.write_requests import WriteRequest
 from bandit_router.telemetry import describe_decision, trace_route
 from bandit_router.types import Decision, DecisionId, Escalation, Number, Outcome, Scores

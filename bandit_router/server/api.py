@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from bandit_router.features import read_prompt
 from bandit_router.learning.drift import CalibrationReport
 from bandit_router.objective.pacing import GoalStatus
+from bandit_router.objective.safety import SafetyStatus
 from bandit_router.router import AsyncRouter
 from bandit_router.router.explain import build_route_answer
 from bandit_router.server.advice import advice
@@ -50,7 +51,6 @@ from bandit_router.server.schemas import (
     RouteBody,
 )
 from bandit_router.server.stats import STATS_RESPONSES, StatsAnswer, stats
-from bandit_router.store.safety import SafetyStatus
 
 
 def add_endpoints(app: FastAPI) -> None:

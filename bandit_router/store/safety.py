@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from bandit_router.objective.safety import SafetyStatus
 from bandit_router.store.acts import ActKind
 from bandit_router.store.arms import read_renamed_arms
 from bandit_router.store.learner_transaction import LearnerTransaction, StaleRead, chunks
@@ -32,25 +32,6 @@ class SafetyTerms(NamedTuple):
     baseline: str
     at_most: float
     probability: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SafetyStatus:
-    """How a router stands towards its baseline, for all workers together.
-
-    ``share`` is the part of traffic that the policy decides by itself, ``since`` a Unix time, seconds.
-    Utility: ``lost`` as expected, ``lost_at_most`` with the probability, and ``allowed``.
-    """
-
-    baseline: str
-    at_most: float
-    probability: float
-    since: float
-    share: float
-    decisions: int
-    lost: float
-    lost_at_most: float
-    allowed: float
 
 
 class SafetyRecord(NamedTuple):

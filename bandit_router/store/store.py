@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bandit_router.errors import NoBudget, NoSafety, StoreError, UnknownDecision
 from bandit_router.objective.pacing import GoalStatus, make_goal_status
+from bandit_router.objective.safety import SafetyStatus
 from bandit_router.security.users import make_user_secret
 from bandit_router.store import arms
 from bandit_router.store.administration import Administration
@@ -58,7 +59,6 @@ from bandit_router.store.rollups.reader import RollupFilter, RollupRow, read_rol
 from bandit_router.store.rollups.tally import Cube
 from bandit_router.store.safety import (
     SafetyBatch,
-    SafetyStatus,
     insert_marks,
     read_record,
     read_safety_batch,

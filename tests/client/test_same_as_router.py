@@ -156,14 +156,17 @@ def test_arms_are_those_of_the_library(client: Any, router: Router) -> None:
     assert type(client.arms()[0].capabilities) is frozenset
 
 
-def test_the_budget_is_that_of_the_library(
+def test_the_budget_and_the_safety_are_those_of_the_library(
     open_client: OpenClient, tmp_path: Any, client: Any, router: Router
 ) -> None:
     assert_same_error(lambda face: face.budget(), client, router)
-    with serving(write_settings(tmp_path, budget={"usd_per_request": 0.01})) as paced:
-        status = open_client(paced.url).budget()
+    assert_same_error(lambda face: face.safety(), client, router)
+    steered: dict[str, Any] = {"budget": {"usd_per_request": 0.01}, "safety": {"baseline": "large"}}
+    with serving(write_settings(tmp_path, **steered)) as paced:
+        status, bound = open_client(paced.url).budget(), open_client(paced.url).safety()
         with Router.open(paced.config) as opened:
             known = opened.budget()
+            assert bound == opened.safety()
     assert type(status) is type(known)
     assert (status.goal, status.target, status.requests) == (known.goal, known.target, known.requests)
 
@@ -264,7 +267,9 @@ def test_a_prompt_that_was_read_cannot_be_sent(open_client: OpenClient) -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-@pytest.mark.parametrize("name", ["route", "feedback", "escalate", "explain", "chain", "budget", "close"])
+@pytest.mark.parametrize(
+    "name", ["route", "feedback", "escalate", "explain", "chain", "budget", "safety", "close"]
+)
 def test_the_signatures_are_those_of_the_router(kind: Any, name: str) -> None:
     ours = inspect.signature(getattr(kind, name)).parameters
     theirs = dict(inspect.signature(getattr(Router, name)).parameters)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from bandit_router.objective.safety import SafetyStatus
 from bandit_router.router import Router
 from bandit_router.server.dashboard.panels.steering import make_safety_panel
-from bandit_router.store.safety import SafetyStatus
 from tests.server.conftest import Client, assert_problem
 from tests.server.openapi import violations
 from tests.services import serving, write_settings

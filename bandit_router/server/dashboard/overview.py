@@ -14,6 +14,7 @@ from bandit_router.insight.rollout import find_rollout
 from bandit_router.insight.savings import find_savings
 from bandit_router.insight.tasks import TaskSummary, find_task_summaries
 from bandit_router.objective.pacing import GoalStatus
+from bandit_router.objective.safety import SafetyStatus
 from bandit_router.router import Router
 from bandit_router.server.dashboard.figures import Figures
 from bandit_router.server.dashboard.frame import describe_frame
@@ -42,7 +43,6 @@ from bandit_router.server.dashboard.rendering import render_page
 from bandit_router.server.dashboard.window import Step, Window, WindowSpan, read_window
 from bandit_router.store.rollups.reader import UNDIVIDED, RollupFilter
 from bandit_router.store.rollups.tally import DAY_H, Cube
-from bandit_router.store.safety import SafetyStatus
 from bandit_router.store.tasks import OTHER_NAME
 from bandit_router.types import Reason
 

@@ -8,6 +8,7 @@ from bandit_router.insight.figures.choices import ESCALATION_RATE, LAMBDA, OVERR
 from bandit_router.insight.figures.metrics import ERROR, QUALITY
 from bandit_router.insight.intervals import estimate_share
 from bandit_router.objective.pacing import GoalStatus
+from bandit_router.objective.safety import SafetyStatus
 from bandit_router.server.dashboard.figures import Figures, Where
 from bandit_router.server.dashboard.formats import (
     format_count,
@@ -19,7 +20,6 @@ from bandit_router.server.dashboard.formats import (
 from bandit_router.server.dashboard.panels.over_time import Series, chart_series, show_estimate
 from bandit_router.server.dashboard.panels.panel import Cell, Hint, Panel, Table, count, show
 from bandit_router.store.rollups.measures import DECISIONS, name_call_measure
-from bandit_router.store.safety import SafetyStatus
 from bandit_router.types import CallOutcome, Reason
 
 
