@@ -9,10 +9,10 @@ for any other. θ_0 is solved for first, then each arm (:mod:`bandit_router.post
 Gelman & Hill, Data Analysis Using Regression and Multilevel/Hierarchical Models, 2007, ch. 13).
 
 **Variance between arms.** A weak model fails on many a query, two strong ones hardly differ, so each of
-``VARIANCE_FACTORS`` times ``arm_variance`` is tried for every arm, with each of ``TASK_FACTORS`` times
-``task_variance``. θ_a is their average, weighted by how probable they make its outcomes (Bayesian model
-averaging; Hoeting et al., Statistical Science 1999), around a θ_0 that is the same average for all arms
-together.
+``VARIANCE_FACTORS`` times ``arm_variance`` is tried for every arm. θ_a is their average, weighted by how
+probable they make its outcomes (Bayesian model averaging; Hoeting et al., Statistical Science 1999), around a
+θ_0 that is the same average for all arms together. So is each of ``TASK_FACTORS`` times ``task_variance``,
+weighted by how probable it makes the outcomes of all arms.
 
 **Noise** is each arm's residual variance, shrunk towards that of all arms (Morris, Parametric empirical Bayes
 inference, JASA 1983), in two rounds: one from x alone, one with tasks.
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.directions import find_directions
@@ -180,8 +180,15 @@ def _average_common(system: CommonSystem, sums: RegressionSums, noise: FloatArra
 
 
 def _average_arms(arms: ArmSystem, sums: RegressionSums, noise: FloatArray, common: FloatArray) -> _Fit:
-    """Average each arm by itself: θ_a = Σ p_uav θ_uav, with p_uav ∝ p(outcomes of a | θ_0, u, v)."""
-    p = softmax(log_evidence_by_arm(arms, sums, noise, common), axis=(0, 2))
+    """Average each arm: θ_a = Σ p_uav θ_uav, by the variance along x that is its own and u of all arms::
+
+        p_uav = p(v | outcomes of a, θ_0, u) · p(u | outcomes of all, θ_0)
+
+    One arm has too few outcomes on each task to tell by how much arms differ there.
+    """
+    evidence = log_evidence_by_arm(arms, sums, noise, common)
+    of_tasks = softmax(logsumexp(evidence, axis=2).sum(axis=1))
+    p = of_tasks[:, None, None] * softmax(evidence, axis=2)
     candidates = arms.separate + arms.covariance.multiply((arms.own * common)[:, None])
     return _Fit((p[..., None] * candidates).sum(axis=(0, 2)), candidates, p)
 

@@ -144,7 +144,10 @@ def parts_of(solution: Solution, rows: list[Rows]) -> tuple[list[FloatArray], li
 def test_the_solution_is_that_of_tasks_as_features(
     seed: int, k: int, d: int, tasks: int, hyper: Hyperprior
 ) -> None:
-    """θ_0 is a mixture over the variances along x; each arm, and its width, a mixture over both around it."""
+    """θ_0 is a mixture over the variances along x; each arm, and its width, a mixture over both around it.
+
+    The variance along x is an arm's own, that on tasks the same for all arms.
+    """
     rows = rows_of(seed, k, d, tasks)
     solution = solve_hierarchy(sums_of(rows, d), np.full(k, 0.6), hyper)
     phis, ys, first, seen = parts_of(solution, rows)
@@ -153,6 +156,7 @@ def test_the_solution_is_that_of_tasks_as_features(
     common = likely @ [solve_jointly(phis, ys, noise, one, first)[0] for one in along_x(hyper)]
     shares = np.bincount(np.concatenate([arm.task[arm.task >= 0] for arm in rows]), minlength=seen)
     query = np.concatenate([np.eye(first)[0], shares / max(1, shares.sum())])
+    by_arm = []
     for a, (phi, y) in enumerate(zip(phis, ys, strict=True)):
         fits = []
         for one in on_tasks(hyper):
@@ -163,7 +167,13 @@ def test_the_solution_is_that_of_tasks_as_features(
             fits.append(
                 (density, common + gain @ (y - phi @ common), query @ (own - gain @ phi @ own) @ query)
             )
-        p = softmax([density for density, _, _ in fits])
+        by_arm.append(fits)
+    known = hyper.arm_variance_known
+    densities = np.array([[density for density, _, _ in fits] for fits in by_arm])
+    densities = densities.reshape(k, -1, 1 if known else len(TASK_FACTORS))
+    of_tasks = softmax(logsumexp(densities, axis=1).sum(axis=0))
+    for a, fits in enumerate(by_arm):
+        p = (softmax(densities[a], axis=0) * of_tasks).ravel()
         theta = p @ [mean for _, mean, _ in fits]
         got = np.concatenate([solution.theta[a], solution.task[a]])
         np.testing.assert_allclose(got, theta, atol=1e-7)
