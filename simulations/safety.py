@@ -30,7 +30,7 @@ from bandit_router.evaluation.simulation.router_agent import RouterAgent, Router
 from bandit_router.evaluation.simulation.simulate import Plan
 from bandit_router.evaluation.simulation.stream import Stream
 from bandit_router.evaluation.simulation.tracks import best_fixed_arm
-from bandit_router.learning.safety import SafetyGoal
+from bandit_router.objective.safety import SafetyGoal
 from bandit_router.types import FloatArray
 from simulations import show
 from simulations.streams import FIVE, HELD_BACK, cost_weight, load_stream

@@ -10,7 +10,7 @@ import typer
 
 from bandit_router.cli.output import print_warning
 from bandit_router.errors import InvalidInput
-from bandit_router.learning.safety import SafetyGoal
+from bandit_router.objective.safety import SafetyGoal
 from bandit_router.policies import Policy, parse_policy
 from bandit_router.settings.safety import LEAST_AT_MOST
 from bandit_router.signals.classifier import Classifier, load_classifier

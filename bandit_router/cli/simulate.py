@@ -35,7 +35,7 @@ from bandit_router.types import Budget, Floor, Goal
 if TYPE_CHECKING:
     from bandit_router.evaluation.datasets import Dataset
     from bandit_router.evaluation.simulation.stream import Stream
-    from bandit_router.learning.safety import SafetyGoal
+    from bandit_router.objective.safety import SafetyGoal
 
 
 @with_data_options

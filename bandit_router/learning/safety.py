@@ -14,7 +14,7 @@ recent ones, q::
     E[L + w ΔL] + z_k · std[L + w ΔL] ≤ at_most · Σ u(b),    Φ(−z_k) = δ / (k (k + 1))
 
 k counts the doublings of decisions so far: the bound is looked at all the time, and between two doublings it
-hardly turns. δ is 1 − ``probability``. A ``LEAST``th of ``at_most`` is always given: it takes up that part of
+hardly turns. δ is 1 − ``probability``. A twentieth of ``at_most`` is always given: it takes up that part of
 what may be lost, and keeps other policies estimable.
 
 Conservative bandits: Kazerouni, Ghavamzadeh, Abbasi-Yadkori & Van Roy (NeurIPS 2017); Garcelon, Ghavamzadeh,
@@ -30,35 +30,15 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
+from bandit_router.objective.safety import SafetyGoal
 from bandit_router.posterior.base import Posterior
 from bandit_router.types import NO_TASK, OTHER_TASKS, SAFETY_SHARE, Decision, FloatArray
 
-LEAST = 20.0
 _RECENT = 100.0  # decisions that the policy of the next ones is told from
 _LEAST_AHEAD, _SHARE_AHEAD = 16.0, 0.01  # decisions that a share is for: at least, and of those so far
 _STEPS = 20  # halvings of the interval that the share is in
 _TASKS = OTHER_TASKS + 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SafetyGoal:
-    """Lose at most the share ``at_most`` of what the arm ``baseline`` earns, with this probability."""
-
-    baseline: str
-    at_most: float
-    probability: float = 0.95
-
-    @property
-    def least_share(self) -> float:
-        """The share that the policy has whatever it lost."""
-        return self.at_most / LEAST
-
-    def count_deviations(self, decisions: int) -> float:
-        """z_k: the standard deviations that a loss may be above its mean."""
-        k = 1 + math.floor(math.log2(1 + decisions))
-        return -float(ndtri((1.0 - self.probability) / (k * (k + 1))))
 
 
 class Exposure(NamedTuple):

@@ -22,7 +22,6 @@ from bandit_router.learning.learner import Learner
 from bandit_router.learning.safety import (
     Exposure,
     SafetyBook,
-    SafetyGoal,
     add_decisions,
     bound_loss,
     find_share,
@@ -30,6 +29,7 @@ from bandit_router.learning.safety import (
     settle_loss,
 )
 from bandit_router.learning.safety_codec import decode_book, encode_book
+from bandit_router.objective.safety import SafetyGoal
 from bandit_router.policies import Rollout, parse_policy
 from bandit_router.policies.bandit import Fixed
 from bandit_router.posterior.base import Posterior
@@ -71,7 +71,7 @@ def _is_due(batch: SafetyBatch, model: PublishedModel) -> bool:
     """Whether there is something to book, or to predict anew; not by a model that is older than the book."""
     record, version = batch.record, model.version
     is_older = version < max(record.snapshot, record.newest_reset)
-    if is_older or record.terms.baseline not in model.state.rewards.arms:
+    if is_older or record.goal.baseline not in model.state.rewards.arms:
         return False
     return bool(batch.marks) or version > record.snapshot
 
@@ -90,7 +90,7 @@ def book_batch(learner: Learner, batch: SafetyBatch, model: PublishedModel, ahea
     def find_name(arm: str) -> str:
         return arm if arm in posterior.arms else batch.renamed.get(arm, arm)
 
-    goal = SafetyGoal(**record.terms._asdict())
+    goal = record.goal
     book = _align(_read_book(record, posterior, learner.prior.dim), posterior, find_name)
     if record.newest_reset > record.reset_snapshot:  # the posterior has forgotten what the past was worth
         book = settle_loss(book, record.lost_high)

@@ -11,7 +11,7 @@ from bandit_router.cascade.escalation_rule import EscalationRule, make_escalatio
 from bandit_router.errors import ConfigError, InvalidInput, SchemaMismatch
 from bandit_router.features import Pipeline, build_pipeline
 from bandit_router.learning.learner import Learner, SupersededSettings, make_learner
-from bandit_router.learning.safety import SafetyGoal
+from bandit_router.objective.safety import SafetyGoal
 from bandit_router.policies import (
     Policy,
     bind_to_baseline,
@@ -31,7 +31,7 @@ from bandit_router.signals import Signaller, make_signallers
 from bandit_router.store.clock import Clock
 from bandit_router.store.goal_tracker import GoalTracker
 from bandit_router.store.learner_transaction import LearnerTransaction, StaleRead
-from bandit_router.store.safety import SafetyTerms, declare_safety
+from bandit_router.store.safety import declare_safety
 from bandit_router.store.store import Store
 from bandit_router.store.timeouts import Timeouts
 from bandit_router.types import Arm
@@ -175,8 +175,7 @@ def _declare_safety(transaction: LearnerTransaction, section: SafetySection) -> 
         raise ConfigError(f"safety.baseline: {section.baseline!r} is not an arm; use one of {names}")
     if not arms[section.baseline].enabled:
         log.warning("safety.baseline: %r is off, so that nothing is bound until it is on", section.baseline)
-    terms = SafetyTerms(**section.model_dump())
-    declare_safety(transaction, terms, SafetyGoal(**section.model_dump()).least_share)
+    declare_safety(transaction, SafetyGoal(**section.model_dump()))
 
 
 def _suggest_renames(known: Sequence[Arm], declared: Sequence[Arm]) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from bandit_router.objective.safety import SafetyStatus
+from bandit_router.objective.safety import SafetyGoal, SafetyStatus
 from bandit_router.store.acts import ActKind
 from bandit_router.store.arms import read_renamed_arms
 from bandit_router.store.learner_transaction import LearnerTransaction, StaleRead, chunks
@@ -26,14 +27,6 @@ log = logging.getLogger(__name__)
 _OF_OTHERS = {Reason.OVERRIDE, Reason.WORKFLOW, Reason.TIER, Reason.PINNED}
 
 
-class SafetyTerms(NamedTuple):
-    """What may be lost: the share ``at_most`` of what the arm ``baseline`` earns, with this probability."""
-
-    baseline: str
-    at_most: float
-    probability: float
-
-
 class SafetyRecord(NamedTuple):
     """The book of a router as it is stored; ``book`` is None before the first fold.
 
@@ -41,7 +34,7 @@ class SafetyRecord(NamedTuple):
     that is settled in it, and ``newest_reset`` the newest on record, 0 without one.
     """
 
-    terms: SafetyTerms
+    goal: SafetyGoal
     since: float
     share: float
     decisions: int
@@ -60,13 +53,13 @@ class SafetyRecord(NamedTuple):
     def status(self) -> SafetyStatus:
         """What is shown of it."""
         return SafetyStatus(
-            **self.terms._asdict(),
+            **asdict(self.goal),
             since=self.since,
             share=self.share,
             decisions=self.decisions,
             lost=self.lost_mean,
             lost_at_most=self.lost_high,
-            allowed=self.terms.at_most * max(0.0, self.earned),
+            allowed=self.goal.at_most * max(0.0, self.earned),
         )
 
 
@@ -110,8 +103,8 @@ def read_record(connection: Connection, router: str) -> SafetyRecord | None:
     row = connection.execute(statement.where(safety_books.c.router == router)).one_or_none()
     if row is None:
         return None
-    terms = SafetyTerms(row.baseline, row.at_most, row.probability)
-    return SafetyRecord(terms, *(getattr(row, name) for name in SafetyRecord._fields[1:]))
+    goal = SafetyGoal(baseline=row.baseline, at_most=row.at_most, probability=row.probability)
+    return SafetyRecord(goal, *(getattr(row, name) for name in SafetyRecord._fields[1:]))
 
 
 def read_safety_batch(connection: Connection, router: str, version: int, limit: int) -> SafetyBatch | None:
@@ -163,39 +156,37 @@ def _require_same(record: SafetyRecord, newest: SafetyRecord | None) -> None:
         raise StaleRead
 
 
-def declare_safety(
-    transaction: LearnerTransaction, terms: SafetyTerms | None, least_share: float = 0.0
-) -> None:
+def declare_safety(transaction: LearnerTransaction, goal: SafetyGoal | None) -> None:
     """Keep a book towards a baseline, begun anew with another one; None ends it.
 
-    A new book begins with the least share. Other terms of the same baseline go on with the book.
+    A new book begins with the least share. Another goal with the same baseline goes on with the book.
     """
     connection, router = transaction.connection, transaction.router
     record = read_record(connection, router)
-    before = None if record is None else record.terms
-    if terms == before:
+    before = None if record is None else record.goal
+    if goal == before:
         return
-    if terms is None or before is None or terms.baseline != before.baseline:
+    if goal is None or before is None or goal.baseline != before.baseline:
         connection.execute(delete(safety_marks).where(safety_marks.c.router == router))
         connection.execute(delete(safety_books).where(safety_books.c.router == router))
         _write_share(connection, router, None)
-    if terms is None:
+    if goal is None:
         transaction.record_act(ActKind.SAFETY_ENDED)
-    elif before is not None and before.baseline == terms.baseline:
+    elif before is not None and before.baseline == goal.baseline:
         again = {"snapshot": 0, "revision": safety_books.c.revision + 1}  # the share is found anew
-        _update_book(connection, router, at_most=terms.at_most, probability=terms.probability, **again)
-        transaction.record_act(ActKind.SAFETY_CHANGED, **terms._asdict())
+        _update_book(connection, router, at_most=goal.at_most, probability=goal.probability, **again)
+        transaction.record_act(ActKind.SAFETY_CHANGED, **asdict(goal))
     else:
-        _insert_book(transaction, terms)
-        _write_share(connection, router, least_share)
-        transaction.record_act(ActKind.SAFETY_BEGUN, **terms._asdict())
+        _insert_book(transaction, goal)
+        _write_share(connection, router, goal.least_share)
+        transaction.record_act(ActKind.SAFETY_BEGUN, **asdict(goal))
 
 
-def _insert_book(transaction: LearnerTransaction, terms: SafetyTerms) -> None:
+def _insert_book(transaction: LearnerTransaction, goal: SafetyGoal) -> None:
     now = transaction.clock.reference()
     nothing = dict.fromkeys(("decisions", "earned", "lost_mean", "lost_high", "revision", "ahead"), 0)
     row = {
-        **terms._asdict(),
+        **asdict(goal),
         **nothing,
         "router": transaction.router,
         "since": now,

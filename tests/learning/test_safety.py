@@ -13,13 +13,13 @@ from scipy.stats import norm
 
 from bandit_router.learning.safety import (
     SafetyBook,
-    SafetyGoal,
     add_decisions,
     bound_loss,
     find_share,
     predict_loss,
     settle_loss,
 )
+from bandit_router.objective.safety import SafetyGoal
 from bandit_router.posterior.base import Posterior
 from bandit_router.posterior.hierarchical_system import Hyperprior
 from bandit_router.posterior.prior import Prior

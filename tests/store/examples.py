@@ -14,11 +14,12 @@ from sqlalchemy import Table, func, select
 
 from bandit_router.learning.learner import NAMES, Learner
 from bandit_router.learning.model_prior import ModelPrior
+from bandit_router.objective.safety import SafetyGoal
 from bandit_router.posterior.prior import Prior
 from bandit_router.posterior.state import decode_state, encode_state
 from bandit_router.posterior.sufficient_statistics import SufficientStatistics
 from bandit_router.store.observations import CountedValues, read_observations
-from bandit_router.store.safety import SafetyTerms, declare_safety
+from bandit_router.store.safety import declare_safety
 from bandit_router.store.snapshots import SnapshotRetention
 from bandit_router.store.store import Store
 from bandit_router.store.write_requests import Committed, WriteRequest
@@ -70,7 +71,7 @@ def set_up(store: Store) -> Store:
 def bind(store: Store, baseline: str = "dear", at_most: float = 0.02) -> None:
     """Keep a book of what is lost to an arm, as opening a Router with [safety] does."""
     with store.learner_transaction() as transaction:
-        declare_safety(transaction, SafetyTerms(baseline, at_most, 0.95), at_most / 20.0)
+        declare_safety(transaction, SafetyGoal(baseline=baseline, at_most=at_most))
     store.head()
 
 

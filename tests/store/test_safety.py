@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bandit_router.learning.safety import SafetyBook, SafetyGoal, add_decisions, bound_loss, predict_loss
+from bandit_router.learning.safety import SafetyBook, add_decisions, bound_loss, predict_loss
 from bandit_router.learning.safety_codec import decode_book, encode_book
 from bandit_router.learning.safety_fold import book_batch, fold_safety
+from bandit_router.objective.safety import SafetyGoal
 from bandit_router.router.published_model import load_published_model
 from bandit_router.store import safety
 from bandit_router.store.learner_transaction import StaleRead
-from bandit_router.store.safety import SafetyRecord, SafetyTerms, declare_safety, read_record
+from bandit_router.store.safety import SafetyRecord, declare_safety, read_record
 from bandit_router.store.store import Store
 from bandit_router.store.tables import safety_books, safety_marks
 from bandit_router.types import SAFETY_SHARE, Decision, Reason
@@ -311,20 +312,20 @@ def test_a_book_reads_back_as_it_was(bound: Store) -> None:
     assert book.recent.squares.any()
 
 
-def test_another_baseline_begins_a_book_and_other_terms_go_on_with_it(bound: Store) -> None:
-    def declare(terms: SafetyTerms | None) -> None:
+def test_another_baseline_begins_a_book_and_another_goal_goes_on_with_it(bound: Store) -> None:
+    def declare(goal: SafetyGoal | None) -> None:
         with bound.learner_transaction() as transaction:
-            declare_safety(transaction, terms, 0.001)
+            declare_safety(transaction, goal)
 
     decide(bound, 8)
     fold(bound)
     decide(bound, 1)
-    declare(SafetyTerms("dear", 0.5, 0.9))
+    declare(SafetyGoal(baseline="dear", at_most=0.5, probability=0.9))
     assert rows(bound, safety_marks) == 1
     fold(bound)
-    assert (record_of(bound).decisions, record_of(bound).terms.at_most) == (9, 0.5)
+    assert (record_of(bound).decisions, record_of(bound).goal.at_most) == (9, 0.5)
     decide(bound, 1)
-    declare(SafetyTerms("cheap", 0.5, 0.9))
+    declare(SafetyGoal(baseline="cheap", at_most=0.02, probability=0.9))
     assert (record_of(bound).decisions, record_of(bound).share, rows(bound, safety_marks)) == (0, 0.001, 0)
     declare(None)
     assert (rows(bound, safety_books), rows(bound, safety_marks)) == (0, 0)

@@ -16,7 +16,6 @@ from bandit_router.learning.quantities import empty_state
 from bandit_router.learning.rated_share import estimate_rated_share
 from bandit_router.learning.safety import (
     SafetyBook,
-    SafetyGoal,
     add_decisions,
     bound_loss,
     find_share,
@@ -30,6 +29,7 @@ from bandit_router.objective.pacing import (
     clip_expected_reward,
     compute_cost_weight,
 )
+from bandit_router.objective.safety import SafetyGoal
 from bandit_router.policies import (
     Policy,
     bind_to_baseline,
