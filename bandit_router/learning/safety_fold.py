@@ -14,6 +14,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -158,17 +159,23 @@ def _rename_arms(decision: Decision, find_name: Callable[[str], str]) -> Decisio
 
 
 def _hide_share(decision: Decision, baseline: str) -> Decision:
-    """The decision without the policy's share, where its PMF does not tell what the policy would have done.
-
-    That is so while the incumbent of a rollout, which decides most, is another than the baseline.
-    """
-    if not decision.policy.startswith(f"{Rollout.name}:"):
-        return decision
-    policy = parse_policy(decision.policy)
-    if not isinstance(policy, Rollout) or policy.share == 1.0 or policy.incumbent == Fixed(baseline):
+    """The decision without the share of the policy, where its PMF does not tell what that would have done."""
+    if _tells_policy(decision.policy, baseline):
         return decision
     rest = {name: value for name, value in decision.signals.items() if name != SAFETY_SHARE}
     return replace(decision, signals=rest)
+
+
+@lru_cache(maxsize=8)
+def _tells_policy(spec: str, baseline: str) -> bool:
+    """Whether a PMF of this policy tells what the bound one would have done.
+
+    It does not while the incumbent of a rollout, which decides most, is another than the baseline.
+    """
+    if not spec.startswith(f"{Rollout.name}:"):
+        return True
+    policy = parse_policy(spec)
+    return not isinstance(policy, Rollout) or policy.share == 1.0 or policy.incumbent == Fixed(baseline)
 
 
 def _log_turn(goal: SafetyGoal, before: float, share: float) -> None:
